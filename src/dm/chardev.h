@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Character back ends: stdio, file, pty, socket, null, and a multiplexer of several front ends on
+ * one back end (-nographic: serial and monitor, switched by Ctrl-A c). Back ends run in the main
+ * loop; front ends are called there. Writing may be done by any thread and never blocks: what the
+ * peer does not take is queued up to a bound, then chardev_write takes less.
+ */
+#ifndef DUODM_DM_CHARDEV_H
+#define DUODM_DM_CHARDEV_H
+
+#include <glib.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct event_base;
+struct machine;
+struct chardev;
+
+enum chardev_event {
+    CHARDEV_OPENED,
+    CHARDEV_CLOSED,
+    CHARDEV_BREAK,
+    CHARDEV_WRITABLE,
+    CHARDEV_FOCUS
+};
+
+/* A user of a chardev (a UART, a monitor). Called from the main-loop thread, no lock held. */
+struct chardev_frontend {
+    size_t (*can_receive)(void *opaque); /* bytes that receive would take now */
+    void (*receive)(void *opaque, const uint8_t *data, size_t length);
+    void (*event)(void *opaque, enum chardev_event event); /* may be NULL */
+    void *opaque;
+    struct chardev *chardev;    /* set by attach */
+    struct access_guard *guard; /* entered around the calls, or NULL */
+};
+
+/* Make a back end from -chardev's text: "socket,id=x,path=p,server=on,wait=off". */
+struct chardev *chardev_new(struct machine *machine, struct event_base *base, const char *options,
+                            GError **error);
+/* From -serial's or -monitor's short forms: "stdio", "null", "none" (NULL, no error), "pty",
+ * "file:PATH", "mon:stdio", "tcp:HOST:PORT[,server][,nowait]", "unix:PATH[,server][,nowait]",
+ * "chardev:ID". */
+struct chardev *chardev_new_short(struct machine *machine, struct event_base *base, const char *id,
+                                  const char *text, GError **error);
+void chardev_free(struct chardev *chardev);
+struct chardev *chardev_find(struct machine *machine, const char *id);
+const char *chardev_id(const struct chardev *chardev);
+/* As query-chardev's `filename`: "pty:/dev/pts/3", "unix:/x,server=on". Caller frees. */
+char *chardev_filename(const struct chardev *chardev);
+
+/* One front end each (a mux: up to 4). */
+bool chardev_attach(struct chardev *chardev, struct chardev_frontend *frontend, GError **error);
+void chardev_detach(struct chardev_frontend *frontend);
+
+/* Bytes taken; the rest when CHARDEV_WRITABLE comes. frontend->chardev NULL swallows all. */
+size_t chardev_write(struct chardev_frontend *frontend, const void *data, size_t length);
+/* Room was made in the front end: call can_receive again soon. Any thread. */
+void chardev_accept_input(struct chardev_frontend *frontend);
+/* A descriptor that came with the data (SCM_RIGHTS), or -1. Caller closes. */
+int chardev_take_fd(struct chardev_frontend *frontend);
+/* Write out what is queued, for at most a second, before the process ends. */
+void chardev_flush(struct chardev *chardev);
+
+#endif

@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Devices and buses. A device class is a const struct, listed in device-table.c; a device is made
+ * (device_new), given properties (device_set_property), realised (device_realize) and destroyed.
+ * The device's author never locks: the core takes device.guard around its callbacks.
+ */
+#ifndef DUODM_DM_DEVICE_H
+#define DUODM_DM_DEVICE_H
+
+#include "dm/irq.h"
+#include "dm/property.h"
+#include "dm/state.h"
+#include "memory/address-space.h"
+#include "memory/guard.h"
+
+#include <glib.h>
+
+struct machine;
+struct device;
+
+enum bus_type {
+    BUS_SYSTEM, /* wired by the board, at addresses that the board chooses */
+    BUS_ISA,    /* fixed port addresses and ISA interrupts, from properties */
+    BUS_PCI,
+};
+
+struct bus {
+    enum bus_type type;
+    const char *name;      /* "pci.0", "isa.0" */
+    struct device *parent; /* the bridge; NULL for the system bus */
+    GPtrArray *children;   /* of struct device, in order of creation */
+};
+
+struct device_class {
+    const char *name;        /* as -device has it */
+    const char *alias;       /* another name, or NULL */
+    const char *description; /* one line */
+    enum bus_type bus_type;
+    size_t instance_size;                  /* bytes; the struct begins with struct device */
+    bool user_creatable;                   /* may be named by -device */
+    const struct property *properties;     /* ended by PROPERTY_END, or NULL */
+    const struct state_description *state; /* or NULL */
+    bool (*realize)(struct device *device, GError **error);
+    void (*unrealize)(struct device *device); /* mirror of realize; may be NULL */
+    void (*reset)(struct device *device);     /* to power-on state; may be NULL */
+    const void *bus_class;                    /* PCI: struct pci_class; else NULL */
+};
+
+struct device {
+    const struct device_class *class;
+    struct machine *machine;
+    struct bus *bus;
+    char *id; /* user's name, or NULL */
+    struct access_guard guard;
+    bool realized;
+};
+
+/* From the table of classes; NULL if there is none of that name (or alias). */
+const struct device_class *device_class_find(const char *name);
+extern const struct device_class *const device_class_table[]; /* ended by NULL */
+
+/* A new device with its properties at their defaults (-global applied), not realised. bus may be
+ * NULL: the machine's first bus of the class's type. */
+struct device *device_new(struct machine *machine, const struct device_class *class,
+                          struct bus *bus, const char *id, GError **error);
+bool device_set_property(struct device *device, const char *name, const char *value,
+                         GError **error);
+/* Realise and add to the bus. On failure nothing is left but the device, which the caller frees. */
+bool device_realize(struct device *device, GError **error);
+/* Unrealise if need be, leave the bus, free. */
+void device_destroy(struct device *device);
+/* Make and realise in one step, for boards: name must exist. Arguments: property, value, ..., NULL.
+ */
+struct device *device_create(struct machine *machine, const char *class_name, struct bus *bus,
+                             GError **error, ...) G_GNUC_NULL_TERMINATED;
+/* Reset one device, within its guard. */
+void device_reset(struct device *device);
+
+struct bus *bus_new(enum bus_type type, const char *name, struct device *parent);
+void bus_free(struct bus *bus); /* destroys the children, last first */
+
+#endif

@@ -1,0 +1,161 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * One virtual machine: memory, buses, devices, vCPUs, and the engine that runs them. All state
+ * hangs off it. Life: machine_new, (board and devices) machine_realize, machine_run, machine_free.
+ */
+#ifndef DUODM_DM_MACHINE_H
+#define DUODM_DM_MACHINE_H
+
+#include "dm/clock.h"
+#include "dm/device.h"
+#include "dm/engine.h"
+#include "dm/irq.h"
+#include "dm/vcpu.h"
+#include "memory/address-space.h"
+
+#include <glib.h>
+
+struct event_base;
+struct fw_cfg;
+struct i8259_pair;
+struct ioapic;
+struct board_class;
+struct chardev;
+struct qmp_server;
+
+#define MACHINE_MAX_VCPUS 255
+#define MACHINE_GSI_COUNT 24
+
+enum run_state {
+    RUN_STATE_PRELAUNCH, /* -S, not yet started */
+    RUN_STATE_RUNNING,
+    RUN_STATE_PAUSED,
+    RUN_STATE_SHUTDOWN,       /* guest shut down, -no-shutdown */
+    RUN_STATE_INTERNAL_ERROR, /* the engine could not go on */
+    RUN_STATE_GUEST_PANICKED,
+};
+const char *run_state_name(enum run_state state); /* as QMP's RunState has it */
+
+enum shutdown_cause {
+    SHUTDOWN_GUEST_SHUTDOWN, /* ACPI S5 and the like */
+    SHUTDOWN_GUEST_RESET,    /* reset with -no-reboot */
+    SHUTDOWN_HOST_QMP_QUIT,
+    SHUTDOWN_HOST_SIGNAL,
+    SHUTDOWN_HOST_UI,         /* Ctrl-A x */
+    SHUTDOWN_GUEST_TEST_EXIT, /* isa-debug-exit: machine->exit_status */
+};
+
+/* What the command line asked for. Strings owned. */
+struct machine_config {
+    char *name;
+    char *uuid_text;   /* NULL: none */
+    uint64_t ram_size; /* bytes */
+    unsigned smp;      /* vCPUs */
+    unsigned sockets, cores, threads;
+    char *cpu_model;                       /* NULL: the engine's default */
+    char *kernel, *initrd, *append, *bios; /* NULL: none */
+    char *dtb_dump;                        /* NULL: none */
+    char *boot_order;                      /* -boot order=, NULL: default */
+    bool boot_menu;
+    bool no_defaults, no_reboot, no_shutdown, no_acpi, no_hpet;
+    bool start_paused;  /* -S */
+    GPtrArray *globals; /* of struct global_property */
+    struct chardev *serials[4];
+    unsigned serial_count;
+    GPtrArray *fw_cfg_items; /* of struct fw_cfg_option: -fw_cfg name=,file=|string= */
+};
+
+struct global_property {
+    char *driver, *property, *value;
+};
+struct fw_cfg_option {
+    char *name, *file, *string;
+};
+
+struct machine {
+    struct machine_config config;
+    const struct board_class *board;
+    const struct engine_ops *engine;
+    void *engine_data;
+    struct event_base *base; /* the main loop */
+    struct machine_clock *clock;
+
+    /* Memory. */
+    struct memory_region system_memory; /* container, root of as_memory */
+    struct memory_region system_io;     /* container of 64 KiB, root of as_io */
+    struct address_space as_memory, as_io;
+    struct memory_region ram;            /* all of guest RAM in one block */
+    uint64_t ram_below_4g, ram_above_4g; /* bytes; the latter starts at 4 GiB */
+
+    /* Devices. */
+    struct bus *system_bus, *isa_bus;
+    struct bus *pci_bus;
+    struct vcpu *vcpus[MACHINE_MAX_VCPUS];
+    unsigned vcpu_count;
+    struct irq_line gsi[MACHINE_GSI_COUNT]; /* 0..15: ISA interrupts too. Set up by the board */
+    struct i8259_pair *pic;
+    struct ioapic *ioapic;
+    struct fw_cfg *fw_cfg;
+    GPtrArray *reset_handlers;
+    GPtrArray *chardevs;
+    void *monitor; /* struct monitor_state: QMP and HMP servers */
+
+    /* Running. */
+    enum run_state state;
+    int exit_status;   /* of the process */
+    bool quit;         /* the main loop ends */
+    void *run_private; /* requests under way, their lock and event: machine-run.c */
+};
+
+/* A board: one table entry each, in board-table.c. */
+struct board_class {
+    const char *name, *alias, *description;
+    bool is_default;
+    const struct property *properties; /* -machine NAME,property=... into the board's own struct */
+    size_t options_size;
+    bool (*create)(struct machine *machine, const void *options, GError **error);
+};
+extern const struct board_class *const board_table[]; /* ended by NULL */
+
+void machine_config_init(struct machine_config *config);
+void machine_config_clear(struct machine_config *config);
+
+/* A machine with clock, memory roots and buses, no board yet. Takes over *config. */
+struct machine *machine_new(struct machine_config *config, const struct engine_ops *engine,
+                            const void *engine_options, struct event_base *base, GError **error);
+bool machine_create_board(struct machine *machine, const struct board_class *board,
+                          const void *board_options, GError **error);
+void machine_free(struct machine *machine);
+
+/* Called on machine reset, in order of registration, after all devices were reset. */
+void machine_add_reset_handler(struct machine *machine, void (*handler)(void *opaque),
+                               void *opaque);
+
+/*
+ * Requests. Any thread, any lock held: they are carried out by the main loop. A guest's reset
+ * request resets the whole machine.
+ */
+void machine_request_reset(struct machine *machine, bool from_guest);
+void machine_request_shutdown(struct machine *machine, enum shutdown_cause cause);
+void machine_request_powerdown(struct machine *machine); /* ACPI power button */
+void machine_request_stop(struct machine *machine, enum run_state state);
+/* End the process with a status, at once, as isa-debug-exit does: no vCPU runs another insn. */
+void machine_request_exit(struct machine *machine, int status);
+/* The guest panicked or an engine cannot go on: message to the user, QMP event, pause. */
+void machine_report_panic(struct machine *machine, const char *message);
+
+/* Main-loop thread only. */
+void machine_start(struct machine *machine); /* or continue */
+void machine_stop(struct machine *machine, enum run_state state);
+void machine_reset(struct machine *machine);
+/* Run the main loop until quit; the exit status of the process. */
+int machine_run(struct machine *machine);
+
+/* Listeners for run-state events, for the monitor: name as in QMP, data JSON text or NULL. */
+typedef void (*machine_event_fn)(void *opaque, const char *event, const char *json_data);
+void machine_add_event_listener(struct machine *machine, machine_event_fn fn, void *opaque);
+void machine_emit_event(struct machine *machine, const char *event, const char *json_data);
+/* The power button was pressed: who wants to know (ACPI PM). */
+void machine_set_powerdown_handler(struct machine *machine, void (*fn)(void *opaque), void *opaque);
+
+#endif

@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* PCI devices and the PCI bus (PCI Local Bus 3.0). Config space is 256 bytes. */
+#ifndef DUODM_DM_PCI_PCI_H
+#define DUODM_DM_PCI_PCI_H
+
+#include "dm/device.h"
+
+#define PCI_CONFIG_SIZE 256
+#define PCI_BAR_COUNT   6
+
+struct pci_device;
+struct pci_bus;
+
+struct pci_class {
+    uint16_t vendor_id, device_id, subsystem_vendor_id, subsystem_id;
+    uint32_t class_code; /* 24 bits: base class, subclass, programming interface */
+    uint8_t revision;
+    uint8_t interrupt_pin; /* 0: none, 1: INTA */
+    /* Hooks, may be NULL: after a write was applied through the write mask; before a read. */
+    void (*config_written)(struct pci_device *device, unsigned offset, unsigned length);
+    uint32_t (*config_read)(struct pci_device *device, unsigned offset, unsigned length);
+};
+
+struct pci_bar {
+    struct memory_region *region; /* NULL: none. Not owned */
+    uint64_t size;                /* power of two */
+    bool is_io, is_64, prefetchable;
+    uint64_t address; /* where it is mapped; UINT64_MAX: nowhere */
+};
+
+struct pci_device {
+    struct device device;
+    struct pci_bus *pci_bus;
+    int32_t address;    /* property addr: devfn, -1: any */
+    bool multifunction; /* property */
+    uint8_t devfn;
+    uint8_t config[PCI_CONFIG_SIZE];
+    uint8_t write_mask[PCI_CONFIG_SIZE]; /* bits that the guest may write */
+    uint8_t clear_mask[PCI_CONFIG_SIZE]; /* bits that the guest clears by writing 1 */
+    struct pci_bar bars[PCI_BAR_COUNT];
+    struct address_space dma; /* what the device sees as bus master; open while Bus Master Enable */
+    struct memory_region dma_root, dma_window;
+    bool interrupt_level; /* INTx as the device drives it */
+};
+
+/* Common properties of every PCI device class: put these two lines first in its table. */
+#define PCI_DEVICE_PROPERTIES                                                                      \
+    {"addr", PROPERTY_PCI_ADDRESS,          offsetof(struct pci_device, address), "-1", 0,         \
+     0,      "slot[.function], hexadecimal"},                                                      \
+    {                                                                                              \
+        "multifunction", PROPERTY_BOOL, offsetof(struct pci_device, multifunction), "off", 0, 0,   \
+            "other functions share the slot"                                                       \
+    }
+
+/* Called by device_realize for a device on a PCI bus, before and after the class's realize. */
+bool pci_device_realize(struct pci_device *device, GError **error);
+void pci_device_unrealize(struct pci_device *device);
+void pci_device_reset(struct pci_device *device);
+
+/* In realize: size must be a power of two. */
+void pci_register_bar(struct pci_device *device, unsigned number, struct memory_region *region,
+                      bool is_io, bool is_64, bool prefetchable);
+/* Offset of a new capability of `size` bytes, zeroed past its header; 0 if there is no room. */
+unsigned pci_add_capability(struct pci_device *device, uint8_t id, unsigned size);
+/* Drive the device's INTx pin. Any thread. */
+void pci_set_interrupt(struct pci_device *device, bool level);
+static inline uint16_t pci_requester_id(const struct pci_device *device)
+{
+    return device->devfn;
+}
+
+/* DMA as bus master; fails as a bus error does when Bus Master Enable is clear. */
+enum memory_result pci_dma_read(struct pci_device *device, uint64_t address, void *buffer,
+                                uint64_t length);
+enum memory_result pci_dma_write(struct pci_device *device, uint64_t address, const void *buffer,
+                                 uint64_t length);
+
+/* The root bus. BARs appear in memory_space and io_space. route maps (device, pin 0..3) to one of
+ * 4 lines; lines[] are shared, level-triggered, counted. */
+struct pci_bus *pci_bus_new(struct machine *machine, struct memory_region *memory_space,
+                            struct memory_region *io_space);
+void pci_bus_set_interrupt_lines(struct pci_bus *bus, const struct irq_line lines[4]);
+struct bus *pci_bus_base(struct pci_bus *bus);
+struct pci_device *pci_bus_find(struct pci_bus *bus, uint8_t devfn);
+/* Configuration access of 1, 2 or 4 bytes; all ones where there is no device. */
+uint32_t pci_bus_config_read(struct pci_bus *bus, unsigned bus_number, unsigned devfn,
+                             unsigned offset, unsigned size);
+void pci_bus_config_write(struct pci_bus *bus, unsigned bus_number, unsigned devfn, unsigned offset,
+                          unsigned size, uint32_t value);
+void pci_bus_free(struct pci_bus *bus);
+/* Give every BAR an address and every pin an interrupt line, as firmware would, for kernels that
+ * are loaded directly. irq_of_pin: GSI of each of the 4 lines. Returns false if a window is full.
+ */
+bool pci_bus_assign_resources(struct pci_bus *bus, struct range memory_window,
+                              struct range memory64_window, struct range io_window,
+                              const uint8_t irq_of_line[4], GError **error);
+
+#endif

@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * What of a device must be kept for snapshots, migration and Xen's save record, as one table per
+ * class. Whatever a guest can observe and reset does not recompute is listed.
+ */
+#ifndef DUODM_DM_STATE_H
+#define DUODM_DM_STATE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum state_type {
+    STATE_BOOL,
+    STATE_UINT8,
+    STATE_UINT16,
+    STATE_UINT32,
+    STATE_UINT64,
+    STATE_INT64,
+    STATE_BYTES, /* count bytes */
+    STATE_TIMER, /* struct clock_timer: its deadline */
+};
+
+struct state_field {
+    const char *name;
+    enum state_type type;
+    size_t offset;
+    unsigned count;   /* array elements; 1 for a scalar */
+    unsigned version; /* of the description in which the field appeared */
+};
+
+struct state_description {
+    const char *name;
+    unsigned version;                 /* what is written; older ones can be read */
+    const struct state_field *fields; /* ended by a NULL name */
+    bool (*after_load)(
+        void *object); /* check and recompute; false refuses the stream. May be NULL */
+    void (*before_save)(void *object); /* may be NULL */
+};
+
+#define STATE(type_, struct_, field_, version_)                                                    \
+    {                                                                                              \
+#field_, STATE_##type_, offsetof(struct struct_, field_), 1, version_                      \
+    }
+#define STATE_ARRAY(type_, struct_, field_, count_, version_)                                      \
+    {                                                                                              \
+#field_, STATE_##type_, offsetof(struct struct_, field_), count_, version_                 \
+    }
+#define STATE_END                                                                                  \
+    {                                                                                              \
+        NULL, STATE_BOOL, 0, 0, 0                                                                  \
+    }
+
+#endif

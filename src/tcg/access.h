@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Guest memory as instructions see it: segmentation, then paging, then memory or a device. Each
+ * of these raises the architecture's fault (by longjmp) and then has no effect.
+ */
+#ifndef DUODM_TCG_ACCESS_H
+#define DUODM_TCG_ACCESS_H
+
+#include "tcg/cpu.h"
+#include "tcg/insn.h"
+
+/* Offset of the memory operand in its segment, truncated to the address size. */
+uint64_t insn_effective_address(const struct cpu *cpu, const struct insn *insn);
+
+/* segment: enum x86_segment_index. offset: effective address. Little-endian values. Any alignment
+ * (with #AC where enabled), page crossings are checked as a whole before anything is written. */
+uint8_t cpu_read8(struct cpu *cpu, unsigned segment, uint64_t offset);
+uint16_t cpu_read16(struct cpu *cpu, unsigned segment, uint64_t offset);
+uint32_t cpu_read32(struct cpu *cpu, unsigned segment, uint64_t offset);
+uint64_t cpu_read64(struct cpu *cpu, unsigned segment, uint64_t offset);
+void cpu_read_bytes(struct cpu *cpu, unsigned segment, uint64_t offset, void *buffer,
+                    unsigned length);
+void cpu_write8(struct cpu *cpu, unsigned segment, uint64_t offset, uint8_t value);
+void cpu_write16(struct cpu *cpu, unsigned segment, uint64_t offset, uint16_t value);
+void cpu_write32(struct cpu *cpu, unsigned segment, uint64_t offset, uint32_t value);
+void cpu_write64(struct cpu *cpu, unsigned segment, uint64_t offset, uint64_t value);
+void cpu_write_bytes(struct cpu *cpu, unsigned segment, uint64_t offset, const void *buffer,
+                     unsigned length);
+/* Raise what a write of length bytes would raise, without writing. */
+void cpu_probe_write(struct cpu *cpu, unsigned segment, uint64_t offset, unsigned length);
+
+/*
+ * Read-modify-write. If the operand lies in RAM: its host address after all write checks, for host
+ * atomics (page-crossing or MMIO: NULL, then the caller uses cpu_locked_begin/end around a plain
+ * read and write). The page is marked dirty and code in it invalidated by cpu_modify_done.
+ */
+void *cpu_modify_begin(struct cpu *cpu, unsigned segment, uint64_t offset, unsigned size);
+void cpu_modify_done(struct cpu *cpu, unsigned segment, uint64_t offset, unsigned size);
+void cpu_locked_begin(struct cpu *cpu); /* machine-wide lock for split and MMIO locked accesses */
+void cpu_locked_end(struct cpu *cpu);
+
+/* Supervisor accesses by linear address, as the processor itself makes them to descriptor tables
+ * and TSSs (CPL ignored; SMAP does not apply). */
+uint64_t cpu_system_read(struct cpu *cpu, uint64_t linear, unsigned size);
+void cpu_system_write(struct cpu *cpu, uint64_t linear, unsigned size, uint64_t value);
+
+/* I/O ports (permission was checked). */
+uint32_t cpu_port_read(struct cpu *cpu, uint16_t port, unsigned size);
+void cpu_port_write(struct cpu *cpu, uint16_t port, unsigned size, uint32_t value);
+
+/* TLB (tlb.c, mmu.c). */
+void cpu_tlb_flush(struct cpu *cpu, bool global_too);
+void cpu_tlb_flush_page(struct cpu *cpu, uint64_t linear); /* INVLPG: current PCID and globals */
+/* CR writes with all checks (control-registers in mmu.c): raise #GP themselves. */
+void cpu_set_cr0(struct cpu *cpu, uint64_t value);
+void cpu_set_cr3(struct cpu *cpu, uint64_t value);
+void cpu_set_cr4(struct cpu *cpu, uint64_t value);
+void cpu_invpcid(struct cpu *cpu, uint64_t type, uint64_t pcid, uint64_t linear);
+bool cpu_is_canonical(uint64_t linear);
+
+/* CPUID and MSRs (cpuid.c, msr.c). */
+void cpu_cpuid(struct cpu *cpu, uint32_t leaf, uint32_t subleaf,
+               uint32_t out[4]);                      /* EAX EBX ECX EDX */
+uint64_t cpu_read_msr(struct cpu *cpu, uint32_t msr); /* raises #GP(0) */
+void cpu_write_msr(struct cpu *cpu, uint32_t msr, uint64_t value);
+uint64_t cpu_read_tsc(struct cpu *cpu);
+
+/* Flags (flags.c). */
+uint32_t cpu_get_eflags(const struct cpu *cpu);
+/* Replace the bits in mask. */
+void cpu_set_eflags(struct cpu *cpu, uint32_t value, uint32_t mask);
+
+/* Events (exception.c): deliver an interrupt, NMI or the pending exception through the IDT. */
+enum event_type {
+    EVENT_INTERRUPT,
+    EVENT_NMI,
+    EVENT_EXCEPTION,
+    EVENT_SOFTWARE /* INT n, INT3, INTO */,
+    EVENT_ICEBP
+};
+void cpu_deliver_event(struct cpu *cpu, enum event_type type, uint8_t vector, bool has_error,
+                       uint32_t error);
+/* After a longjmp into the run loop: deliver the pending exception, with double and triple faults.
+ */
+void cpu_deliver_pending(struct cpu *cpu);
+/* Power-on or INIT state (reset.c). */
+void cpu_reset(struct cpu *cpu, bool init_only);
+
+#endif
