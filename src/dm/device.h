@@ -31,6 +31,7 @@ struct bus_ops {
     void (*unplug)(struct device *device);                  /* mirror of plug */
     void (*release)(struct device *device);                 /* mirror of prepare */
     void (*reset)(struct device *device);                   /* before the class's reset */
+    const struct state_description *state; /* of struct device, saved before the class's */
 };
 
 struct bus {

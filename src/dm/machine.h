@@ -45,7 +45,6 @@ enum shutdown_cause {
     SHUTDOWN_HOST_UI,         /* Ctrl-A x */
     SHUTDOWN_GUEST_TEST_EXIT, /* isa-debug-exit: machine->exit_status */
     SHUTDOWN_HOST_QMP_RESET,  /* system_reset with -no-reboot */
-    SHUTDOWN_GUEST_PANIC,     /* the guest panicked and nobody looks */
 };
 
 /* What the command line asked for. Strings owned. */
