@@ -40,7 +40,9 @@ struct pci_device {
     struct pci_bar bars[PCI_BAR_COUNT];
     struct address_space dma; /* what the device sees as bus master; open while Bus Master Enable */
     struct memory_region dma_root, dma_window;
-    bool interrupt_level; /* INTx as the device drives it */
+    bool interrupt_level;    /* INTx as the device drives it; under the bus's interrupt lock */
+    bool interrupt_disabled; /* command register bit 10; under the same lock */
+    bool interrupt_asserted; /* what the bus line was told; under the same lock */
 };
 
 /* Common properties of every PCI device class: put these two lines first in its table. */
@@ -52,12 +54,10 @@ struct pci_device {
             "other functions share the slot"                                                       \
     }
 
-/* Called by device_realize for a device on a PCI bus, before and after the class's realize. */
-bool pci_device_realize(struct pci_device *device, GError **error);
-void pci_device_unrealize(struct pci_device *device);
-void pci_device_reset(struct pci_device *device);
+/* State that all PCI devices share: config space and interrupt pin. */
+extern const struct state_description pci_device_state;
 
-/* In realize: size must be a power of two. */
+/* In realize: size must be a power of two, at least 16 (memory) or 4 (I/O), I/O at most 256. */
 void pci_register_bar(struct pci_device *device, unsigned number, struct memory_region *region,
                       bool is_io, bool is_64, bool prefetchable);
 /* Offset of a new capability of `size` bytes, zeroed past its header; 0 if there is no room. */
@@ -81,6 +81,9 @@ struct pci_bus *pci_bus_new(struct machine *machine, struct memory_region *memor
                             struct memory_region *io_space);
 void pci_bus_set_interrupt_lines(struct pci_bus *bus, const struct irq_line lines[4]);
 struct bus *pci_bus_base(struct pci_bus *bus);
+struct pci_bus *pci_bus_from_base(struct bus *base);
+struct memory_region *pci_bus_memory_space(struct pci_bus *bus);
+struct memory_region *pci_bus_io_space(struct pci_bus *bus);
 struct pci_device *pci_bus_find(struct pci_bus *bus, uint8_t devfn);
 /* Configuration access of 1, 2 or 4 bytes; all ones where there is no device. */
 uint32_t pci_bus_config_read(struct pci_bus *bus, unsigned bus_number, unsigned devfn,
