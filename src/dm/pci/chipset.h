@@ -18,6 +18,10 @@
 
 #include "dm/pci/pci.h"
 
+/* Subsystem ID of the chipset's functions: firmware made for virtual PCs looks for it. */
+#define CHIPSET_SUBSYSTEM_VENDOR 0x1af4
+#define CHIPSET_SUBSYSTEM        0x1100
+
 /*
  * The port CF9h lies within the four bytes of CONFADD (CF8h). The host bridge owns all four and
  * hands accesses to CF9h of one byte to region (offset 0). NULL: to nobody.
