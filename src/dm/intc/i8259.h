@@ -5,6 +5,8 @@
 
 #include "dm/device.h"
 
+struct i8259_pair;
+
 /* struct i8259_pair begins with struct device. Maps itself when realised; sets machine->pic. */
 extern const struct device_class i8259_class;
 

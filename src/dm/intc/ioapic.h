@@ -7,10 +7,11 @@
 
 #define IOAPIC_DEFAULT_BASE 0xfec00000u
 
+struct ioapic;
+
 /* struct ioapic begins with struct device. Property "base". Maps itself when realised; sets
  * machine->ioapic. */
 extern const struct device_class ioapic_class;
-struct ioapic;
 
 /* A line carries "asserted", whatever the polarity that the guest programs: the board's wiring
  * agrees with what firmware tables tell the guest. */
