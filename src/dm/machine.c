@@ -9,9 +9,6 @@
 
 #include <inttypes.h>
 
-#define RAM_MIN (2ull << 20) /* below that no guest finds room */
-#define RAM_MAX (1ull << 40) /* what 40 physical address bits, the least of a 64-bit CPU, reach */
-
 struct machine_cleanup {
     void (*function)(void *opaque);
     void *opaque;
@@ -57,6 +54,7 @@ void machine_config_clear(struct machine_config *config)
     g_free(config->append);
     g_free(config->bios);
     g_free(config->dtb_dump);
+    g_free(config->rtc_base);
     g_free(config->boot_order);
     g_clear_pointer(&config->globals, g_ptr_array_unref);
     g_clear_pointer(&config->fw_cfg_items, g_ptr_array_unref);
@@ -88,11 +86,11 @@ static bool check_topology(struct machine_config *config, GError **error)
 
 static bool check_config(struct machine_config *config, GError **error)
 {
-    if (config->ram_size < RAM_MIN || config->ram_size > RAM_MAX) {
+    if (config->ram_size < MACHINE_RAM_MIN || config->ram_size > MACHINE_RAM_MAX) {
         return duodm_fail(error, DUODM_ERROR_INVALID_ARGUMENT,
                           "%" PRIu64 " bytes of memory are not possible: -m takes %llu MiB to "
                           "%llu MiB",
-                          config->ram_size, RAM_MIN >> 20, RAM_MAX >> 20);
+                          config->ram_size, MACHINE_RAM_MIN >> 20, MACHINE_RAM_MAX >> 20);
     }
     return check_topology(config, error);
 }

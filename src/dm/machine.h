@@ -26,6 +26,8 @@ struct qmp_server;
 #define MACHINE_MAX_VCPUS   255
 #define MACHINE_GSI_COUNT   24
 #define MACHINE_MEMORY_SIZE (1ull << 52) /* of system_memory: all that x86 can address */
+#define MACHINE_RAM_MIN     (2ull << 20) /* bytes; below that no guest finds room */
+#define MACHINE_RAM_MAX     (1ull << 40) /* bytes; what 40 physical address bits reach */
 
 enum run_state {
     RUN_STATE_PRELAUNCH, /* -S, not yet started */
@@ -57,6 +59,8 @@ struct machine_config {
     char *cpu_model;                       /* NULL: the engine's default */
     char *kernel, *initrd, *append, *bios; /* NULL: none */
     char *dtb_dump;                        /* NULL: none */
+    char *rtc_base;                        /* -rtc base=: NULL or "utc", "localtime", or a time
+                                              "YYYY-MM-DD[Thh:mm:ss]", which was checked */
     char *boot_order;                      /* -boot order=, NULL: default */
     bool boot_menu;
     bool no_defaults, no_reboot, no_shutdown, no_acpi, no_hpet;
