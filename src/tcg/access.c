@@ -6,13 +6,13 @@
 
 #include <glib.h>
 
-#define SEGMENT_TYPE_CODE      (1u << 3)
-#define SEGMENT_TYPE_DOWN      (1u << 2) /* data */
-#define SEGMENT_TYPE_WRITABLE  (1u << 1) /* data */
-#define SEGMENT_TYPE_READABLE  (1u << 1) /* code */
-#define SEGMENT_ATTR_PRESENT   (1u << 7)
-#define SEGMENT_ATTR_BIG       (1u << 14)
-#define ALIGNMENT_LIMIT        8 /* bytes: the largest operand that #AC asks to be aligned */
+#define SEGMENT_TYPE_CODE     (1u << 3)
+#define SEGMENT_TYPE_DOWN     (1u << 2) /* data */
+#define SEGMENT_TYPE_WRITABLE (1u << 1) /* data */
+#define SEGMENT_TYPE_READABLE (1u << 1) /* code */
+#define SEGMENT_ATTR_PRESENT  (1u << 7)
+#define SEGMENT_ATTR_BIG      (1u << 14)
+#define ALIGNMENT_LIMIT       8 /* bytes: the largest operand that #AC asks to be aligned */
 
 bool cpu_is_canonical(uint64_t linear)
 {
@@ -41,7 +41,7 @@ static enum tlb_class data_class(const struct cpu *cpu)
         return TLB_USER;
     }
     return cpu->data_table[0] == cpu->tlb->data[TLB_SUPERVISOR] ? TLB_SUPERVISOR
-                                                                 : TLB_SUPERVISOR_SMAP;
+                                                                : TLB_SUPERVISOR_SMAP;
 }
 
 /* SDM vol. 3, 5.3 to 5.5. */

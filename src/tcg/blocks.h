@@ -25,22 +25,22 @@
 #define BLOCK_ARENA_SIZE       (48u << 20) /* bytes; when full, all blocks are forgotten */
 
 struct block {
-    uint64_t physical;       /* of the first byte */
-    uint64_t second_page;    /* physical page of the bytes past a page's end; else 0 */
-    struct block *next;      /* in its bucket */
-    uint8_t *bytes;          /* that it was decoded from */
-    uint32_t key;            /* block_key */
-    uint16_t length;         /* bytes */
-    uint16_t first_length;   /* of them in the first page */
-    uint8_t count;           /* instructions, 1.. */
+    uint64_t physical;     /* of the first byte */
+    uint64_t second_page;  /* physical page of the bytes past a page's end; else 0 */
+    struct block *next;    /* in its bucket */
+    uint8_t *bytes;        /* that it was decoded from */
+    uint32_t key;          /* block_key */
+    uint16_t length;       /* bytes */
+    uint16_t first_length; /* of them in the first page */
+    uint8_t count;         /* instructions, 1.. */
     struct insn instructions[];
 };
 
 struct block_cache {
     struct block *buckets[BLOCK_BUCKETS];
     uint8_t *arena;
-    size_t used;          /* bytes of arena */
-    struct block *single; /* for an instruction that can't be kept: not in memory */
+    size_t used;                      /* bytes of arena */
+    struct block *single;             /* for an instruction that can't be kept: not in memory */
     uint64_t decoded, flushes, stale; /* blocks; for `info jit` */
 };
 

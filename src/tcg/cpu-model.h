@@ -11,9 +11,9 @@ struct cpu_model {
     const char *brand; /* CPUID 80000002h: up to 48 characters */
     bool amd;          /* AuthenticAMD, else GenuineIntel */
     uint8_t family, model, stepping;
-    uint32_t max_leaf;             /* CPUID 0 */
-    const uint8_t *feature_list;   /* enum cpu_feature, ended by FEATURE_NONE; NULL: all */
-    struct cpu_features features;  /* made by cpu_model_parse */
+    uint32_t max_leaf;            /* CPUID 0 */
+    const uint8_t *feature_list;  /* enum cpu_feature, ended by FEATURE_NONE; NULL: all */
+    struct cpu_features features; /* made by cpu_model_parse */
 };
 
 #define CPU_DEFAULT_MODEL  "max"

@@ -198,12 +198,12 @@ struct cpu {
     /* Host addresses of the executing block's bytes, with a margin before them: a store there ends
      * the block (access.h). */
     uintptr_t code_window;
-    uint32_t code_window_length;  /* bytes; 0: none */
+    uint32_t code_window_length;   /* bytes; 0: none */
     pthread_mutex_t *machine_lock; /* for cpu_locked_begin: the engine's */
-    bool interrupt_pending;       /* the local APIC may have one: asked when IF allows it */
-    bool holds_machine_lock;      /* between cpu_locked_begin and _end */
-    bool vendor_amd;              /* AuthenticAMD, else GenuineIntel */
-    uint8_t physical_bits;        /* MAXPHYADDR */
+    bool interrupt_pending;        /* the local APIC may have one: asked when IF allows it */
+    bool holds_machine_lock;       /* between cpu_locked_begin and _end */
+    bool vendor_amd;               /* AuthenticAMD, else GenuineIntel */
+    uint8_t physical_bits;         /* MAXPHYADDR */
     const struct cpu_model *model; /* what -cpu selected: cpuid.h */
     struct cpu_features features;
     struct vcpu *vcpu;

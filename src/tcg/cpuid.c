@@ -88,8 +88,8 @@ static void leaf_1(const struct cpu *cpu, uint32_t subleaf, uint32_t out[4])
 
     out[EAX] = cpu_model_signature(cpu->model);
     /* Initial APIC ID, logical processors, CLFLUSH line in units of 8 bytes. */
-    out[EBX] = (cpu->vcpu->apic_id & 0xff) << 24 | MIN(1u << bits_for(t.logical), 255) << 16 |
-               8 << 8;
+    out[EBX] =
+        (cpu->vcpu->apic_id & 0xff) << 24 | MIN(1u << bits_for(t.logical), 255) << 16 | 8 << 8;
     if (t.logical > 1) {
         out[EDX] |= CPUID_1_EDX_HTT;
     }
@@ -294,8 +294,7 @@ static bool leaf_exists(const struct cpu *cpu, uint32_t leaf)
     case 0:
         return leaf <= cpu->model->max_leaf;
     case 1:
-        return leaf <= CPU_MAX_HYPERVISOR &&
-               cpu_features_have(&cpu->features, FEATURE_HYPERVISOR);
+        return leaf <= CPU_MAX_HYPERVISOR && cpu_features_have(&cpu->features, FEATURE_HYPERVISOR);
     default:
         return leaf >= 0x80000000u && leaf <= CPU_MAX_EXTENDED;
     }

@@ -28,8 +28,8 @@ static bool check_cpu_model(const char *text, GError **error)
 /* The memory map changed: no vCPU may go on with what it knows of it. */
 static void topology_commit(struct memory_listener *listener)
 {
-    struct tcg_machine *tcg = (struct tcg_machine *)((uint8_t *)listener -
-                                                     offsetof(struct tcg_machine, listener));
+    struct tcg_machine *tcg =
+        (struct tcg_machine *)((uint8_t *)listener - offsetof(struct tcg_machine, listener));
 
     for (unsigned i = 0; i < tcg->machine->vcpu_count; i++) {
         struct vcpu *vcpu = tcg->machine->vcpus[i];
@@ -325,8 +325,8 @@ static void print_jit(const struct tcg_vcpu *v, GString *out)
     const struct block_cache *blocks = v->cpu.blocks;
 
     g_string_append_printf(out,
-                           "CPU %u: %" PRIu64 " instructions, %" PRIu64
-                           " blocks decoded, %" PRIu64 " found modified, cache %zu of %u KiB, "
+                           "CPU %u: %" PRIu64 " instructions, %" PRIu64 " blocks decoded, %" PRIu64
+                           " found modified, cache %zu of %u KiB, "
                            "emptied %" PRIu64 " times\n",
                            v->vcpu->index, v->cpu.instructions, blocks->decoded, blocks->stale,
                            blocks->used / 1024, BLOCK_ARENA_SIZE / 1024, blocks->flushes);
@@ -337,22 +337,21 @@ static void print_tlb(const struct tcg_vcpu *v, GString *out)
     static const char *const classes[] = {"supervisor", "user", "supervisor, SMAP"};
     const struct tlb *tlb = v->cpu.tlb;
 
-    g_string_append_printf(out,
-                           "CPU %u: %" PRIu64 " fills, %" PRIu64 " flushes, %" PRIu64
-                           " page flushes\n",
-                           v->vcpu->index, tlb->fills, tlb->flushes, tlb->page_flushes);
-    for (unsigned class = 0; class < G_N_ELEMENTS(classes); class++) {
+    g_string_append_printf(
+        out, "CPU %u: %" PRIu64 " fills, %" PRIu64 " flushes, %" PRIu64 " page flushes\n",
+        v->vcpu->index, tlb->fills, tlb->flushes, tlb->page_flushes);
+    for (unsigned class = 0; class < G_N_ELEMENTS(classes); class ++) {
         for (unsigned i = 0; i < TLB_ENTRIES; i++) {
             const struct tlb_entry *entry = &tlb->data[class][i];
 
             if (entry->read_tag & TLB_INVALID) {
                 continue;
             }
-            g_string_append_printf(
-                out, "%016" PRIx64 ": %016" PRIx64 " %c%s%s (%s)\n", entry->read_tag & PAGE_MASK,
-                entry->physical & PAGE_MASK, entry->write_tag & TLB_INVALID ? '-' : 'W',
-                entry->physical & TLB_PAGE_GLOBAL ? " global" : "",
-                entry->physical & TLB_PAGE_IO ? " device" : "", classes[class]);
+            g_string_append_printf(out, "%016" PRIx64 ": %016" PRIx64 " %c%s%s (%s)\n",
+                                   entry->read_tag & PAGE_MASK, entry->physical & PAGE_MASK,
+                                   entry->write_tag & TLB_INVALID ? '-' : 'W',
+                                   entry->physical & TLB_PAGE_GLOBAL ? " global" : "",
+                                   entry->physical & TLB_PAGE_IO ? " device" : "", classes[class]);
         }
     }
 }

@@ -245,10 +245,8 @@ static bool walk_64(struct walk *walk, uint64_t table, unsigned level)
 
 bool mmu_walk(struct cpu *cpu, const struct mmu_request *request, struct mmu_result *result)
 {
-    struct walk walk = {.cpu = cpu,
-                        .request = request,
-                        .result = result,
-                        .rights = ENTRY_WRITABLE | ENTRY_USER};
+    struct walk walk = {
+        .cpu = cpu, .request = request, .result = result, .rights = ENTRY_WRITABLE | ENTRY_USER};
 
     if (!(cpu->cr0 & CR0_PG)) {
         *result = (struct mmu_result){

@@ -9,6 +9,7 @@
 #include "util/log.h"
 
 #include <glib.h>
+#include <inttypes.h>
 
 #define MTRR_VARIABLE   8
 #define MTRR_CAPS       (MTRR_VARIABLE | 1u << 8 | 1u << 10) /* fixed ranges, WC */
@@ -274,14 +275,14 @@ static const struct msr_row rows[] = {
     {0x2a, 1, read_constant, write_ignored, 0, ALL, FEATURE_NONE, ANY}, /* EBL_CR_POWERON */
     {0x34, 1, read_constant, NULL, 0, 0, FEATURE_NONE, INTEL},          /* SMI_COUNT */
     {0x35, 1, read_core_count, NULL, 0, 0, FEATURE_NONE, INTEL},        /* CORE_THREAD_COUNT */
-    {0x3a, 1, read_constant, NULL, 1, 0, FEATURE_NONE, INTEL},          /* FEATURE_CONTROL: locked */
+    {0x3a, 1, read_constant, NULL, 1, 0, FEATURE_NONE, INTEL}, /* FEATURE_CONTROL: locked */
     {0x3b, 1, read_tsc_adjust, write_tsc_adjust, 0, ALL, FEATURE_TSC_ADJUST, ANY},
     {0x48, 1, read_slot, write_slot, SLOT_SPEC_CTRL, 7, FEATURE_SPEC_CTRL, ANY},
-    {0x49, 1, NULL, write_ignored, 0, 1, FEATURE_SPEC_CTRL, ANY},     /* PRED_CMD: IBPB */
-    {0x79, 1, NULL, write_ignored, 0, ALL, FEATURE_NONE, INTEL},      /* BIOS_UPDT_TRIG */
+    {0x49, 1, NULL, write_ignored, 0, 1, FEATURE_SPEC_CTRL, ANY}, /* PRED_CMD: IBPB */
+    {0x79, 1, NULL, write_ignored, 0, ALL, FEATURE_NONE, INTEL},  /* BIOS_UPDT_TRIG */
     {0x8b, 1, read_slot, write_bios_sign_id, SLOT_BIOS_SIGN_ID, ALL, FEATURE_NONE, ANY},
-    {0xce, 1, read_constant, NULL, 10 << 8, 0, FEATURE_NONE, INTEL},  /* PLATFORM_INFO: 1 GHz */
-    {0xfe, 1, read_constant, NULL, MTRR_CAPS, 0, FEATURE_MTRR, ANY},  /* MTRRcap */
+    {0xce, 1, read_constant, NULL, 10 << 8, 0, FEATURE_NONE, INTEL}, /* PLATFORM_INFO: 1 GHz */
+    {0xfe, 1, read_constant, NULL, MTRR_CAPS, 0, FEATURE_MTRR, ANY}, /* MTRRcap */
     {0x10a, 1, read_constant, NULL, ARCH_CAPABILITIES, 0, FEATURE_ARCH_CAPABILITIES, ANY},
     {0x174, 1, read_field, write_field, FIELD(msr_sysenter_cs), UINT32_MAX, FEATURE_SEP, ANY},
     {0x175, 1, read_field, write_address, FIELD(msr_sysenter_esp), ALL, FEATURE_SEP, ANY},

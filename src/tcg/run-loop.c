@@ -11,6 +11,7 @@
 #include "util/log.h"
 
 #include <glib.h>
+#include <inttypes.h>
 
 /* Blocks between two quiescent points, so that RCU's writers don't wait long. */
 #define BLOCKS_PER_QUIESCENCE 4096

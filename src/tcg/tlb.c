@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "tcg/tlb.h"
+#include "dm/intc/local-apic.h"
 #include "tcg/access.h"
 #include "tcg/mmu.h"
 
@@ -16,7 +17,7 @@ static void invalidate_all(struct tlb *tlb)
 {
     memset(tlb->large_2m, 0, sizeof(tlb->large_2m));
     memset(tlb->large_1g, 0, sizeof(tlb->large_1g));
-    for (unsigned class = 0; class < TLB_EMPTY; class++) {
+    for (unsigned class = 0; class < TLB_EMPTY; class ++) {
         for (unsigned i = 0; i < TLB_ENTRIES; i++) {
             invalidate_entry(&tlb->data[class][i]);
         }
@@ -83,7 +84,7 @@ static void flush_local(struct tlb *tlb)
             }
         }
     } else {
-        for (unsigned class = 0; class < TLB_EMPTY; class++) {
+        for (unsigned class = 0; class < TLB_EMPTY; class ++) {
             for (unsigned i = 0; i < TLB_ENTRIES; i++) {
                 if (!(tlb->data[class][i].physical & TLB_PAGE_GLOBAL)) {
                     invalidate_entry(&tlb->data[class][i]);
@@ -154,10 +155,9 @@ static void invalidate_pages(struct tlb *tlb, uint64_t page, unsigned count)
 {
     uint64_t mask = ~(count * PAGE_SIZE_4K - 1);
 
-    for (unsigned class = 0; class < TLB_EMPTY; class++) {
+    for (unsigned class = 0; class < TLB_EMPTY; class ++) {
         for (unsigned i = 0; i < count; i++) {
-            struct tlb_entry *entry =
-                &tlb->data[class][tlb_index(page + i * PAGE_SIZE_4K)];
+            struct tlb_entry *entry = &tlb->data[class][tlb_index(page + i * PAGE_SIZE_4K)];
 
             if ((entry->read_tag & mask) == page || (entry->write_tag & mask) == page) {
                 invalidate_entry(entry);

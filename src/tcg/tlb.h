@@ -18,7 +18,7 @@
 struct cpu;
 
 #define PAGE_BITS    12
-#define PAGE_SIZE_4K 4096ull
+#define PAGE_SIZE_4K ((uint64_t)4096)
 #define PAGE_MASK    (~(PAGE_SIZE_4K - 1))
 
 #define TLB_ENTRIES       1024
