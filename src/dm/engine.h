@@ -38,7 +38,7 @@ struct engine_ops {
     void (*destroy)(struct machine *machine);               /* paused before; joins the threads */
 
     void (*kick)(struct vcpu *vcpu); /* make a running or halted vCPU look at its signals */
-    /* Put a vCPU in the power-on state. Paused. */
+    /* Put a vCPU in the power-on state. Paused; vcpu->apic was reset just before. */
     void (*reset_vcpu)(struct vcpu *vcpu);
     /* Only while paused, or from the vCPU's own thread. */
     void (*get_state)(struct vcpu *vcpu, struct x86_state *state);

@@ -4,6 +4,7 @@
  * any lock held, so it is only noted there; the main loop carries it out, with the vCPUs paused.
  */
 #include "dm/machine-private.h"
+#include "dm/intc/local-apic.h"
 #include "util/error.h"
 #include "util/log.h"
 
@@ -261,6 +262,19 @@ static void reset_bus(struct bus *bus)
     }
 }
 
+static void reset_vcpu(struct vcpu *vcpu)
+{
+    const uint32_t guest_signals = VCPU_SIGNAL_INTERRUPT | VCPU_SIGNAL_NMI | VCPU_SIGNAL_INIT |
+                                   VCPU_SIGNAL_STARTUP | VCPU_SIGNAL_SMI;
+
+    if (vcpu->apic) {
+        local_apic_reset(vcpu->apic, false);
+    }
+    /* What was under way to the CPU before the reset does not arrive after it. */
+    __atomic_fetch_and(&vcpu->signals, ~guest_signals, __ATOMIC_SEQ_CST);
+    vcpu->machine->engine->reset_vcpu(vcpu);
+}
+
 /* With the vCPUs paused. Devices first: their interrupt lines fall, which an interrupt controller
  * that is reset later forgets; then CPUs; then who loads a kernel or firmware anew. */
 static void reset_all(struct machine *machine)
@@ -269,7 +283,7 @@ static void reset_all(struct machine *machine)
     reset_bus(machine->isa_bus);
     reset_bus(machine->system_bus);
     for (unsigned i = 0; i < machine->vcpu_count; i++) {
-        machine->engine->reset_vcpu(machine->vcpus[i]);
+        reset_vcpu(machine->vcpus[i]);
     }
     machine_call_reset_handlers(machine);
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Making a machine, and taking it down in the opposite order. machine-run.c makes it go. */
 #include "dm/machine.h"
+#include "dm/chardev.h"
 #include "dm/intc/local-apic.h"
 #include "dm/machine-private.h"
 #include "dm/pci/pci.h"
@@ -276,6 +277,9 @@ void machine_free(struct machine *machine)
     destroy_memory(machine);
     machine_run_destroy(machine);
     machine_clock_free(machine->clock);
+    while (machine->chardevs->len) {
+        chardev_free(g_ptr_array_index(machine->chardevs, machine->chardevs->len - 1));
+    }
     g_ptr_array_unref(machine->chardevs);
     g_ptr_array_unref(machine->cleanups);
     g_ptr_array_unref(machine->reset_handlers);

@@ -100,8 +100,8 @@ struct machine {
     struct fw_cfg *fw_cfg;
     GPtrArray *reset_handlers;
     GPtrArray *cleanups; /* machine_add_cleanup */
-    GPtrArray *chardevs;
-    void *monitor; /* struct monitor_state: QMP and HMP servers */
+    GPtrArray *chardevs; /* chardev_new adds, machine_free frees what is left */
+    void *monitor;       /* struct monitor_state: QMP and HMP servers */
 
     /* Running. */
     enum run_state state;

@@ -179,7 +179,7 @@ static bool parse_mac(const char *text, uint8_t mac[6], GError **error)
         int low = g_ascii_xdigit_value(text[3 * i + 1]);
 
         good = high >= 0 && low >= 0 && (i == 5 || text[3 * i + 2] == ':');
-        bytes[i] = (uint8_t)(high << 4 | low);
+        bytes[i] = good ? (uint8_t)(high << 4 | low) : 0;
     }
     if (!good) {
         return fail_value(error, text, "a MAC address such as 52:54:00:12:34:56");
