@@ -55,9 +55,15 @@ bool chardev_attach(struct chardev *chardev, struct chardev_frontend *frontend, 
 void chardev_detach(struct chardev_frontend *frontend);
 
 /* A listening socket can serve several peers at once: each is then a chardev of its own, which
- * accept gets, attaches to and frees. False: not a listening socket. */
+ * accept gets, attaches to and frees. free_opaque is called with the listener's end. False: not a
+ * listening socket, nothing was done. */
 typedef void (*chardev_accept_fn)(void *opaque, struct chardev *connection);
-bool chardev_accept_many(struct chardev *chardev, chardev_accept_fn accept, void *opaque);
+bool chardev_accept_many(struct chardev *chardev, chardev_accept_fn accept, void *opaque,
+                         GDestroyNotify free_opaque);
+/* Has it a front end? */
+bool chardev_is_attached(const struct chardev *chardev);
+/* Is it a multiplexer, whose front ends wait for CHARDEV_FOCUS? */
+bool chardev_is_shared(const struct chardev *chardev);
 /* Is a peer there? Main loop only. */
 bool chardev_is_open(const struct chardev *chardev);
 /* Does some chardev of the machine speak to standard input and output? */

@@ -127,11 +127,13 @@ struct opcode {
 
 /* The maps. Those of SIMD and x87 are kept apart from the integer ones; the decoder looks in the
  * integer map first, then in the other. */
-extern const struct opcode opcode_map_one_byte[256]; /* opcodes-one-byte.c */
-extern const struct opcode opcode_map_0f[256];       /* opcodes-0f.c: integer and system */
-extern const struct opcode opcode_map_0f_simd[256];  /* opcodes-0f-simd.c */
-extern const struct opcode opcode_map_0f38[256];     /* opcodes-0f38.c */
-extern const struct opcode opcode_map_0f3a[256];     /* opcodes-0f3a.c */
+extern const struct opcode opcode_map_one_byte[256];         /* opcodes-one-byte.c */
+extern const struct opcode opcode_63_arpl, opcode_63_movsxd; /* byte 63, by mode */
+extern const struct opcode opcode_map_0f[256];               /* opcodes-0f.c: integer and system */
+extern const struct opcode opcode_map_0f38_system[256];      /* opcodes-0f.c: INVPCID */
+extern const struct opcode opcode_map_0f_simd[256];          /* opcodes-0f-simd.c */
+extern const struct opcode opcode_map_0f38[256];             /* opcodes-0f38.c */
+extern const struct opcode opcode_map_0f3a[256];             /* opcodes-0f3a.c */
 extern const struct opcode opcode_map_x87[8];        /* opcodes-x87.c: D8..DF, each OPCODE_X87 */
 extern const struct opcode opcode_map_vex_0f38[256]; /* opcodes-vex.c: BMI1, BMI2 */
 extern const struct opcode opcode_map_vex_0f3a[256];
@@ -148,6 +150,9 @@ enum decode_result {
  */
 enum decode_result decode_insn(const struct cpu *cpu, const uint8_t *bytes, unsigned available,
                                struct insn *insn);
+/* Status flags (mask of enum cpu_flag) that the manuals leave undefined after the instruction with
+ * these operands; for a count in CL, after any count. */
+uint32_t insn_undefined_flags(const struct insn *insn);
 /* Text of an instruction, for -d in_asm and failing tests. Caller frees. */
 char *insn_format(const struct insn *insn, uint64_t rip);
 

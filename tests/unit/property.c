@@ -162,7 +162,7 @@ static void test_ranges(void)
         {"address", "3.", false},
         {"address", ".1", false},
         {"address", "-2", false},
-        {"address", "0x1f", false},
+        {"address", "0x1f", true},
         {"address", "a", true},
         {"address", "1.1.1", false},
         {"mac", "52:54:00:12:34:5", false},

@@ -23,7 +23,8 @@ struct chardev_backend {
     void (*flush)(struct chardev *chardev);        /* NULL: nothing is ever queued */
     char *(*filename)(const struct chardev *chardev);
     int (*take_fd)(struct chardev *chardev); /* NULL: descriptors never come */
-    bool (*accept_many)(struct chardev *chardev, chardev_accept_fn accept, void *opaque);
+    bool (*accept_many)(struct chardev *chardev, chardev_accept_fn accept, void *opaque,
+                        GDestroyNotify free_opaque);
     /* A mux keeps its own list of front ends; NULL: chardev.c keeps the one. */
     bool (*attach)(struct chardev *chardev, struct chardev_frontend *frontend, GError **error);
     void (*detach)(struct chardev *chardev, struct chardev_frontend *frontend);

@@ -303,9 +303,21 @@ bool chardev_is_open(const struct chardev *chardev)
     return chardev->peer_open;
 }
 
-bool chardev_accept_many(struct chardev *chardev, chardev_accept_fn accept, void *opaque)
+bool chardev_is_attached(const struct chardev *chardev)
 {
-    return chardev->backend->accept_many && chardev->backend->accept_many(chardev, accept, opaque);
+    return chardev->frontend || chardev_is_shared(chardev);
+}
+
+bool chardev_is_shared(const struct chardev *chardev)
+{
+    return chardev->backend->attach != NULL;
+}
+
+bool chardev_accept_many(struct chardev *chardev, chardev_accept_fn accept, void *opaque,
+                         GDestroyNotify free_opaque)
+{
+    return chardev->backend->accept_many && !chardev_is_attached(chardev) &&
+           chardev->backend->accept_many(chardev, accept, opaque, free_opaque);
 }
 
 bool chardev_attach(struct chardev *chardev, struct chardev_frontend *frontend, GError **error)

@@ -29,6 +29,7 @@ struct socket_chardev {
     struct event *retry_event;  /* client: time to connect again */
     chardev_accept_fn accept;   /* not NULL: all clients go there */
     void *accept_opaque;
+    GDestroyNotify free_accept_opaque;
     int passed_fds[MAX_PASSED_FDS]; /* came by SCM_RIGHTS, not yet taken */
     unsigned passed_count;
 };
@@ -242,6 +243,9 @@ static void socket_close(struct chardev *chardev)
             unlink(self->address.path);
         }
     }
+    if (self->free_accept_opaque) {
+        self->free_accept_opaque(self->accept_opaque);
+    }
     g_clear_pointer(&self->retry_event, event_free);
     socket_address_clear(&self->address);
 }
@@ -317,16 +321,18 @@ struct chardev *chardev_socket_adopt(struct machine *machine, struct event_base 
     return &self->chardev;
 }
 
-static bool socket_accept_many(struct chardev *chardev, chardev_accept_fn accept, void *opaque)
+static bool socket_accept_many(struct chardev *chardev, chardev_accept_fn accept, void *opaque,
+                               GDestroyNotify free_opaque)
 {
     struct socket_chardev *self = (struct socket_chardev *)chardev;
     int fd = self->fd;
 
-    if (!self->listen_event) {
+    if (!self->listen_event || self->accept) {
         return false;
     }
     self->accept = accept;
     self->accept_opaque = opaque;
+    self->free_accept_opaque = free_opaque;
     if (fd >= 0) { /* wait=on: the first is here already */
         stream_stop(&self->stream);
         self->fd = -1;
@@ -358,7 +364,7 @@ static char *socket_filename(const struct chardev *chardev)
     g_autofree char *where =
         socket_address_text(&self->address, self->listener >= 0 ? self->listener : self->fd);
 
-    return g_strconcat(chardev->peer_open ? "" : "disconnected:", where,
+    return g_strconcat(chardev->peer_open || self->accept ? "" : "disconnected:", where,
                        self->server ? ",server=on" : "", NULL);
 }
 

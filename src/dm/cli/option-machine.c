@@ -464,6 +464,8 @@ bool option_name(struct command_line *line, const char *value, GError **error)
 
     if (ok && !key_values_get(list, "guest")) {
         ok = duodm_fail(error, DUODM_ERROR_INVALID_ARGUMENT, "the name is missing");
+    } else if (ok && !g_utf8_validate(value, -1, NULL)) {
+        ok = duodm_fail(error, DUODM_ERROR_INVALID_ARGUMENT, "the name must be UTF-8");
     } else if (ok) {
         g_free(line->config.name);
         line->config.name = key_values_take(list, "guest");

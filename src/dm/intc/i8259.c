@@ -3,8 +3,9 @@
  * Two 8259A interrupt controllers, the second on input 2 of the first, as in PIIX3: the trigger
  * mode is per input (ELCR), not LTIM of ICW1. Sections named are those of the 8259A data sheet.
  *
- * Requests of edge-triggered inputs are gated by their line, as the data sheet says: a line that
- * falls before the acknowledgement takes its request back.
+ * An edge is latched until it is acknowledged, so that a pulse counts however short it is. (The
+ * data sheet asks a device to keep its line high until then; one that does sees no difference.)
+ * The slave's INT is such a device, and it does take a request back when that is masked.
  */
 #include "dm/intc/i8259.h"
 #include "dm/machine.h"
@@ -126,7 +127,7 @@ static void set_line(struct i8259 *chip, unsigned input, bool level)
 
     if (!level) {
         chip->lines &= ~bit;
-        chip->irr &= ~bit;
+        chip->irr &= ~(bit & chip->elcr);
         return;
     }
     if ((chip->elcr & bit) || !(chip->lines & bit)) {
@@ -135,13 +136,22 @@ static void set_line(struct i8259 *chip, unsigned input, bool level)
     chip->lines |= bit;
 }
 
+/* The slave's INT falls, and takes its request back. */
+static void drop_cascade(struct i8259 *master)
+{
+    set_line(master, CASCADE_INPUT, false);
+    master->irr &= (uint8_t) ~(1u << CASCADE_INPUT);
+}
+
 /* Bring the cascade and the INTR output up to date. */
 static void update_output(struct i8259_pair *pair)
 {
     bool level;
 
-    if (!pair->chips[0].single) {
-        set_line(&pair->chips[0], CASCADE_INPUT, pending_request(&pair->chips[1]) >= 0);
+    if (!pair->chips[0].single && pending_request(&pair->chips[1]) >= 0) {
+        set_line(&pair->chips[0], CASCADE_INPUT, true);
+    } else {
+        drop_cascade(&pair->chips[0]);
     }
     level = pending_request(&pair->chips[0]) >= 0;
     if (level != pair->output_level) {
@@ -175,7 +185,7 @@ static uint8_t acknowledge_slave(struct i8259_pair *pair)
     }
     take_request(slave, (unsigned)request);
     /* INT falls with the acknowledgement, so that another request is a new edge for the master. */
-    set_line(&pair->chips[0], CASCADE_INPUT, false);
+    drop_cascade(&pair->chips[0]);
     return slave->vector_base | (uint8_t)request;
 }
 
@@ -347,7 +357,7 @@ static uint8_t read_poll(struct i8259_pair *pair, struct i8259 *chip)
     }
     take_request(chip, (unsigned)request);
     if (chip == &pair->chips[1]) {
-        set_line(&pair->chips[0], CASCADE_INPUT, false);
+        drop_cascade(&pair->chips[0]);
     }
     return 0x80 | (uint8_t)request;
 }
