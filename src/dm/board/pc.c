@@ -188,7 +188,7 @@ static bool create_timers(struct pc *pc, GError **error)
     if (!pit) {
         return false;
     }
-    pc->rtc = device_create(machine, "mc146818", machine->isa_bus, error, NULL);
+    pc->rtc = device_create(machine, "mc146818rtc", machine->isa_bus, error, NULL);
     if (!pc->rtc) {
         return false;
     }
