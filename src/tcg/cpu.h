@@ -185,8 +185,10 @@ struct cpu {
     /* #DB (debug.h): bits of DR6 to report after the instruction; no single-step trap after it. */
     uint32_t debug_pending;
     bool debug_no_step;
+    bool task_trap; /* the task just entered has the T bit */
 
-    /* What cpu_raise restores if the instruction or event under way faults (rollback.h), or NULL. */
+    /* What cpu_raise restores if the instruction or event under way faults (rollback.h), or NULL.
+     */
     struct cpu_rollback *rollback;
 
     /* Exception under way, for double and triple faults. */
@@ -199,6 +201,7 @@ struct cpu {
 
     struct tlb *tlb;
     struct block_cache *blocks;
+    bool vendor_amd; /* AuthenticAMD, else GenuineIntel */
     struct cpu_features features;
     struct vcpu *vcpu;
     struct local_apic *apic;
@@ -215,5 +218,8 @@ _Noreturn void cpu_raise_page_fault(struct cpu *cpu, uint64_t linear, uint32_t e
 
 /* Recompute mode, cpl-dependent and segment-dependent flags after CS, SS, CR0, EFER, VM changed. */
 void cpu_update_mode(struct cpu *cpu);
+
+/* Choose the TLB tables for each CPL: after EFLAGS.AC, CR0.AM or CR4.SMAP changed. */
+void cpu_update_data_tables(struct cpu *cpu);
 
 #endif
