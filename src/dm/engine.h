@@ -19,7 +19,8 @@ struct engine_ops {
     const char *description;        /* one line for -accel help */
     size_t options_size;            /* bytes of the struct that options fills, 0: no options */
     const struct property *options; /* what -accel NAME,option=... accepts, or NULL */
-    bool has_vcpus;                 /* false for qtest */
+    bool has_vcpus;                 /* false for qtest: create_vcpu .. set_state may be NULL */
+    bool in_kernel_apic; /* true: vcpu->apic stays NULL; else it is there before create_vcpu */
 
     /* Can it be used on this host? The error says why not and what to do. */
     bool (*is_available)(GError **error);
@@ -37,7 +38,7 @@ struct engine_ops {
     void (*destroy)(struct machine *machine);               /* paused before; joins the threads */
 
     void (*kick)(struct vcpu *vcpu); /* make a running or halted vCPU look at its signals */
-    /* Put a vCPU in the power-on state. Paused. */
+    /* Put a vCPU in the power-on state. Paused; vcpu->apic was reset just before. */
     void (*reset_vcpu)(struct vcpu *vcpu);
     /* Only while paused, or from the vCPU's own thread. */
     void (*get_state)(struct vcpu *vcpu, struct x86_state *state);

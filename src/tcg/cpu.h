@@ -14,6 +14,7 @@
 #include "dm/vcpu.h"
 #include "tcg/features.h"
 
+#include <pthread.h>
 #include <setjmp.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -24,6 +25,8 @@ struct tlb;
 struct block_cache;
 struct local_apic;
 struct cpu_rollback;
+struct cpu_model;
+struct tlb_entry;
 
 /* EFLAGS: SDM vol. 1, 3.4.3. */
 enum cpu_flag {
@@ -200,8 +203,18 @@ struct cpu {
     int delivering_vector;
 
     struct tlb *tlb;
+    struct tlb_entry *data_table[4]; /* of tlb, by CPL: cpu_update_data_tables */
     struct block_cache *blocks;
-    bool vendor_amd; /* AuthenticAMD, else GenuineIntel */
+    /* Host addresses of the executing block's bytes, with a margin before them: a store there ends
+     * the block (access.h). */
+    uintptr_t code_window;
+    uint32_t code_window_length;   /* bytes; 0: none */
+    pthread_mutex_t *machine_lock; /* for cpu_locked_begin: the engine's */
+    bool interrupt_pending;        /* the local APIC may have one: asked when IF allows it */
+    bool holds_machine_lock;       /* between cpu_locked_begin and _end */
+    bool vendor_amd;               /* AuthenticAMD, else GenuineIntel */
+    uint8_t physical_bits;         /* MAXPHYADDR */
+    const struct cpu_model *model; /* what -cpu selected: cpuid.h */
     struct cpu_features features;
     struct vcpu *vcpu;
     struct local_apic *apic;
