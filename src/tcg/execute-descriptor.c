@@ -23,7 +23,7 @@ static void store_table(struct cpu *cpu, const struct insn *insn, uint64_t base,
     unsigned size = cpu->mode == CPU_MODE_64 ? 8 : 4;
     memcpy(image, &limit, 2);
     memcpy(image + 2, &base, 8);
-    cpu_write_bytes(cpu, insn->segment, insn_effective_address(cpu, insn), image, 2 + size);
+    cpu_write_bytes(cpu, insn->segment, effective_address(cpu, insn), image, 2 + size);
 }
 
 void execute_sgdt(struct cpu *cpu, const struct insn *insn)
@@ -43,7 +43,7 @@ static void load_table(struct cpu *cpu, const struct insn *insn, uint64_t *base,
     uint8_t image[10] = {0};
     unsigned size = cpu->mode == CPU_MODE_64 ? 8 : 4;
     uint64_t new_base;
-    cpu_read_bytes(cpu, insn->segment, insn_effective_address(cpu, insn), image, 2 + size);
+    cpu_read_bytes(cpu, insn->segment, effective_address(cpu, insn), image, 2 + size);
     memcpy(&new_base, image + 2, 8);
     if (size == 4 && insn->operand_size == 2)
         new_base &= 0xffffff;

@@ -16,7 +16,7 @@ struct far_pointer {
 static struct far_pointer read_far_pointer(struct cpu *cpu, const struct insn *insn)
 {
     unsigned size = insn->operand_size;
-    uint64_t offset = insn_effective_address(cpu, insn);
+    uint64_t offset = effective_address(cpu, insn);
     uint64_t next = (offset + size) & size_mask(insn->address_size);
     struct far_pointer pointer = {.offset = memory_read(cpu, insn->segment, offset, size)};
     pointer.selector = cpu_read16(cpu, insn->segment, next);

@@ -149,7 +149,7 @@ void execute_lmsw(struct cpu *cpu, const struct insn *insn)
 void execute_invlpg(struct cpu *cpu, const struct insn *insn)
 {
     check_privileged(cpu);
-    uint64_t linear = insn_effective_address(cpu, insn);
+    uint64_t linear = effective_address(cpu, insn);
     if (cpu->mode != CPU_MODE_64)
         linear = (uint32_t)(linear + cpu->segment[insn->segment].base);
     else if (insn->segment >= X86_FS)
@@ -165,7 +165,7 @@ void execute_invpcid(struct cpu *cpu, const struct insn *insn)
     uint64_t descriptor[2];
     check_privileged(cpu);
     uint64_t type = gpr_read(cpu, insn->reg, cpu->mode == CPU_MODE_64 ? 8 : 4);
-    cpu_read_bytes(cpu, insn->segment, insn_effective_address(cpu, insn), descriptor,
+    cpu_read_bytes(cpu, insn->segment, effective_address(cpu, insn), descriptor,
                    sizeof(descriptor));
     cpu_invpcid(cpu, type, descriptor[0], descriptor[1]);
     cpu->exit_block = true;
