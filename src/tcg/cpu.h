@@ -26,6 +26,7 @@ struct block_cache;
 struct local_apic;
 struct cpu_model;
 struct tlb_entry;
+struct cpu_rollback;
 
 /* EFLAGS: SDM vol. 1, 3.4.3. */
 enum cpu_flag {
@@ -183,6 +184,13 @@ struct cpu {
     uint64_t msr_pat, msr_misc_enable;
     int64_t tsc_offset; /* added to the clock's ns */
     struct cpu_msrs *msrs;
+
+    /* #DB (debug.h): bits of DR6 to report after the instruction; no single-step trap after it. */
+    uint32_t debug_pending;
+    bool debug_no_step;
+
+    /* What cpu_raise restores if the instruction or event under way faults (rollback.h), or NULL. */
+    struct cpu_rollback *rollback;
 
     /* Exception under way, for double and triple faults. */
     jmp_buf *unwind;    /* where cpu_raise goes: the run loop's */
