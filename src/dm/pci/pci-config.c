@@ -48,7 +48,7 @@ static uint64_t bar_address(const struct pci_device *device, unsigned number)
     address &= ~(bar->size - 1);
     /* The end of the space is not decoded: that is a BAR being sized, all ones. Nor is address 0,
      * where no firmware puts a BAR: that is one not set yet. */
-    limit = bar->is_io ? IO_SPACE_SIZE : bar->is_64 ? MACHINE_MEMORY_SIZE : 1ull << 32;
+    limit = bar->is_io ? IO_SPACE_SIZE : address >> 32 ? MACHINE_MEMORY_SIZE : 1ull << 32;
     if (address == 0 || address >= limit || bar->size >= limit - address) {
         return UINT64_MAX;
     }
