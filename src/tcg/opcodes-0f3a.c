@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Opcode map 0F 3A (SDM vol. 2, table A-5). */
+#include "tcg/simd-rows.h"
+
+const struct opcode opcode_map_0f3a[256] = {
+    [0x08] = SSE_66("roundps", SSE4_1, roundps, Vx, Wx, Ib),
+    [0x09] = SSE_66("roundpd", SSE4_1, roundpd, Vx, Wx, Ib),
+    [0x0a] = SSE_66("roundss", SSE4_1, roundss, Vx, Wss, Ib),
+    [0x0b] = SSE_66("roundsd", SSE4_1, roundsd, Vx, Wsd, Ib),
+    [0x0c] = SSE_66("blendps", SSE4_1, blendps, Vx, Wx, Ib),
+    [0x0d] = SSE_66("blendpd", SSE4_1, blendpd, Vx, Wx, Ib),
+    [0x0e] = SSE_66("pblendw", SSE4_1, pblendw, Vx, Wx, Ib),
+    [0x0f] = BY_PREFIX(INSN("palignr", SSSE3, mmx_palignr, Pq, Qq, Ib),
+                       INSN("palignr", SSSE3, sse_palignr, Vx, Wx, Ib)),
+    [0x14] = SSE_66("pextrb", SSE4_1, pextrb, Ed, Vx, Ib),
+    [0x15] = SSE_66("pextrw", SSE4_1, pextrw_memory, Ed, Vx, Ib),
+    [0x16] = BY_PREFIX(INVALID, {.kind = OPCODE_W,
+                                 .sub = ROWS(2, INSN("pextrd", SSE4_1, sse_pextrd, Ey, Vx, Ib),
+                                             INSN("pextrq", SSE4_1, sse_pextrq, Ey, Vx, Ib))}),
+    [0x17] = SSE_66("extractps", SSE4_1, pextrd, Ed, Vx, Ib),
+    [0x20] = SSE_66("pinsrb", SSE4_1, pinsrb, Vx, Ed, Ib),
+    [0x21] = SSE_66("insertps", SSE4_1, insertps, Vx, Wss, Ib),
+    [0x22] = BY_PREFIX(INVALID, {.kind = OPCODE_W,
+                                 .sub = ROWS(2, INSN("pinsrd", SSE4_1, sse_pinsrd, Vx, Ey, Ib),
+                                             INSN("pinsrq", SSE4_1, sse_pinsrq, Vx, Ey, Ib))}),
+    [0x40] = SSE_66("dpps", SSE4_1, dpps, Vx, Wx, Ib),
+    [0x41] = SSE_66("dppd", SSE4_1, dppd, Vx, Wx, Ib),
+    [0x42] = SSE_66("mpsadbw", SSE4_1, mpsadbw, Vx, Wx, Ib),
+    [0x44] = SSE_66("pclmulqdq", PCLMULQDQ, pclmulqdq, Vx, Wx, Ib),
+    [0x60] = SSE_66("pcmpestrm", SSE4_2, pcmpestrm, Vx, Wx, Ib),
+    [0x61] = SSE_66("pcmpestri", SSE4_2, pcmpestri, Vx, Wx, Ib),
+    [0x62] = SSE_66("pcmpistrm", SSE4_2, pcmpistrm, Vx, Wx, Ib),
+    [0x63] = SSE_66("pcmpistri", SSE4_2, pcmpistri, Vx, Wx, Ib),
+    [0xcc] = BY_PREFIX(INSN("sha1rnds4", SHA, sse_sha1rnds4, Vx, Wx, Ib)),
+    [0xdf] = SSE_66("aeskeygenassist", AES, aeskeygenassist, Vx, Wx, Ib),
+};

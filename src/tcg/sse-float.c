@@ -1,0 +1,149 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* SSE floating-point arithmetic and comparison. */
+#include "tcg/simd.h"
+
+typedef unsigned (*host_vector_operation)(uint32_t mxcsr, union vector128 *destination,
+                                          const union vector128 *source);
+
+/* size: of the memory operand in bytes; 16 must be aligned */
+static ALWAYS_INLINE void sse_float(struct cpu *cpu, const struct insn *insn, unsigned size,
+                                    host_vector_operation operation)
+{
+    sse_check(cpu);
+    union vector128 s = size == 16 ? sse_read(cpu, insn) : sse_read_low(cpu, insn, size);
+    union vector128 d = cpu->xmm[insn->reg];
+    sse_note_exceptions(cpu, operation(cpu->mxcsr, &d, &s));
+    cpu->xmm[insn->reg] = d;
+}
+
+#define FLOAT_HANDLER(name, size)                                                                  \
+    void sse_##name(struct cpu *cpu, const struct insn *insn)                                      \
+    {                                                                                              \
+        sse_float(cpu, insn, size, host_##name);                                                   \
+    }
+#define FLOAT_FAMILY(name)                                                                         \
+    FLOAT_HANDLER(name##ps, 16)                                                                    \
+    FLOAT_HANDLER(name##pd, 16)                                                                    \
+    FLOAT_HANDLER(name##ss, 4)                                                                     \
+    FLOAT_HANDLER(name##sd, 8)
+FLOAT_FAMILY(add)
+FLOAT_FAMILY(sub)
+FLOAT_FAMILY(mul)
+FLOAT_FAMILY(div)
+FLOAT_FAMILY(min)
+FLOAT_FAMILY(max)
+FLOAT_FAMILY(sqrt)
+FLOAT_HANDLER(rcpps, 16)
+FLOAT_HANDLER(rcpss, 4)
+FLOAT_HANDLER(rsqrtps, 16)
+FLOAT_HANDLER(rsqrtss, 4)
+
+#define COMPARE_HANDLER(name, size)                                                                \
+    void sse_##name(struct cpu *cpu, const struct insn *insn)                                      \
+    {                                                                                              \
+        sse_check(cpu);                                                                            \
+        union vector128 s = (size) == 16 ? sse_read(cpu, insn) : sse_read_low(cpu, insn, size);    \
+        union vector128 d = cpu->xmm[insn->reg];                                                   \
+        sse_note_exceptions(cpu, host_##name(cpu->mxcsr, &d, &s, insn->immediate));                \
+        cpu->xmm[insn->reg] = d;                                                                   \
+    }
+COMPARE_HANDLER(cmpps, 16)
+COMPARE_HANDLER(cmppd, 16)
+COMPARE_HANDLER(cmpss, 4)
+COMPARE_HANDLER(cmpsd, 8)
+
+#define ORDER_HANDLER(name, size)                                                                  \
+    void sse_##name(struct cpu *cpu, const struct insn *insn)                                      \
+    {                                                                                              \
+        uint32_t eflags;                                                                           \
+        sse_check(cpu);                                                                            \
+        union vector128 s = sse_read_low(cpu, insn, size);                                         \
+        unsigned flags = host_##name(cpu->mxcsr, &cpu->xmm[insn->reg], &s, &eflags);               \
+        sse_note_exceptions(cpu, flags);                                                           \
+        cpu_set_eflags(cpu, eflags, FLAGS_STATUS);                                                 \
+    }
+ORDER_HANDLER(comiss, 4)
+ORDER_HANDLER(comisd, 8)
+ORDER_HANDLER(ucomiss, 4)
+ORDER_HANDLER(ucomisd, 8)
+
+/* Horizontal: the results of the destination's pairs, then of the source's. */
+#define HORIZONTAL_PS(name, host)                                                                  \
+    static unsigned host_##name(uint32_t mxcsr, union vector128 *d, const union vector128 *s)      \
+    {                                                                                              \
+        union vector128 odd = {.u32 = {d->u32[1], d->u32[3], s->u32[1], s->u32[3]}};               \
+        *d = (union vector128){.u32 = {d->u32[0], d->u32[2], s->u32[0], s->u32[2]}};               \
+        return host(mxcsr, d, &odd);                                                               \
+    }                                                                                              \
+    FLOAT_HANDLER(name, 16)
+#define HORIZONTAL_PD(name, host)                                                                  \
+    static unsigned host_##name(uint32_t mxcsr, union vector128 *d, const union vector128 *s)      \
+    {                                                                                              \
+        union vector128 odd = {.u64 = {d->u64[1], s->u64[1]}};                                     \
+        *d = (union vector128){.u64 = {d->u64[0], s->u64[0]}};                                     \
+        return host(mxcsr, d, &odd);                                                               \
+    }                                                                                              \
+    FLOAT_HANDLER(name, 16)
+HORIZONTAL_PS(haddps, host_addps)
+HORIZONTAL_PS(hsubps, host_subps)
+HORIZONTAL_PD(haddpd, host_addpd)
+HORIZONTAL_PD(hsubpd, host_subpd)
+
+/* ADDSUB: even lanes subtract, odd lanes add. Lanes not wanted compute 0 - 0 and 0 + 0, which
+ * raise nothing. */
+#define ADD_SUBTRACT(name, lane, count, host_add, host_subtract)                                   \
+    static unsigned host_##name(uint32_t mxcsr, union vector128 *d, const union vector128 *s)      \
+    {                                                                                              \
+        union vector128 odd = *d, odd_source = *s, even = *d, even_source = *s;                    \
+        for (unsigned i = 0; i < (count); i += 2) {                                                \
+            odd.lane[i] = odd_source.lane[i] = 0;                                                  \
+            even.lane[i + 1] = even_source.lane[i + 1] = 0;                                        \
+        }                                                                                          \
+        unsigned flags = host_add(mxcsr, &odd, &odd_source);                                       \
+        flags |= host_subtract(mxcsr, &even, &even_source);                                        \
+        for (unsigned i = 0; i < (count); i++) {                                                   \
+            d->lane[i] = i & 1 ? odd.lane[i] : even.lane[i];                                       \
+        }                                                                                          \
+        return flags;                                                                              \
+    }                                                                                              \
+    FLOAT_HANDLER(name, 16)
+ADD_SUBTRACT(addsubps, u32, 4, host_addps, host_subps)
+ADD_SUBTRACT(addsubpd, u64, 2, host_addpd, host_subpd)
+
+/* Dot products: bits 7:4 of the immediate choose the products, bits 3:0 the lanes that get the
+ * sum. Each step's exceptions count, and an unmasked one ends it. */
+void sse_dpps(struct cpu *cpu, const struct insn *insn)
+{
+    sse_check(cpu);
+    union vector128 s = sse_read(cpu, insn), d = cpu->xmm[insn->reg];
+    for (unsigned i = 0; i < 4; i++) {
+        if (!((insn->immediate >> (4 + i)) & 1)) {
+            d.u32[i] = s.u32[i] = 0;
+        }
+    }
+    sse_note_exceptions(cpu, host_mulps(cpu->mxcsr, &d, &s));
+    union vector128 even = {.u32 = {d.u32[0], d.u32[2]}}, odd = {.u32 = {d.u32[1], d.u32[3]}};
+    sse_note_exceptions(cpu, host_addps(cpu->mxcsr, &even, &odd));
+    odd.u32[0] = even.u32[1];
+    sse_note_exceptions(cpu, host_addss(cpu->mxcsr, &even, &odd));
+    for (unsigned i = 0; i < 4; i++) {
+        cpu->xmm[insn->reg].u32[i] = (insn->immediate >> i) & 1 ? even.u32[0] : 0;
+    }
+}
+
+void sse_dppd(struct cpu *cpu, const struct insn *insn)
+{
+    sse_check(cpu);
+    union vector128 s = sse_read(cpu, insn), d = cpu->xmm[insn->reg];
+    for (unsigned i = 0; i < 2; i++) {
+        if (!((insn->immediate >> (4 + i)) & 1)) {
+            d.u64[i] = s.u64[i] = 0;
+        }
+    }
+    sse_note_exceptions(cpu, host_mulpd(cpu->mxcsr, &d, &s));
+    union vector128 high = {.u64 = {d.u64[1]}};
+    sse_note_exceptions(cpu, host_addsd(cpu->mxcsr, &d, &high));
+    for (unsigned i = 0; i < 2; i++) {
+        cpu->xmm[insn->reg].u64[i] = (insn->immediate >> i) & 1 ? d.u64[0] : 0;
+    }
+}

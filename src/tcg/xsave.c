@@ -1,0 +1,277 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* FXSAVE, FXRSTOR; XSAVE, XSAVEOPT, XRSTOR in the standard format; XGETBV, XSETBV; MXCSR. */
+#include "tcg/xsave.h"
+#include "tcg/fpu.h"
+#include "tcg/simd.h"
+
+#define XMM_OFFSET 160
+
+/* SDM vol. 1, table 10-2. */
+struct fxsave_area {
+    uint16_t control, status;
+    uint8_t valid, reserved;
+    uint16_t opcode;
+    uint64_t instruction, data; /* offset and selector, or 64-bit offset with REX.W */
+    uint32_t mxcsr, mxcsr_mask;
+    struct {
+        uint64_t mantissa;
+        uint16_t exponent, padding[3];
+    } st[8];
+    union vector128 xmm[16];
+    uint8_t unused[96];
+};
+G_STATIC_ASSERT(sizeof(struct fxsave_area) == FXSAVE_BYTES);
+G_STATIC_ASSERT(offsetof(struct fxsave_area, xmm) == XMM_OFFSET);
+
+struct xsave_header {
+    uint64_t xstate_bv, xcomp_bv, reserved[6];
+};
+G_STATIC_ASSERT(sizeof(struct xsave_header) == XSAVE_HEADER_BYTES);
+
+/* XMM8 to XMM15 are neither saved nor restored outside 64-bit mode. */
+static unsigned xmm_bytes(const struct cpu *cpu)
+{
+    return cpu->mode == CPU_MODE_64 ? 256 : 128;
+}
+
+static bool has_64_bit_pointers(const struct insn *insn)
+{
+    return insn->operand_size == 8;
+}
+
+static void save_x87(const struct cpu *cpu, const struct insn *insn, struct fxsave_area *area)
+{
+    const struct cpu_fpu *fpu = &cpu->fpu;
+
+    area->control = fpu->control;
+    area->status = fpu->status;
+    area->valid = fpu->valid;
+    area->opcode = fpu->opcode;
+    if (has_64_bit_pointers(insn)) {
+        area->instruction = fpu->instruction_pointer;
+        area->data = fpu->data_pointer;
+    } else {
+        area->instruction =
+            (uint32_t)fpu->instruction_pointer | ((uint64_t)fpu->instruction_selector << 32);
+        area->data = (uint32_t)fpu->data_pointer | ((uint64_t)fpu->data_selector << 32);
+    }
+    for (unsigned i = 0; i < 8; i++) {
+        struct x87_value value = fpu_read(cpu, i);
+        area->st[i].mantissa = value.mantissa;
+        area->st[i].exponent = value.exponent;
+    }
+}
+
+static void restore_x87(struct cpu *cpu, const struct insn *insn, const struct fxsave_area *area)
+{
+    struct cpu_fpu *fpu = &cpu->fpu;
+
+    fpu->control = (area->control & FPU_CONTROL_WRITE) | FPU_CONTROL_FIXED;
+    fpu->status = area->status;
+    fpu->valid = area->valid;
+    fpu->opcode = area->opcode & 0x7ff;
+    fpu->instruction_pointer = area->instruction;
+    fpu->data_pointer = area->data;
+    if (!has_64_bit_pointers(insn)) {
+        fpu->instruction_pointer &= UINT32_MAX;
+        fpu->instruction_selector = area->instruction >> 32;
+        fpu->data_pointer &= UINT32_MAX;
+        fpu->data_selector = area->data >> 32;
+    }
+    for (unsigned i = 0; i < 8; i++) {
+        unsigned r = fpu_physical(cpu, i);
+        fpu->registers[r].mantissa = area->st[i].mantissa;
+        fpu->registers[r].exponent = area->st[i].exponent;
+    }
+    fpu_update_summary(cpu);
+}
+
+static uint64_t aligned_address(struct cpu *cpu, const struct insn *insn, unsigned alignment)
+{
+    uint64_t offset = insn_effective_address(cpu, insn);
+
+    simd_check_alignment(cpu, insn->segment, offset, alignment);
+    return offset;
+}
+
+void fpu_fxsave(struct cpu *cpu, const struct insn *insn)
+{
+    struct fxsave_area area = {.mxcsr = cpu->mxcsr, .mxcsr_mask = MXCSR_VALID};
+    unsigned bytes = XMM_OFFSET;
+
+    fpu_check_available(cpu);
+    uint64_t offset = aligned_address(cpu, insn, 16);
+    save_x87(cpu, insn, &area);
+    if (cpu->cr4 & CR4_OSFXSR) {
+        memcpy(area.xmm, cpu->xmm, sizeof(area.xmm));
+        bytes += xmm_bytes(cpu);
+    }
+    cpu_write_bytes(cpu, insn->segment, offset, &area, bytes);
+}
+
+void fpu_fxrstor(struct cpu *cpu, const struct insn *insn)
+{
+    struct fxsave_area area;
+
+    fpu_check_available(cpu);
+    uint64_t offset = aligned_address(cpu, insn, 16);
+    cpu_read_bytes(cpu, insn->segment, offset, &area, sizeof(area));
+    if (cpu->cr4 & CR4_OSFXSR) {
+        if (area.mxcsr & ~MXCSR_VALID) {
+            cpu_raise_error(cpu, EXCEPTION_GP, 0);
+        }
+        cpu->mxcsr = area.mxcsr;
+        memcpy(cpu->xmm, area.xmm, xmm_bytes(cpu));
+    }
+    restore_x87(cpu, insn, &area);
+}
+
+/* XINUSE: the components that are not in their initial configuration (SDM vol. 1, 13.6). */
+static uint64_t components_in_use(const struct cpu *cpu)
+{
+    static const union vector128 zero[16];
+    const struct cpu_fpu *fpu = &cpu->fpu;
+    uint64_t used = 0;
+
+    if (fpu->control != FPU_CONTROL_RESET || fpu->status || fpu->valid || fpu->opcode ||
+        fpu->instruction_pointer || fpu->data_pointer || fpu->instruction_selector ||
+        fpu->data_selector) {
+        used |= XCR0_X87;
+    }
+    for (unsigned i = 0; i < 8; i++) {
+        if (fpu->registers[i].mantissa || fpu->registers[i].exponent) {
+            used |= XCR0_X87;
+        }
+    }
+    if (memcmp(cpu->xmm, zero, sizeof(zero)) != 0) {
+        used |= XCR0_SSE;
+    }
+    return used;
+}
+
+static void xsave_check(struct cpu *cpu)
+{
+    if (!(cpu->cr4 & CR4_OSXSAVE)) {
+        cpu_raise(cpu, EXCEPTION_UD);
+    }
+    if (cpu->cr0 & CR0_TS) {
+        cpu_raise(cpu, EXCEPTION_NM);
+    }
+}
+
+/* Requested-feature bitmap: EDX:EAX and XCR0 */
+static uint64_t requested_components(const struct cpu *cpu)
+{
+    uint64_t mask = (cpu->gpr[X86_RDX] << 32) | (uint32_t)cpu->gpr[X86_RAX];
+
+    return mask & cpu->xcr0;
+}
+
+/* requested decides on XSTATE_BV; written, a subset, on which parts of the area are stored. */
+static void xsave(struct cpu *cpu, const struct insn *insn, uint64_t offset, uint64_t requested,
+                  uint64_t written)
+{
+    struct fxsave_area area = {.mxcsr = cpu->mxcsr, .mxcsr_mask = MXCSR_VALID};
+    unsigned segment = insn->segment;
+    uint64_t xstate_bv = cpu_read64(cpu, segment, offset + FXSAVE_BYTES);
+
+    cpu_probe_write(cpu, segment, offset, XSAVE_BYTES);
+    save_x87(cpu, insn, &area);
+    memcpy(area.xmm, cpu->xmm, sizeof(area.xmm));
+    if (written & XCR0_X87) {
+        cpu_write_bytes(cpu, segment, offset, &area, offsetof(struct fxsave_area, mxcsr));
+        cpu_write_bytes(cpu, segment, offset + offsetof(struct fxsave_area, st), area.st,
+                        sizeof(area.st));
+    }
+    if (requested & XCR0_SSE) {
+        cpu_write_bytes(cpu, segment, offset + offsetof(struct fxsave_area, mxcsr), &area.mxcsr, 8);
+    }
+    if (written & XCR0_SSE) {
+        cpu_write_bytes(cpu, segment, offset + XMM_OFFSET, area.xmm, xmm_bytes(cpu));
+    }
+    xstate_bv = (xstate_bv & ~requested) | (requested & components_in_use(cpu));
+    cpu_write64(cpu, segment, offset + FXSAVE_BYTES, xstate_bv);
+}
+
+void fpu_xsave(struct cpu *cpu, const struct insn *insn)
+{
+    uint64_t requested = requested_components(cpu);
+
+    xsave_check(cpu);
+    xsave(cpu, insn, aligned_address(cpu, insn, 64), requested, requested);
+}
+
+/* The init optimisation alone; what was modified since the last XRSTOR is not tracked. */
+void fpu_xsaveopt(struct cpu *cpu, const struct insn *insn)
+{
+    uint64_t requested = requested_components(cpu);
+
+    xsave_check(cpu);
+    xsave(cpu, insn, aligned_address(cpu, insn, 64), requested, requested & components_in_use(cpu));
+}
+
+void fpu_xrstor(struct cpu *cpu, const struct insn *insn)
+{
+    static const struct fxsave_area initial = {.control = FPU_CONTROL_RESET};
+    struct fxsave_area area;
+    struct xsave_header header;
+
+    xsave_check(cpu);
+    uint64_t requested = requested_components(cpu);
+    uint64_t offset = aligned_address(cpu, insn, 64);
+    cpu_read_bytes(cpu, insn->segment, offset, &area, sizeof(area));
+    cpu_read_bytes(cpu, insn->segment, offset + FXSAVE_BYTES, &header, sizeof(header));
+    if ((header.xstate_bv & ~cpu->xcr0) || header.xcomp_bv || header.reserved[0] ||
+        ((requested & XCR0_SSE) && (area.mxcsr & ~MXCSR_VALID))) {
+        cpu_raise_error(cpu, EXCEPTION_GP, 0);
+    }
+    if (requested & XCR0_X87) {
+        restore_x87(cpu, insn, header.xstate_bv & XCR0_X87 ? &area : &initial);
+    }
+    if (requested & XCR0_SSE) {
+        cpu->mxcsr = area.mxcsr;
+        memcpy(cpu->xmm, header.xstate_bv & XCR0_SSE ? area.xmm : initial.xmm, xmm_bytes(cpu));
+    }
+}
+
+void fpu_xgetbv(struct cpu *cpu, const struct insn *insn)
+{
+    if (!(cpu->cr4 & CR4_OSXSAVE)) {
+        cpu_raise(cpu, EXCEPTION_UD);
+    }
+    if ((uint32_t)cpu->gpr[X86_RCX] != 0) {
+        cpu_raise_error(cpu, EXCEPTION_GP, 0);
+    }
+    cpu->gpr[X86_RAX] = (uint32_t)cpu->xcr0;
+    cpu->gpr[X86_RDX] = cpu->xcr0 >> 32;
+}
+
+void fpu_xsetbv(struct cpu *cpu, const struct insn *insn)
+{
+    uint64_t value = (cpu->gpr[X86_RDX] << 32) | (uint32_t)cpu->gpr[X86_RAX];
+
+    if (!(cpu->cr4 & CR4_OSXSAVE)) {
+        cpu_raise(cpu, EXCEPTION_UD);
+    }
+    if (cpu->cpl != 0 || (uint32_t)cpu->gpr[X86_RCX] != 0 || !(value & XCR0_X87) ||
+        (value & ~XCR0_SUPPORTED)) {
+        cpu_raise_error(cpu, EXCEPTION_GP, 0);
+    }
+    cpu->xcr0 = value;
+}
+
+void sse_ldmxcsr(struct cpu *cpu, const struct insn *insn)
+{
+    sse_check(cpu);
+    uint32_t value = simd_read_memory(cpu, insn, 4);
+    if (value & ~MXCSR_VALID) {
+        cpu_raise_error(cpu, EXCEPTION_GP, 0);
+    }
+    cpu->mxcsr = value;
+}
+
+void sse_stmxcsr(struct cpu *cpu, const struct insn *insn)
+{
+    sse_check(cpu);
+    simd_write_memory(cpu, insn, 4, cpu->mxcsr);
+}

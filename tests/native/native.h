@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The comparison of the tcg engine with the real processor. A case is one instruction with a
+ * complete user-mode state; it runs natively in a child process and in the engine over a mock of
+ * memory, and what comes out must be the same.
+ */
+#ifndef DUODM_TESTS_NATIVE_H
+#define DUODM_TESTS_NATIVE_H
+
+#include "tcg/cpu.h"
+#include "tcg/opcode.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/* The address space of a case: one page of code, read and executed, one of data; nothing else.
+ * All below 2 GiB, so that 32-bit code reaches it. GS has a base, in 64-bit mode only. */
+#define NATIVE_PAGE    4096u
+#define CODE_ADDRESS   UINT64_C(0x10000000)
+#define DATA_ADDRESS   UINT64_C(0x20000000)
+#define CODE_ENTRY     0x400u /* offset of the instruction; INT3 all around */
+#define GS_BASE        UINT64_C(0x01234568)
+#define CODE_SELECTOR_64 0x33
+#define CODE_SELECTOR_32 0x23
+#define DATA_SELECTOR    0x2b
+#define INT3_OPCODE      0xcc
+
+/* User-mode state, as a signal frame has it. */
+struct native_state {
+    uint64_t gpr[X86_REGISTER_COUNT]; /* in enum x86_register order */
+    uint64_t rip;
+    uint64_t rflags;
+    struct {
+        uint64_t mantissa;
+        uint16_t exponent;
+    } st[8]; /* ST(0) first */
+    uint16_t fpu_control, fpu_status;
+    uint8_t fpu_valid; /* bit per physical register */
+    uint32_t mxcsr;
+    union vector128 xmm[16];
+};
+
+struct native_outcome {
+    struct native_state state;
+    bool completed;  /* no fault */
+    uint8_t vector;  /* of the fault */
+    uint8_t memory[NATIVE_PAGE];
+};
+
+struct native_case {
+    uint64_t number;
+    bool code_64; /* else 32-bit compatibility mode */
+    uint8_t bytes[16];
+    unsigned length;
+    struct native_state before;
+    uint8_t memory[NATIVE_PAGE];
+    struct native_outcome native;
+    bool done; /* the child wrote native */
+};
+
+/* A row of the opcode maps, and what must be encoded to reach it. -1: free. */
+struct native_row {
+    const struct opcode *row;
+    const char *map; /* for messages: "0f38" */
+    uint8_t lead[3]; /* opcode bytes before opcode */
+    unsigned lead_count;
+    uint8_t opcode;
+    int8_t prefix; /* 0 none, 1 66, 2 F3, 3 F2 */
+    int8_t reg, rm, mod, w;
+    uint8_t vex_map;       /* 0: no VEX */
+    uint64_t cases;        /* compared */
+    uint64_t completed;    /* of them, without a fault */
+};
+
+/* rows.c: all instructions of all maps. Caller frees with g_array_unref; of struct native_row. */
+GArray *native_rows_new(void);
+bool native_row_is_comparable(const struct native_row *row);
+bool native_host_has(enum cpu_feature feature);
+
+/* random.c */
+struct random {
+    uint64_t state;
+};
+uint64_t random_next(struct random *random);
+unsigned random_below(struct random *random, unsigned limit);
+bool random_chance(struct random *random, unsigned percent);
+uint64_t random_integer(struct random *random); /* biased to what makes edges */
+uint32_t random_float(struct random *random);
+uint64_t random_double(struct random *random);
+void random_extended(struct random *random, uint64_t *mantissa, uint16_t *exponent);
+
+/* generate.c: fill a case for a row; false if what came out is not to be run. */
+bool native_generate(struct random *random, const struct native_row *row, struct native_case *c);
+
+/* host.c: run the cases in a child. False: the child died or hung (message printed). */
+bool native_run(struct native_case *cases, unsigned count);
+
+/* engine.c */
+struct native_engine;
+struct native_engine *native_engine_new(void);
+void native_engine_free(struct native_engine *engine);
+/* A CPU in the mode and with the features of the case, for decoding. */
+void native_engine_prepare(struct cpu *cpu, const struct native_case *c);
+void native_engine_run(struct native_engine *engine, const struct native_case *c,
+                       struct native_outcome *outcome);
+
+/* compare.c: prints what differs and returns false, or true. */
+bool native_compare(const struct native_case *c, const struct native_outcome *engine);
+
+#endif
