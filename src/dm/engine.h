@@ -43,6 +43,8 @@ struct engine_ops {
     /* Only while paused, or from the vCPU's own thread. */
     void (*get_state)(struct vcpu *vcpu, struct x86_state *state);
     void (*set_state)(struct vcpu *vcpu, const struct x86_state *state);
+    /* Write an MSR as WRMSR would; false: that faults. Paused. NULL: the engine can't. */
+    bool (*write_msr)(struct vcpu *vcpu, uint32_t msr, uint64_t value);
     /* Guest virtual to physical for debuggers; false if not mapped. Paused or a racy look. */
     bool (*virtual_to_physical)(struct vcpu *vcpu, uint64_t address, uint64_t *physical);
     /* Text for HMP `info NAME` that only this engine has (`info jit`, `info tlb`); false: unknown

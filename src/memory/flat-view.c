@@ -2,25 +2,30 @@
 #include "memory/flat-view.h"
 
 #include <stddef.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define FLAT_MINIMUM (FLAT_FANOUT / 4) /* below this, a node is joined with a neighbour */
 
 /* ---- Reading ---- */
 
-/* Index of the last start <= address. starts[0] <= address must hold, or 0 is returned. */
+/*
+ * Index of the last start <= address; 0 if there is none. First which line of keys, by their first
+ * keys, then which key of the line: no load waits for a comparison except the second step for the
+ * first, and no branch depends on the data, so random addresses cost no mispredictions.
+ */
 static inline unsigned node_find(const struct flat_node *node, gpa_t address)
 {
-    unsigned base = 0, length = node->count;
+    unsigned line = 0, index;
 
-    /* No branch depends on the data, so random addresses cost no mispredictions. */
-    while (length > 1) {
-        unsigned half = length / 2;
-
-        base += node->starts[base + half] <= address ? half : 0;
-        length -= half;
+    for (unsigned i = 0; i < G_N_ELEMENTS(node->pivots); i++) {
+        line += node->pivots[i] <= address;
     }
-    return base;
+    index = line * FLAT_KEYS;
+    for (unsigned i = 1; i < FLAT_KEYS; i++) {
+        index += node->starts[line * FLAT_KEYS + i] <= address;
+    }
+    return MIN(index, node->count - 1); /* UINT64_MAX finds unused keys */
 }
 
 const struct flat_range *flat_view_find(const struct flat_view *view, gpa_t address,
@@ -95,8 +100,11 @@ static struct flat_node *node_new(const struct flat_edit *edit, unsigned level)
     size_t size =
         level ? offsetof(struct flat_node, children) + FLAT_FANOUT * sizeof(struct flat_node *)
               : sizeof(struct flat_node);
-    struct flat_node *node = g_malloc(size);
+    struct flat_node *node = aligned_alloc(FLAT_LINE, size);
 
+    if (!node) {
+        g_error("out of memory"); /* as g_malloc does */
+    }
     node->count = 0;
     node->level = level;
     node->edit = edit->number;
@@ -107,7 +115,7 @@ static struct flat_node *node_new(const struct flat_edit *edit, unsigned level)
 static void node_drop(struct flat_edit *edit, struct flat_node *node)
 {
     if (node->edit == edit->number) {
-        g_free(node); /* no reader has seen it */
+        free(node); /* no reader has seen it */
     } else {
         node->retired = edit->retired;
         edit->retired = node;
@@ -146,6 +154,12 @@ static void pack(struct flat_edit *edit, unsigned level, const void *entries, si
             }
         }
         node->count = (uint32_t)take;
+        for (size_t i = take; i < FLAT_FANOUT; i++) {
+            node->starts[i] = UINT64_MAX;
+        }
+        for (unsigned i = 0; i < G_N_ELEMENTS(node->pivots); i++) {
+            node->pivots[i] = node->starts[(i + 1) * FLAT_KEYS];
+        }
         g_ptr_array_add(out, node);
     }
 }
@@ -299,7 +313,7 @@ static void node_free_tree(struct flat_node *node)
             node_free_tree(node->children[i]);
         }
     }
-    g_free(node);
+    free(node);
 }
 
 static void view_free(struct rcu_head *head)
@@ -311,7 +325,7 @@ static void view_free(struct rcu_head *head)
         struct flat_node *node = view->retired;
 
         view->retired = node->retired;
-        g_free(node);
+        free(node);
     }
     if (view->is_last) {
         node_free_tree(view->root);

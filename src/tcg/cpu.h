@@ -24,9 +24,9 @@ struct cpu;
 struct tlb;
 struct block_cache;
 struct local_apic;
-struct cpu_rollback;
 struct cpu_model;
 struct tlb_entry;
+struct cpu_rollback;
 
 /* EFLAGS: SDM vol. 1, 3.4.3. */
 enum cpu_flag {

@@ -56,9 +56,9 @@ DefinitionBlock ("", "DSDT", 2, "DUODM ", "DUODMPC ", 0x00000001)
 
             Method (_CRS, 0, Serialized)
             {
-                CreateDWordField (RES0, \_SB.PCI0.RES0.W32._MIN, MIN)
-                CreateDWordField (RES0, \_SB.PCI0.RES0.W32._MAX, MAX)
-                CreateDWordField (RES0, \_SB.PCI0.RES0.W32._LEN, LEN)
+                CreateDWordField (RES0, \_SB.PCI0.W32._MIN, MIN)
+                CreateDWordField (RES0, \_SB.PCI0.W32._MAX, MAX)
+                CreateDWordField (RES0, \_SB.PCI0.W32._LEN, LEN)
                 MIN = \M32B
                 LEN = (MAX - MIN) + One
                 If (\M64B == Zero)
@@ -66,9 +66,9 @@ DefinitionBlock ("", "DSDT", 2, "DUODM ", "DUODMPC ", 0x00000001)
                     Return (RES0)
                 }
 
-                CreateQWordField (RES1, \_SB.PCI0.RES1.W64._MIN, MINQ)
-                CreateQWordField (RES1, \_SB.PCI0.RES1.W64._MAX, MAXQ)
-                CreateQWordField (RES1, \_SB.PCI0.RES1.W64._LEN, LENQ)
+                CreateQWordField (RES1, \_SB.PCI0.W64._MIN, MINQ)
+                CreateQWordField (RES1, \_SB.PCI0.W64._MAX, MAXQ)
+                CreateQWordField (RES1, \_SB.PCI0.W64._LEN, LENQ)
                 MINQ = \M64B
                 MAXQ = \M64E
                 LENQ = (MAXQ - MINQ) + One
@@ -277,7 +277,7 @@ DefinitionBlock ("", "DSDT", 2, "DUODM ", "DUODMPC ", 0x00000001)
 
         Method (LCRS, 1, Serialized)
         {
-            CreateDWordField (PRSC, \_SB.PRSC.PINT._INT, NUMB)
+            CreateDWordField (PRSC, \_SB.PINT._INT, NUMB)
             NUMB = Zero
             If ((Arg0 & 0x80) == Zero)
             {

@@ -151,7 +151,7 @@ bool hmp_examine(struct hmp_context *context, char **words, GString *out, GError
     bool is_virtual = g_str_equal(words[0], "x");
     unsigned next = words[1] && words[1][0] == '/' ? 2 : 1;
     struct examine_format format;
-    uint64_t address, value;
+    uint64_t address, value = 0;
 
     if (!parse_format(next == 2 ? words[1] : "/", &format, error)) {
         return false;

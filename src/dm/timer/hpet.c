@@ -219,11 +219,6 @@ static void arm(struct hpet *hpet, uint64_t now)
     clock_timer_arm(&hpet->timer, wakeup);
 }
 
-static void sync_now(struct hpet *hpet)
-{
-    sync_matches(hpet, count_at(hpet, now_ns(hpet)));
-}
-
 /* After a register was written, or time passed: lines and timer. */
 static void update(struct hpet *hpet)
 {
@@ -372,9 +367,10 @@ static enum memory_result hpet_read(void *opaque, uint64_t offset, unsigned size
 {
     struct hpet *hpet = opaque;
 
-    sync_now(hpet);
+    if ((offset & ~7ull) != REGISTER_COUNTER) {
+        update(hpet);
+    }
     *value = read_register(hpet, offset & ~7ull) >> (8 * (offset & 7));
-    update(hpet);
     return MEMORY_OK;
 }
 
@@ -386,7 +382,7 @@ static enum memory_result hpet_write(void *opaque, uint64_t offset, unsigned siz
     uint64_t mask = (size == 8 ? UINT64_MAX : UINT32_MAX) << shift;
 
     trace_hpet_write(offset, size, value);
-    sync_now(hpet);
+    sync_matches(hpet, count_at(hpet, now_ns(hpet)));
     write_register(hpet, offset & ~7ull, value << shift & mask, mask);
     update(hpet);
     return MEMORY_OK;
