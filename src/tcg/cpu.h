@@ -188,8 +188,10 @@ struct cpu {
     /* #DB (debug.h): bits of DR6 to report after the instruction; no single-step trap after it. */
     uint32_t debug_pending;
     bool debug_no_step;
+    bool task_trap; /* the task just entered has the T bit */
 
-    /* What cpu_raise restores if the instruction or event under way faults (rollback.h), or NULL. */
+    /* What cpu_raise restores if the instruction or event under way faults (rollback.h), or NULL.
+     */
     struct cpu_rollback *rollback;
 
     /* Exception under way, for double and triple faults. */
