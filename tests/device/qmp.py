@@ -113,7 +113,7 @@ class Protocol(unittest.TestCase):
         client = self.client()
         self.assertError(self.send(client, b'{"id": ' + b"[" * 100000 + b"\n"))
         self.assertIn("return", self.send(client, STATUS))
-        deep = b"[" * 1000 + b"]" * 1000
+        deep = b"[" * 500 + b"]" * 500
         self.assertIn("return",
                       self.send(client, b'{"execute": "query-status", "id": ' + deep + b"}"))
 

@@ -15,7 +15,7 @@
 #include <pthread.h>
 
 #define PINS    24
-#define VERSION 0x20
+#define IOAPIC_VERSION 0x20
 
 #define IOREGSEL 0x00
 #define IOWIN    0x10
@@ -136,7 +136,7 @@ static uint32_t read_register(const struct ioapic *ioapic, unsigned number)
     case REGISTER_ARBITRATION: /* loaded with the ID (3.2.3) */
         return ioapic->id;
     case REGISTER_VERSION:
-        return (PINS - 1) << 16 | VERSION;
+        return (PINS - 1) << 16 | IOAPIC_VERSION;
     }
     if (number < REGISTER_ENTRIES || pin >= PINS) {
         return 0;

@@ -164,12 +164,12 @@ bool hmp_examine(struct hmp_context *context, char **words, GString *out, GError
         return false;
     }
     for (uint64_t i = 0; i < format.count; i++, address += format.size) {
+        if (!read_value(context, is_virtual, address, format.size, &value, error)) {
+            g_string_append(out, i ? "\n" : "");
+            return false;
+        }
         if (i * format.size % BYTES_PER_ROW == 0) {
             g_string_append_printf(out, "%s%016" PRIx64 ":", i ? "\n" : "", address);
-        }
-        if (!read_value(context, is_virtual, address, format.size, &value, error)) {
-            g_string_append_c(out, '\n');
-            return false;
         }
         print_value(&format, value, out);
     }
