@@ -114,9 +114,10 @@ static void test_random_replacements(void)
     static bool present[SPACE], before[SPACE];
     uint64_t random = test_seed(), number = 0;
     struct flat_view *view = flat_view_new_empty(), *next;
+    gint64 end = g_get_monotonic_time() + 2 * G_USEC_PER_SEC;
 
     memset(present, 0, sizeof(present));
-    for (unsigned round = 0; round < 1000; round++) {
+    for (unsigned round = 0; round < 1000 && g_get_monotonic_time() < end; round++) {
         struct flat_edit edit;
         unsigned edits = 1 + test_below(&random, 4);
 
