@@ -87,13 +87,12 @@ static void test_string_store(void)
 
     check_case = "REP MOVSB over code";
     for (uint32_t i = 0; i < 100; i++) {
+        uint8_t *to = code, *from = source;
+        uint64_t count = sizeof(source);
+
         check_number = i;
         put_return(source, i * 0x01010101);
-        asm volatile("rep movsb"
-                     :
-                     : "D"(code), "S"(source), "c"(sizeof(source))
-                     : "memory", "cc");
-        /* The constraint's registers change. */
+        asm volatile("rep movsb" : "+D"(to), "+S"(from), "+c"(count) : : "memory", "cc");
         CHECK_EQUAL(run(code), i * 0x01010101);
     }
 }
