@@ -72,9 +72,9 @@ static enum memory_result failed_write(struct address_space *as, gpa_t address, 
 
 static void wrote_to_host(const struct memory_section *section, uint64_t length)
 {
-    if (section->dirty_logged) {
-        ram_block_set_dirty(section->region->ram, section->offset, length);
-    }
+    /* What the block says now, not what the view said before the store. */
+    __atomic_signal_fence(__ATOMIC_SEQ_CST);
+    ram_block_set_dirty(section->region->ram, section->offset, length);
 }
 
 static bool is_device_memory(const struct memory_section *section)

@@ -7,6 +7,10 @@
 #include "memory/topology.h"
 
 #include <assert.h>
+#include <errno.h>
+#include <linux/membarrier.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 static uint64_t *get_bitmap(struct ram_block *block, unsigned client)
 {
@@ -94,6 +98,19 @@ bool ram_block_test_dirty(struct ram_block *block, uint64_t offset, uint64_t len
     return dirty;
 }
 
+/*
+ * Let no thread be between a store and its look at dirty_clients with a value from before: an
+ * access stores first and looks then, which the processor may swap; a barrier in every thread sorts
+ * that without costing the accesses anything.
+ */
+static void order_all_threads(void)
+{
+    if (syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0) < 0 && errno == EPERM) {
+        syscall(SYS_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED, 0, 0);
+        syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0);
+    }
+}
+
 void memory_region_dirty_log_start(struct memory_region *region, enum dirty_client client)
 {
     struct ram_block *block = region->ram;
@@ -112,6 +129,7 @@ void memory_region_dirty_log_start(struct memory_region *region, enum dirty_clie
             ram_block_test_dirty(block, 0, block->size, client, true);
         }
         __atomic_fetch_or(&block->dirty_clients, 1u << client, __ATOMIC_SEQ_CST);
+        order_all_threads();
         topology_mark(region, 0, region->size);
     }
     memory_topology_commit();

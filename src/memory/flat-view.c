@@ -2,25 +2,30 @@
 #include "memory/flat-view.h"
 
 #include <stddef.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define FLAT_MINIMUM (FLAT_FANOUT / 4) /* below this, a node is joined with a neighbour */
 
 /* ---- Reading ---- */
 
-/* Index of the last start <= address. starts[0] <= address must hold, or 0 is returned. */
+/*
+ * Index of the last start <= address; 0 if there is none. First which line of keys, by their first
+ * keys, then which key of the line: no load waits for a comparison except the second step for the
+ * first, and no branch depends on the data, so random addresses cost no mispredictions.
+ */
 static inline unsigned node_find(const struct flat_node *node, gpa_t address)
 {
-    unsigned base = 0, length = node->count;
+    unsigned line = 0, index;
 
-    /* No branch depends on the data, so random addresses cost no mispredictions. */
-    while (length > 1) {
-        unsigned half = length / 2;
-
-        base += node->starts[base + half] <= address ? half : 0;
-        length -= half;
+    for (unsigned i = 0; i < G_N_ELEMENTS(node->pivots); i++) {
+        line += node->pivots[i] <= address;
     }
-    return base;
+    index = line * FLAT_KEYS;
+    for (unsigned i = 1; i < FLAT_KEYS; i++) {
+        index += node->starts[line * FLAT_KEYS + i] <= address;
+    }
+    return MIN(index, node->count - 1); /* UINT64_MAX finds unused keys */
 }
 
 const struct flat_range *flat_view_find(const struct flat_view *view, gpa_t address,
@@ -95,8 +100,11 @@ static struct flat_node *node_new(const struct flat_edit *edit, unsigned level)
     size_t size =
         level ? offsetof(struct flat_node, children) + FLAT_FANOUT * sizeof(struct flat_node *)
               : sizeof(struct flat_node);
-    struct flat_node *node = g_malloc(size);
+    struct flat_node *node = aligned_alloc(FLAT_LINE, size);
 
+    if (!node) {
+        g_error("out of memory"); /* as g_malloc does */
+    }
     node->count = 0;
     node->level = level;
     node->edit = edit->number;
@@ -107,7 +115,7 @@ static struct flat_node *node_new(const struct flat_edit *edit, unsigned level)
 static void node_drop(struct flat_edit *edit, struct flat_node *node)
 {
     if (node->edit == edit->number) {
-        g_free(node); /* no reader has seen it */
+        free(node); /* no reader has seen it */
     } else {
         node->retired = edit->retired;
         edit->retired = node;
@@ -146,21 +154,55 @@ static void pack(struct flat_edit *edit, unsigned level, const void *entries, si
             }
         }
         node->count = (uint32_t)take;
+        for (size_t i = take; i < FLAT_FANOUT; i++) {
+            node->starts[i] = UINT64_MAX;
+        }
+        for (unsigned i = 0; i < G_N_ELEMENTS(node->pivots); i++) {
+            node->pivots[i] = node->starts[(i + 1) * FLAT_KEYS];
+        }
         g_ptr_array_add(out, node);
     }
+}
+
+static void join_small(struct flat_edit *edit, GPtrArray *nodes, unsigned from, unsigned count);
+
+static void join_leaves(struct flat_edit *edit, const struct flat_node *a,
+                        const struct flat_node *b, GPtrArray *out)
+{
+    g_autofree struct flat_range *ranges = g_new(struct flat_range, a->count + b->count);
+
+    memcpy(ranges, a->ranges, a->count * sizeof(*ranges));
+    memcpy(ranges + a->count, b->ranges, b->count * sizeof(*ranges));
+    pack(edit, 0, ranges, a->count + b->count, out);
+}
+
+static void join_inner(struct flat_edit *edit, const struct flat_node *a, const struct flat_node *b,
+                       GPtrArray *out)
+{
+    g_autoptr(GPtrArray) children = g_ptr_array_sized_new(2 * FLAT_FANOUT);
+
+    for (unsigned i = 0; i < a->count; i++) {
+        g_ptr_array_add(children, a->children[i]);
+    }
+    for (unsigned i = 0; i < b->count; i++) {
+        g_ptr_array_add(children, b->children[i]);
+    }
+    /* A small only child had no sibling to be joined with; now it has. */
+    join_small(edit, children, 0, children->len);
+    pack(edit, a->level, children->pdata, children->len, out);
 }
 
 /* Join siblings `at` and `at + 1` of a list, into one node if they fit or two even ones. */
 static void join(struct flat_edit *edit, GPtrArray *nodes, unsigned at)
 {
     struct flat_node *a = nodes->pdata[at], *b = nodes->pdata[at + 1];
-    size_t size = a->level ? sizeof(struct flat_node *) : sizeof(struct flat_range);
-    g_autofree char *entries = g_malloc((a->count + b->count) * size);
     g_autoptr(GPtrArray) joined = g_ptr_array_new();
 
-    memcpy(entries, a->children, a->count * size);
-    memcpy(entries + a->count * size, b->children, b->count * size);
-    pack(edit, a->level, entries, a->count + b->count, joined);
+    if (a->level) {
+        join_inner(edit, a, b, joined);
+    } else {
+        join_leaves(edit, a, b, joined);
+    }
     node_drop(edit, a);
     node_drop(edit, b);
     nodes->pdata[at] = joined->pdata[0];
@@ -182,8 +224,7 @@ static void join_small(struct flat_edit *edit, GPtrArray *nodes, unsigned from, 
             continue;
         }
         join(edit, nodes, i + 1 < nodes->len ? i : i - 1);
-        i = i ? i - 1 : 0;
-        count = MAX(count, 2);
+        i = i ? i - 1 : 0; /* what it was joined into may be small still */
     }
 }
 
@@ -299,7 +340,7 @@ static void node_free_tree(struct flat_node *node)
             node_free_tree(node->children[i]);
         }
     }
-    g_free(node);
+    free(node);
 }
 
 static void view_free(struct rcu_head *head)
@@ -311,7 +352,7 @@ static void view_free(struct rcu_head *head)
         struct flat_node *node = view->retired;
 
         view->retired = node->retired;
-        g_free(node);
+        free(node);
     }
     if (view->is_last) {
         node_free_tree(view->root);

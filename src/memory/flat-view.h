@@ -21,16 +21,21 @@ struct flat_range {
     uint32_t dirty_clients; /* mask of 1 << enum dirty_client */
     bool read_only;
     bool rom_mode;
+    bool is_iommu; /* region's kind, here to spare the hot path a look at the region */
 };
 
+/* Nodes are aligned to cache lines, and searched by lines of keys: see node_find. */
+#define FLAT_LINE   64
+#define FLAT_KEYS   8 /* keys in a line */
 #define FLAT_FANOUT 32
 
 struct flat_node {
-    uint32_t count;            /* entries used */
-    uint32_t level;            /* 0: leaf */
+    uint32_t count;                               /* entries used */
+    uint32_t level;                               /* 0: leaf */
+    uint64_t pivots[FLAT_FANOUT / FLAT_KEYS - 1]; /* first keys of the lines but the first */
     uint64_t edit;             /* number of the edit that made it: it may still change it */
     struct flat_node *retired; /* next in a list of nodes to free */
-    uint64_t starts[FLAT_FANOUT];
+    uint64_t starts[FLAT_FANOUT] __attribute__((aligned(FLAT_LINE))); /* unused: UINT64_MAX */
     union {
         struct flat_node *children[FLAT_FANOUT]; /* starts[i] is the first start below */
         struct flat_range ranges[FLAT_FANOUT];

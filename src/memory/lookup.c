@@ -6,10 +6,12 @@
  */
 #include "memory/lookup.h"
 
-#define CACHE_SLOTS 64 /* a power of two */
+#define CACHE_SLOTS 128 /* a power of two */
 
 struct cache_slot {
     uint64_t generation; /* 0: empty */
+    gpa_t start;         /* start and length of range, so that a miss does not touch it */
+    uint64_t length;
     const struct flat_range *range;
 };
 
@@ -28,12 +30,12 @@ static inline const struct flat_range *find_range(struct address_space *as, gpa_
     struct cache_slot *slot = get_slot(address);
     const struct flat_range *range;
 
-    if (slot->generation == generation && address - slot->range->start < slot->range->length) {
+    if (slot->generation == generation && address - slot->start < slot->length) {
         return slot->range;
     }
     range = flat_view_find(__atomic_load_n(&as->view, __ATOMIC_ACQUIRE), address, hole_length);
     if (range) {
-        *slot = (struct cache_slot){generation, range};
+        *slot = (struct cache_slot){generation, range->start, range->length, range};
     }
     return range;
 }
@@ -92,7 +94,7 @@ struct memory_section memory_lookup(struct address_space *as, gpa_t address,
             break;
         }
         section = section_of(range, address);
-        if (G_LIKELY(range->region->kind != MEMORY_IOMMU)) {
+        if (G_LIKELY(!range->is_iommu)) {
             section.length = MIN(section.length, length);
             return section;
         }

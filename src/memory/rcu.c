@@ -1,11 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-#if defined(__SANITIZE_THREAD__)
-#define WITH_TSAN 1
-#elif defined(__has_feature)
-#if __has_feature(thread_sanitizer)
-#define WITH_TSAN 1
-#endif
-#endif
+#include "memory/tsan.h"
+
 #ifndef WITH_TSAN
 #define _LGPL_SOURCE /* inline read-side primitives; duodm's licence allows it */
 #endif
@@ -106,8 +101,38 @@ void memory_rcu_synchronize(void)
     TSAN_ACQUIRE(&readers_done);
 }
 
+/* liburcu's own barrier would do, but that ThreadSanitizer can't see into it. One helper thread
+ * runs what is deferred, in order. */
+struct barrier {
+    struct rcu_head rcu;
+    pthread_mutex_t lock;
+    pthread_cond_t reached;
+    bool is_reached;
+};
+
+static void reach_barrier(struct rcu_head *head)
+{
+    struct barrier *barrier = caa_container_of(head, struct barrier, rcu);
+
+    memory_rcu_deferred_begin();
+    pthread_mutex_lock(&barrier->lock);
+    barrier->is_reached = true;
+    pthread_cond_signal(&barrier->reached);
+    pthread_mutex_unlock(&barrier->lock);
+}
+
 void memory_rcu_barrier(void)
 {
+    struct barrier barrier = {
+        .lock = PTHREAD_MUTEX_INITIALIZER,
+        .reached = PTHREAD_COND_INITIALIZER,
+    };
+
     assert(!memory_rcu_is_reading());
-    urcu_memb_barrier();
+    memory_rcu_defer(&barrier.rcu, reach_barrier);
+    pthread_mutex_lock(&barrier.lock);
+    while (!barrier.is_reached) {
+        pthread_cond_wait(&barrier.reached, &barrier.lock);
+    }
+    pthread_mutex_unlock(&barrier.lock);
 }

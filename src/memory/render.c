@@ -143,6 +143,7 @@ static GArray *render_terminal(struct memory_region *region, uint64_t offset, ui
         .region_offset = offset,
         .read_only = state.read_only || region->kind == MEMORY_ROM,
         .rom_mode = region->kind == MEMORY_ROM_DEVICE && region->rom_mode,
+        .is_iommu = region->kind == MEMORY_IOMMU,
     };
 
     if (region->ram) {

@@ -39,9 +39,12 @@ uint64_t topology_next_sequence(void)
 
 void topology_wait_for_readers(void)
 {
-    uint64_t published = __atomic_load_n(&topology.published, __ATOMIC_ACQUIRE);
-    uint64_t passed = __atomic_load_n(&topology.passed, __ATOMIC_ACQUIRE);
+    uint64_t published, passed;
 
+    /* A reader may wait for the topology lock, in a callback that moves a BAR. */
+    assert(!memory_rcu_is_reading());
+    published = __atomic_load_n(&topology.published, __ATOMIC_ACQUIRE);
+    passed = __atomic_load_n(&topology.passed, __ATOMIC_ACQUIRE);
     if (passed >= published) {
         return;
     }

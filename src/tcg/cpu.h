@@ -24,9 +24,9 @@ struct cpu;
 struct tlb;
 struct block_cache;
 struct local_apic;
-struct cpu_rollback;
 struct cpu_model;
 struct tlb_entry;
+struct cpu_rollback;
 
 /* EFLAGS: SDM vol. 1, 3.4.3. */
 enum cpu_flag {
@@ -188,8 +188,10 @@ struct cpu {
     /* #DB (debug.h): bits of DR6 to report after the instruction; no single-step trap after it. */
     uint32_t debug_pending;
     bool debug_no_step;
+    bool task_trap; /* the task just entered has the T bit */
 
-    /* What cpu_raise restores if the instruction or event under way faults (rollback.h), or NULL. */
+    /* What cpu_raise restores if the instruction or event under way faults (rollback.h), or NULL.
+     */
     struct cpu_rollback *rollback;
 
     /* Exception under way, for double and triple faults. */

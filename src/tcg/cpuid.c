@@ -63,13 +63,19 @@ static void vendor(const struct cpu *cpu, uint32_t out[4])
     memcpy(&out[ECX], name + 8, 4);
 }
 
+/* Leaves whose feature bits depend on ECX; the others ignore it. */
+static bool has_subleaves(uint32_t leaf)
+{
+    return leaf == 0x7 || leaf == 0xd;
+}
+
 /* All feature bits of a leaf. */
 static void feature_bits(const struct cpu *cpu, uint32_t leaf, uint32_t subleaf, uint32_t out[4])
 {
     for (unsigned f = FEATURE_NONE + 1; f < FEATURE_COUNT; f++) {
         const struct cpu_feature_place *place = &cpu_feature_places[f];
 
-        if (place->leaf == leaf && place->subleaf == subleaf &&
+        if (place->leaf == leaf && (place->subleaf == subleaf || !has_subleaves(leaf)) &&
             cpu_features_have(&cpu->features, f)) {
             out[place->reg] |= 1u << place->bit;
         }

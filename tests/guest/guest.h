@@ -109,6 +109,9 @@ extern handler_fn handlers[256];
                      : "rax", "memory", "cc");                                                     \
     } while (0)
 
+int try_rdmsr(uint32_t msr); /* the vector raised, or -1 */
+int try_wrmsr(uint32_t msr, uint64_t value);
+
 /* Run user code at rip until INT 80h (vector 80h) or an exception; returns the vector. */
 int user_enter(uint64_t rip, uint64_t rsp, uint64_t argument);
 extern uint64_t user_flags; /* further RFLAGS bits for user code */

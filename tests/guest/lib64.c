@@ -93,6 +93,28 @@ void exception_handler(struct frame *frame)
     guest_exit(1);
 }
 
+int try_rdmsr(uint32_t msr)
+{
+    fault.vector = -1;
+    asm volatile("lea 1f(%%rip), %%rax; mov %%rax, fault_resume; rdmsr; 1: movq $0, fault_resume"
+                 :
+                 : "c"(msr)
+                 : "rax", "rdx", "memory");
+    return fault.vector;
+}
+
+int try_wrmsr(uint32_t msr, uint64_t value)
+{
+    uint32_t low = (uint32_t)value;
+
+    fault.vector = -1;
+    asm volatile("lea 1f(%%rip), %%rbx; mov %%rbx, fault_resume; wrmsr; 1: movq $0, fault_resume"
+                 :
+                 : "c"(msr), "a"(low), "d"((uint32_t)(value >> 32))
+                 : "rbx", "memory");
+    return fault.vector;
+}
+
 /* Channel 2 of the 8254, one-shot, counted down at 1.193182 MHz. */
 void delay_us(unsigned us)
 {

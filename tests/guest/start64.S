@@ -195,6 +195,8 @@ user_enter:
     iretq
 user_leave:
     mov user_saved_rsp, %rsp
+    pushq $2                    /* the handler runs with the user's EFLAGS.AC */
+    popfq
     pop %r15
     pop %r14
     pop %r13

@@ -4,14 +4,14 @@
 
 #include <string.h>
 
-#define AML_ROOT_CHAR    0x5c
-#define AML_NAME         0x08
-#define AML_WORD         0x0b
-#define AML_STRING       0x0d
-#define AML_QWORD        0x0e
-#define AML_SCOPE        0x10
-#define AML_EXTENDED     0x5b
-#define AML_DEVICE       0x82
+#define AML_ROOT_CHAR 0x5c
+#define AML_NAME      0x08
+#define AML_WORD      0x0b
+#define AML_STRING    0x0d
+#define AML_QWORD     0x0e
+#define AML_SCOPE     0x10
+#define AML_EXTENDED  0x5b
+#define AML_DEVICE    0x82
 
 static void put_bytes(GByteArray *out, const char *text, unsigned length)
 {
@@ -68,10 +68,9 @@ GByteArray *acpi_build_ssdt(const struct acpi_config *config)
     acpi_put_header(ssdt, "SSDT", 2);
     put_root_number(ssdt, "M32B", config->window_32.start);
     put_root_number(ssdt, "M64B", config->window_64.length ? config->window_64.start : 0);
-    put_root_number(ssdt, "M64E",
-                    config->window_64.length
-                        ? config->window_64.start + (config->window_64.length - 1)
-                        : 0);
+    put_root_number(
+        ssdt, "M64E",
+        config->window_64.length ? config->window_64.start + (config->window_64.length - 1) : 0);
     put_root_number(ssdt, "HPTE", config->has_hpet);
     put_root_number(ssdt, "SERM", config->serial_mask);
     for (unsigned i = 0; i < config->cpu_count; i++) {

@@ -16,43 +16,43 @@
 #define TABLE_CHECKSUM_OFFSET 9u
 
 /* Fixed ACPI Description Table, ACPI 5.0 (5.2.9). */
-#define FADT_SIZE             268u
-#define FADT_REVISION         5
-#define FADT_FIRMWARE_CTRL    36
-#define FADT_DSDT             40
-#define FADT_SCI_INT          46
-#define FADT_SMI_CMD          48
-#define FADT_ACPI_ENABLE      52
-#define FADT_ACPI_DISABLE     53
-#define FADT_PM1A_EVT_BLK     56
-#define FADT_PM1A_CNT_BLK     64
-#define FADT_PM_TMR_BLK       76
-#define FADT_GPE0_BLK         80
-#define FADT_PM1_EVT_LEN      88
-#define FADT_PM1_CNT_LEN      89
-#define FADT_PM_TMR_LEN       91
-#define FADT_GPE0_BLK_LEN     92
-#define FADT_P_LVL2_LAT       96
-#define FADT_P_LVL3_LAT       98
-#define FADT_CENTURY          108
-#define FADT_IAPC_BOOT_ARCH   109
-#define FADT_FLAGS            112
-#define FADT_RESET_REG        116
-#define FADT_RESET_VALUE      128
-#define FADT_X_DSDT           140
-#define FADT_X_PM1A_EVT_BLK   148
-#define FADT_X_PM1A_CNT_BLK   172
-#define FADT_X_PM_TMR_BLK     208
-#define FADT_X_GPE0_BLK       220
-#define FADT_FLAG_WBINVD      (1u << 0)
-#define FADT_FLAG_PROC_C1     (1u << 2)
-#define FADT_FLAG_SLP_BUTTON  (1u << 5) /* there is no fixed sleep button */
-#define FADT_FLAG_RESET_REG   (1u << 10)
+#define FADT_SIZE                268u
+#define FADT_REVISION            5
+#define FADT_FIRMWARE_CTRL       36
+#define FADT_DSDT                40
+#define FADT_SCI_INT             46
+#define FADT_SMI_CMD             48
+#define FADT_ACPI_ENABLE         52
+#define FADT_ACPI_DISABLE        53
+#define FADT_PM1A_EVT_BLK        56
+#define FADT_PM1A_CNT_BLK        64
+#define FADT_PM_TMR_BLK          76
+#define FADT_GPE0_BLK            80
+#define FADT_PM1_EVT_LEN         88
+#define FADT_PM1_CNT_LEN         89
+#define FADT_PM_TMR_LEN          91
+#define FADT_GPE0_BLK_LEN        92
+#define FADT_P_LVL2_LAT          96
+#define FADT_P_LVL3_LAT          98
+#define FADT_CENTURY             108
+#define FADT_IAPC_BOOT_ARCH      109
+#define FADT_FLAGS               112
+#define FADT_RESET_REG           116
+#define FADT_RESET_VALUE         128
+#define FADT_X_DSDT              140
+#define FADT_X_PM1A_EVT_BLK      148
+#define FADT_X_PM1A_CNT_BLK      172
+#define FADT_X_PM_TMR_BLK        208
+#define FADT_X_GPE0_BLK          220
+#define FADT_FLAG_WBINVD         (1u << 0)
+#define FADT_FLAG_PROC_C1        (1u << 2)
+#define FADT_FLAG_SLP_BUTTON     (1u << 5) /* there is no fixed sleep button */
+#define FADT_FLAG_RESET_REG      (1u << 10)
 #define FADT_FLAG_PLATFORM_CLOCK (1u << 15)
-#define BOOT_ARCH_LEGACY      (1u << 0)
-#define BOOT_ARCH_8042        (1u << 1)
-#define BOOT_ARCH_NO_VGA      (1u << 2)
-#define NO_C_STATE_LATENCY    0xfff /* microseconds; above the limits that would mean support */
+#define BOOT_ARCH_LEGACY         (1u << 0)
+#define BOOT_ARCH_8042           (1u << 1)
+#define BOOT_ARCH_NO_VGA         (1u << 2)
+#define NO_C_STATE_LATENCY       0xfff /* microseconds; above the limits that would mean support */
 
 #define SPACE_SYSTEM_MEMORY 0
 #define SPACE_SYSTEM_IO     1

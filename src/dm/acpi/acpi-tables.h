@@ -17,12 +17,12 @@
 /* What of a machine the tables depend on. */
 struct acpi_config {
     unsigned cpu_count;
-    const uint32_t *apic_ids;     /* cpu_count of them */
-    struct range window_32;       /* of PCI, below 4 GiB; ends at fec00000h */
-    struct range window_64;       /* length 0: none */
+    const uint32_t *apic_ids; /* cpu_count of them */
+    struct range window_32;   /* of PCI, below 4 GiB; ends at fec00000h */
+    struct range window_64;   /* length 0: none */
     bool has_hpet;
-    unsigned serial_mask;         /* bit n: port COMn+1 exists */
-    uint16_t pm_base;             /* of the PIIX4 */
+    unsigned serial_mask; /* bit n: port COMn+1 exists */
+    uint16_t pm_base;     /* of the PIIX4 */
 };
 
 #define ACPI_RSDP_SIZE 36u

@@ -2,7 +2,7 @@
 #include "dm/acpi/smbios.h"
 #include "util/little-endian.h"
 
-#define MANUFACTURER "duodm"
+#define MANUFACTURER  "duodm"
 #define VERSION_MAJOR 2
 #define VERSION_MINOR 8
 
@@ -97,9 +97,9 @@ static void add_enclosure(struct builder *builder)
     struct structure s = start(3, 22, 0x300);
 
     set_string(&s, 4, MANUFACTURER);
-    s.data[5] = 1;                                /* other */
-    s.data[9] = s.data[10] = s.data[11] = 3;      /* states are safe */
-    s.data[12] = 2;                               /* security unknown */
+    s.data[5] = 1;                           /* other */
+    s.data[9] = s.data[10] = s.data[11] = 3; /* states are safe */
+    s.data[12] = 2;                          /* security unknown */
     finish(builder, &s);
 }
 
@@ -153,7 +153,7 @@ static void add_memory_device(struct builder *builder, unsigned index, uint64_t 
 
     store_le16(s.data + 4, MEMORY_ARRAY_HANDLE);
     store_le16(s.data + 6, 0xfffe);
-    store_le16(s.data + 8, 0xffff);  /* widths unknown */
+    store_le16(s.data + 8, 0xffff); /* widths unknown */
     store_le16(s.data + 10, 0xffff);
     if (mib < 0x7fff) {
         store_le16(s.data + 12, (uint16_t)mib);

@@ -10,8 +10,8 @@
 struct smbios_config {
     unsigned sockets, cores, threads; /* cores per socket, threads per core */
     uint64_t ram_below_4g, ram_above_4g;
-    const char *product;     /* board's name */
-    const uint8_t *uuid;     /* 16 bytes as text has them (RFC 4122 order); NULL: not set */
+    const char *product; /* board's name */
+    const uint8_t *uuid; /* 16 bytes as text has them (RFC 4122 order); NULL: not set */
 };
 
 #define SMBIOS_ANCHOR_SIZE 31u

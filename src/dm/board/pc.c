@@ -100,9 +100,6 @@ static void pc_destroy(void *opaque)
 {
     struct pc *pc = opaque;
 
-    if (pc->pci_bus) {
-        pci_bus_free(pc->pci_bus);
-    }
     firmware_state_free(pc->firmware_state);
     destroy_memory(pc);
     g_free(pc);
@@ -149,9 +146,9 @@ static bool create_interrupts(struct pc *pc, GError **error)
 static struct pci_device *create_function(struct pc *pc, const char *class_name,
                                           const char *address, bool multifunction, GError **error)
 {
-    return (struct pci_device *)device_create(
-        pc->machine, class_name, pci_bus_base(pc->pci_bus), error, "addr", address,
-        "multifunction", multifunction ? "on" : "off", NULL);
+    return (struct pci_device *)device_create(pc->machine, class_name, pci_bus_base(pc->pci_bus),
+                                              error, "addr", address, "multifunction",
+                                              multifunction ? "on" : "off", NULL);
 }
 
 static bool create_chipset(struct pc *pc, GError **error)

@@ -39,7 +39,7 @@ struct pc {
     struct pci_device *host_bridge, *isa_bridge, *power_management;
     struct device *rtc;
     struct range pci_window_32, pci_window_64;
-    unsigned serial_mask; /* bit n: port n is there */
+    unsigned serial_mask;                  /* bit n: port n is there */
     struct firmware_state *firmware_state; /* NULL: a BIOS runs */
 };
 

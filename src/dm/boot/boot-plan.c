@@ -19,10 +19,10 @@
 #define SELECTOR_DATA 0x18
 #define SELECTOR_TSS  0x20
 
-#define CR0_PE 0x00000001u
-#define CR0_ET 0x00000010u
-#define CR0_PG 0x80000000u
-#define CR4_PAE 0x20u
+#define CR0_PE   0x00000001u
+#define CR0_ET   0x00000010u
+#define CR0_PG   0x80000000u
+#define CR4_PAE  0x20u
 #define EFER_LME 0x100u
 #define EFER_LMA 0x400u
 
@@ -198,8 +198,7 @@ void boot_plan_add_gdt(struct boot_plan *plan, uint64_t address, bool long_mode)
 {
     uint8_t gdt[BOOT_GDT_SIZE] = {0};
 
-    store_le64(gdt + SELECTOR_CODE,
-               pack_descriptor(0, UINT32_MAX, long_mode ? CODE_64 : CODE_32));
+    store_le64(gdt + SELECTOR_CODE, pack_descriptor(0, UINT32_MAX, long_mode ? CODE_64 : CODE_32));
     store_le64(gdt + SELECTOR_DATA, pack_descriptor(0, UINT32_MAX, DATA_32));
     store_le64(gdt + SELECTOR_TSS, pack_descriptor(0, 0x67, TSS_32));
     boot_plan_add_copy(plan, address, gdt, sizeof(gdt));
@@ -268,8 +267,8 @@ static enum memory_result write_rest(const struct boot_chunk *chunk, struct addr
         if (chunk->random) {
             fill_random(block, length);
         }
-        result = address_space_write(memory, chunk->address + at, MEMORY_ATTRIBUTES_CPU, block,
-                                     length);
+        result =
+            address_space_write(memory, chunk->address + at, MEMORY_ATTRIBUTES_CPU, block, length);
         at += length;
     }
     return result;

@@ -52,8 +52,7 @@ bool boot_plan_is_free(const struct boot_plan *plan, const struct boot_environme
 bool boot_plan_find_low(const struct boot_plan *plan, const struct boot_environment *environment,
                         struct range within, uint64_t size, uint64_t alignment, uint64_t *address);
 bool boot_plan_find_high(const struct boot_plan *plan, const struct boot_environment *environment,
-                         struct range within, uint64_t size, uint64_t alignment,
-                         uint64_t *address);
+                         struct range within, uint64_t size, uint64_t alignment, uint64_t *address);
 
 /* Add part of a buffer (a reference is taken); zeroes follow up to memory_length. */
 void boot_plan_add(struct boot_plan *plan, uint64_t address, GBytes *bytes, uint64_t offset,

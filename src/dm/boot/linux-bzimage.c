@@ -41,25 +41,25 @@
 #define E820_ENTRIES      0x1e8
 #define E820_TABLE        0x2d0
 
-#define MAGIC_HDRS                   0x53726448u
-#define LOADED_HIGH                  0x01
-#define XLF_KERNEL_64                0x0001
-#define XLF_CAN_BE_LOADED_ABOVE_4G   0x0002
-#define ENTRY_64_OFFSET              0x200
-#define LOADER_UNDEFINED             0xff
-#define SETUP_RNG_SEED               9
-#define SETUP_DATA_HEADER_SIZE       16u
-#define RNG_SEED_SIZE                32u
-#define DEFAULT_LOAD_ADDRESS         0x100000u
-#define DEFAULT_INITRD_MAX           0x37ffffffu
-#define DEFAULT_CMDLINE_SIZE         255u
+#define MAGIC_HDRS                 0x53726448u
+#define LOADED_HIGH                0x01
+#define XLF_KERNEL_64              0x0001
+#define XLF_CAN_BE_LOADED_ABOVE_4G 0x0002
+#define ENTRY_64_OFFSET            0x200
+#define LOADER_UNDEFINED           0xff
+#define SETUP_RNG_SEED             9
+#define SETUP_DATA_HEADER_SIZE     16u
+#define RNG_SEED_SIZE              32u
+#define DEFAULT_LOAD_ADDRESS       0x100000u
+#define DEFAULT_INITRD_MAX         0x37ffffffu
+#define DEFAULT_CMDLINE_SIZE       255u
 
 /* Tables that the kernel is handed, in one block. */
-#define TABLE_GDT         0x1000u
-#define TABLE_SETUP_DATA  0x1100u
-#define TABLE_PAGING      0x2000u
-#define PAGING_PAGES      6u /* PML4, PDPT, four directories of 2 MiB pages: the first 4 GiB */
-#define TABLE_CMDLINE     (TABLE_PAGING + PAGING_PAGES * 4096u)
+#define TABLE_GDT        0x1000u
+#define TABLE_SETUP_DATA 0x1100u
+#define TABLE_PAGING     0x2000u
+#define PAGING_PAGES     6u /* PML4, PDPT, four directories of 2 MiB pages: the first 4 GiB */
+#define TABLE_CMDLINE    (TABLE_PAGING + PAGING_PAGES * 4096u)
 
 struct bzimage {
     const uint8_t *data; /* the file */
@@ -144,8 +144,7 @@ static bool read_header(struct bzimage *image, GError **error)
 }
 
 static bool place_kernel(struct bzimage *image, struct boot_plan *plan,
-                         const struct boot_environment *environment, GBytes *kernel,
-                         GError **error)
+                         const struct boot_environment *environment, GBytes *kernel, GError **error)
 {
     const struct range below_4g = {E820_HIGH_START, E820_FOUR_GIB - E820_HIGH_START};
     struct range where = {image->pref_address, image->init_size};
@@ -185,8 +184,8 @@ static bool place_initrd(const struct bzimage *image, struct boot_plan *plan,
     if (!environment->initrd) {
         return true;
     }
-    initrd = boot_file_read("initrd", environment->initrd, kernel_ram_size(environment), NULL,
-                            error);
+    initrd =
+        boot_file_read("initrd", environment->initrd, kernel_ram_size(environment), NULL, error);
     if (!initrd) {
         return false;
     }

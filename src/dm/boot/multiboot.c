@@ -15,31 +15,31 @@
 #define HEADER_SIZE_MAX 32u /* with the address fields */
 
 /* Header flags (3.1.2). An unknown one among bits 0 to 15 is a demand that can't be met. */
-#define FLAG_PAGE_ALIGN   (1u << 0)
-#define FLAG_MEMORY_INFO  (1u << 1)
-#define FLAG_VIDEO_MODE   (1u << 2)
-#define FLAGS_KNOWN       (FLAG_PAGE_ALIGN | FLAG_MEMORY_INFO | FLAG_VIDEO_MODE)
-#define FLAG_HAS_ADDRESS  (1u << 16)
+#define FLAG_PAGE_ALIGN  (1u << 0)
+#define FLAG_MEMORY_INFO (1u << 1)
+#define FLAG_VIDEO_MODE  (1u << 2)
+#define FLAGS_KNOWN      (FLAG_PAGE_ALIGN | FLAG_MEMORY_INFO | FLAG_VIDEO_MODE)
+#define FLAG_HAS_ADDRESS (1u << 16)
 
 /* Boot information (3.3). */
-#define INFO_SIZE           120u
-#define INFO_FLAGS          0
-#define INFO_MEM_LOWER      4
-#define INFO_MEM_UPPER      8
-#define INFO_CMDLINE        16
-#define INFO_MODS_COUNT     20
-#define INFO_MODS_ADDR      24
-#define INFO_MMAP_LENGTH    44
-#define INFO_MMAP_ADDR      48
-#define INFO_LOADER_NAME    64
-#define INFO_HAS_MEMORY     (1u << 0)
-#define INFO_HAS_CMDLINE    (1u << 2)
-#define INFO_HAS_MODULES    (1u << 3)
-#define INFO_HAS_MMAP       (1u << 6)
-#define INFO_HAS_LOADER     (1u << 9)
-#define MMAP_ENTRY_SIZE     (4 + E820_ENTRY_SIZE)
-#define MODULE_ENTRY_SIZE   16u
-#define MAX_MODULES         64u
+#define INFO_SIZE         120u
+#define INFO_FLAGS        0
+#define INFO_MEM_LOWER    4
+#define INFO_MEM_UPPER    8
+#define INFO_CMDLINE      16
+#define INFO_MODS_COUNT   20
+#define INFO_MODS_ADDR    24
+#define INFO_MMAP_LENGTH  44
+#define INFO_MMAP_ADDR    48
+#define INFO_LOADER_NAME  64
+#define INFO_HAS_MEMORY   (1u << 0)
+#define INFO_HAS_CMDLINE  (1u << 2)
+#define INFO_HAS_MODULES  (1u << 3)
+#define INFO_HAS_MMAP     (1u << 6)
+#define INFO_HAS_LOADER   (1u << 9)
+#define MMAP_ENTRY_SIZE   (4 + E820_ENTRY_SIZE)
+#define MODULE_ENTRY_SIZE 16u
+#define MAX_MODULES       64u
 
 struct module {
     uint64_t address, size;
@@ -109,8 +109,7 @@ static bool load_by_addresses(struct multiboot *multiboot, struct boot_plan *pla
     memory_length = bss_end > load + length ? bss_end - load : length;
     if (!boot_plan_is_free(plan, environment, (struct range){load, memory_length})) {
         return duodm_fail(error, DUODM_ERROR_INVALID_ARGUMENT,
-                          "its %" PRIu64 " bytes at 0x%" PRIx64
-                          " do not fit in the machine's RAM",
+                          "its %" PRIu64 " bytes at 0x%" PRIx64 " do not fit in the machine's RAM",
                           memory_length, load);
     }
     boot_plan_add(plan, load, kernel, offset, length, memory_length);
@@ -148,8 +147,7 @@ static void module_clear(gpointer data)
 }
 
 static bool add_module(struct multiboot *multiboot, struct boot_plan *plan,
-                       const struct boot_environment *environment, const char *text,
-                       GError **error)
+                       const struct boot_environment *environment, const char *text, GError **error)
 {
     g_autofree char *path = g_strndup(text, strcspn(text, " "));
     g_autoptr(GBytes) bytes = NULL;

@@ -8,13 +8,13 @@
 
 #include <inttypes.h>
 
-#define NOTE_OWNER       "Xen"
+#define NOTE_OWNER        "Xen"
 #define NOTE_PHYS32_ENTRY 18u
-#define START_MAGIC      0x336ec578u
-#define START_VERSION    1u
-#define START_INFO_SIZE  56u
-#define MODULE_SIZE      32u
-#define MAP_ENTRY_SIZE   24u
+#define START_MAGIC       0x336ec578u
+#define START_VERSION     1u
+#define START_INFO_SIZE   56u
+#define MODULE_SIZE       32u
+#define MAP_ENTRY_SIZE    24u
 
 /* The block that EBX points to: start info, module list, memory map, command line. */
 #define BLOCK_MODULES START_INFO_SIZE
@@ -55,8 +55,8 @@ static bool add_initrd(struct boot_plan *plan, const struct boot_environment *en
                        uint64_t *address, uint64_t *size, GError **error)
 {
     const struct range below_4g = {E820_HIGH_START, E820_FOUR_GIB - E820_HIGH_START};
-    g_autoptr(GBytes) initrd = boot_file_read("initrd", environment->initrd,
-                                              kernel_ram_size(environment), NULL, error);
+    g_autoptr(GBytes) initrd =
+        boot_file_read("initrd", environment->initrd, kernel_ram_size(environment), NULL, error);
 
     if (!initrd) {
         return false;

@@ -4,18 +4,18 @@
 #include "util/little-endian.h"
 
 /* Offsets in the segment. POST, timer and the bare IRET are where they have been since the PC. */
-#define OFFSET_POST         0xe05b
-#define OFFSET_MASTER_EOI   0xe100
-#define OFFSET_SLAVE_EOI    0xe110
-#define OFFSET_KEYBOARD     0xe120
-#define OFFSET_EQUIPMENT    0xe130
-#define OFFSET_MEMORY_SIZE  0xe140
-#define OFFSET_UNSUPPORTED  0xe150
-#define OFFSET_TIMER        0xfea5
-#define OFFSET_IRET         0xff53
-#define OFFSET_RESET        0xfff0
-#define OFFSET_DATE         0xfff5
-#define OFFSET_MODEL        0xfffe
+#define OFFSET_POST        0xe05b
+#define OFFSET_MASTER_EOI  0xe100
+#define OFFSET_SLAVE_EOI   0xe110
+#define OFFSET_KEYBOARD    0xe120
+#define OFFSET_EQUIPMENT   0xe130
+#define OFFSET_MEMORY_SIZE 0xe140
+#define OFFSET_UNSUPPORTED 0xe150
+#define OFFSET_TIMER       0xfea5
+#define OFFSET_IRET        0xff53
+#define OFFSET_RESET       0xfff0
+#define OFFSET_DATE        0xfff5
+#define OFFSET_MODEL       0xfffe
 
 #define VECTOR_TIMER       0x08
 #define VECTOR_KEYBOARD    0x09
@@ -28,97 +28,97 @@
  * 0Ah, through the far pointer at 40:67. Else the whole machine is reset, and the kernel is loaded
  * anew. */
 static const uint8_t code_post[] = {
-    0xfa,                         /* cli */
-    0xb0, 0x8f,                   /* mov  al, 8fh */
-    0xe6, 0x70,                   /* out  70h, al */
-    0xe4, 0x71,                   /* in   al, 71h */
-    0x88, 0xc4,                   /* mov  ah, al */
-    0xb0, 0x0f,                   /* mov  al, 0fh */
-    0xe6, 0x70,                   /* out  70h, al */
-    0xb0, 0x00,                   /* mov  al, 0 */
-    0xe6, 0x71,                   /* out  71h, al */
-    0x80, 0xfc, 0x0a,             /* cmp  ah, 0ah */
-    0x74, 0x0b,                   /* je   warm */
-    0x80, 0xfc, 0x05,             /* cmp  ah, 5 */
-    0x75, 0x0e,                   /* jne  cold */
-    0xb0, 0x20,                   /* mov  al, 20h */
-    0xe6, 0xa0,                   /* out  a0h, al */
-    0xe6, 0x20,                   /* out  20h, al */
-    0x31, 0xc0,                   /* warm: xor ax, ax */
-    0x8e, 0xd8,                   /* mov  ds, ax */
-    0xff, 0x2e, 0x67, 0x04,       /* jmp  far [0467h] */
-    0xba, 0xf9, 0x0c,             /* cold: mov dx, 0cf9h */
-    0xb0, 0x06,                   /* mov  al, 6 */
-    0xee,                         /* out  dx, al */
-    0xf4,                         /* halt: hlt */
-    0xeb, 0xfd,                   /* jmp  halt */
+    0xfa,                   /* cli */
+    0xb0, 0x8f,             /* mov  al, 8fh */
+    0xe6, 0x70,             /* out  70h, al */
+    0xe4, 0x71,             /* in   al, 71h */
+    0x88, 0xc4,             /* mov  ah, al */
+    0xb0, 0x0f,             /* mov  al, 0fh */
+    0xe6, 0x70,             /* out  70h, al */
+    0xb0, 0x00,             /* mov  al, 0 */
+    0xe6, 0x71,             /* out  71h, al */
+    0x80, 0xfc, 0x0a,       /* cmp  ah, 0ah */
+    0x74, 0x0b,             /* je   warm */
+    0x80, 0xfc, 0x05,       /* cmp  ah, 5 */
+    0x75, 0x0e,             /* jne  cold */
+    0xb0, 0x20,             /* mov  al, 20h */
+    0xe6, 0xa0,             /* out  a0h, al */
+    0xe6, 0x20,             /* out  20h, al */
+    0x31, 0xc0,             /* warm: xor ax, ax */
+    0x8e, 0xd8,             /* mov  ds, ax */
+    0xff, 0x2e, 0x67, 0x04, /* jmp  far [0467h] */
+    0xba, 0xf9, 0x0c,       /* cold: mov dx, 0cf9h */
+    0xb0, 0x06,             /* mov  al, 6 */
+    0xee,                   /* out  dx, al */
+    0xf4,                   /* halt: hlt */
+    0xeb, 0xfd,             /* jmp  halt */
 };
 
 static const uint8_t code_master_eoi[] = {
-    0x50,             /* push ax */
-    0xb0, 0x20,       /* mov  al, 20h */
-    0xe6, 0x20,       /* out  20h, al */
-    0x58,             /* pop  ax */
-    0xcf,             /* iret */
+    0x50,       /* push ax */
+    0xb0, 0x20, /* mov  al, 20h */
+    0xe6, 0x20, /* out  20h, al */
+    0x58,       /* pop  ax */
+    0xcf,       /* iret */
 };
 
 static const uint8_t code_slave_eoi[] = {
-    0x50,             /* push ax */
-    0xb0, 0x20,       /* mov  al, 20h */
-    0xe6, 0xa0,       /* out  a0h, al */
-    0xe6, 0x20,       /* out  20h, al */
-    0x58,             /* pop  ax */
-    0xcf,             /* iret */
+    0x50,       /* push ax */
+    0xb0, 0x20, /* mov  al, 20h */
+    0xe6, 0xa0, /* out  a0h, al */
+    0xe6, 0x20, /* out  20h, al */
+    0x58,       /* pop  ax */
+    0xcf,       /* iret */
 };
 
 /* The byte is taken, so that the controller can send the next. */
 static const uint8_t code_keyboard[] = {
-    0x50,             /* push ax */
-    0xe4, 0x60,       /* in   al, 60h */
-    0xb0, 0x20,       /* mov  al, 20h */
-    0xe6, 0x20,       /* out  20h, al */
-    0x58,             /* pop  ax */
-    0xcf,             /* iret */
+    0x50,       /* push ax */
+    0xe4, 0x60, /* in   al, 60h */
+    0xb0, 0x20, /* mov  al, 20h */
+    0xe6, 0x20, /* out  20h, al */
+    0x58,       /* pop  ax */
+    0xcf,       /* iret */
 };
 
 /* Count the tick, call the user's vector 1Ch, end the interrupt. */
 static const uint8_t code_timer[] = {
-    0x50,                               /* push ax */
-    0x1e,                               /* push ds */
-    0x31, 0xc0,                         /* xor  ax, ax */
-    0x8e, 0xd8,                         /* mov  ds, ax */
-    0x66, 0xff, 0x06, 0x6c, 0x04,       /* inc  dword [046ch] */
-    0xcd, 0x1c,                         /* int  1ch */
-    0xb0, 0x20,                         /* mov  al, 20h */
-    0xe6, 0x20,                         /* out  20h, al */
-    0x1f,                               /* pop  ds */
-    0x58,                               /* pop  ax */
-    0xcf,                               /* iret */
+    0x50,                         /* push ax */
+    0x1e,                         /* push ds */
+    0x31, 0xc0,                   /* xor  ax, ax */
+    0x8e, 0xd8,                   /* mov  ds, ax */
+    0x66, 0xff, 0x06, 0x6c, 0x04, /* inc  dword [046ch] */
+    0xcd, 0x1c,                   /* int  1ch */
+    0xb0, 0x20,                   /* mov  al, 20h */
+    0xe6, 0x20,                   /* out  20h, al */
+    0x1f,                         /* pop  ds */
+    0x58,                         /* pop  ax */
+    0xcf,                         /* iret */
 };
 
 static const uint8_t code_equipment[] = {
-    0x1e,                   /* push ds */
-    0x31, 0xc0,             /* xor  ax, ax */
-    0x8e, 0xd8,             /* mov  ds, ax */
-    0xa1, 0x10, 0x04,       /* mov  ax, [0410h] */
-    0x1f,                   /* pop  ds */
-    0xcf,                   /* iret */
+    0x1e,             /* push ds */
+    0x31, 0xc0,       /* xor  ax, ax */
+    0x8e, 0xd8,       /* mov  ds, ax */
+    0xa1, 0x10, 0x04, /* mov  ax, [0410h] */
+    0x1f,             /* pop  ds */
+    0xcf,             /* iret */
 };
 
 static const uint8_t code_memory_size[] = {
-    0x1e,                   /* push ds */
-    0x31, 0xc0,             /* xor  ax, ax */
-    0x8e, 0xd8,             /* mov  ds, ax */
-    0xa1, 0x13, 0x04,       /* mov  ax, [0413h] */
-    0x1f,                   /* pop  ds */
-    0xcf,                   /* iret */
+    0x1e,             /* push ds */
+    0x31, 0xc0,       /* xor  ax, ax */
+    0x8e, 0xd8,       /* mov  ds, ax */
+    0xa1, 0x13, 0x04, /* mov  ax, [0413h] */
+    0x1f,             /* pop  ds */
+    0xcf,             /* iret */
 };
 
 /* INT 15h: "no such function", AH = 86h and carry set, as the caller's flags have it. */
 static const uint8_t code_unsupported[] = {
-    0xb4, 0x86,             /* mov  ah, 86h */
-    0xf9,                   /* stc */
-    0xca, 0x02, 0x00,       /* retf 2 */
+    0xb4, 0x86,       /* mov  ah, 86h */
+    0xf9,             /* stc */
+    0xca, 0x02, 0x00, /* retf 2 */
 };
 
 static const uint8_t code_iret[] = {0xcf};

@@ -13,13 +13,13 @@
 #define RSDP_OFFSET    (BIOS_STUB_TABLES + 0x00u)
 #define ANCHOR_OFFSET  (BIOS_STUB_TABLES + 0x40u)
 
-#define PAM0              0x59u
-#define PAM_COUNT         7u
-#define PAM_ALL_RAM       0x33 /* reads and writes of both halves go to RAM */
-#define PAM0_RAM          0x30 /* F0000h alone is in PAM0 */
-#define PAM0_READ_ONLY    0x10
-#define PIRQ_ROUTE        0x60u
-#define PCI_CONFIG_BUS    0u
+#define PAM0           0x59u
+#define PAM_COUNT      7u
+#define PAM_ALL_RAM    0x33 /* reads and writes of both halves go to RAM */
+#define PAM0_RAM       0x30 /* F0000h alone is in PAM0 */
+#define PAM0_READ_ONLY 0x10
+#define PIRQ_ROUTE     0x60u
+#define PCI_CONFIG_BUS 0u
 
 #define TICKS_PER_DAY 0x1800b0u
 
@@ -194,7 +194,7 @@ static void set_up_local_apic(struct vcpu *vcpu)
     if (!vcpu->apic) {
         return;
     }
-    local_apic_write(vcpu->apic, 0xf0, 4, 0x1ff); /* spurious vector, enabled */
+    local_apic_write(vcpu->apic, 0xf0, 4, 0x1ff);  /* spurious vector, enabled */
     local_apic_write(vcpu->apic, 0x350, 4, 0x700); /* LINT0: ExtINT */
     local_apic_write(vcpu->apic, 0x360, 4, 0x400); /* LINT1: NMI */
 }
@@ -268,13 +268,12 @@ static void start_kernel(struct firmware_state *state)
     struct machine *machine = state->config.machine;
     g_autoptr(GError) error = NULL;
 
-    if (!state->plan || !machine->vcpu_count) {
-        return;
-    }
     if (!boot_plan_write(state->plan, &machine->as_memory, &error)) {
         log_warning("%s", error->message);
     }
-    machine->engine->set_state(machine->vcpus[0], &state->plan->cpu);
+    if (machine->vcpu_count) {
+        machine->engine->set_state(machine->vcpus[0], &state->plan->cpu);
+    }
 }
 
 void firmware_state_reset(void *opaque)

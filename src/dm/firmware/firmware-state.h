@@ -24,8 +24,8 @@ struct firmware_config {
 
 struct firmware_state;
 
-/* tables are placed by this (NULL: no ACPI); smbios comes with its anchor's numbers. Nothing is kept
- * of them. */
+/* tables are placed by this (NULL: no ACPI); smbios comes with its anchor's numbers. Nothing is
+ * kept of them. */
 struct firmware_state *firmware_state_new(const struct firmware_config *config,
                                           struct acpi_tables *tables, const GByteArray *smbios,
                                           unsigned smbios_count, unsigned smbios_largest,

@@ -177,8 +177,7 @@ static bool dma_read(struct fw_cfg *fw_cfg, struct address_space *memory, uint64
 
     copied = MIN(left, length);
     fw_cfg->offset += copied;
-    if (copied &&
-        address_space_write(memory, address, attributes, data, copied) != MEMORY_OK) {
+    if (copied && address_space_write(memory, address, attributes, data, copied) != MEMORY_OK) {
         return false;
     }
     while (copied < length) {
@@ -296,8 +295,7 @@ static const struct memory_region_ops dma_ports_ops = {
 
 void fw_cfg_init_items(struct fw_cfg *fw_cfg)
 {
-    fw_cfg->items =
-        g_hash_table_new_full(NULL, NULL, NULL, (GDestroyNotify)g_bytes_unref);
+    fw_cfg->items = g_hash_table_new_full(NULL, NULL, NULL, (GDestroyNotify)g_bytes_unref);
     fw_cfg->files = g_array_new(FALSE, TRUE, sizeof(struct fw_cfg_file));
     fw_cfg_set_bytes(fw_cfg, FW_CFG_SIGNATURE, "QEMU", 4);
     fw_cfg_set_u32(fw_cfg, FW_CFG_ID, ID_TRADITIONAL | ID_DMA);

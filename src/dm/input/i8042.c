@@ -64,7 +64,7 @@ static void update_lines(struct i8042 *i8042)
     bool full = i8042->status & STATUS_OUTPUT_FULL;
     bool mouse = i8042->status & STATUS_FROM_MOUSE;
 
-    i8042->output_port &= (uint8_t)~(OUT_KEYBOARD | OUT_MOUSE);
+    i8042->output_port &= (uint8_t) ~(OUT_KEYBOARD | OUT_MOUSE);
     if (full) {
         i8042->output_port |= mouse ? OUT_MOUSE : OUT_KEYBOARD;
     }
