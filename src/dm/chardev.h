@@ -12,6 +12,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 
 struct event_base;
 struct machine;
@@ -52,6 +53,23 @@ char *chardev_filename(const struct chardev *chardev);
 /* One front end each (a mux: up to 4). */
 bool chardev_attach(struct chardev *chardev, struct chardev_frontend *frontend, GError **error);
 void chardev_detach(struct chardev_frontend *frontend);
+
+/* A listening socket can serve several peers at once: each is then a chardev of its own, which
+ * accept gets, attaches to and frees. free_opaque is called with the listener's end. False: not a
+ * listening socket, nothing was done. */
+typedef void (*chardev_accept_fn)(void *opaque, struct chardev *connection);
+bool chardev_accept_many(struct chardev *chardev, chardev_accept_fn accept, void *opaque,
+                         GDestroyNotify free_opaque);
+/* Has it a front end? */
+bool chardev_is_attached(const struct chardev *chardev);
+/* Is it a multiplexer, whose front ends wait for CHARDEV_FOCUS? */
+bool chardev_is_shared(const struct chardev *chardev);
+/* Is a peer there? Main loop only. */
+bool chardev_is_open(const struct chardev *chardev);
+/* Does some chardev of the machine speak to standard input and output? */
+bool chardev_stdio_is_used(struct machine *machine);
+/* Print the kinds of back end, a line each, for -chardev help. */
+void chardev_list_kinds(FILE *out);
 
 /* Bytes taken; the rest when CHARDEV_WRITABLE comes. frontend->chardev NULL swallows all. */
 size_t chardev_write(struct chardev_frontend *frontend, const void *data, size_t length);

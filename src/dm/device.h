@@ -24,7 +24,18 @@ enum bus_type {
     BUS_PCI,
 };
 
+/* What a kind of bus adds to the life of its devices. Any may be NULL. */
+struct bus_ops {
+    bool (*prepare)(struct device *device, GError **error); /* before the class's realize */
+    bool (*plug)(struct device *device, GError **error);    /* after: make it visible */
+    void (*unplug)(struct device *device);                  /* mirror of plug */
+    void (*release)(struct device *device);                 /* mirror of prepare */
+    void (*reset)(struct device *device);                   /* before the class's reset */
+    const struct state_description *state; /* of struct device, saved before the class's */
+};
+
 struct bus {
+    const struct bus_ops *ops; /* NULL: nothing to add */
     enum bus_type type;
     const char *name;      /* "pci.0", "isa.0" */
     struct device *parent; /* the bridge; NULL for the system bus */
@@ -75,6 +86,18 @@ struct device *device_create(struct machine *machine, const char *class_name, st
                              GError **error, ...) G_GNUC_NULL_TERMINATED;
 /* Reset one device, within its guard. */
 void device_reset(struct device *device);
+/* State of a device as one section each for its bus and its class, appended to a stream; and back.
+ * A refused stream leaves the device as it was; the error names device and field. Paused only. */
+void device_save_state(struct device *device, GByteArray *stream);
+bool device_load_state(struct device *device, const uint8_t *stream, size_t length,
+                       size_t *consumed, GError **error);
+/* How messages call it: its id, or class and address on its bus. Caller frees. */
+char *device_describe(const struct device *device);
+
+/* For what embeds a bus (struct pci_bus). name is copied. */
+void bus_init(struct bus *bus, const struct bus_ops *ops, enum bus_type type, const char *name,
+              struct device *parent);
+void bus_clear(struct bus *bus); /* destroys the children, last first */
 
 struct bus *bus_new(enum bus_type type, const char *name, struct device *parent);
 void bus_free(struct bus *bus); /* destroys the children, last first */

@@ -23,8 +23,11 @@ struct board_class;
 struct chardev;
 struct qmp_server;
 
-#define MACHINE_MAX_VCPUS 255
-#define MACHINE_GSI_COUNT 24
+#define MACHINE_MAX_VCPUS   255
+#define MACHINE_GSI_COUNT   24
+#define MACHINE_MEMORY_SIZE (1ull << 52) /* of system_memory: all that x86 can address */
+#define MACHINE_RAM_MIN     (2ull << 20) /* bytes; below that no guest finds room */
+#define MACHINE_RAM_MAX     (1ull << 40) /* bytes; what 40 physical address bits reach */
 
 enum run_state {
     RUN_STATE_PRELAUNCH, /* -S, not yet started */
@@ -43,6 +46,7 @@ enum shutdown_cause {
     SHUTDOWN_HOST_SIGNAL,
     SHUTDOWN_HOST_UI,         /* Ctrl-A x */
     SHUTDOWN_GUEST_TEST_EXIT, /* isa-debug-exit: machine->exit_status */
+    SHUTDOWN_HOST_QMP_RESET,  /* system_reset with -no-reboot */
 };
 
 /* What the command line asked for. Strings owned. */
@@ -55,6 +59,8 @@ struct machine_config {
     char *cpu_model;                       /* NULL: the engine's default */
     char *kernel, *initrd, *append, *bios; /* NULL: none */
     char *dtb_dump;                        /* NULL: none */
+    char *rtc_base;                        /* -rtc base=: NULL or "utc", "localtime", or a time
+                                              "YYYY-MM-DD[Thh:mm:ss]", which was checked */
     char *boot_order;                      /* -boot order=, NULL: default */
     bool boot_menu;
     bool no_defaults, no_reboot, no_shutdown, no_acpi, no_hpet;
@@ -97,13 +103,20 @@ struct machine {
     struct ioapic *ioapic;
     struct fw_cfg *fw_cfg;
     GPtrArray *reset_handlers;
-    GPtrArray *chardevs;
-    void *monitor; /* struct monitor_state: QMP and HMP servers */
+    GPtrArray *cleanups; /* machine_add_cleanup */
+    GPtrArray *chardevs; /* chardev_new adds, machine_free frees what is left */
+    void *monitor;       /* struct monitor_state: QMP and HMP servers */
 
     /* Running. */
     enum run_state state;
-    int exit_status;   /* of the process */
-    bool quit;         /* the main loop ends */
+    int exit_status; /* of the process */
+    bool quit;       /* the main loop ends */
+    /*
+     * Atomic. A request waits that must be carried out before any vCPU executes another
+     * instruction. Set before all vCPUs get VCPU_SIGNAL_EXIT; an engine parks a vCPU that sees the
+     * signal until engine->resume. The main loop always answers with a pause.
+     */
+    bool vcpus_held;
     void *run_private; /* requests under way, their lock and event: machine-run.c */
 };
 
@@ -123,9 +136,14 @@ void machine_config_clear(struct machine_config *config);
 /* A machine with clock, memory roots and buses, no board yet. Takes over *config. */
 struct machine *machine_new(struct machine_config *config, const struct engine_ops *engine,
                             const void *engine_options, struct event_base *base, GError **error);
+/* Make the vCPUs (machine->vcpus, each with its local APIC), then what the board consists of. */
 bool machine_create_board(struct machine *machine, const struct board_class *board,
                           const void *board_options, GError **error);
+/* Takes down in reverse order all that the above made; no engine thread is left. NULL is fine. */
 void machine_free(struct machine *machine);
+/* What a board made besides devices (regions, tables): called by machine_free, last added first,
+ * after all devices are gone, while memory roots, clock and vCPUs still exist. */
+void machine_add_cleanup(struct machine *machine, void (*cleanup)(void *opaque), void *opaque);
 
 /* Called on machine reset, in order of registration, after all devices were reset. */
 void machine_add_reset_handler(struct machine *machine, void (*handler)(void *opaque),
@@ -148,8 +166,10 @@ void machine_report_panic(struct machine *machine, const char *message);
 void machine_start(struct machine *machine); /* or continue */
 void machine_stop(struct machine *machine, enum run_state state);
 void machine_reset(struct machine *machine);
-/* Run the main loop until quit; the exit status of the process. */
+/* Reset, start unless -S, and run the main loop until quit; the exit status of the process. */
 int machine_run(struct machine *machine);
+/* A guest that shut down, panicked or broke the engine can't continue, it can only be reset. */
+bool machine_needs_reset(const struct machine *machine);
 
 /* Listeners for run-state events, for the monitor: name as in QMP, data JSON text or NULL. */
 typedef void (*machine_event_fn)(void *opaque, const char *event, const char *json_data);

@@ -6,6 +6,7 @@
 #ifndef DUODM_DM_STATE_H
 #define DUODM_DM_STATE_H
 
+#include <glib.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -50,5 +51,25 @@ struct state_description {
     {                                                                                              \
         NULL, STATE_BOOL, 0, 0, 0                                                                  \
     }
+
+/*
+ * Append the state of object as one section: instance names it among others of its description.
+ * Layout, all numbers little-endian:
+ *
+ *     u32 magic, u32 length of the section, u32 version of the description,
+ *     string description, string instance             (string: u8 length, bytes)
+ *     per field: string name, u8 type, u32 count, count elements in the type's size
+ *     u32 CRC-32 (IEEE 802.3) of all bytes before
+ */
+void state_save(GByteArray *stream, const struct state_description *description, void *object,
+                const char *instance);
+
+/*
+ * Read the section at the start of stream into object; *consumed gets its length. The whole section
+ * is checked before the first field is touched; if after_load refuses, the old values are put back.
+ * So a failed load leaves object as it was. Fields newer than the stream keep their values.
+ */
+bool state_load(const uint8_t *stream, size_t length, const struct state_description *description,
+                void *object, const char *instance, size_t *consumed, GError **error);
 
 #endif

@@ -30,6 +30,7 @@ struct vcpu {
     struct local_apic *apic; /* NULL under engines with an in-kernel one */
     uint32_t signals;        /* atomic mask of enum vcpu_signal, set by anyone */
     uint8_t startup_vector;  /* of the last SIPI */
+    int thread_id;           /* Linux's, of the thread that runs it; the engine sets it. 0: none */
     void *engine;            /* the engine's own record */
 };
 

@@ -22,6 +22,7 @@ struct address_space {
     void *links;                /* private */
 };
 
+/* root must outlive the address space. Destroying unregisters listeners. */
 void address_space_init(struct address_space *as, struct memory_region *root, const char *name);
 void address_space_destroy(struct address_space *as);
 
@@ -41,11 +42,12 @@ enum memory_result address_space_read(struct address_space *as, gpa_t address,
 enum memory_result address_space_write(struct address_space *as, gpa_t address,
                                        struct memory_attributes attributes, const void *buffer,
                                        uint64_t length);
-/* Like a write, but also into ROM: for loaders and debuggers. */
+/* Like a write, but also into the memory of ROMs: for loaders and debuggers. */
 enum memory_result address_space_write_rom(struct address_space *as, gpa_t address,
                                            const void *buffer, uint64_t length);
 
-/* One access of 1, 2, 4 or 8 bytes, little-endian value. A failed load gives all ones. */
+/* One access of 1, 2, 4 or 8 bytes, little-endian value. A failed load gives all ones. An access
+ * that crosses regions is made in parts; the parts that fail give ones and the first error. */
 enum memory_result address_space_load(struct address_space *as, gpa_t address, unsigned size,
                                       struct memory_attributes attributes, uint64_t *value);
 enum memory_result address_space_store(struct address_space *as, gpa_t address, unsigned size,
@@ -78,13 +80,16 @@ struct memory_section {
     uint64_t offset;              /* of the address asked for, in region, bytes */
     uint64_t length;              /* bytes from there that are alike */
     void *host;                   /* host address of that byte, or NULL if accesses are callbacks */
-    bool writable;                /* stores may go to host directly (dirty log permitting) */
+    bool writable;                /* stores may go to host directly (dirty log permitting). Host but
+                                     not writable: stores are dropped, except that a
+                                     MEMORY_ROM_DEVICE's go to memory_region_dispatch_write */
     bool dirty_logged;            /* some client logs: mark pages with memory_region_set_dirty */
 };
 struct memory_section address_space_lookup(struct address_space *as, gpa_t address, bool is_write,
                                            struct memory_attributes attributes);
 
-/* One access to the callbacks of a region found by lookup, with all checks of ops. size 1..8. */
+/* One access to the callbacks of a region found by lookup, with all checks of ops. size 1..8.
+ * Inside the same memory_rcu_read_lock as the lookup. */
 enum memory_result memory_region_dispatch_read(struct memory_region *region, uint64_t offset,
                                                unsigned size, struct memory_attributes attributes,
                                                uint64_t *value);

@@ -3,7 +3,9 @@
  * Memory listeners hear how an address space's flat view changes: only the difference, inside
  * begin/commit. Registration replays what exists. Callbacks run in the thread that commits, under
  * the topology lock; they may not edit the topology. A false return travels up: registration fails
- * and undoes what it replayed; a failed change at run time goes to .failed.
+ * and undoes what it replayed; a failed change at run time goes to .failed (section is NULL if it
+ * was about an event descriptor), and the listener does not hear of that section's end.
+ * Unregistration removes what exists. Readers may see a change before listeners hear of it.
  */
 #ifndef DUODM_MEMORY_LISTENER_H
 #define DUODM_MEMORY_LISTENER_H
@@ -46,7 +48,9 @@ struct memory_listener {
                              const struct ioeventfd_section *section);
     void (*failed)(struct memory_listener *listener, const struct listener_section *section,
                    const GError *error);
-    struct address_space *as; /* set while registered */
+    struct address_space *as;     /* set while registered */
+    GHashTable *refused;          /* private: starts of sections that section_add refused */
+    GHashTable *refused_eventfds; /* private: struct ioeventfd_section refused */
 };
 
 bool memory_listener_register(struct memory_listener *listener, struct address_space *as,

@@ -51,8 +51,9 @@ struct memory_access_sizes {
 /*
  * A device's callbacks. The core checks an access against .valid (what the guest may do; anything
  * else is a MEMORY_DECODE_ERROR), then splits or widens it to .implemented (what the callbacks
- * handle), converts endianness, and takes the region's guard around each callback. offset is
- * relative to the region. read must set *value; bits beyond size are ignored.
+ * handle), converts endianness, and takes the region's guard around the access. A write narrower
+ * than implemented.min_size is widened by reading, merging and writing back. offset is relative to
+ * the region. read must set *value; bits beyond size are ignored.
  */
 struct memory_region_ops {
     enum memory_result (*read)(void *opaque, uint64_t offset, unsigned size,
@@ -134,7 +135,10 @@ void memory_region_init_iommu(struct memory_region *region, const char *name, ui
                               const struct memory_iommu_ops *ops, void *opaque);
 void memory_region_init_reservation(struct memory_region *region, const char *name, uint64_t size);
 
-/* Takes the region out of its container if it is in one, and frees what init took. */
+/* Takes the region out of its container if it is in one (and its subregions and aliases off it),
+ * and frees what init took. Waits until no reader can be in the region any more, so: not in a
+ * transaction, not while reading (in a callback), holding nothing that a callback may want. The
+ * owner may free the region then. Does nothing if the region was zeroed and never made. */
 void memory_region_destroy(struct memory_region *region);
 
 /* Tree edits. A region can be in one container at a time. */

@@ -8,22 +8,25 @@
 
 #include "tcg/cpu.h"
 #include "tcg/insn.h"
+#include "tcg/tlb.h"
+
+#include <string.h>
 
 /* Offset of the memory operand in its segment, truncated to the address size. */
 uint64_t insn_effective_address(const struct cpu *cpu, const struct insn *insn);
 
 /* segment: enum x86_segment_index. offset: effective address. Little-endian values. Any alignment
  * (with #AC where enabled), page crossings are checked as a whole before anything is written. */
-uint8_t cpu_read8(struct cpu *cpu, unsigned segment, uint64_t offset);
-uint16_t cpu_read16(struct cpu *cpu, unsigned segment, uint64_t offset);
-uint32_t cpu_read32(struct cpu *cpu, unsigned segment, uint64_t offset);
-uint64_t cpu_read64(struct cpu *cpu, unsigned segment, uint64_t offset);
+static inline uint8_t cpu_read8(struct cpu *cpu, unsigned segment, uint64_t offset);
+static inline uint16_t cpu_read16(struct cpu *cpu, unsigned segment, uint64_t offset);
+static inline uint32_t cpu_read32(struct cpu *cpu, unsigned segment, uint64_t offset);
+static inline uint64_t cpu_read64(struct cpu *cpu, unsigned segment, uint64_t offset);
 void cpu_read_bytes(struct cpu *cpu, unsigned segment, uint64_t offset, void *buffer,
                     unsigned length);
-void cpu_write8(struct cpu *cpu, unsigned segment, uint64_t offset, uint8_t value);
-void cpu_write16(struct cpu *cpu, unsigned segment, uint64_t offset, uint16_t value);
-void cpu_write32(struct cpu *cpu, unsigned segment, uint64_t offset, uint32_t value);
-void cpu_write64(struct cpu *cpu, unsigned segment, uint64_t offset, uint64_t value);
+static inline void cpu_write8(struct cpu *cpu, unsigned segment, uint64_t offset, uint8_t value);
+static inline void cpu_write16(struct cpu *cpu, unsigned segment, uint64_t offset, uint16_t value);
+static inline void cpu_write32(struct cpu *cpu, unsigned segment, uint64_t offset, uint32_t value);
+static inline void cpu_write64(struct cpu *cpu, unsigned segment, uint64_t offset, uint64_t value);
 void cpu_write_bytes(struct cpu *cpu, unsigned segment, uint64_t offset, const void *buffer,
                      unsigned length);
 /* Raise what a write of length bytes would raise, without writing. */
@@ -85,5 +88,99 @@ void cpu_deliver_event(struct cpu *cpu, enum event_type type, uint8_t vector, bo
 void cpu_deliver_pending(struct cpu *cpu);
 /* Power-on or INIT state (reset.c). */
 void cpu_reset(struct cpu *cpu, bool init_only);
+
+/*
+ * The fast paths. In 64-bit mode, and with flat segments, the linear address is a sum and needs no
+ * check: an address that is not canonical, or past 4 GiB, is in no TLB entry. An access that
+ * crosses a page ends in another page than its entry's tag, so that one comparison finds both.
+ */
+#define CODE_WINDOW_MARGIN 16 /* bytes before a block where a store of up to 16 bytes touches it   \
+                               */
+
+uint64_t cpu_read_slow(struct cpu *cpu, unsigned segment, uint64_t offset, unsigned size);
+void cpu_write_slow(struct cpu *cpu, unsigned segment, uint64_t offset, unsigned size,
+                    uint64_t value);
+
+static inline bool cpu_linear_fast(const struct cpu *cpu, unsigned segment, uint64_t offset,
+                                   uint64_t *linear)
+{
+    if (__builtin_expect(cpu->mode == CPU_MODE_64, 1)) {
+        *linear = segment >= X86_FS ? cpu->segment[segment].base + offset : offset;
+        return true;
+    }
+    *linear = (uint32_t)offset;
+    return cpu->flat_segments && segment != X86_CS && segment < X86_FS;
+}
+
+/* Host address of an access that may be done in place, or NULL. */
+static inline uint8_t *cpu_host_for_read(const struct cpu *cpu, unsigned segment, uint64_t offset,
+                                         unsigned size)
+{
+    const struct tlb_entry *entry;
+    uint64_t linear;
+
+    if (__builtin_expect(!cpu_linear_fast(cpu, segment, offset, &linear), 0)) {
+        return NULL;
+    }
+    entry = &cpu->data_table[cpu->cpl][tlb_index(linear)];
+    return __builtin_expect(entry->read_tag == ((linear + size - 1) & PAGE_MASK), 1)
+               ? (uint8_t *)(entry->addend + linear)
+               : NULL;
+}
+
+static inline uint8_t *cpu_host_for_write(const struct cpu *cpu, unsigned segment, uint64_t offset,
+                                          unsigned size)
+{
+    const struct tlb_entry *entry;
+    uint64_t linear;
+
+    if (__builtin_expect(!cpu_linear_fast(cpu, segment, offset, &linear), 0)) {
+        return NULL;
+    }
+    entry = &cpu->data_table[cpu->cpl][tlb_index(linear)];
+    return __builtin_expect(entry->write_tag == ((linear + size - 1) & PAGE_MASK), 1)
+               ? (uint8_t *)(entry->addend + linear)
+               : NULL;
+}
+
+/* After a store of up to 16 bytes: has it touched the block that is executing? */
+static inline void cpu_note_store(struct cpu *cpu, const uint8_t *host)
+{
+    if (__builtin_expect((uintptr_t)host - cpu->code_window < cpu->code_window_length, 0)) {
+        cpu->exit_block = true;
+    }
+}
+
+#define CPU_ACCESS_FUNCTIONS(bits)                                                                 \
+    static inline uint##bits##_t cpu_read##bits(struct cpu *cpu, unsigned segment,                 \
+                                                uint64_t offset)                                   \
+    {                                                                                              \
+        const uint8_t *host = cpu_host_for_read(cpu, segment, offset, bits / 8);                   \
+        uint##bits##_t value;                                                                      \
+                                                                                                   \
+        if (__builtin_expect(!host, 0)) {                                                          \
+            return (uint##bits##_t)cpu_read_slow(cpu, segment, offset, bits / 8);                  \
+        }                                                                                          \
+        memcpy(&value, host, sizeof(value));                                                       \
+        return value;                                                                              \
+    }                                                                                              \
+    static inline void cpu_write##bits(struct cpu *cpu, unsigned segment, uint64_t offset,         \
+                                       uint##bits##_t value)                                       \
+    {                                                                                              \
+        uint8_t *host = cpu_host_for_write(cpu, segment, offset, bits / 8);                        \
+                                                                                                   \
+        if (__builtin_expect(!host, 0)) {                                                          \
+            cpu_write_slow(cpu, segment, offset, bits / 8, value);                                 \
+            return;                                                                                \
+        }                                                                                          \
+        memcpy(host, &value, sizeof(value));                                                       \
+        cpu_note_store(cpu, host);                                                                 \
+    }
+
+CPU_ACCESS_FUNCTIONS(8)
+CPU_ACCESS_FUNCTIONS(16)
+CPU_ACCESS_FUNCTIONS(32)
+CPU_ACCESS_FUNCTIONS(64)
+#undef CPU_ACCESS_FUNCTIONS
 
 #endif

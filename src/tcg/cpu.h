@@ -14,6 +14,7 @@
 #include "dm/vcpu.h"
 #include "tcg/features.h"
 
+#include <pthread.h>
 #include <setjmp.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -23,6 +24,8 @@ struct cpu;
 struct tlb;
 struct block_cache;
 struct local_apic;
+struct cpu_model;
+struct tlb_entry;
 struct cpu_rollback;
 
 /* EFLAGS: SDM vol. 1, 3.4.3. */
@@ -185,8 +188,10 @@ struct cpu {
     /* #DB (debug.h): bits of DR6 to report after the instruction; no single-step trap after it. */
     uint32_t debug_pending;
     bool debug_no_step;
+    bool task_trap; /* the task just entered has the T bit */
 
-    /* What cpu_raise restores if the instruction or event under way faults (rollback.h), or NULL. */
+    /* What cpu_raise restores if the instruction or event under way faults (rollback.h), or NULL.
+     */
     struct cpu_rollback *rollback;
 
     /* Exception under way, for double and triple faults. */
@@ -198,7 +203,18 @@ struct cpu {
     int delivering_vector;
 
     struct tlb *tlb;
+    struct tlb_entry *data_table[4]; /* of tlb, by CPL: cpu_update_data_tables */
     struct block_cache *blocks;
+    /* Host addresses of the executing block's bytes, with a margin before them: a store there ends
+     * the block (access.h). */
+    uintptr_t code_window;
+    uint32_t code_window_length;   /* bytes; 0: none */
+    pthread_mutex_t *machine_lock; /* for cpu_locked_begin: the engine's */
+    bool interrupt_pending;        /* the local APIC may have one: asked when IF allows it */
+    bool holds_machine_lock;       /* between cpu_locked_begin and _end */
+    bool vendor_amd;               /* AuthenticAMD, else GenuineIntel */
+    uint8_t physical_bits;         /* MAXPHYADDR */
+    const struct cpu_model *model; /* what -cpu selected: cpuid.h */
     struct cpu_features features;
     struct vcpu *vcpu;
     struct local_apic *apic;
@@ -215,5 +231,8 @@ _Noreturn void cpu_raise_page_fault(struct cpu *cpu, uint64_t linear, uint32_t e
 
 /* Recompute mode, cpl-dependent and segment-dependent flags after CS, SS, CR0, EFER, VM changed. */
 void cpu_update_mode(struct cpu *cpu);
+
+/* Choose the TLB tables for each CPL: after EFLAGS.AC, CR0.AM or CR4.SMAP changed. */
+void cpu_update_data_tables(struct cpu *cpu);
 
 #endif

@@ -260,7 +260,7 @@ static bool host_compare_exchange_16(void *host, uint64_t old[2], const uint64_t
 
 void execute_cmpxchg16b(struct cpu *cpu, const struct insn *insn)
 {
-    uint64_t offset = insn_effective_address(cpu, insn);
+    uint64_t offset = effective_address(cpu, insn);
     uint64_t linear = cpu->segment[insn->segment].base + offset;
     if (linear & 15)
         cpu_raise_error(cpu, EXCEPTION_GP, 0);

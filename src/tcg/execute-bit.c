@@ -37,7 +37,7 @@ ALWAYS_INLINE void bit_operate(struct cpu *cpu, const struct insn *insn, unsigne
 ALWAYS_INLINE void bit_imm(struct cpu *cpu, const struct insn *insn, unsigned size,
                            enum bit_operation operation)
 {
-    uint64_t offset = insn->memory ? insn_effective_address(cpu, insn) : 0;
+    uint64_t offset = insn->memory ? effective_address(cpu, insn) : 0;
     bit_operate(cpu, insn, size, operation, offset, insn->immediate);
 }
 
@@ -49,7 +49,7 @@ ALWAYS_INLINE void bit_reg(struct cpu *cpu, const struct insn *insn, unsigned si
     uint64_t offset = 0;
     if (insn->memory) {
         unsigned shift = size == 2 ? 4 : size == 4 ? 5 : 6;
-        offset = insn_effective_address(cpu, insn) + (uint64_t)(index >> shift) * size;
+        offset = effective_address(cpu, insn) + (uint64_t)(index >> shift) * size;
         offset &= size_mask(insn->address_size);
     }
     bit_operate(cpu, insn, size, operation, offset, index);

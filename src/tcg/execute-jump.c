@@ -134,7 +134,7 @@ void execute_jcxz(struct cpu *cpu, const struct insn *insn)
 void execute_bound(struct cpu *cpu, const struct insn *insn)
 {
     unsigned size = insn->operand_size;
-    uint64_t offset = insn_effective_address(cpu, insn);
+    uint64_t offset = effective_address(cpu, insn);
     uint64_t next = (offset + size) & size_mask(insn->address_size);
     int64_t index = sign_extend(cpu->gpr[insn->reg], size), lower, upper;
     if (size == 2) {

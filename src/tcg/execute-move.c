@@ -48,7 +48,7 @@ EXTEND(movsx_32, 4, (uint64_t)(int32_t))
 
 ALWAYS_INLINE void lea(struct cpu *cpu, const struct insn *insn, unsigned size)
 {
-    gpr_write(cpu, insn->reg, size, insn_effective_address(cpu, insn));
+    gpr_write(cpu, insn->reg, size, effective_address(cpu, insn));
 }
 EXECUTE_BY_SIZE(lea)
 
@@ -58,7 +58,7 @@ ALWAYS_INLINE void xchg(struct cpu *cpu, const struct insn *insn, unsigned size)
     uint64_t source = reg_read(cpu, insn, size), old;
     if (insn->memory) {
         struct modify m;
-        modify_begin_at(cpu, insn, size, insn_effective_address(cpu, insn), true, &m);
+        modify_begin_at(cpu, insn, size, effective_address(cpu, insn), true, &m);
         do {
             old = m.old;
         } while (!modify_commit_memory(cpu, insn, size, &m, source));
@@ -169,7 +169,7 @@ void execute_fence(struct cpu *cpu, const struct insn *insn)
 /* Faults as a read of one byte does. */
 void execute_clflush(struct cpu *cpu, const struct insn *insn)
 {
-    cpu_read8(cpu, insn->segment, insn_effective_address(cpu, insn));
+    cpu_read8(cpu, insn->segment, effective_address(cpu, insn));
 }
 
 void execute_cmc(struct cpu *cpu, const struct insn *insn)

@@ -20,7 +20,7 @@ ALWAYS_INLINE void pop_rm(struct cpu *cpu, const struct insn *insn, unsigned siz
         register_write(cpu, insn, insn->rm, size, value);
         return;
     }
-    uint64_t offset = insn_effective_address(cpu, insn);
+    uint64_t offset = effective_address(cpu, insn);
     if (insn->base == X86_RSP)
         offset = (offset + size) & size_mask(insn->address_size);
     memory_write(cpu, insn->segment, offset, size, value);

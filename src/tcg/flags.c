@@ -93,5 +93,9 @@ void cpu_set_eflags(struct cpu *cpu, uint32_t value, uint32_t mask)
         flags_set_explicit(cpu, ((value & mask) | (kept & ~mask)) & FLAGS_STATUS);
     }
     mask &= ~FLAGS_STATUS;
-    cpu->eflags = (cpu->eflags & ~mask) | (value & mask) | FLAG_FIXED;
+    uint32_t flags = (cpu->eflags & ~mask) | (value & mask) | FLAG_FIXED;
+    bool alignment = (cpu->eflags ^ flags) & FLAG_AC;
+    cpu->eflags = flags;
+    if (alignment)
+        cpu_update_data_tables(cpu);
 }

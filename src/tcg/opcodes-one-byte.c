@@ -52,8 +52,8 @@ GROUP_2(group2_ev_cl, cl, Ev, rCL);
         ROW("neg", OP_LOCK, SIZED(neg), E),                                                        \
         ROW("mul", 0, SIZED(mul), E),                                                              \
         ROW("imul", 0, SIZED(imul), E),                                                            \
-        ROW("div", 0, SIZED(divide), E),                                                              \
-        ROW("idiv", 0, SIZED(divide_signed), E),                                                            \
+        ROW("div", 0, SIZED(divide), E),                                                           \
+        ROW("idiv", 0, SIZED(divide_signed), E),                                                   \
     }
 GROUP_3(group3_eb, Eb, Ib);
 GROUP_3(group3_ev, Ev, Iz);

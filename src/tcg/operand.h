@@ -122,18 +122,33 @@ ALWAYS_INLINE void memory_write(struct cpu *cpu, unsigned segment, uint64_t offs
     }
 }
 
+/* As insn_effective_address. rip is the next instruction's address already. */
+ALWAYS_INLINE uint64_t effective_address(const struct cpu *cpu, const struct insn *insn)
+{
+    uint64_t address = (uint64_t)(int64_t)insn->displacement;
+    if (insn->base != INSN_NO_REGISTER)
+        address += cpu->gpr[insn->base];
+    else if (insn->rip_relative)
+        address += cpu->rip;
+    if (insn->index != INSN_NO_REGISTER)
+        address += cpu->gpr[insn->index] << insn->scale;
+    if (__builtin_expect(insn->address_size == 8, 1))
+        return address;
+    return insn->address_size == 4 ? (uint32_t)address : (uint16_t)address;
+}
+
 /* The E operand. */
 ALWAYS_INLINE uint64_t rm_read(struct cpu *cpu, const struct insn *insn, unsigned size)
 {
     if (insn->memory)
-        return memory_read(cpu, insn->segment, insn_effective_address(cpu, insn), size);
+        return memory_read(cpu, insn->segment, effective_address(cpu, insn), size);
     return register_read(cpu, insn, insn->rm, size);
 }
 
 ALWAYS_INLINE void rm_write(struct cpu *cpu, const struct insn *insn, unsigned size, uint64_t value)
 {
     if (insn->memory)
-        memory_write(cpu, insn->segment, insn_effective_address(cpu, insn), size, value);
+        memory_write(cpu, insn->segment, effective_address(cpu, insn), size, value);
     else
         register_write(cpu, insn, insn->rm, size, value);
 }
@@ -227,8 +242,8 @@ ALWAYS_INLINE void modify_begin(struct cpu *cpu, const struct insn *insn, unsign
                                 struct modify *m)
 {
     if (insn->memory)
-        modify_begin_at(cpu, insn, size, insn_effective_address(cpu, insn),
-                        insn->prefixes & INSN_LOCK, m);
+        modify_begin_at(cpu, insn, size, effective_address(cpu, insn), insn->prefixes & INSN_LOCK,
+                        m);
     else
         m->old = register_read(cpu, insn, insn->rm, size);
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Save and restore what a control transfer changes. */
 #include "tcg/rollback.h"
+#include "tcg/access.h"
 
 #include <string.h>
 
@@ -32,7 +33,7 @@ void rollback_restore(struct cpu *cpu)
     memcpy(cpu->segment, state->segment, sizeof(state->segment));
     cpu->rip = state->rip;
     cpu->lazy = state->lazy;
-    cpu->eflags = state->eflags;
+    cpu_set_eflags(cpu, state->eflags, ~FLAGS_STATUS);
     cpu->cpl = state->cpl;
     cpu->ldt = state->ldt;
     cpu->task = state->task;

@@ -168,7 +168,8 @@ void segment_drop_privileged(struct cpu *cpu)
         const struct x86_segment *segment = &cpu->segment[data[i]];
         unsigned dpl = (segment->attributes >> 5) & 3, type = segment->attributes & SEGMENT_TYPE;
         bool conforming = (type & SEGMENT_CODE) && (type & SEGMENT_CONFORMING);
-        if (selector_is_null(segment->selector) || (!conforming && dpl < cpu->cpl))
+        /* A null one stays, with the base that an MSR may have given to FS and GS. */
+        if (!selector_is_null(segment->selector) && !conforming && dpl < cpu->cpl)
             segment_load_null(cpu, data[i], 0);
     }
     cpu_update_mode(cpu);

@@ -5,6 +5,11 @@
 
 #include "dm/device.h"
 
+struct i8259_pair;
+
+/* struct i8259_pair begins with struct device. Maps itself when realised; sets machine->pic. */
+extern const struct device_class i8259_class;
+
 void i8259_set_input(void *pic, unsigned irq, bool level); /* irq_handler_fn; any thread */
 /* INTA cycle: the vector, spurious (IRQ7's or IRQ15's) if nothing is pending. */
 uint8_t i8259_acknowledge(struct i8259_pair *pic);

@@ -51,15 +51,26 @@ struct apic_message {
     bool logical;
     bool level_triggered;
     bool deassert; /* level 0 */
+    bool x2apic;   /* destination is in x2APIC form: ffh is an ID, ffffffffh is everyone */
     enum apic_delivery delivery;
     uint8_t vector;
 };
-void apic_deliver(struct machine *machine, const struct apic_message *message);
+/* True if some APIC took it. Takes no lock on the way of fixed interrupts. Any lock held. */
+bool apic_deliver(struct machine *machine, const struct apic_message *message);
 /* A write of an MSI (SDM vol. 3, 11.11): address 0xfee00000..0xfeefffff. */
 void apic_deliver_msi(struct machine *machine, uint64_t address, uint32_t data);
 /* LINT0, driven by the 8259's INTR output, and LINT1 (NMI). */
 void local_apic_set_lint(struct local_apic *apic, unsigned pin, bool level);
-/* TSC as the guest reads it, for the TSC-deadline timer: set by the engine. frequency in Hz. */
+/* For the TSC-deadline timer: the guest's TSC is the machine's clock in ns plus this. Set by the
+ * engine, in the vCPU's thread, whenever the guest moves its TSC. */
+void local_apic_set_tsc_offset(struct local_apic *apic, int64_t offset);
+/* MAXPHYADDR as CPUID has it (default 40): higher bits of IA32_APIC_BASE are reserved. */
+void local_apic_set_physical_bits(struct local_apic *apic, unsigned bits);
+/* Is IA32_APIC_BASE.EN set (CPUID's APIC bit shows it)? */
+bool local_apic_is_enabled(const struct local_apic *apic);
+/* All that the guest can observe. */
+extern const struct state_description local_apic_state;
+
 #define APIC_TIMER_FREQUENCY 1000000000u /* bus clock of the timer, Hz */
 
 #endif

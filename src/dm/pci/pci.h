@@ -40,7 +40,11 @@ struct pci_device {
     struct pci_bar bars[PCI_BAR_COUNT];
     struct address_space dma; /* what the device sees as bus master; open while Bus Master Enable */
     struct memory_region dma_root, dma_window;
-    bool interrupt_level; /* INTx as the device drives it */
+    bool interrupt_level;      /* INTx as the device drives it; under the bus's interrupt lock */
+    bool interrupt_disabled;   /* command register bit 10; under the same lock */
+    bool interrupt_asserted;   /* what the bus line was told; under the same lock */
+    uint16_t capabilities_end; /* first byte after the last capability; 0: there is none */
+    uint8_t power_on[PCI_CONFIG_SIZE]; /* config space as realize left it: what a reset restores */
 };
 
 /* Common properties of every PCI device class: put these two lines first in its table. */
@@ -52,12 +56,34 @@ struct pci_device {
             "other functions share the slot"                                                       \
     }
 
-/* Called by device_realize for a device on a PCI bus, before and after the class's realize. */
-bool pci_device_realize(struct pci_device *device, GError **error);
-void pci_device_unrealize(struct pci_device *device);
-void pci_device_reset(struct pci_device *device);
+/* State that all PCI devices share: config space and interrupt pin. */
+extern const struct state_description pci_device_state;
 
-/* In realize: size must be a power of two. */
+/* Little-endian fields of config space, its masks or its power-on image. offset + size <= 256. */
+static inline uint32_t pci_get(const uint8_t *space, unsigned offset, unsigned size)
+{
+    uint32_t value = 0;
+
+    for (unsigned i = 0; i < size; i++) {
+        value |= (uint32_t)space[offset + i] << (8 * i);
+    }
+    return value;
+}
+
+static inline void pci_put(uint8_t *space, unsigned offset, unsigned size, uint32_t value)
+{
+    for (unsigned i = 0; i < size; i++) {
+        space[offset + i] = (uint8_t)(value >> (8 * i));
+    }
+}
+
+/* What a config_read hook falls back on: the bytes of config space, with the status bit of INTx. */
+uint32_t pci_device_config_read(struct pci_device *device, unsigned offset, unsigned length);
+/* After a change of config space by other means than a guest's write: map what it now says. Inside
+ * a topology transaction, or with no guard held. */
+void pci_device_update_mappings(struct pci_device *device);
+
+/* In realize: size must be a power of two, at least 16 (memory) or 4 (I/O), I/O at most 256. */
 void pci_register_bar(struct pci_device *device, unsigned number, struct memory_region *region,
                       bool is_io, bool is_64, bool prefetchable);
 /* Offset of a new capability of `size` bytes, zeroed past its header; 0 if there is no room. */
@@ -75,12 +101,18 @@ enum memory_result pci_dma_read(struct pci_device *device, uint64_t address, voi
 enum memory_result pci_dma_write(struct pci_device *device, uint64_t address, const void *buffer,
                                  uint64_t length);
 
-/* The root bus. BARs appear in memory_space and io_space. route maps (device, pin 0..3) to one of
- * 4 lines; lines[] are shared, level-triggered, counted. */
+/*
+ * The root bus. BARs appear in memory_space and io_space. Pin p (0..3) of slot s drives line
+ * (s - 1 + p) mod 4, as boards with PIIX wire it; lines[] are shared, level-triggered, counted.
+ * Sets machine->pci_bus; machine_free frees it.
+ */
 struct pci_bus *pci_bus_new(struct machine *machine, struct memory_region *memory_space,
                             struct memory_region *io_space);
 void pci_bus_set_interrupt_lines(struct pci_bus *bus, const struct irq_line lines[4]);
 struct bus *pci_bus_base(struct pci_bus *bus);
+struct pci_bus *pci_bus_from_base(struct bus *base);
+struct memory_region *pci_bus_memory_space(struct pci_bus *bus);
+struct memory_region *pci_bus_io_space(struct pci_bus *bus);
 struct pci_device *pci_bus_find(struct pci_bus *bus, uint8_t devfn);
 /* Configuration access of 1, 2 or 4 bytes; all ones where there is no device. */
 uint32_t pci_bus_config_read(struct pci_bus *bus, unsigned bus_number, unsigned devfn,

@@ -1,0 +1,7 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "dm/board/pc.h"
+
+const struct board_class *const board_table[] = {
+    &pc_board,
+    NULL,
+};

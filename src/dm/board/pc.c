@@ -1,0 +1,263 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "dm/board/pc.h"
+#include "dm/chardev.h"
+#include "dm/firmware/firmware-state.h"
+#include "dm/intc/i8259.h"
+#include "dm/intc/ioapic.h"
+#include "dm/intc/local-apic.h"
+#include "dm/isa/reset-control.h"
+#include "dm/pci/chipset.h"
+#include "dm/timer/hpet.h"
+#include "dm/timer/i8254.h"
+#include "dm/timer/mc146818.h"
+#include "util/error.h"
+
+#define GIB            (1ull << 30)
+#define ISA_INTERRUPTS 16
+#define IRQ0_PIN       2 /* of the IOAPIC */
+
+struct pc_options {
+    uint64_t max_ram_below_4g;
+};
+
+/* Memory. */
+
+/* MSIs: writes of devices. Processors have their APICs there, which engines look at first. */
+static enum memory_result msi_write(void *opaque, uint64_t offset, unsigned size,
+                                    struct memory_attributes attributes, uint64_t value)
+{
+    if (!attributes.from_device) {
+        return MEMORY_DECODE_ERROR;
+    }
+    apic_deliver_msi(opaque, PC_MSI_WINDOW + offset, (uint32_t)value);
+    return MEMORY_OK;
+}
+
+static enum memory_result msi_read(void *opaque, uint64_t offset, unsigned size,
+                                   struct memory_attributes attributes, uint64_t *value)
+{
+    *value = UINT64_MAX;
+    return MEMORY_DECODE_ERROR;
+}
+
+static const struct memory_region_ops msi_ops = {
+    .read = msi_read,
+    .write = msi_write,
+    .valid = {.min_size = 4, .max_size = 4},
+    .implemented = {.min_size = 4, .max_size = 4},
+};
+
+static bool create_memory(struct pc *pc, const struct pc_options *options, GError **error)
+{
+    struct machine *machine = pc->machine;
+    struct memory_region *system = &machine->system_memory;
+    uint64_t low = MIN(machine->config.ram_size, options->max_ram_below_4g);
+    uint64_t high = machine->config.ram_size - low;
+    uint64_t window_64 = (E820_FOUR_GIB + high + GIB - 1) & ~(GIB - 1);
+
+    if (!memory_region_init_ram(&machine->ram, "ram", machine->config.ram_size, error)) {
+        return false;
+    }
+    machine->ram_below_4g = low;
+    machine->ram_above_4g = high;
+    pc->pci_window_32 =
+        (struct range){PC_PCI_WINDOW_START, PC_PCI_WINDOW_END - PC_PCI_WINDOW_START};
+    pc->pci_window_64 = (struct range){window_64, 32 * GIB};
+
+    memory_topology_begin();
+    memory_region_init_container(&pc->pci_memory, "pci", MACHINE_MEMORY_SIZE);
+    memory_region_add_subregion_overlap(system, 0, &pc->pci_memory, -1);
+    memory_region_init_alias(&pc->ram_low, "ram-below-4g", &machine->ram, 0, low);
+    memory_region_add_subregion(system, 0, &pc->ram_low);
+    if (high) {
+        memory_region_init_alias(&pc->ram_high, "ram-above-4g", &machine->ram, low, high);
+        memory_region_add_subregion(system, E820_FOUR_GIB, &pc->ram_high);
+    }
+    memory_region_init_mmio(&pc->msi_window, "msi", PC_MSI_WINDOW_SIZE, &msi_ops, machine, NULL);
+    memory_region_add_subregion(system, PC_MSI_WINDOW, &pc->msi_window);
+    memory_topology_commit();
+    return true;
+}
+
+static void destroy_memory(struct pc *pc)
+{
+    memory_topology_begin();
+    if (pc->has_rom) {
+        memory_region_destroy(&pc->rom_low);
+        memory_region_destroy(&pc->rom);
+    }
+    memory_region_destroy(&pc->msi_window);
+    if (pc->machine->ram_above_4g) {
+        memory_region_destroy(&pc->ram_high);
+    }
+    memory_region_destroy(&pc->ram_low);
+    memory_region_destroy(&pc->pci_memory);
+    memory_region_destroy(&pc->machine->ram);
+    memory_topology_commit();
+}
+
+static void pc_destroy(void *opaque)
+{
+    struct pc *pc = opaque;
+
+    firmware_state_free(pc->firmware_state);
+    destroy_memory(pc);
+    g_free(pc);
+}
+
+/* Interrupts. */
+
+static void set_gsi(void *opaque, unsigned gsi, bool level)
+{
+    struct machine *machine = opaque;
+
+    if (gsi < ISA_INTERRUPTS) {
+        i8259_set_input(machine->pic, gsi, level);
+    }
+    ioapic_set_input(machine->ioapic, gsi == 0 ? IRQ0_PIN : gsi, level);
+}
+
+/* The 8259s' INTR goes to LINT0 of the boot processor. */
+static void set_intr(void *opaque, unsigned number, bool level)
+{
+    local_apic_set_lint(opaque, 0, level);
+}
+
+static bool create_interrupts(struct pc *pc, GError **error)
+{
+    struct machine *machine = pc->machine;
+    struct vcpu *boot = machine->vcpu_count ? machine->vcpus[0] : NULL;
+
+    if (!device_create(machine, "i8259", machine->system_bus, error, NULL) ||
+        !device_create(machine, "ioapic", machine->system_bus, error, NULL)) {
+        return false;
+    }
+    for (unsigned gsi = 0; gsi < MACHINE_GSI_COUNT; gsi++) {
+        machine->gsi[gsi] = (struct irq_line){set_gsi, machine, gsi};
+    }
+    if (boot && boot->apic) {
+        i8259_set_output(machine->pic, (struct irq_line){set_intr, boot->apic, 0});
+    }
+    return true;
+}
+
+/* Chipset. */
+
+static struct pci_device *create_function(struct pc *pc, const char *class_name,
+                                          const char *address, bool multifunction, GError **error)
+{
+    return (struct pci_device *)device_create(pc->machine, class_name, pci_bus_base(pc->pci_bus),
+                                              error, "addr", address, "multifunction",
+                                              multifunction ? "on" : "off", NULL);
+}
+
+static bool create_chipset(struct pc *pc, GError **error)
+{
+    struct machine *machine = pc->machine;
+    struct device *reset;
+
+    pc->pci_bus = pci_bus_new(machine, &pc->pci_memory, &machine->system_io);
+    reset = device_create(machine, "reset-control", machine->system_bus, error, NULL);
+    if (!reset) {
+        return false;
+    }
+    pc->host_bridge = create_function(pc, "i440FX-pcihost", "0", false, error);
+    if (!pc->host_bridge) {
+        return false;
+    }
+    i440fx_set_reset_port(pc->host_bridge, reset_control_region(reset));
+    pc->isa_bridge = create_function(pc, "PIIX3", "1.0", true, error);
+    if (!pc->isa_bridge) {
+        return false;
+    }
+    pc->power_management = create_function(pc, "PIIX4_PM", "1.3", false, error);
+    return pc->power_management != NULL;
+}
+
+/* ISA. */
+
+static bool create_timers(struct pc *pc, GError **error)
+{
+    struct machine *machine = pc->machine;
+    struct device *pit, *hpet;
+
+    pit = device_create(machine, "i8254", machine->isa_bus, error, NULL);
+    if (!pit) {
+        return false;
+    }
+    pc->rtc = device_create(machine, "mc146818rtc", machine->isa_bus, error, NULL);
+    if (!pc->rtc) {
+        return false;
+    }
+    if (machine->config.no_hpet) {
+        return true;
+    }
+    hpet = device_create(machine, "hpet", machine->system_bus, error, NULL);
+    if (!hpet) {
+        return false;
+    }
+    hpet_set_legacy_output(hpet, 0, (struct irq_line){i8254_set_disconnected, pit, 0});
+    hpet_set_legacy_output(hpet, 1, (struct irq_line){mc146818_set_disconnected, pc->rtc, 0});
+    return true;
+}
+
+static bool create_serials(struct pc *pc, GError **error)
+{
+    struct machine *machine = pc->machine;
+
+    for (unsigned i = 0; i < machine->config.serial_count; i++) {
+        g_autofree char *index = g_strdup_printf("%u", i);
+        struct chardev *chardev = machine->config.serials[i];
+
+        if (chardev && !device_create(machine, "isa-serial", machine->isa_bus, error, "index",
+                                      index, "chardev", chardev_id(chardev), NULL)) {
+            return false;
+        }
+        pc->serial_mask |= chardev ? 1u << i : 0;
+    }
+    return true;
+}
+
+static bool create_isa(struct pc *pc, GError **error)
+{
+    static const char *const classes[] = {"port80", "port92", "i8042"};
+
+    for (unsigned i = 0; i < G_N_ELEMENTS(classes); i++) {
+        if (!device_create(pc->machine, classes[i], pc->machine->isa_bus, error, NULL)) {
+            return false;
+        }
+    }
+    return create_timers(pc, error) && create_serials(pc, error) &&
+           device_create(pc->machine, "fw_cfg", pc->machine->system_bus, error, NULL);
+}
+
+/* What fails is left to machine_free, which runs the cleanup. */
+static bool pc_create(struct machine *machine, const void *options, GError **error)
+{
+    struct pc *pc = g_new0(struct pc, 1);
+
+    pc->machine = machine;
+    if (!create_memory(pc, options, error)) {
+        g_free(pc);
+        return false;
+    }
+    machine_add_cleanup(machine, pc_destroy, pc);
+    return create_interrupts(pc, error) && create_chipset(pc, error) && create_isa(pc, error) &&
+           pc_describe_machine(pc, error) && pc_load_firmware(pc, error);
+}
+
+static const struct property pc_properties[] = {
+    {"max-ram-below-4g", PROPERTY_SIZE, offsetof(struct pc_options, max_ram_below_4g), "3584M",
+     1ull << 20, PC_RAM_BELOW_4G_MAX, "bytes of RAM below 4 GiB, the rest is above"},
+    PROPERTY_END,
+};
+
+const struct board_class pc_board = {
+    .name = "pc",
+    .alias = "pc-i440fx",
+    .description = "PC (i440FX, PIIX3, PIIX4)",
+    .is_default = true,
+    .properties = pc_properties,
+    .options_size = sizeof(struct pc_options),
+    .create = pc_create,
+};

@@ -1,0 +1,491 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "dm/cli/launch.h"
+#include "dm/chardev.h"
+#include "dm/monitor/monitor.h"
+#include "dm/test/qtest.h"
+#include "util/error.h"
+#include "util/log.h"
+
+#include <string.h>
+#include <unistd.h>
+
+/* Set fields of an options struct from a list; keys in skip (ended by NULL) are not for it. */
+static bool set_options(struct machine *machine, void *object, const struct property *table,
+                        const struct key_values *list, const char *const *skip, GError **error)
+{
+    property_set_defaults(machine, object, table);
+    for (unsigned i = 0; i < list->items->len; i++) {
+        const struct key_value *item = g_ptr_array_index(list->items, i);
+
+        if (g_strv_contains(skip, item->key)) {
+            continue;
+        }
+        if (!property_set(machine, object, property_find(table, item->key), item->value, error)) {
+            property_free_values(object, table);
+            return false;
+        }
+    }
+    return true;
+}
+
+/* Engine. */
+
+static const struct engine_ops *engine_find(const char *name)
+{
+    for (unsigned i = 0; engine_table[i]; i++) {
+        if (g_str_equal(engine_table[i]->name, name)) {
+            return engine_table[i];
+        }
+    }
+    return NULL;
+}
+
+static bool is_usable(const struct engine_ops *engine, const char *name, GError **error)
+{
+    if (!engine) {
+        return duodm_fail(error, DUODM_ERROR_NOT_SUPPORTED, "this build has no engine '%s'", name);
+    }
+    return !engine->is_available || engine->is_available(error);
+}
+
+/* Without -accel: the engines of this build that run CPUs, in the order of the table. */
+static void add_default_engines(struct command_line *line)
+{
+    for (unsigned i = 0; !line->engines->len && engine_table[i]; i++) {
+        if (engine_table[i]->has_vcpus) {
+            option_accel(line, engine_table[i]->name, NULL);
+        }
+    }
+}
+
+/* Index into line.engines of the first that can be used; its length if there is none. */
+static unsigned first_usable(const struct command_line *line, GError **error)
+{
+    g_autoptr(GString) reasons = g_string_new(NULL);
+    unsigned i;
+
+    for (i = 0; i < line->engines->len; i++) {
+        const char *name = key_values_get(g_ptr_array_index(line->engines, i), "accel");
+        g_autoptr(GError) reason = NULL;
+
+        if (is_usable(engine_find(name), name, &reason)) {
+            if (i > 0) {
+                log_warning("%s; using engine '%s'", reasons->str, name);
+            }
+            return i;
+        }
+        g_string_append_printf(reasons, "%s%s", i ? "; " : "", reason->message);
+    }
+    if (i == 0) {
+        g_string_assign(reasons, "this build has no engine that runs CPUs: give -accel qtest, or "
+                                 "configure with --enable-tcg");
+    }
+    duodm_fail(error, DUODM_ERROR_NOT_SUPPORTED, "-accel: %s", reasons->str);
+    return i;
+}
+
+static bool check_cpu(const struct launch *launch, GError **error)
+{
+    const char *model = launch->line.config.cpu_model;
+
+    if (model && launch->engine->check_cpu_model &&
+        !launch->engine->check_cpu_model(model, error)) {
+        g_prefix_error(error, "-cpu %s: ", model);
+        return false;
+    }
+    return true;
+}
+
+bool launch_choose_engine(struct launch *launch, GError **error)
+{
+    static const char *const skip[] = {"accel", NULL};
+    struct command_line *line = &launch->line;
+    const struct key_values *list;
+    unsigned index;
+
+    add_default_engines(line);
+    index = first_usable(line, error);
+    if (index == line->engines->len) {
+        return false;
+    }
+    list = g_ptr_array_index(line->engines, index);
+    launch->engine = engine_find(key_values_get(list, "accel"));
+    if (line->help_cpu) {
+        if (launch->engine->list_cpu_models) {
+            launch->engine->list_cpu_models(stdout);
+        }
+        line->done = true;
+        return true;
+    }
+    if (!check_cpu(launch, error)) {
+        return false;
+    }
+    if (launch->engine->options_size) {
+        launch->engine_options = g_malloc0(launch->engine->options_size);
+        if (!set_options(NULL, launch->engine_options, launch->engine->options, list, skip,
+                         error)) {
+            g_prefix_error(error, "-accel %s: ", launch->engine->name);
+            g_clear_pointer(&launch->engine_options, g_free);
+            return false;
+        }
+    }
+    return true;
+}
+
+void launch_forget_engine(struct launch *launch)
+{
+    if (launch->engine_options) {
+        property_free_values(launch->engine_options, launch->engine->options);
+        g_clear_pointer(&launch->engine_options, g_free);
+    }
+}
+
+/* Machine. */
+
+/* The path of a firmware file: as it is, or in a folder of -L, or where packages put them. */
+static char *find_firmware(const struct command_line *line, const char *name, GError **error)
+{
+    static const char *const folders[] = {DUODM_DATADIR, "/usr/share/seabios", "/usr/share/qemu",
+                                          "/usr/share/ovmf"};
+
+    if (access(name, F_OK) == 0) {
+        return g_strdup(name);
+    }
+    for (unsigned i = 0; i < line->firmware_folders->len + G_N_ELEMENTS(folders); i++) {
+        unsigned given = line->firmware_folders->len;
+        const char *folder =
+            i < given ? g_ptr_array_index(line->firmware_folders, i) : folders[i - given];
+        g_autofree char *path = g_build_filename(folder, name, NULL);
+
+        if (access(path, F_OK) == 0) {
+            return g_steal_pointer(&path);
+        }
+    }
+    duodm_fail(error, DUODM_ERROR_NOT_FOUND,
+               "firmware '%s' was not found: install Debian's seabios, or name another with -bios "
+               "or its folder with -L",
+               name);
+    return NULL;
+}
+
+/* A guest without -kernel needs firmware; without CPUs nobody would run it. */
+static bool choose_firmware(struct launch *launch, GError **error)
+{
+    struct machine_config *config = &launch->line.config;
+    const char *name = config->bios;
+    char *path;
+
+    if (!name && (config->kernel || !launch->engine->has_vcpus)) {
+        return true;
+    }
+    path = find_firmware(&launch->line, name ? name : "bios-256k.bin", error);
+    if (!path) {
+        if (name) {
+            g_prefix_error(error, "-bios: ");
+        }
+        return false;
+    }
+    g_free(config->bios);
+    config->bios = path;
+    return true;
+}
+
+bool launch_make_machine(struct launch *launch, GError **error)
+{
+    if (!choose_firmware(launch, error)) {
+        return false;
+    }
+    launch->machine = machine_new(&launch->line.config, launch->engine, launch->engine_options,
+                                  launch->base, error);
+    return launch->machine != NULL;
+}
+
+void launch_free_machine(struct launch *launch)
+{
+    g_clear_pointer(&launch->machine, machine_free);
+}
+
+/* Character devices. */
+
+static bool open_short(struct launch *launch, const char *id, const char *text, const char *option,
+                       struct chardev **chardev, GError **error)
+{
+    GError *problem = NULL;
+
+    *chardev = chardev_new_short(launch->machine, launch->base, id, text, &problem);
+    if (problem) {
+        g_propagate_prefixed_error(error, problem, "%s %s: ", option, text);
+        return false;
+    }
+    return true;
+}
+
+static bool open_serials(struct launch *launch, GError **error)
+{
+    GPtrArray *serials = launch->line.serials;
+    struct machine_config *config = &launch->machine->config;
+
+    for (unsigned i = 0; i < serials->len; i++) {
+        const char *text = g_ptr_array_index(serials, i);
+        g_autofree char *id = g_strdup_printf("serial%u", i);
+
+        if (!open_short(launch, id, text, "-serial", &config->serials[i], error)) {
+            return false;
+        }
+        if (g_str_has_prefix(text, "mon:")) {
+            launch->mux_monitor = config->serials[i];
+        }
+    }
+    config->serial_count = serials->len;
+    return true;
+}
+
+static bool open_monitor_chardevs(struct launch *launch, GError **error)
+{
+    GPtrArray *monitors = launch->line.monitors;
+
+    launch->monitor_chardevs = g_ptr_array_new();
+    for (unsigned i = 0; i < monitors->len; i++) {
+        const struct monitor_request *request = g_ptr_array_index(monitors, i);
+        g_autofree char *id = g_strdup_printf("compat_monitor%u", i);
+        struct chardev *chardev;
+
+        if (!open_short(launch, id, request->device, request->is_control ? "-qmp" : "-monitor",
+                        &chardev, error)) {
+            return false;
+        }
+        g_ptr_array_add(launch->monitor_chardevs, chardev);
+    }
+    return true;
+}
+
+static bool has_device(const struct command_line *line, const char *driver)
+{
+    for (unsigned i = 0; i < line->devices->len; i++) {
+        if (g_str_equal(key_values_get(g_ptr_array_index(line->devices, i), "driver"), driver)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* What nobody asked for and nobody forbade: a serial port and the monitor on standard input and
+ * output, unless somebody else has those. */
+static bool open_defaults(struct launch *launch, GError **error)
+{
+    struct machine_config *config = &launch->machine->config;
+    bool serial = !launch->line.serials->len && !has_device(&launch->line, "isa-serial");
+    bool monitor = !launch->line.monitor_given && !launch->mux_monitor;
+    struct chardev *chardev;
+
+    if (config->no_defaults && !launch->line.nographic) {
+        return true;
+    }
+    serial &= !config->no_defaults;
+    monitor &= !config->no_defaults;
+    if (chardev_stdio_is_used(launch->machine) || (!serial && !monitor)) {
+        return true;
+    }
+    if (!open_short(launch, serial ? "serial0" : "compat_monitor", "mon:stdio", "-serial", &chardev,
+                    error)) {
+        return false;
+    }
+    if (serial) {
+        config->serials[0] = chardev;
+        config->serial_count = 1;
+    }
+    launch->mux_monitor = monitor ? chardev : launch->mux_monitor;
+    return true;
+}
+
+bool launch_open_chardevs(struct launch *launch, GError **error)
+{
+    const struct command_line *line = &launch->line;
+
+    for (unsigned i = 0; i < line->chardevs->len; i++) {
+        const char *text = g_ptr_array_index(line->chardevs, i);
+
+        if (!chardev_new(launch->machine, launch->base, text, error)) {
+            g_prefix_error(error, "-chardev %s: ", text);
+            launch_close_chardevs(launch);
+            return false;
+        }
+    }
+    if (open_serials(launch, error) && open_monitor_chardevs(launch, error) &&
+        (!line->qtest ||
+         open_short(launch, "qtest", line->qtest, "-qtest", &launch->qtest_chardev, error)) &&
+        open_defaults(launch, error)) {
+        return true;
+    }
+    launch_close_chardevs(launch);
+    return false;
+}
+
+void launch_close_chardevs(struct launch *launch)
+{
+    GPtrArray *chardevs = launch->machine->chardevs;
+
+    while (chardevs->len) {
+        chardev_free(g_ptr_array_index(chardevs, chardevs->len - 1));
+    }
+    g_clear_pointer(&launch->monitor_chardevs, g_ptr_array_unref);
+}
+
+/* Board and devices. */
+
+static const struct board_class *default_board(void)
+{
+    for (unsigned i = 0; board_table[i]; i++) {
+        if (board_table[i]->is_default) {
+            return board_table[i];
+        }
+    }
+    return board_table[0];
+}
+
+bool launch_make_board(struct launch *launch, GError **error)
+{
+    static const char *const skip[] = {NULL};
+    const struct board_class *board = launch->line.board ? launch->line.board : default_board();
+
+    launch->line.board = board;
+    if (board->options_size) {
+        launch->board_options = g_malloc0(board->options_size);
+        if (!set_options(launch->machine, launch->board_options, board->properties,
+                         launch->line.board_options, skip, error)) {
+            g_prefix_error(error, "-machine %s: ", board->name);
+            g_clear_pointer(&launch->board_options, g_free);
+            return false;
+        }
+    }
+    if (!machine_create_board(launch->machine, board, launch->board_options, error)) {
+        launch_forget_board(launch);
+        return false;
+    }
+    return true;
+}
+
+void launch_forget_board(struct launch *launch)
+{
+    if (launch->board_options) {
+        property_free_values(launch->board_options, launch->line.board->properties);
+        g_clear_pointer(&launch->board_options, g_free);
+    }
+}
+
+static bool find_bus(struct machine *machine, const char *name, struct bus **bus, GError **error)
+{
+    struct bus *const buses[] = {machine->isa_bus, machine->pci_bus, machine->system_bus};
+    g_autoptr(GString) names = g_string_new(NULL);
+
+    for (unsigned i = 0; i < G_N_ELEMENTS(buses); i++) {
+        if (buses[i] && g_str_equal(buses[i]->name, name)) {
+            *bus = buses[i];
+            return true;
+        }
+        if (buses[i]) {
+            g_string_append_printf(names, "%s%s", names->len ? ", " : "", buses[i]->name);
+        }
+    }
+    return duodm_fail(error, DUODM_ERROR_NOT_FOUND, "there is no bus '%s' (this machine has %s)",
+                      name, names->str);
+}
+
+static bool id_is_free(struct machine *machine, const char *id, GError **error)
+{
+    struct bus *const buses[] = {machine->isa_bus, machine->pci_bus, machine->system_bus};
+
+    for (unsigned i = 0; i < G_N_ELEMENTS(buses); i++) {
+        for (unsigned k = 0; buses[i] && k < buses[i]->children->len; k++) {
+            const struct device *device = g_ptr_array_index(buses[i]->children, k);
+
+            if (g_strcmp0(device->id, id) == 0) {
+                return duodm_fail(error, DUODM_ERROR_EXISTS,
+                                  "there is a device '%s' already: choose another id", id);
+            }
+        }
+    }
+    return true;
+}
+
+static bool add_device(struct machine *machine, const struct key_values *list, GError **error)
+{
+    static const char *const common[] = {"driver", "id", "bus", NULL};
+    const char *id = key_values_get(list, "id");
+    const char *bus_name = key_values_get(list, "bus");
+    struct bus *bus = NULL;
+    struct device *device;
+
+    if ((id && !id_is_free(machine, id, error)) ||
+        (bus_name && !find_bus(machine, bus_name, &bus, error))) {
+        return false;
+    }
+    device = device_new(machine, device_class_find(key_values_get(list, "driver")), bus, id, error);
+    if (!device) {
+        return false;
+    }
+    for (unsigned i = 0; i < list->items->len; i++) {
+        const struct key_value *item = g_ptr_array_index(list->items, i);
+
+        if (!g_strv_contains(common, item->key) &&
+            !device_set_property(device, item->key, item->value, error)) {
+            device_destroy(device);
+            return false;
+        }
+    }
+    if (!device_realize(device, error)) {
+        device_destroy(device);
+        return false;
+    }
+    return true;
+}
+
+bool launch_add_devices(struct launch *launch, GError **error)
+{
+    for (unsigned i = 0; i < launch->line.devices->len; i++) {
+        const struct key_values *list = g_ptr_array_index(launch->line.devices, i);
+
+        if (!add_device(launch->machine, list, error)) {
+            g_prefix_error(error, "-device %s: ", key_values_get(list, "driver"));
+            return false;
+        }
+    }
+    return true;
+}
+
+/* Monitors and the test port. */
+
+bool launch_start_monitors(struct launch *launch, GError **error)
+{
+    GPtrArray *monitors = launch->line.monitors;
+    bool ok = true;
+
+    if (launch->mux_monitor) {
+        ok = monitor_add_human(launch->machine, launch->mux_monitor, error);
+    }
+    for (unsigned i = 0; ok && i < monitors->len; i++) {
+        const struct monitor_request *request = g_ptr_array_index(monitors, i);
+        struct chardev *chardev = g_ptr_array_index(launch->monitor_chardevs, i);
+
+        if (chardev && request->is_control) {
+            ok = monitor_add_control(launch->machine, chardev, request->is_pretty, error);
+        } else if (chardev) {
+            ok = monitor_add_human(launch->machine, chardev, error);
+        }
+    }
+    if (ok && launch->qtest_chardev) {
+        launch->qtest =
+            qtest_server_new(launch->machine, launch->qtest_chardev, launch->line.qtest_log, error);
+        ok = launch->qtest != NULL;
+    }
+    if (!ok) {
+        launch_stop_monitors(launch);
+    }
+    return ok;
+}
+
+void launch_stop_monitors(struct launch *launch)
+{
+    g_clear_pointer(&launch->qtest, qtest_server_free);
+    monitor_free(launch->machine);
+}

@@ -1,0 +1,286 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Making a machine, and taking it down in the opposite order. machine-run.c makes it go. */
+#include "dm/machine.h"
+#include "dm/chardev.h"
+#include "dm/intc/local-apic.h"
+#include "dm/machine-private.h"
+#include "dm/pci/pci.h"
+#include "util/error.h"
+
+#include <inttypes.h>
+
+struct machine_cleanup {
+    void (*function)(void *opaque);
+    void *opaque;
+};
+
+static void global_property_free(gpointer data)
+{
+    struct global_property *global = data;
+
+    g_free(global->driver);
+    g_free(global->property);
+    g_free(global->value);
+    g_free(global);
+}
+
+static void fw_cfg_option_free(gpointer data)
+{
+    struct fw_cfg_option *option = data;
+
+    g_free(option->name);
+    g_free(option->file);
+    g_free(option->string);
+    g_free(option);
+}
+
+void machine_config_init(struct machine_config *config)
+{
+    *config = (struct machine_config){
+        .ram_size = 128ull << 20,
+        .smp = 1,
+        .globals = g_ptr_array_new_with_free_func(global_property_free),
+        .fw_cfg_items = g_ptr_array_new_with_free_func(fw_cfg_option_free),
+    };
+}
+
+void machine_config_clear(struct machine_config *config)
+{
+    g_free(config->name);
+    g_free(config->uuid_text);
+    g_free(config->cpu_model);
+    g_free(config->kernel);
+    g_free(config->initrd);
+    g_free(config->append);
+    g_free(config->bios);
+    g_free(config->dtb_dump);
+    g_free(config->rtc_base);
+    g_free(config->boot_order);
+    g_clear_pointer(&config->globals, g_ptr_array_unref);
+    g_clear_pointer(&config->fw_cfg_items, g_ptr_array_unref);
+    *config = (struct machine_config){0};
+}
+
+static bool check_topology(struct machine_config *config, GError **error)
+{
+    if (config->smp < 1 || config->smp > MACHINE_MAX_VCPUS) {
+        return duodm_fail(error, DUODM_ERROR_INVALID_ARGUMENT,
+                          "%u vCPUs are not possible: -smp takes 1 to %u", config->smp,
+                          MACHINE_MAX_VCPUS);
+    }
+    /* What -smp left open: one thread a core, one core a socket. */
+    config->threads = config->threads ? config->threads : 1;
+    config->cores = config->cores ? config->cores : 1;
+    if (!config->sockets) {
+        uint64_t per_socket = (uint64_t)config->cores * config->threads;
+
+        config->sockets = (unsigned)((config->smp + per_socket - 1) / per_socket);
+    }
+    if ((unsigned __int128)config->sockets * config->cores * config->threads < config->smp) {
+        return duodm_fail(error, DUODM_ERROR_INVALID_ARGUMENT,
+                          "-smp: %u sockets of %u cores of %u threads are fewer than %u vCPUs",
+                          config->sockets, config->cores, config->threads, config->smp);
+    }
+    return true;
+}
+
+static bool check_config(struct machine_config *config, GError **error)
+{
+    if (config->ram_size < MACHINE_RAM_MIN || config->ram_size > MACHINE_RAM_MAX) {
+        return duodm_fail(error, DUODM_ERROR_INVALID_ARGUMENT,
+                          "%" PRIu64 " bytes of memory are not possible: -m takes %llu MiB to "
+                          "%llu MiB",
+                          config->ram_size, MACHINE_RAM_MIN >> 20, MACHINE_RAM_MAX >> 20);
+    }
+    return check_topology(config, error);
+}
+
+static void make_memory(struct machine *machine)
+{
+    memory_region_init_container(&machine->system_memory, "system", MACHINE_MEMORY_SIZE);
+    memory_region_init_container(&machine->system_io, "io", 0x10000);
+    address_space_init(&machine->as_memory, &machine->system_memory, "memory");
+    address_space_init(&machine->as_io, &machine->system_io, "I/O");
+}
+
+static void destroy_memory(struct machine *machine)
+{
+    address_space_destroy(&machine->as_io);
+    address_space_destroy(&machine->as_memory);
+    memory_region_destroy(&machine->system_io);
+    memory_region_destroy(&machine->system_memory);
+}
+
+struct machine *machine_new(struct machine_config *config, const struct engine_ops *engine,
+                            const void *engine_options, struct event_base *base, GError **error)
+{
+    struct machine *machine = g_new0(struct machine, 1);
+
+    machine->config = *config;
+    *config = (struct machine_config){0};
+    machine->engine = engine;
+    machine->base = base;
+    machine->state = RUN_STATE_PRELAUNCH;
+    machine->reset_handlers = g_ptr_array_new_with_free_func(g_free);
+    machine->cleanups = g_ptr_array_new_with_free_func(g_free);
+    machine->chardevs = g_ptr_array_new();
+    if (!check_config(&machine->config, error)) {
+        goto fail_config;
+    }
+    machine->clock = machine_clock_new(base, error);
+    if (!machine->clock) {
+        goto fail_config;
+    }
+    if (!machine_run_init(machine, error)) {
+        goto fail_clock;
+    }
+    make_memory(machine);
+    machine->system_bus = bus_new(BUS_SYSTEM, "system", NULL);
+    machine->isa_bus = bus_new(BUS_ISA, "isa.0", NULL);
+    if (engine->create && !engine->create(machine, engine_options, error)) {
+        goto fail_engine;
+    }
+    return machine;
+
+fail_engine:
+    bus_free(machine->isa_bus);
+    bus_free(machine->system_bus);
+    destroy_memory(machine);
+    machine_run_destroy(machine);
+fail_clock:
+    machine_clock_free(machine->clock);
+fail_config:
+    g_ptr_array_unref(machine->chardevs);
+    g_ptr_array_unref(machine->cleanups);
+    g_ptr_array_unref(machine->reset_handlers);
+    machine_config_clear(&machine->config);
+    g_free(machine);
+    return NULL;
+}
+
+/* Bits that number `count` things. */
+static unsigned id_width(unsigned count)
+{
+    unsigned width = 0;
+
+    while ((1ull << width) < count) {
+        width++;
+    }
+    return width;
+}
+
+/* APIC IDs are made of bit fields for thread, core and package (SDM vol. 3, 9.9.1). */
+static uint32_t topology_apic_id(const struct machine_config *config, unsigned index)
+{
+    unsigned thread = index % config->threads;
+    unsigned core = index / config->threads % config->cores;
+    unsigned socket = index / config->threads / config->cores;
+    unsigned thread_width = id_width(config->threads);
+
+    return thread | core << thread_width | socket << (thread_width + id_width(config->cores));
+}
+
+static bool create_vcpu(struct machine *machine, GError **error)
+{
+    struct vcpu *vcpu = g_new0(struct vcpu, 1);
+
+    vcpu->machine = machine;
+    vcpu->index = machine->vcpu_count;
+    vcpu->apic_id = topology_apic_id(&machine->config, vcpu->index);
+    /* In its place before the engine sees it: its thread may look for it there. */
+    machine->vcpus[vcpu->index] = vcpu;
+    if (!machine->engine->in_kernel_apic) {
+        vcpu->apic = local_apic_new(machine, vcpu);
+    }
+    if (machine->engine->create_vcpu(vcpu, error)) {
+        machine->vcpu_count++;
+        return true;
+    }
+    machine->vcpus[vcpu->index] = NULL;
+    if (vcpu->apic) {
+        local_apic_free(vcpu->apic);
+    }
+    g_free(vcpu);
+    g_prefix_error(error, "vCPU %u: ", machine->vcpu_count);
+    return false;
+}
+
+bool machine_create_board(struct machine *machine, const struct board_class *board,
+                          const void *board_options, GError **error)
+{
+    machine->board = board;
+    while (machine->engine->has_vcpus && machine->vcpu_count < machine->config.smp) {
+        if (!create_vcpu(machine, error)) {
+            return false;
+        }
+    }
+    return board->create(machine, board_options, error);
+}
+
+void machine_add_reset_handler(struct machine *machine, void (*handler)(void *opaque), void *opaque)
+{
+    struct machine_cleanup *entry = g_new(struct machine_cleanup, 1);
+
+    *entry = (struct machine_cleanup){handler, opaque};
+    g_ptr_array_add(machine->reset_handlers, entry);
+}
+
+void machine_add_cleanup(struct machine *machine, void (*cleanup)(void *opaque), void *opaque)
+{
+    struct machine_cleanup *entry = g_new(struct machine_cleanup, 1);
+
+    *entry = (struct machine_cleanup){cleanup, opaque};
+    g_ptr_array_add(machine->cleanups, entry);
+}
+
+void machine_call_reset_handlers(struct machine *machine)
+{
+    for (unsigned i = 0; i < machine->reset_handlers->len; i++) {
+        const struct machine_cleanup *entry = g_ptr_array_index(machine->reset_handlers, i);
+
+        entry->function(entry->opaque);
+    }
+}
+
+/* Threads end first: from there on nothing runs but the caller. vCPUs themselves stay until the
+ * interrupt controllers that point to them are gone. */
+void machine_free(struct machine *machine)
+{
+    if (!machine) {
+        return;
+    }
+    machine_run_stop(machine);
+    if (machine->engine->destroy) {
+        machine->engine->destroy(machine);
+    }
+    bus_free(machine->isa_bus);
+    if (machine->pci_bus) {
+        pci_bus_free(pci_bus_from_base(machine->pci_bus));
+    }
+    bus_free(machine->system_bus);
+    for (unsigned i = machine->cleanups->len; i-- > 0;) {
+        const struct machine_cleanup *entry = g_ptr_array_index(machine->cleanups, i);
+
+        entry->function(entry->opaque);
+    }
+    for (unsigned i = machine->vcpu_count; i-- > 0;) {
+        if (machine->vcpus[i]->apic) {
+            local_apic_free(machine->vcpus[i]->apic);
+        }
+        g_free(machine->vcpus[i]);
+    }
+    if (machine->ram.name) {
+        memory_region_destroy(&machine->ram);
+    }
+    destroy_memory(machine);
+    machine_run_destroy(machine);
+    machine_clock_free(machine->clock);
+    while (machine->chardevs->len) {
+        chardev_free(g_ptr_array_index(machine->chardevs, machine->chardevs->len - 1));
+    }
+    g_ptr_array_unref(machine->chardevs);
+    g_ptr_array_unref(machine->cleanups);
+    g_ptr_array_unref(machine->reset_handlers);
+    machine_config_clear(&machine->config);
+    g_free(machine);
+}

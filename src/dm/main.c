@@ -1,0 +1,232 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The process: its signals, terminal, files, and the order in which things come up. Whatever step
+ * fails, those before it are taken back in the opposite order, so that nothing is left behind.
+ */
+#include "dm/char/terminal.h"
+#include "dm/cli/launch.h"
+#include "util/error.h"
+#include "util/log.h"
+#include "util/trace.h"
+
+#include <errno.h>
+#include <event2/event.h>
+#include <event2/thread.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <string.h>
+#include <unistd.h>
+
+static const int ending_signals[] = {SIGINT, SIGTERM, SIGHUP};
+
+struct process {
+    struct launch launch;
+    struct event *ending_events[G_N_ELEMENTS(ending_signals)];
+    struct event *continue_event;
+    bool running; /* the machine's loop: from then on a signal is a request to it */
+    int pidfile;  /* open and locked; -1: none */
+};
+
+static bool open_log(struct process *process, GError **error)
+{
+    const struct command_line *line = &process->launch.line;
+
+    if (line->log_file && !log_set_file(line->log_file, error)) {
+        g_prefix_error(error, "-D: ");
+        return false;
+    }
+    if (line->log_items && !log_set_items(line->log_items, error)) {
+        g_prefix_error(error, "-d: ");
+        return false;
+    }
+    for (unsigned i = 0; i < line->traces->len; i++) {
+        if (!trace_enable(g_ptr_array_index(line->traces, i), true, error)) {
+            g_prefix_error(error, "-trace: ");
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool make_loop(struct process *process, GError **error)
+{
+    if (evthread_use_pthreads() == 0) {
+        process->launch.base = event_base_new();
+    }
+    return process->launch.base ||
+           duodm_fail(error, DUODM_ERROR_FAILED, "no event loop: %s", g_strerror(errno));
+}
+
+static void free_loop(struct process *process)
+{
+    event_base_free(process->launch.base);
+    libevent_global_shutdown();
+}
+
+static void end_by_signal(evutil_socket_t number, short what, void *opaque)
+{
+    struct process *process = opaque;
+
+    if (process->running) {
+        fprintf(stderr, "duodm: ended by signal %d (%s)\n", (int)number, strsignal((int)number));
+        machine_request_shutdown(process->launch.machine, SHUTDOWN_HOST_SIGNAL);
+    } else {
+        event_base_loopbreak(process->launch.base); /* a chardev waits for its client */
+    }
+}
+
+static void continued(evutil_socket_t number, short what, void *opaque)
+{
+    terminal_resume();
+}
+
+static bool catch_signals(struct process *process, GError **error)
+{
+    struct sigaction old;
+
+    signal(SIGPIPE, SIG_IGN); /* a peer that leaves is seen where it is written to */
+    terminal_catch_fatal_signals();
+    for (unsigned i = 0; i < G_N_ELEMENTS(ending_signals); i++) {
+        /* What is ignored was meant to be: nohup. */
+        if (sigaction(ending_signals[i], NULL, &old) == 0 && old.sa_handler == SIG_IGN) {
+            continue;
+        }
+        process->ending_events[i] =
+            evsignal_new(process->launch.base, ending_signals[i], end_by_signal, process);
+        event_add(process->ending_events[i], NULL);
+    }
+    process->continue_event = evsignal_new(process->launch.base, SIGCONT, continued, NULL);
+    event_add(process->continue_event, NULL);
+    return true;
+}
+
+static void release_signals(struct process *process)
+{
+    event_free(process->continue_event);
+    for (unsigned i = 0; i < G_N_ELEMENTS(ending_signals); i++) {
+        if (process->ending_events[i]) {
+            event_free(process->ending_events[i]);
+        }
+    }
+}
+
+static bool write_pidfile(struct process *process, GError **error)
+{
+    const char *path = process->launch.line.pidfile;
+    g_autofree char *text = g_strdup_printf("%d\n", (int)getpid());
+    int fd;
+
+    if (!path) {
+        return true;
+    }
+    fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
+    if (fd < 0) {
+        return duodm_fail(error, DUODM_ERROR_IO, "-pidfile %s: %s", path, g_strerror(errno));
+    }
+    if (lockf(fd, F_TLOCK, 0) < 0) {
+        close(fd);
+        return duodm_fail(error, DUODM_ERROR_BUSY, "-pidfile %s: another process holds it", path);
+    }
+    if (ftruncate(fd, 0) < 0 || write(fd, text, strlen(text)) != (ssize_t)strlen(text)) {
+        int saved = errno;
+
+        unlink(path);
+        close(fd);
+        return duodm_fail(error, DUODM_ERROR_IO, "-pidfile %s: %s", path, g_strerror(saved));
+    }
+    process->pidfile = fd;
+    return true;
+}
+
+static void remove_pidfile(struct process *process)
+{
+    if (process->pidfile >= 0) {
+        unlink(process->launch.line.pidfile);
+        close(process->pidfile);
+    }
+}
+
+/* Steps of struct launch, as steps of struct process. */
+#define LAUNCH_UP(name_)                                                                           \
+    static bool name_##_up(struct process *process, GError **error)                                \
+    {                                                                                              \
+        return launch_##name_(&process->launch, error);                                            \
+    }
+#define LAUNCH_DOWN(name_)                                                                         \
+    static void name_##_down(struct process *process)                                              \
+    {                                                                                              \
+        launch_##name_(&process->launch);                                                          \
+    }
+
+LAUNCH_UP(choose_engine)
+LAUNCH_DOWN(forget_engine)
+LAUNCH_UP(make_machine)
+LAUNCH_DOWN(free_machine)
+LAUNCH_UP(open_chardevs)
+LAUNCH_DOWN(close_chardevs)
+LAUNCH_UP(make_board)
+LAUNCH_DOWN(forget_board)
+LAUNCH_UP(add_devices)
+LAUNCH_UP(start_monitors)
+LAUNCH_DOWN(stop_monitors)
+
+static const struct {
+    bool (*up)(struct process *process, GError **error);
+    void (*down)(struct process *process); /* NULL: nothing to take back */
+} steps[] = {
+    {open_log, NULL},
+    {choose_engine_up, forget_engine_down},
+    {make_loop, free_loop},
+    {catch_signals, release_signals},
+    {write_pidfile, remove_pidfile},
+    {make_machine_up, free_machine_down},
+    {open_chardevs_up, close_chardevs_down},
+    {make_board_up, forget_board_down},
+    {add_devices_up, NULL},
+    {start_monitors_up, stop_monitors_down},
+};
+
+/* The exit status of the process. */
+static int run(struct process *process, GError **error)
+{
+    unsigned done = 0;
+    int status = 1;
+
+    while (done < G_N_ELEMENTS(steps) && !process->launch.line.done &&
+           steps[done].up(process, error)) {
+        done++;
+    }
+    if (process->launch.line.done) {
+        status = 0;
+    } else if (done == G_N_ELEMENTS(steps)) {
+        process->running = true;
+        status = machine_run(process->launch.machine);
+    }
+    while (done-- > 0) {
+        if (steps[done].down) {
+            steps[done].down(process);
+        }
+    }
+    return status;
+}
+
+int main(int argc, char **argv)
+{
+    struct process process = {.pidfile = -1};
+    g_autoptr(GError) error = NULL;
+    int status = 1;
+
+    command_line_init(&process.launch.line);
+    if (command_line_parse(&process.launch.line, argc, argv, &error)) {
+        status = process.launch.line.done ? 0 : run(&process, &error);
+    }
+    terminal_restore();
+    if (error) {
+        fprintf(stderr, "duodm: %s\n", error->message);
+    }
+    command_line_clear(&process.launch.line);
+    if (fflush(stdout) != 0) {
+        status = 1; /* help that nobody could read */
+    }
+    return status;
+}

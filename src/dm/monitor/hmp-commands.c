@@ -1,0 +1,169 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "dm/monitor/hmp-commands.h"
+#include "dm/cli/keyval.h"
+#include "dm/machine.h"
+#include "dm/property.h"
+#include "util/error.h"
+
+#include <string.h>
+
+const struct hmp_command *hmp_find(const struct hmp_command *table, const char *name,
+                                   GError **error)
+{
+    g_autoptr(GPtrArray) names = g_ptr_array_new();
+    g_autofree char *hint = NULL;
+
+    for (const struct hmp_command *command = table; command->name; command++) {
+        if (g_str_equal(command->name, name) || g_strcmp0(command->alias, name) == 0) {
+            return command;
+        }
+        g_ptr_array_add(names, (void *)command->name);
+    }
+    g_ptr_array_add(names, NULL);
+    hint = suggestion(name, (const char *const *)names->pdata);
+    duodm_fail(error, DUODM_ERROR_NOT_FOUND, "there is no '%s' here%s ('help' lists all)", name,
+               hint);
+    return NULL;
+}
+
+static void print_table(const struct hmp_command *table, const char *prefix, GString *out)
+{
+    for (const struct hmp_command *command = table; command->name; command++) {
+        g_autofree char *form =
+            g_strdup_printf("%s%s%s%s%s%s", prefix, command->name, command->alias ? "|" : "",
+                            command->alias ? command->alias : "", command->arguments ? " " : "",
+                            command->arguments ? command->arguments : "");
+
+        g_string_append_printf(out, "%-28s %s\n", form, command->help);
+    }
+}
+
+static bool help(struct hmp_context *context, char **words, GString *out, GError **error)
+{
+    const struct hmp_command *command;
+
+    if (!words[1]) {
+        print_table(hmp_command_table, "", out);
+        return true;
+    }
+    if (g_str_equal(words[1], "info")) {
+        print_table(hmp_info_table, "info ", out);
+        return true;
+    }
+    command = hmp_find(hmp_command_table, words[1], error);
+    if (command) {
+        g_string_append_printf(out, "%s%s%s: %s\n", command->name, command->arguments ? " " : "",
+                               command->arguments ? command->arguments : "", command->help);
+    }
+    return command != NULL;
+}
+
+static bool info(struct hmp_context *context, char **words, GString *out, GError **error)
+{
+    const struct engine_ops *engine = context->machine->engine;
+    const struct hmp_command *command;
+
+    if (!words[1]) {
+        print_table(hmp_info_table, "info ", out);
+        return true;
+    }
+    if (engine->print_info && engine->print_info(context->machine, words[1], out)) {
+        return true;
+    }
+    command = hmp_find(hmp_info_table, words[1], error);
+    return command && command->run(context, words + 1, out, error);
+}
+
+static bool stop(struct hmp_context *context, char **words, GString *out, GError **error)
+{
+    machine_stop(context->machine, RUN_STATE_PAUSED);
+    return true;
+}
+
+static bool cont(struct hmp_context *context, char **words, GString *out, GError **error)
+{
+    if (machine_needs_reset(context->machine)) {
+        return duodm_fail(error, DUODM_ERROR_FAILED,
+                          "the machine is in state '%s': reset it first (system_reset)",
+                          run_state_name(context->machine->state));
+    }
+    machine_start(context->machine);
+    return true;
+}
+
+static bool quit(struct hmp_context *context, char **words, GString *out, GError **error)
+{
+    machine_request_shutdown(context->machine, SHUTDOWN_HOST_QMP_QUIT);
+    return true;
+}
+
+static bool system_reset(struct hmp_context *context, char **words, GString *out, GError **error)
+{
+    machine_request_reset(context->machine, false);
+    return true;
+}
+
+static bool system_powerdown(struct hmp_context *context, char **words, GString *out,
+                             GError **error)
+{
+    machine_request_powerdown(context->machine);
+    return true;
+}
+
+const struct hmp_command hmp_command_table[] = {
+    {"cont", "c", NULL, "let the machine run on", cont},
+    {"cpu", NULL, "INDEX", "choose the CPU that commands look at", hmp_cpu},
+    {"help", "?", "[COMMAND]", "list the commands, or one", help},
+    {"info", NULL, "[WHAT]", "tell the state of something; alone it lists what", info},
+    {"quit", "q", NULL, "end duodm", quit},
+    {"stop", "s", NULL, "halt the machine", stop},
+    {"system_powerdown", NULL, NULL, "press the power button", system_powerdown},
+    {"system_reset", NULL, NULL, "reset the machine", system_reset},
+    {"x", NULL, "/FMT ADDRESS", "memory at a virtual address; FMT: count, x d u o c, b h w g",
+     hmp_examine},
+    {"xp", NULL, "/FMT ADDRESS", "memory at a physical address", hmp_examine},
+    {NULL, NULL, NULL, NULL, NULL},
+};
+
+/* "x/8xw ADDRESS" and "x /8xw ADDRESS" are the same; so words[0] loses its format. */
+static char **split_words(const char *line)
+{
+    g_auto(GStrv) parts = g_strsplit_set(line, " \t\r\n", -1);
+    GPtrArray *words = g_ptr_array_new();
+
+    for (unsigned i = 0; parts[i]; i++) {
+        char *slash = words->len == 0 ? strchr(parts[i], '/') : NULL;
+
+        if (!*parts[i]) {
+            continue;
+        }
+        if (slash && slash != parts[i]) {
+            g_ptr_array_add(words, g_strndup(parts[i], (gsize)(slash - parts[i])));
+            g_ptr_array_add(words, g_strdup(slash));
+        } else {
+            g_ptr_array_add(words, g_strdup(parts[i]));
+        }
+    }
+    g_ptr_array_add(words, NULL);
+    return (char **)g_ptr_array_free(words, FALSE);
+}
+
+void hmp_execute(struct hmp_context *context, const char *line, GString *out)
+{
+    g_auto(GStrv) words = split_words(line);
+    g_autoptr(GError) error = NULL;
+    const struct hmp_command *command;
+
+    if (!words[0]) {
+        return;
+    }
+    command = hmp_find(hmp_command_table, words[0], &error);
+    if (command && !command->arguments && words[1]) {
+        duodm_fail(&error, DUODM_ERROR_INVALID_ARGUMENT, "'%s' takes no argument", command->name);
+    } else if (command) {
+        command->run(context, words, out, &error);
+    }
+    if (error) {
+        g_string_append_printf(out, "Error: %s\n", error->message);
+    }
+}

@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The commands of the human monitor, one table, and those of its `info`, another. */
+#ifndef DUODM_DM_MONITOR_HMP_COMMANDS_H
+#define DUODM_DM_MONITOR_HMP_COMMANDS_H
+
+#include <glib.h>
+#include <stdbool.h>
+
+struct machine;
+struct x86_state;
+
+struct hmp_context {
+    struct machine *machine;
+    unsigned cpu; /* index of the CPU that commands look at */
+};
+
+/* words[0] is the command itself; words ends with NULL. Text goes to out. */
+struct hmp_command {
+    const char *name, *alias; /* alias may be NULL */
+    const char *arguments;    /* form, or NULL: none */
+    const char *help;
+    bool (*run)(struct hmp_context *context, char **words, GString *out, GError **error);
+};
+extern const struct hmp_command hmp_command_table[], hmp_info_table[]; /* ended by a NULL name */
+
+/* Carry out one line; errors become text of out. */
+void hmp_execute(struct hmp_context *context, const char *line, GString *out);
+/* A row of a table by its name (or alias); the error names the nearest one. */
+const struct hmp_command *hmp_find(const struct hmp_command *table, const char *name,
+                                   GError **error);
+
+/* hmp-memory.c: x/FMT and xp/FMT. */
+bool hmp_examine(struct hmp_context *context, char **words, GString *out, GError **error);
+
+/* hmp-cpu.c. State of the current CPU, which is halted for the moment of the look. */
+bool hmp_get_state(const struct hmp_context *context, struct x86_state *state, GError **error);
+bool hmp_info_registers(struct hmp_context *context, char **words, GString *out, GError **error);
+bool hmp_info_cpus(struct hmp_context *context, char **words, GString *out, GError **error);
+bool hmp_cpu(struct hmp_context *context, char **words, GString *out, GError **error);
+/* Hold all vCPUs still between the two. The result of the first goes to the second. */
+bool hmp_hold_cpus(struct machine *machine);
+void hmp_release_cpus(struct machine *machine, bool held);
+
+#endif

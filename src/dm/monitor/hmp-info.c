@@ -1,0 +1,152 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* `info` of the human monitor. */
+#include "dm/chardev.h"
+#include "dm/machine.h"
+#include "dm/monitor/hmp-commands.h"
+#include "dm/monitor/pci-look.h"
+#include "util/error.h"
+
+#include <inttypes.h>
+
+#ifdef HAVE_CONFIG_H
+#include "config.h"
+#endif
+
+static bool info_chardev(struct hmp_context *context, char **words, GString *out, GError **error)
+{
+    for (unsigned i = 0; i < context->machine->chardevs->len; i++) {
+        const struct chardev *chardev = g_ptr_array_index(context->machine->chardevs, i);
+        g_autofree char *filename = chardev_filename(chardev);
+
+        g_string_append_printf(out, "%s: filename=%s\n", chardev_id(chardev), filename);
+    }
+    return true;
+}
+
+static bool info_mtree(struct hmp_context *context, char **words, GString *out, GError **error)
+{
+    bool flat = words[1] && g_str_equal(words[1], "-f");
+
+    if (words[1] && !flat) {
+        return duodm_fail(error, DUODM_ERROR_INVALID_ARGUMENT, "'%s' is not known: info mtree [-f]",
+                          words[1]);
+    }
+    address_space_print_tree(&context->machine->as_memory, out, flat);
+    address_space_print_tree(&context->machine->as_io, out, flat);
+    return true;
+}
+
+static bool info_name(struct hmp_context *context, char **words, GString *out, GError **error)
+{
+    const char *name = context->machine->config.name;
+
+    g_string_append_printf(out, "%s\n", name ? name : "");
+    return true;
+}
+
+static void print_bar(const struct pci_bar *bar, unsigned number, GString *out)
+{
+    const char *kind = bar->is_io ? "ports" : bar->is_64 ? "64-bit memory" : "32-bit memory";
+
+    g_string_append_printf(out, "    BAR%u: %s%s, 0x%" PRIx64 " bytes ", number,
+                           bar->prefetchable ? "prefetchable " : "", kind, bar->size);
+    if (bar->address == UINT64_MAX) {
+        g_string_append(out, "not mapped\n");
+    } else {
+        g_string_append_printf(out, "at 0x%" PRIx64 "\n", bar->address);
+    }
+}
+
+static bool info_pci(struct hmp_context *context, char **words, GString *out, GError **error)
+{
+    g_autoptr(GPtrArray) functions = pci_functions(context->machine);
+
+    for (unsigned i = 0; i < functions->len; i++) {
+        const struct pci_device *device = g_ptr_array_index(functions, i);
+
+        g_string_append_printf(out, "%02x:%02x.%x %04x:%04x %s (%s%s%s)\n", 0, device->devfn >> 3,
+                               device->devfn & 7, pci_look_16(device, 0), pci_look_16(device, 2),
+                               pci_class_name(pci_look_16(device, 0x0a)),
+                               device->device.class->name, device->device.id ? ", id " : "",
+                               device->device.id ? device->device.id : "");
+        if (device->config[0x3d]) {
+            g_string_append_printf(out, "    interrupt pin %c, line %u\n",
+                                   'A' + device->config[0x3d] - 1, device->config[0x3c]);
+        }
+        for (unsigned number = 0; number < PCI_BAR_COUNT; number++) {
+            if (device->bars[number].region) {
+                print_bar(&device->bars[number], number, out);
+            }
+        }
+    }
+    return true;
+}
+
+static void print_bus(const struct bus *bus, GString *out)
+{
+    g_string_append_printf(out, "bus %s\n", bus->name);
+    for (unsigned i = 0; i < bus->children->len; i++) {
+        const struct device *device = g_ptr_array_index(bus->children, i);
+
+        g_string_append_printf(out, "  %s%s%s\n", device->class->name, device->id ? ", id " : "",
+                               device->id ? device->id : "");
+        for (const struct property *p = device->class->properties; p && p->name; p++) {
+            g_autofree char *value = property_get_text(device, p);
+
+            g_string_append_printf(out, "    %s = %s\n", p->name, value);
+        }
+    }
+}
+
+static bool info_qtree(struct hmp_context *context, char **words, GString *out, GError **error)
+{
+    const struct bus *const buses[] = {context->machine->system_bus, context->machine->pci_bus,
+                                       context->machine->isa_bus};
+
+    for (unsigned i = 0; i < G_N_ELEMENTS(buses); i++) {
+        if (buses[i]) {
+            print_bus(buses[i], out);
+        }
+    }
+    return true;
+}
+
+static bool info_status(struct hmp_context *context, char **words, GString *out, GError **error)
+{
+    enum run_state state = context->machine->state;
+
+    if (state == RUN_STATE_RUNNING || state == RUN_STATE_PAUSED) {
+        g_string_append_printf(out, "VM status: %s\n", run_state_name(state));
+    } else {
+        g_string_append_printf(out, "VM status: paused (%s)\n", run_state_name(state));
+    }
+    return true;
+}
+
+static bool info_uuid(struct hmp_context *context, char **words, GString *out, GError **error)
+{
+    const char *uuid = context->machine->config.uuid_text;
+
+    g_string_append_printf(out, "%s\n", uuid ? uuid : "00000000-0000-0000-0000-000000000000");
+    return true;
+}
+
+static bool info_version(struct hmp_context *context, char **words, GString *out, GError **error)
+{
+    g_string_append(out, "duodm " PACKAGE_VERSION "\n");
+    return true;
+}
+
+const struct hmp_command hmp_info_table[] = {
+    {"chardev", NULL, NULL, "character devices", info_chardev},
+    {"cpus", NULL, NULL, "CPUs", hmp_info_cpus},
+    {"mtree", NULL, "[-f]", "memory and port regions; -f: as they are seen", info_mtree},
+    {"name", NULL, NULL, "name of the machine", info_name},
+    {"pci", NULL, NULL, "PCI functions", info_pci},
+    {"qtree", NULL, NULL, "buses, devices and their properties", info_qtree},
+    {"registers", NULL, "[-a]", "registers of the CPU; -a: of all", hmp_info_registers},
+    {"status", NULL, NULL, "whether the machine runs", info_status},
+    {"uuid", NULL, NULL, "UUID of the machine", info_uuid},
+    {"version", NULL, NULL, "version of duodm", info_version},
+    {NULL, NULL, NULL, NULL, NULL},
+};

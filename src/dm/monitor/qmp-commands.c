@@ -1,0 +1,249 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "dm/monitor/qmp-commands.h"
+#include "dm/chardev.h"
+#include "dm/cli/options.h"
+#include "dm/machine.h"
+#include "dm/monitor/hmp-commands.h"
+#include "util/error.h"
+
+#ifdef HAVE_CONFIG_H
+#include "config.h"
+#endif
+
+/* QMP's level: that of QEMU 7.2, whose clients these are. */
+json_t *qmp_version(void)
+{
+    return json_pack("{s:{s:i, s:i, s:i}, s:s}", "qemu", "major", 7, "minor", 2, "micro", 0,
+                     "package", "duodm " PACKAGE_VERSION);
+}
+
+json_t *qmp_greeting(void)
+{
+    return json_pack("{s:{s:o, s:[]}}", "QMP", "version", qmp_version(), "capabilities");
+}
+
+static json_t *qmp_capabilities(struct qmp_context *context, json_t *arguments, GError **error)
+{
+    json_t *enable = json_object_get(arguments, "enable");
+
+    if (enable && json_array_size(enable)) {
+        duodm_fail(error, DUODM_ERROR_NOT_SUPPORTED,
+                   "this server offers no capabilities, so none can be enabled");
+        return NULL;
+    }
+    context->negotiated = true;
+    return json_object();
+}
+
+static json_t *query_status(struct qmp_context *context, json_t *arguments, GError **error)
+{
+    enum run_state state = context->machine->state;
+
+    return json_pack("{s:b, s:b, s:s}", "running", state == RUN_STATE_RUNNING, "singlestep", 0,
+                     "status", run_state_name(state));
+}
+
+static json_t *query_version(struct qmp_context *context, json_t *arguments, GError **error)
+{
+    return qmp_version();
+}
+
+static json_t *query_commands(struct qmp_context *context, json_t *arguments, GError **error)
+{
+    json_t *list = json_array();
+
+    for (const struct qmp_command *command = qmp_command_table; command->name; command++) {
+        json_array_append_new(list, json_pack("{s:s}", "name", command->name));
+    }
+    return list;
+}
+
+static json_t *query_name(struct qmp_context *context, json_t *arguments, GError **error)
+{
+    const char *name = context->machine->config.name;
+
+    return name ? json_pack("{s:s}", "name", name) : json_object();
+}
+
+static json_t *query_uuid(struct qmp_context *context, json_t *arguments, GError **error)
+{
+    const char *uuid = context->machine->config.uuid_text;
+
+    return json_pack("{s:s}", "UUID", uuid ? uuid : "00000000-0000-0000-0000-000000000000");
+}
+
+static json_t *query_chardev(struct qmp_context *context, json_t *arguments, GError **error)
+{
+    GPtrArray *chardevs = context->machine->chardevs;
+    json_t *list = json_array();
+
+    for (unsigned i = 0; i < chardevs->len; i++) {
+        const struct chardev *chardev = g_ptr_array_index(chardevs, i);
+        g_autofree char *filename = chardev_filename(chardev);
+        g_autofree char *valid = g_utf8_make_valid(filename, -1);
+
+        json_array_append_new(list, json_pack("{s:b, s:s, s:s}", "frontend-open",
+                                              chardev_is_attached(chardev), "filename", valid,
+                                              "label", chardev_id(chardev)));
+    }
+    return list;
+}
+
+static json_t *query_cpus_fast(struct qmp_context *context, json_t *arguments, GError **error)
+{
+    const struct machine *machine = context->machine;
+    unsigned threads = MAX(machine->config.threads, 1), cores = MAX(machine->config.cores, 1);
+    json_t *list = json_array();
+
+    for (unsigned i = 0; i < machine->vcpu_count; i++) {
+        g_autofree char *path = g_strdup_printf("/machine/cpu[%u]", i);
+
+        json_array_append_new(list, json_pack("{s:i, s:s, s:i, s:{s:i, s:i, s:i}, s:s}",
+                                              "cpu-index", (int)i, "qom-path", path, "thread-id",
+                                              machine->vcpus[i]->thread_id, "props", "socket-id",
+                                              (int)(i / threads / cores), "core-id",
+                                              (int)(i / threads % cores), "thread-id",
+                                              (int)(i % threads), "target", "x86_64"));
+    }
+    return list;
+}
+
+static json_t *query_kvm(struct qmp_context *context, json_t *arguments, GError **error)
+{
+    bool present = false;
+
+    for (unsigned i = 0; engine_table[i]; i++) {
+        present |= g_str_equal(engine_table[i]->name, "kvm");
+    }
+    return json_pack("{s:b, s:b}", "enabled", g_str_equal(context->machine->engine->name, "kvm"),
+                     "present", present);
+}
+
+static json_t *query_machines(struct qmp_context *context, json_t *arguments, GError **error)
+{
+    json_t *list = json_array();
+
+    for (unsigned i = 0; board_table[i]; i++) {
+        json_t *board = json_pack("{s:s, s:i, s:b, s:b, s:b}", "name", board_table[i]->name,
+                                  "cpu-max", MACHINE_MAX_VCPUS, "hotpluggable-cpus", 0,
+                                  "numa-mem-supported", 0, "deprecated", 0);
+
+        if (board_table[i]->alias) {
+            json_object_set_new(board, "alias", json_string(board_table[i]->alias));
+        }
+        if (board_table[i]->is_default) {
+            json_object_set_new(board, "is-default", json_true());
+        }
+        json_array_append_new(list, board);
+    }
+    return list;
+}
+
+static json_t *query_command_line_options(struct qmp_context *context, json_t *arguments,
+                                          GError **error)
+{
+    const char *wanted = json_string_value(json_object_get(arguments, "option"));
+    json_t *list = json_array();
+
+    for (const struct option *option = option_table; option->name; option++) {
+        if (!wanted || g_str_equal(wanted, option->name)) {
+            json_array_append_new(list,
+                                  json_pack("{s:s, s:[]}", "option", option->name, "parameters"));
+        }
+    }
+    if (wanted && !json_array_size(list)) {
+        json_decref(list);
+        duodm_fail(error, DUODM_ERROR_NOT_FOUND, "there is no option '%s'", wanted);
+        return NULL;
+    }
+    return list;
+}
+
+static json_t *stop(struct qmp_context *context, json_t *arguments, GError **error)
+{
+    machine_stop(context->machine, RUN_STATE_PAUSED);
+    return json_object();
+}
+
+static json_t *cont(struct qmp_context *context, json_t *arguments, GError **error)
+{
+    if (machine_needs_reset(context->machine)) {
+        duodm_fail(error, DUODM_ERROR_FAILED,
+                   "the machine is in state '%s' and must be reset first: send system_reset",
+                   run_state_name(context->machine->state));
+        return NULL;
+    }
+    machine_start(context->machine);
+    return json_object();
+}
+
+static json_t *quit(struct qmp_context *context, json_t *arguments, GError **error)
+{
+    machine_request_shutdown(context->machine, SHUTDOWN_HOST_QMP_QUIT);
+    return json_object();
+}
+
+static json_t *system_reset(struct qmp_context *context, json_t *arguments, GError **error)
+{
+    machine_request_reset(context->machine, false);
+    return json_object();
+}
+
+static json_t *system_powerdown(struct qmp_context *context, json_t *arguments, GError **error)
+{
+    machine_request_powerdown(context->machine);
+    return json_object();
+}
+
+static json_t *human_monitor_command(struct qmp_context *context, json_t *arguments, GError **error)
+{
+    const char *line = json_string_value(json_object_get(arguments, "command-line"));
+    json_int_t cpu = json_integer_value(json_object_get(arguments, "cpu-index"));
+    struct hmp_context human = {.machine = context->machine, .cpu = (unsigned)cpu};
+    g_autoptr(GString) output = g_string_new(NULL);
+    g_autofree char *valid = NULL;
+
+    if (cpu < 0 || (cpu > 0 && cpu >= (json_int_t)context->machine->vcpu_count)) {
+        duodm_fail(error, DUODM_ERROR_INVALID_ARGUMENT, "there is no CPU %lld", (long long)cpu);
+        return NULL;
+    }
+    hmp_execute(&human, line, output);
+    valid = g_utf8_make_valid(output->str, (gssize)output->len);
+    return json_string(valid);
+}
+
+static const struct qmp_argument capabilities_arguments[] = {
+    {"enable", JSON_ARRAY, true},
+    {NULL, JSON_NULL, false},
+};
+static const struct qmp_argument human_arguments[] = {
+    {"command-line", JSON_STRING, false},
+    {"cpu-index", JSON_INTEGER, true},
+    {NULL, JSON_NULL, false},
+};
+static const struct qmp_argument option_arguments[] = {
+    {"option", JSON_STRING, true},
+    {NULL, JSON_NULL, false},
+};
+
+const struct qmp_command qmp_command_table[] = {
+    {"cont", NULL, cont},
+    {"human-monitor-command", human_arguments, human_monitor_command},
+    {"qmp_capabilities", capabilities_arguments, qmp_capabilities},
+    {"query-chardev", NULL, query_chardev},
+    {"query-command-line-options", option_arguments, query_command_line_options},
+    {"query-commands", NULL, query_commands},
+    {"query-cpus-fast", NULL, query_cpus_fast},
+    {"query-kvm", NULL, query_kvm},
+    {"query-machines", NULL, query_machines},
+    {"query-name", NULL, query_name},
+    {"query-pci", NULL, qmp_query_pci},
+    {"query-status", NULL, query_status},
+    {"query-uuid", NULL, query_uuid},
+    {"query-version", NULL, query_version},
+    {"quit", NULL, quit},
+    {"stop", NULL, stop},
+    {"system_powerdown", NULL, system_powerdown},
+    {"system_reset", NULL, system_reset},
+    {NULL, NULL, NULL},
+};

@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The commands of QMP, one table: names, arguments and who carries them out. */
+#ifndef DUODM_DM_MONITOR_QMP_COMMANDS_H
+#define DUODM_DM_MONITOR_QMP_COMMANDS_H
+
+#include <glib.h>
+#include <jansson.h>
+#include <stdbool.h>
+
+struct machine;
+
+/* What a command runs for. */
+struct qmp_context {
+    struct machine *machine;
+    bool negotiated; /* qmp_capabilities was accepted: commands and events may go */
+};
+
+struct qmp_argument {
+    const char *name;
+    json_type type; /* JSON_TRUE stands for a boolean */
+    bool is_optional;
+};
+
+struct qmp_command {
+    const char *name;
+    const struct qmp_argument *arguments; /* ended by a NULL name; NULL: none */
+    /* The value of "return", a new reference; NULL and an error on failure. arguments were checked
+     * against the table, and are an object even if none were given. */
+    json_t *(*run)(struct qmp_context *context, json_t *arguments, GError **error);
+};
+extern const struct qmp_command qmp_command_table[]; /* ended by a NULL name */
+
+/* The reply to one JSON text that came in: an object with return or error, and id if there was
+ * one. New reference. Any text is harmless. */
+json_t *qmp_handle_text(struct qmp_context *context, const char *text, size_t length);
+/* An error reply. id may be NULL. */
+json_t *qmp_error_reply(const char *class, const char *description, json_t *id);
+json_t *qmp_greeting(void);
+json_t *qmp_version(void);
+
+/* qmp-pci.c */
+json_t *qmp_query_pci(struct qmp_context *context, json_t *arguments, GError **error);
+
+#endif

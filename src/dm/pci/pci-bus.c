@@ -1,0 +1,164 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The root bus: who is where, config cycles, interrupt lines. */
+#include "dm/pci/pci-bus.h"
+#include "dm/machine.h"
+#include "dm/pci/pci-regs.h"
+
+static const struct bus_ops pci_bus_ops = {
+    .prepare = pci_device_prepare,
+    .plug = pci_device_plug,
+    .unplug = pci_device_unplug,
+    .release = pci_device_release,
+    .reset = pci_device_reset,
+    .state = &pci_device_state,
+};
+
+struct pci_bus *pci_bus_new(struct machine *machine, struct memory_region *memory_space,
+                            struct memory_region *io_space)
+{
+    struct pci_bus *bus = g_new0(struct pci_bus, 1);
+
+    bus_init(&bus->base, &pci_bus_ops, BUS_PCI, "pci.0", NULL);
+    bus->machine = machine;
+    bus->memory_space = memory_space;
+    bus->io_space = io_space;
+    pthread_mutex_init(&bus->interrupt_lock, NULL);
+    machine->pci_bus = &bus->base;
+    return bus;
+}
+
+void pci_bus_free(struct pci_bus *bus)
+{
+    if (!bus) {
+        return;
+    }
+    bus_clear(&bus->base);
+    bus->machine->pci_bus = NULL;
+    pthread_mutex_destroy(&bus->interrupt_lock);
+    g_free(bus);
+}
+
+struct bus *pci_bus_base(struct pci_bus *bus)
+{
+    return &bus->base;
+}
+
+struct pci_bus *pci_bus_from_base(struct bus *base)
+{
+    return base && base->ops == &pci_bus_ops ? (struct pci_bus *)base : NULL;
+}
+
+struct memory_region *pci_bus_memory_space(struct pci_bus *bus)
+{
+    return bus->memory_space;
+}
+
+struct memory_region *pci_bus_io_space(struct pci_bus *bus)
+{
+    return bus->io_space;
+}
+
+struct pci_device *pci_bus_find(struct pci_bus *bus, uint8_t devfn)
+{
+    return bus->devices[devfn];
+}
+
+/* Configuration cycles. */
+
+static struct pci_device *config_target(struct pci_bus *bus, unsigned bus_number, unsigned devfn,
+                                        unsigned offset, unsigned size)
+{
+    bool good_size = size == 1 || size == 2 || size == 4;
+
+    if (bus_number != 0 || devfn >= PCI_DEVFN_COUNT || !good_size ||
+        offset > PCI_CONFIG_SIZE - size) {
+        return NULL;
+    }
+    return bus->devices[devfn];
+}
+
+uint32_t pci_bus_config_read(struct pci_bus *bus, unsigned bus_number, unsigned devfn,
+                             unsigned offset, unsigned size)
+{
+    struct pci_device *device = config_target(bus, bus_number, devfn, offset, size);
+    uint32_t value;
+
+    if (!device || !access_guard_enter(&device->device.guard)) {
+        return UINT32_MAX >> (32 - 8 * MIN(size, 4));
+    }
+    value = pci_config_read(device, offset, size);
+    access_guard_leave(&device->device.guard);
+    return value;
+}
+
+void pci_bus_config_write(struct pci_bus *bus, unsigned bus_number, unsigned devfn, unsigned offset,
+                          unsigned size, uint32_t value)
+{
+    struct pci_device *device = config_target(bus, bus_number, devfn, offset, size);
+
+    if (!device) {
+        return;
+    }
+    /* The write may map or move regions: the topology's lock comes before the guard. */
+    memory_topology_begin();
+    if (access_guard_enter(&device->device.guard)) {
+        pci_config_write(device, offset, size, value);
+        access_guard_leave(&device->device.guard);
+    }
+    memory_topology_commit();
+}
+
+/* Interrupts. */
+
+void pci_bus_set_interrupt_lines(struct pci_bus *bus, const struct irq_line lines[4])
+{
+    pthread_mutex_lock(&bus->interrupt_lock);
+    for (unsigned i = 0; i < 4; i++) {
+        bus->lines[i] = lines[i];
+        irq_line_set(&bus->lines[i], bus->asserted[i] > 0);
+    }
+    pthread_mutex_unlock(&bus->interrupt_lock);
+}
+
+unsigned pci_interrupt_line_of(const struct pci_device *device)
+{
+    unsigned slot = device->devfn >> 3, pin = pci_class_of(device)->interrupt_pin;
+
+    return (slot + 3 + pin - 1) & 3;
+}
+
+/* With interrupt_lock held, which also keeps the order of levels that a line is told. */
+static void update_interrupt(struct pci_device *device)
+{
+    struct pci_bus *bus = device->pci_bus;
+    bool asserted = device->interrupt_level && !device->interrupt_disabled;
+    unsigned line;
+
+    if (asserted == device->interrupt_asserted || !pci_class_of(device)->interrupt_pin) {
+        return;
+    }
+    device->interrupt_asserted = asserted;
+    line = pci_interrupt_line_of(device);
+    bus->asserted[line] += asserted ? 1 : -1;
+    if (bus->asserted[line] == (asserted ? 1 : 0)) {
+        irq_line_set(&bus->lines[line], asserted);
+    }
+}
+
+void pci_device_update_interrupt(struct pci_device *device)
+{
+    uint32_t command = pci_get(device->config, PCI_COMMAND, 2);
+
+    pthread_mutex_lock(&device->pci_bus->interrupt_lock);
+    device->interrupt_disabled = command & PCI_COMMAND_INTERRUPT_DISABLE;
+    update_interrupt(device);
+    pthread_mutex_unlock(&device->pci_bus->interrupt_lock);
+}
+
+void pci_set_interrupt(struct pci_device *device, bool level)
+{
+    pthread_mutex_lock(&device->pci_bus->interrupt_lock);
+    __atomic_store_n(&device->interrupt_level, level, __ATOMIC_RELAXED);
+    update_interrupt(device);
+    pthread_mutex_unlock(&device->pci_bus->interrupt_lock);
+}

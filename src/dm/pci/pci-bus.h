@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Inside of the PCI bus: for src/dm/pci/pci-*.c only. */
+#ifndef DUODM_DM_PCI_PCI_BUS_H
+#define DUODM_DM_PCI_PCI_BUS_H
+
+#include "dm/pci/pci.h"
+
+#include <pthread.h>
+
+#define PCI_DEVFN_COUNT 256
+
+struct pci_bus {
+    struct bus base;
+    struct machine *machine;
+    struct memory_region *memory_space, *io_space; /* not owned */
+    struct pci_device *devices[PCI_DEVFN_COUNT];   /* those that config accesses find */
+    pthread_mutex_t interrupt_lock;                /* leaf but for the lines it drives */
+    struct irq_line lines[4];
+    unsigned asserted[4]; /* pins that drive each line */
+};
+
+static inline const struct pci_class *pci_class_of(const struct pci_device *device)
+{
+    return device->device.class->bus_class;
+}
+
+/* Life of a device on the bus: pci-device.c. */
+bool pci_device_prepare(struct device *device, GError **error);
+bool pci_device_plug(struct device *device, GError **error);
+void pci_device_unplug(struct device *device);
+void pci_device_release(struct device *device);
+void pci_device_reset(struct device *device);
+
+/* One access to a device's config space, within its guard and a topology transaction (write).
+ * offset + size <= 256. */
+uint32_t pci_config_read(struct pci_device *device, unsigned offset, unsigned size);
+void pci_config_write(struct pci_device *device, unsigned offset, unsigned size, uint32_t value);
+
+/* The bus line (0..3) that a device's pin is wired to. Only for devices with a pin. */
+unsigned pci_interrupt_line_of(const struct pci_device *device);
+/* Tell the bus line what pin, command register and level now say. Takes interrupt_lock. */
+void pci_device_update_interrupt(struct pci_device *device);
+
+#endif

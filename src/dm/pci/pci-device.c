@@ -1,0 +1,217 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The life of a PCI device around that of its class: slot, header, bus mastering, reset, state. */
+#include "dm/machine.h"
+#include "dm/pci/pci-bus.h"
+#include "dm/pci/pci-regs.h"
+#include "util/error.h"
+
+#include <string.h>
+
+static struct pci_device *pci_device_of(struct device *device)
+{
+    return (struct pci_device *)device;
+}
+
+static char *address_text(unsigned devfn)
+{
+    return g_strdup_printf("%02x.%x", devfn >> 3, devfn & 7);
+}
+
+/* The first slot with no function at all; slots 0 and 1 are the chipset's. */
+static bool find_free_slot(struct pci_bus *bus, unsigned *devfn)
+{
+    for (unsigned slot = 2; slot < 32; slot++) {
+        bool used = false;
+
+        for (unsigned function = 0; function < 8; function++) {
+            used = used || bus->devices[slot << 3 | function];
+        }
+        if (!used) {
+            *devfn = slot << 3;
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Guests look at functions 1 to 7 only if function 0 is there and says it is multifunction. */
+static bool check_functions(struct pci_bus *bus, const struct pci_device *device, unsigned devfn,
+                            GError **error)
+{
+    unsigned slot = devfn & ~7u;
+
+    if (devfn != slot && (!bus->devices[slot] || !bus->devices[slot]->multifunction)) {
+        return duodm_fail(error, DUODM_ERROR_INVALID_ARGUMENT,
+                          "function %u of slot %02x needs a function 0 there with "
+                          "multifunction=on",
+                          devfn & 7, devfn >> 3);
+    }
+    for (unsigned i = slot + 1; devfn == slot && !device->multifunction && i < slot + 8; i++) {
+        if (bus->devices[i]) {
+            return duodm_fail(error, DUODM_ERROR_INVALID_ARGUMENT,
+                              "slot %02x has other functions: set multifunction=on", devfn >> 3);
+        }
+    }
+    return true;
+}
+
+static bool choose_address(struct pci_bus *bus, struct pci_device *device, GError **error)
+{
+    unsigned devfn = (unsigned)device->address;
+
+    if (device->address < 0 && !find_free_slot(bus, &devfn)) {
+        return duodm_fail(error, DUODM_ERROR_NO_MEMORY, "no slot is free on bus %s",
+                          bus->base.name);
+    }
+    if (bus->devices[devfn]) {
+        g_autofree char *text = address_text(devfn);
+
+        return duodm_fail(error, DUODM_ERROR_EXISTS, "PCI address %s is taken by '%s'", text,
+                          bus->devices[devfn]->device.class->name);
+    }
+    if (!check_functions(bus, device, devfn, error)) {
+        return false;
+    }
+    device->devfn = (uint8_t)devfn;
+    return true;
+}
+
+static void init_header(struct pci_device *device)
+{
+    const struct pci_class *class = pci_class_of(device);
+    uint8_t *config = device->config;
+
+    pci_put(config, PCI_VENDOR_ID, 2, class->vendor_id);
+    pci_put(config, PCI_DEVICE_ID, 2, class->device_id);
+    pci_put(config, PCI_REVISION_ID, 1, class->revision);
+    pci_put(config, PCI_CLASS_CODE, 3, class->class_code);
+    pci_put(config, PCI_HEADER_TYPE, 1, device->multifunction ? PCI_HEADER_MULTIFUNCTION : 0);
+    pci_put(config, PCI_SUBSYSTEM_VENDOR_ID, 2, class->subsystem_vendor_id);
+    pci_put(config, PCI_SUBSYSTEM_ID, 2, class->subsystem_id);
+    pci_put(config, PCI_INTERRUPT_PIN, 1, class->interrupt_pin);
+
+    pci_put(device->write_mask, PCI_COMMAND, 2,
+            PCI_COMMAND_IO | PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER | PCI_COMMAND_PARITY |
+                PCI_COMMAND_SERR | PCI_COMMAND_INTERRUPT_DISABLE);
+    pci_put(device->clear_mask, PCI_STATUS, 2, PCI_STATUS_ERRORS);
+    pci_put(device->write_mask, PCI_CACHE_LINE_SIZE, 1, 0xff);
+    pci_put(device->write_mask, PCI_LATENCY_TIMER, 1, 0xf8); /* a multiple of 8 clocks */
+    pci_put(device->write_mask, PCI_INTERRUPT_LINE, 1, 0xff);
+}
+
+bool pci_device_prepare(struct device *base, GError **error)
+{
+    struct pci_device *device = pci_device_of(base);
+    struct pci_bus *bus = pci_bus_from_base(base->bus);
+    g_autofree char *address = NULL, *name = NULL;
+
+    if (!choose_address(bus, device, error)) {
+        return false;
+    }
+    device->pci_bus = bus;
+    init_header(device);
+    address = address_text(device->devfn);
+    name = g_strdup_printf("%s %s DMA", base->class->name, address);
+    memory_region_init_container(&device->dma_root, name, MACHINE_MEMORY_SIZE);
+    memory_region_init_alias(&device->dma_window, name, &bus->machine->system_memory, 0,
+                             MACHINE_MEMORY_SIZE);
+    memory_region_set_enabled(&device->dma_window, false);
+    memory_region_add_subregion(&device->dma_root, 0, &device->dma_window);
+    address_space_init(&device->dma, &device->dma_root, name);
+    return true;
+}
+
+void pci_device_release(struct device *base)
+{
+    struct pci_device *device = pci_device_of(base);
+
+    address_space_destroy(&device->dma);
+    memory_region_destroy(&device->dma_window);
+    memory_region_destroy(&device->dma_root);
+    memset(device->config, 0, sizeof(device->config));
+    memset(device->write_mask, 0, sizeof(device->write_mask));
+    memset(device->clear_mask, 0, sizeof(device->clear_mask));
+    memset(device->bars, 0, sizeof(device->bars));
+    device->capabilities_end = 0;
+}
+
+bool pci_device_plug(struct device *base, GError **error)
+{
+    struct pci_device *device = pci_device_of(base);
+
+    memcpy(device->power_on, device->config, sizeof(device->config));
+    pci_device_update_mappings(device);
+    __atomic_store_n(&device->pci_bus->devices[device->devfn], device, __ATOMIC_RELEASE);
+    return true;
+}
+
+void pci_device_unplug(struct device *base)
+{
+    struct pci_device *device = pci_device_of(base);
+
+    pci_set_interrupt(device, false);
+    __atomic_store_n(&device->pci_bus->devices[device->devfn], NULL, __ATOMIC_RELEASE);
+    pci_put(device->config, PCI_COMMAND, 2, 0);
+    pci_device_update_mappings(device);
+}
+
+void pci_device_reset(struct device *base)
+{
+    struct pci_device *device = pci_device_of(base);
+
+    memcpy(device->config, device->power_on, sizeof(device->config));
+    pci_set_interrupt(device, false);
+    pci_device_update_interrupt(device);
+    pci_device_update_mappings(device);
+}
+
+/* Saved state. */
+
+/* Is the config space that was loaded one that this device could have? */
+static bool pci_device_after_load(void *object)
+{
+    struct pci_device *device = object;
+
+    for (unsigned i = 0; i < PCI_HEADER_END; i++) {
+        uint8_t fixed = (uint8_t) ~(device->write_mask[i] | device->clear_mask[i]);
+
+        if ((device->config[i] ^ device->power_on[i]) & fixed) {
+            return false;
+        }
+    }
+    pci_device_update_interrupt(device);
+    pci_device_update_mappings(device);
+    return true;
+}
+
+static const struct state_field pci_device_fields[] = {
+    STATE_ARRAY(BYTES, pci_device, config, PCI_CONFIG_SIZE, 1),
+    STATE(BOOL, pci_device, interrupt_level, 1),
+    STATE_END,
+};
+
+const struct state_description pci_device_state = {
+    .name = "pci-device",
+    .version = 1,
+    .fields = pci_device_fields,
+    .after_load = pci_device_after_load,
+};
+
+/* Bus mastering. */
+
+static struct memory_attributes dma_attributes(const struct pci_device *device)
+{
+    return (struct memory_attributes){.requester = pci_requester_id(device), .from_device = true};
+}
+
+enum memory_result pci_dma_read(struct pci_device *device, uint64_t address, void *buffer,
+                                uint64_t length)
+{
+    return address_space_read(&device->dma, address, dma_attributes(device), buffer, length);
+}
+
+enum memory_result pci_dma_write(struct pci_device *device, uint64_t address, const void *buffer,
+                                 uint64_t length)
+{
+    return address_space_write(&device->dma, address, dma_attributes(device), buffer, length);
+}

@@ -1,0 +1,281 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Intel 82371SB (PIIX3), function 0: the bridge to the ISA bus. Routes the PCI interrupt lines
+ * PIRQA..PIRQD to ISA interrupts and owns the reset control register. Sections are those of the
+ * datasheet, Intel order number 290550.
+ */
+#include "dm/machine.h"
+#include "dm/pci/chipset.h"
+#include "dm/pci/pci-regs.h"
+
+#define PIRQRC         0x60u /* PIRQRCA..PIRQRCD: 2.2.12 */
+#define PIRQRC_DEFAULT 0x80u /* not routed */
+#define PIRQRC_OFF     0x80u
+#define PIRQRC_MASK    0x8fu
+#define PIRQRC_IRQS    0xdef8u /* 3..7, 9..12, 14, 15 may be routed to; others are reserved */
+
+#define RESET_PORT     0xcf9u
+#define RESET_HARD     0x02u /* SRST: 2.5.3 */
+#define RESET_CPU      0x04u /* RCPU: its rising edge resets */
+#define RESET_WRITABLE 0x06u
+
+struct piix3 {
+    struct pci_device pci;
+    struct memory_region reset_port;
+    uint8_t reset_control;
+    pthread_mutex_t lock;         /* leaf but for the interrupt controllers; of the fields below */
+    bool level[PIIX3_SOURCES];    /* what each source drives */
+    uint8_t route[PIIX3_SOURCES]; /* ISA interrupt; 0: none */
+    uint16_t asserted;            /* ISA interrupts that are driven high */
+};
+
+extern const struct device_class piix3_class;
+
+bool pci_device_is_piix3(const struct pci_device *device)
+{
+    return device && device->device.class == &piix3_class;
+}
+
+/* Drive each ISA interrupt to the OR of the sources routed to it. With the lock held. */
+static void update_interrupts(struct piix3 *piix3)
+{
+    struct machine *machine = piix3->pci.device.machine;
+    uint16_t asserted = 0, changed;
+
+    for (unsigned i = 0; i < PIIX3_SOURCES; i++) {
+        if (piix3->level[i] && piix3->route[i]) {
+            asserted |= (uint16_t)(1u << piix3->route[i]);
+        }
+    }
+    changed = asserted ^ piix3->asserted;
+    piix3->asserted = asserted;
+    for (unsigned irq = 0; irq < 16; irq++) {
+        if (changed >> irq & 1) {
+            irq_line_set(&machine->gsi[irq], asserted >> irq & 1);
+        }
+    }
+}
+
+/* irq_handler_fn: number is enum piix3_source. */
+static void piix3_set_source(void *opaque, unsigned number, bool level)
+{
+    struct piix3 *piix3 = opaque;
+
+    pthread_mutex_lock(&piix3->lock);
+    piix3->level[number] = level;
+    update_interrupts(piix3);
+    pthread_mutex_unlock(&piix3->lock);
+}
+
+struct irq_line piix3_sci_line(struct pci_device *piix3)
+{
+    return (struct irq_line){piix3_set_source, piix3, PIIX3_SCI};
+}
+
+/* Read the routes from config space. */
+static void update_routes(struct piix3 *piix3)
+{
+    pthread_mutex_lock(&piix3->lock);
+    for (unsigned i = 0; i < 4; i++) {
+        uint8_t value = piix3->pci.config[PIRQRC + i], irq = value & 0xf;
+        bool routed = !(value & PIRQRC_OFF) && (PIRQRC_IRQS >> irq & 1);
+
+        piix3->route[PIIX3_PIRQA + i] = routed ? irq : 0;
+    }
+    piix3->route[PIIX3_SCI] = PIIX4_SCI_INTERRUPT;
+    update_interrupts(piix3);
+    pthread_mutex_unlock(&piix3->lock);
+}
+
+static void piix3_config_written(struct pci_device *device, unsigned offset, unsigned length)
+{
+    if (offset < PIRQRC + 4 && offset + length > PIRQRC) {
+        update_routes((struct piix3 *)device);
+    }
+}
+
+/* Reset control register. */
+
+static enum memory_result reset_read(void *opaque, uint64_t offset, unsigned size,
+                                     struct memory_attributes attributes, uint64_t *value)
+{
+    *value = ((struct piix3 *)opaque)->reset_control;
+    return MEMORY_OK;
+}
+
+/* A soft reset, of the processor alone, makes a PC's firmware start anew as a hard one does, and a
+ * machine without firmware has nothing else to start; so both reset the machine. */
+static enum memory_result reset_write(void *opaque, uint64_t offset, unsigned size,
+                                      struct memory_attributes attributes, uint64_t value)
+{
+    struct piix3 *piix3 = opaque;
+    bool rising = (value & RESET_CPU) && !(piix3->reset_control & RESET_CPU);
+
+    piix3->reset_control = value & RESET_WRITABLE;
+    if (rising) {
+        machine_request_reset(piix3->pci.device.machine, true);
+    }
+    return MEMORY_OK;
+}
+
+static const struct memory_region_ops reset_ops = {
+    .read = reset_read,
+    .write = reset_write,
+    .valid = {.min_size = 1, .max_size = 1},
+    .implemented = {.min_size = 1, .max_size = 1},
+};
+
+/* Config registers with a power-on value, and what a guest may write: 2.2. Those that duodm gives
+ * no effect only keep their value, as firmware expects. */
+static const struct {
+    uint8_t offset, value, mask;
+} piix3_registers[] = {
+    {0x4c, 0x4d, 0xff}, /* IORT: ISA I/O recovery times */
+    {0x4e, 0x03, 0xff}, /* XBCS: chip selects of BIOS, RTC, keyboard */
+    {0x4f, 0x00, 0x01},
+    {PIRQRC + 0, PIRQRC_DEFAULT, PIRQRC_MASK},
+    {PIRQRC + 1, PIRQRC_DEFAULT, PIRQRC_MASK},
+    {PIRQRC + 2, PIRQRC_DEFAULT, PIRQRC_MASK},
+    {PIRQRC + 3, PIRQRC_DEFAULT, PIRQRC_MASK},
+    {0x69, 0x02, 0xfe}, /* TOM: what of memory ISA masters reach */
+    {0x6a, 0x00, 0x97}, /* MSTAT */
+    {0x6b, 0x00, 0x80},
+    {0x70, 0x80, 0xef}, /* MBIRQ0, MBIRQ1 */
+    {0x71, 0x80, 0xef},
+    {0x76, 0x0c, 0x8f}, /* MBDMA0, MBDMA1 */
+    {0x77, 0x0c, 0x8f},
+    {0x78, 0x02, 0xff}, /* PCSC: programmable chip select */
+    {0x79, 0x00, 0xff},
+    {0x80, 0x00, 0x7f}, /* APICBASE */
+    {0x82, 0x00, 0x0f}, /* DLC */
+    {0xa0, 0x08, 0x1f}, /* SMICNTL */
+    {0xa2, 0x00, 0xff}, /* SMIEN */
+    {0xa3, 0x00, 0x01},
+    {0xa4, 0x00, 0xff}, /* SEE */
+    {0xa5, 0x00, 0xff},
+    {0xa6, 0x00, 0xff},
+    {0xa7, 0x00, 0xff},
+    {0xa8, 0x0f, 0xff}, /* FTMR */
+    {0xaa, 0x00, 0xff}, /* SMIREQ */
+    {0xac, 0x00, 0xff}, /* CTLTMR */
+    {0xae, 0x00, 0xff}, /* CTHTMR */
+};
+
+static void init_registers(struct pci_device *pci)
+{
+    /* I/O, memory and bus master are always on; special cycles (bit 3) and SERR can be set. */
+    pci_put(pci->config, PCI_COMMAND, 2, PCI_COMMAND_IO | PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER);
+    pci_put(pci->write_mask, PCI_COMMAND, 2, 0x0008 | PCI_COMMAND_SERR);
+    pci_put(pci->config, PCI_STATUS, 2, PCI_STATUS_DEVSEL_MEDIUM);
+    pci->write_mask[PCI_LATENCY_TIMER] = 0;
+    pci->write_mask[PCI_CACHE_LINE_SIZE] = 0;
+    pci->write_mask[PCI_INTERRUPT_LINE] = 0;
+    for (unsigned i = 0; i < G_N_ELEMENTS(piix3_registers); i++) {
+        pci->config[piix3_registers[i].offset] = piix3_registers[i].value;
+        pci->write_mask[piix3_registers[i].offset] = piix3_registers[i].mask;
+    }
+}
+
+/* Where the host bridge hands CF9h on to, or on the bus itself where there is no such bridge. */
+static void connect_reset_port(struct piix3 *piix3)
+{
+    struct pci_device *host = pci_bus_find(piix3->pci.pci_bus, 0);
+
+    if (pci_device_is_i440fx(host)) {
+        i440fx_set_reset_port(host, &piix3->reset_port);
+    } else {
+        memory_region_add_subregion(pci_bus_io_space(piix3->pci.pci_bus), RESET_PORT,
+                                    &piix3->reset_port);
+    }
+}
+
+static bool piix3_realize(struct device *device, GError **error)
+{
+    struct piix3 *piix3 = (struct piix3 *)device;
+    struct irq_line lines[4];
+
+    init_registers(&piix3->pci);
+    pthread_mutex_init(&piix3->lock, NULL);
+    memory_region_init_mmio(&piix3->reset_port, "reset-control", 1, &reset_ops, piix3,
+                            &device->guard);
+    connect_reset_port(piix3);
+    update_routes(piix3);
+    for (unsigned i = 0; i < 4; i++) {
+        lines[i] = (struct irq_line){piix3_set_source, piix3, PIIX3_PIRQA + i};
+    }
+    pci_bus_set_interrupt_lines(piix3->pci.pci_bus, lines);
+    return true;
+}
+
+static void piix3_unrealize(struct device *device)
+{
+    struct piix3 *piix3 = (struct piix3 *)device;
+    struct pci_device *host = pci_bus_find(piix3->pci.pci_bus, 0);
+    const struct irq_line none[4] = {0};
+
+    pci_bus_set_interrupt_lines(piix3->pci.pci_bus, none);
+    if (pci_device_is_i440fx(host)) {
+        i440fx_set_reset_port(host, NULL);
+    }
+    memory_region_destroy(&piix3->reset_port);
+    pthread_mutex_destroy(&piix3->lock);
+}
+
+static void piix3_reset(struct device *device)
+{
+    struct piix3 *piix3 = (struct piix3 *)device;
+
+    piix3->reset_control = 0;
+    update_routes(piix3);
+}
+
+static bool piix3_after_load(void *object)
+{
+    struct piix3 *piix3 = object;
+
+    if (piix3->reset_control & ~RESET_WRITABLE) {
+        return false;
+    }
+    update_routes(piix3);
+    return true;
+}
+
+static const struct property piix3_properties[] = {
+    PCI_DEVICE_PROPERTIES,
+    PROPERTY_END,
+};
+
+static const struct state_field piix3_fields[] = {
+    STATE(UINT8, piix3, reset_control, 1),
+    STATE_END,
+};
+
+/* The levels of the sources are those of the devices that drive them, which are saved there. */
+static const struct state_description piix3_state = {
+    .name = "PIIX3",
+    .version = 1,
+    .fields = piix3_fields,
+    .after_load = piix3_after_load,
+};
+
+static const struct pci_class piix3_pci_class = {
+    .vendor_id = 0x8086,
+    .device_id = 0x7000,
+    .subsystem_vendor_id = CHIPSET_SUBSYSTEM_VENDOR,
+    .subsystem_id = CHIPSET_SUBSYSTEM,
+    .class_code = 0x060100,
+    .config_written = piix3_config_written,
+};
+
+const struct device_class piix3_class = {
+    .name = "PIIX3",
+    .description = "82371SB PCI-to-ISA bridge",
+    .bus_type = BUS_PCI,
+    .instance_size = sizeof(struct piix3),
+    .properties = piix3_properties,
+    .state = &piix3_state,
+    .realize = piix3_realize,
+    .unrealize = piix3_unrealize,
+    .reset = piix3_reset,
+    .bus_class = &piix3_pci_class,
+};

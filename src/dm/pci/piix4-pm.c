@@ -1,0 +1,383 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Intel 82371AB (PIIX4), function 3: power management and SMBus. Sections are those of the
+ * datasheet, Intel order number 290562.
+ */
+#include "dm/machine.h"
+#include "dm/pci/acpi-pm.h"
+#include "dm/pci/chipset.h"
+#include "dm/pci/pci-regs.h"
+#include "dm/pci/piix4-smbus.h"
+#include "util/error.h"
+
+/* Config registers: 7.1. */
+#define PMBA           0x40u /* I/O base of the power management block, bits 15:6 */
+#define PMBA_MASK      0xffc0u
+#define DEVACTB        0x58u
+#define APMC_EN        0x02000000u /* writes to the APM control port raise SMI */
+#define PMREGMISC      0x80u
+#define PMIOSE         0x01u /* the block is decoded */
+#define SMBBA          0x90u /* I/O base of the SMBus block, bits 15:4 */
+#define SMBBA_MASK     0xfff0u
+#define SMBHSTCFG      0xd2u
+#define SMB_HST_EN     0x01u
+#define BASE_INDICATOR 0x01u /* of I/O, in both base registers */
+
+/* The power management block: 7.2. */
+#define PM_BLOCK_SIZE 64
+#define PMSTS         0x00u
+#define PMEN          0x02u
+#define PMCNTRL       0x04u
+#define PMTMR         0x08u
+#define PM_OTHER      0x0cu /* from here on registers that only keep their value */
+
+struct piix4_pm {
+    struct pci_device pci;
+    struct acpi_pm acpi;
+    struct piix4_smbus smbus;
+    struct memory_region block; /* at PMBA */
+    uint8_t other[PM_BLOCK_SIZE - PM_OTHER];
+    struct memory_region gpe_ports;
+    struct memory_region apm_ports;
+    uint8_t apm_control, apm_status; /* APMC, APMS: ports B2h, B3h */
+};
+
+extern const struct device_class piix4_pm_class;
+
+bool pci_device_is_piix4_pm(const struct pci_device *device)
+{
+    return device && device->device.class == &piix4_pm_class;
+}
+
+/* The block at PMBASE. Its registers are 16 and 32 bits wide and may be accessed by parts: a part
+ * is read from, or merged into, the whole. */
+
+static uint32_t block_register_read(struct piix4_pm *pm, unsigned offset)
+{
+    switch (offset) {
+    case PMSTS:
+        return acpi_pm_read_status(&pm->acpi) | (uint32_t)pm->acpi.pm1_enable << 16;
+    case PMCNTRL:
+        return pm->acpi.pm1_control;
+    case PMTMR:
+        return acpi_pm_read_timer(&pm->acpi);
+    default:
+        return pci_get(pm->other, offset - PM_OTHER, 4);
+    }
+}
+
+static enum memory_result block_read(void *opaque, uint64_t offset, unsigned size,
+                                     struct memory_attributes attributes, uint64_t *value)
+{
+    unsigned part = offset & 3;
+
+    *value = block_register_read(opaque, (unsigned)(offset & ~3ull)) >> (8 * part);
+    return MEMORY_OK;
+}
+
+static void write_status_and_enable(struct piix4_pm *pm, uint32_t mask, uint32_t value)
+{
+    /* Zeros written to status bits do nothing, so bytes outside the access are zeros there. */
+    if (mask & 0xffff) {
+        acpi_pm_write_status(&pm->acpi, (uint16_t)(value & mask));
+    }
+    if (mask >> 16) {
+        uint32_t enable = (uint32_t)pm->acpi.pm1_enable << 16;
+
+        acpi_pm_write_enable(&pm->acpi, (uint16_t)(((enable & ~mask) | (value & mask)) >> 16));
+    }
+}
+
+static enum memory_result block_write(void *opaque, uint64_t offset, unsigned size,
+                                      struct memory_attributes attributes, uint64_t value)
+{
+    struct piix4_pm *pm = opaque;
+    unsigned shift = 8 * (offset & 3), start = (unsigned)(offset & ~3ull);
+    uint32_t mask = (UINT32_MAX >> (32 - 8 * size)) << shift, shifted = (uint32_t)value << shift;
+
+    switch (start) {
+    case PMSTS:
+        write_status_and_enable(pm, mask, shifted);
+        break;
+    case PMCNTRL:
+        if (mask & 0xffff) {
+            uint32_t old = pm->acpi.pm1_control;
+
+            acpi_pm_write_control(&pm->acpi, (uint16_t)((old & ~mask) | (shifted & mask)));
+        }
+        break;
+    case PMTMR:
+        break;
+    default:
+        pci_put(pm->other, start - PM_OTHER, 4,
+                (pci_get(pm->other, start - PM_OTHER, 4) & ~mask) | (shifted & mask));
+        break;
+    }
+    return MEMORY_OK;
+}
+
+static const struct memory_region_ops block_ops = {
+    .read = block_read,
+    .write = block_write,
+    .valid = {.min_size = 1, .max_size = 4},
+    .implemented = {.min_size = 1, .max_size = 4},
+};
+
+/* General-purpose events: status and enable, 2 bytes each. */
+
+static enum memory_result gpe_read(void *opaque, uint64_t offset, unsigned size,
+                                   struct memory_attributes attributes, uint64_t *value)
+{
+    const struct piix4_pm *pm = opaque;
+
+    *value = (pm->acpi.gpe_status | (uint32_t)pm->acpi.gpe_enable << 16) >> (8 * offset);
+    return MEMORY_OK;
+}
+
+static enum memory_result gpe_write(void *opaque, uint64_t offset, unsigned size,
+                                    struct memory_attributes attributes, uint64_t value)
+{
+    struct piix4_pm *pm = opaque;
+    uint32_t mask = (UINT32_MAX >> (32 - 8 * size)) << (8 * offset);
+    uint32_t shifted = (uint32_t)value << (8 * offset);
+    uint32_t enable = (uint32_t)pm->acpi.gpe_enable << 16;
+
+    acpi_pm_write_gpe_status(&pm->acpi, (uint16_t)(shifted & mask));
+    acpi_pm_write_gpe_enable(&pm->acpi, (uint16_t)(((enable & ~mask) | (shifted & mask)) >> 16));
+    return MEMORY_OK;
+}
+
+static const struct memory_region_ops gpe_ops = {
+    .read = gpe_read,
+    .write = gpe_write,
+    .valid = {.min_size = 1, .max_size = 4},
+    .implemented = {.min_size = 1, .max_size = 4},
+};
+
+/* APM control and status. The operating system writes the FADT's ACPI_ENABLE and ACPI_DISABLE to
+ * SMI_CMD; what firmware's SMI handler would do then is done here. */
+
+static enum memory_result apm_read(void *opaque, uint64_t offset, unsigned size,
+                                   struct memory_attributes attributes, uint64_t *value)
+{
+    const struct piix4_pm *pm = opaque;
+
+    *value = offset == 0 ? pm->apm_control : pm->apm_status;
+    return MEMORY_OK;
+}
+
+static enum memory_result apm_write(void *opaque, uint64_t offset, unsigned size,
+                                    struct memory_attributes attributes, uint64_t value)
+{
+    struct piix4_pm *pm = opaque;
+
+    if (offset == 1) {
+        pm->apm_status = (uint8_t)value;
+        return MEMORY_OK;
+    }
+    pm->apm_control = (uint8_t)value;
+    if (value == PIIX4_ACPI_ENABLE || value == PIIX4_ACPI_DISABLE) {
+        acpi_pm_set_sci_enable(&pm->acpi, value == PIIX4_ACPI_ENABLE);
+    }
+    return MEMORY_OK;
+}
+
+static const struct memory_region_ops apm_ops = {
+    .read = apm_read,
+    .write = apm_write,
+    .valid = {.min_size = 1, .max_size = 4, .allow_unaligned = true},
+    .implemented = {.min_size = 1, .max_size = 1},
+};
+
+/* Put a block of ports where its base register says. */
+static void place_ports(struct memory_region *ports, uint32_t base, bool enabled)
+{
+    if (enabled && base) {
+        memory_region_set_offset(ports, base);
+    }
+    memory_region_set_enabled(ports, enabled && base);
+}
+
+static void update_ports(struct piix4_pm *pm)
+{
+    const uint8_t *config = pm->pci.config;
+
+    memory_topology_begin();
+    place_ports(&pm->block, pci_get(config, PMBA, 2) & PMBA_MASK, config[PMREGMISC] & PMIOSE);
+    place_ports(&pm->smbus.ports, pci_get(config, SMBBA, 2) & SMBBA_MASK,
+                config[SMBHSTCFG] & SMB_HST_EN);
+    memory_topology_commit();
+}
+
+static void piix4_pm_config_written(struct pci_device *device, unsigned offset, unsigned length)
+{
+    if (offset + length > PMBA) {
+        update_ports((struct piix4_pm *)device);
+    }
+}
+
+void piix4_pm_enable(struct pci_device *pci, uint16_t io_base)
+{
+    pci_bus_config_write(pci->pci_bus, 0, pci->devfn, PMBA, 4, io_base);
+    pci_bus_config_write(pci->pci_bus, 0, pci->devfn, PMREGMISC, 1, PMIOSE);
+    pci_bus_config_write(pci->pci_bus, 0, pci->devfn, PCI_INTERRUPT_LINE, 1, PIIX4_SCI_INTERRUPT);
+}
+
+static void on_power_button(void *opaque)
+{
+    struct piix4_pm *pm = opaque;
+
+    if (access_guard_enter(&pm->pci.device.guard)) {
+        acpi_pm_press_power_button(&pm->acpi);
+        access_guard_leave(&pm->pci.device.guard);
+    }
+}
+
+static void init_registers(struct pci_device *pci)
+{
+    pci_put(pci->write_mask, PCI_COMMAND, 2, PCI_COMMAND_IO);
+    pci_put(pci->config, PCI_STATUS, 2, PCI_STATUS_FAST_BACK | PCI_STATUS_DEVSEL_MEDIUM);
+    pci_put(pci->config, PMBA, 4, BASE_INDICATOR);
+    pci_put(pci->write_mask, PMBA, 4, PMBA_MASK);
+    pci_put(pci->config, SMBBA, 4, BASE_INDICATOR);
+    pci_put(pci->write_mask, SMBBA, 4, SMBBA_MASK);
+    /* Firmware that finds APMC_EN set takes SMM as set up already, and leaves it alone. */
+    pci_put(pci->config, DEVACTB, 4, APMC_EN);
+    for (unsigned i = 0x44; i < 0x80; i++) {
+        pci->write_mask[i] = 0xff; /* device monitors and timers: they keep their values */
+    }
+    pci->write_mask[PMREGMISC] = PMIOSE;
+    pci->write_mask[SMBHSTCFG] = 0x0f;
+    for (unsigned i = SMBHSTCFG + 1; i <= SMBHSTCFG + 3; i++) {
+        pci->write_mask[i] = 0xff; /* slave command and shadow addresses */
+    }
+}
+
+static void init_ports(struct piix4_pm *pm)
+{
+    struct memory_region *io = pci_bus_io_space(pm->pci.pci_bus);
+    struct access_guard *guard = &pm->pci.device.guard;
+
+    memory_region_init_mmio(&pm->block, "piix4-pm", PM_BLOCK_SIZE, &block_ops, pm, guard);
+    memory_region_set_enabled(&pm->block, false);
+    memory_region_add_subregion(io, PIIX4_PM_DEFAULT_BASE, &pm->block);
+    piix4_smbus_init(&pm->smbus, guard);
+    memory_region_set_enabled(&pm->smbus.ports, false);
+    memory_region_add_subregion(io, PIIX4_PM_DEFAULT_BASE + 0x100, &pm->smbus.ports);
+    memory_region_init_mmio(&pm->gpe_ports, "gpe0", 4, &gpe_ops, pm, guard);
+    memory_region_add_subregion(io, PIIX4_GPE0_BASE, &pm->gpe_ports);
+    memory_region_init_mmio(&pm->apm_ports, "apm-control", 2, &apm_ops, pm, guard);
+    memory_region_add_subregion(io, PIIX4_SMI_COMMAND_PORT, &pm->apm_ports);
+}
+
+static bool piix4_pm_realize(struct device *device, GError **error)
+{
+    struct piix4_pm *pm = (struct piix4_pm *)device;
+    struct pci_device *isa = pci_bus_find(pm->pci.pci_bus, pm->pci.devfn & ~7u);
+
+    pm->acpi.sci =
+        pci_device_is_piix3(isa) ? piix3_sci_line(isa) : device->machine->gsi[PIIX4_SCI_INTERRUPT];
+    pm->acpi.s5_type = PIIX4_S5_SLEEP_TYPE;
+    init_registers(&pm->pci);
+    acpi_pm_init(&pm->acpi, device->machine, &device->guard);
+    memory_topology_begin();
+    init_ports(pm);
+    memory_topology_commit();
+    machine_set_powerdown_handler(device->machine, on_power_button, pm);
+    return true;
+}
+
+static void piix4_pm_unrealize(struct device *device)
+{
+    struct piix4_pm *pm = (struct piix4_pm *)device;
+
+    machine_set_powerdown_handler(device->machine, NULL, NULL);
+    memory_region_destroy(&pm->apm_ports);
+    memory_region_destroy(&pm->gpe_ports);
+    memory_region_destroy(&pm->smbus.ports);
+    memory_region_destroy(&pm->block);
+    acpi_pm_destroy(&pm->acpi);
+}
+
+static void piix4_pm_reset(struct device *device)
+{
+    struct piix4_pm *pm = (struct piix4_pm *)device;
+
+    for (unsigned i = 0; i < sizeof(pm->other); i++) {
+        pm->other[i] = 0;
+    }
+    pm->apm_control = pm->apm_status = 0;
+    acpi_pm_reset(&pm->acpi);
+    piix4_smbus_reset(&pm->smbus);
+    update_ports(pm);
+}
+
+static bool piix4_pm_after_load(void *object)
+{
+    struct piix4_pm *pm = object;
+
+    if (pm->acpi.pm1_enable & ~ACPI_PM1_ENABLES) {
+        return false;
+    }
+    update_ports(pm);
+    acpi_pm_update(&pm->acpi);
+    return true;
+}
+
+static const struct property piix4_pm_properties[] = {
+    PCI_DEVICE_PROPERTIES,
+    {"timer-bits", PROPERTY_UINT8, offsetof(struct piix4_pm, acpi.timer_bits), "24", 24, 32,
+     "width of the ACPI timer, 24 or 32"},
+    PROPERTY_END,
+};
+
+static const struct state_field piix4_pm_fields[] = {
+    STATE(UINT16, piix4_pm, acpi.pm1_status, 1),
+    STATE(UINT16, piix4_pm, acpi.pm1_enable, 1),
+    STATE(UINT16, piix4_pm, acpi.pm1_control, 1),
+    STATE(UINT16, piix4_pm, acpi.gpe_status, 1),
+    STATE(UINT16, piix4_pm, acpi.gpe_enable, 1),
+    STATE(UINT64, piix4_pm, acpi.overflow_tick, 1),
+    STATE(UINT8, piix4_pm, smbus.status, 1),
+    STATE(UINT8, piix4_pm, smbus.slave_status, 1),
+    STATE(UINT8, piix4_pm, smbus.control, 1),
+    STATE(UINT8, piix4_pm, smbus.command, 1),
+    STATE(UINT8, piix4_pm, smbus.address, 1),
+    STATE(UINT8, piix4_pm, smbus.data0, 1),
+    STATE(UINT8, piix4_pm, smbus.data1, 1),
+    STATE_ARRAY(BYTES, piix4_pm, other, PM_BLOCK_SIZE - PM_OTHER, 1),
+    STATE(UINT8, piix4_pm, apm_control, 1),
+    STATE(UINT8, piix4_pm, apm_status, 1),
+    STATE_END,
+};
+
+static const struct state_description piix4_pm_state = {
+    .name = "PIIX4_PM",
+    .version = 1,
+    .fields = piix4_pm_fields,
+    .after_load = piix4_pm_after_load,
+};
+
+static const struct pci_class piix4_pm_pci_class = {
+    .vendor_id = 0x8086,
+    .device_id = 0x7113,
+    .subsystem_vendor_id = CHIPSET_SUBSYSTEM_VENDOR,
+    .subsystem_id = CHIPSET_SUBSYSTEM,
+    .class_code = 0x068000,
+    .revision = 3,
+    .interrupt_pin = 1,
+    .config_written = piix4_pm_config_written,
+};
+
+const struct device_class piix4_pm_class = {
+    .name = "PIIX4_PM",
+    .description = "82371AB power management and SMBus",
+    .bus_type = BUS_PCI,
+    .instance_size = sizeof(struct piix4_pm),
+    .properties = piix4_pm_properties,
+    .state = &piix4_pm_state,
+    .realize = piix4_pm_realize,
+    .unrealize = piix4_pm_unrealize,
+    .reset = piix4_pm_reset,
+    .bus_class = &piix4_pm_pci_class,
+};

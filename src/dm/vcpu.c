@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "dm/vcpu.h"
+#include "dm/machine.h"
+
+void vcpu_signal(struct vcpu *vcpu, uint32_t signals)
+{
+    const struct engine_ops *engine = vcpu->machine->engine;
+
+    /* Sequentially consistent, so that a vCPU that goes to sleep after it found no signal, and this
+     * kick that comes after the signal was set, can't miss each other. */
+    __atomic_fetch_or(&vcpu->signals, signals, __ATOMIC_SEQ_CST);
+    if (engine->kick) {
+        engine->kick(vcpu);
+    }
+}

@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Hot path: no lock, no allocation. Each thread remembers the ranges that it found last. A slot is
+ * good while it bears the address space's generation: generations are never used twice, not even
+ * by two address spaces, and a range lives at least as long as the view that has it.
+ */
+#include "memory/lookup.h"
+
+#define CACHE_SLOTS 128 /* a power of two */
+
+struct cache_slot {
+    uint64_t generation; /* 0: empty */
+    gpa_t start;         /* start and length of range, so that a miss does not touch it */
+    uint64_t length;
+    const struct flat_range *range;
+};
+
+static __thread struct cache_slot cache[CACHE_SLOTS];
+
+/* Registers of one device fall into different slots, and so do pages of RAM. */
+static inline struct cache_slot *get_slot(gpa_t address)
+{
+    return &cache[((address >> 4) ^ (address >> 12) ^ (address >> 20)) % CACHE_SLOTS];
+}
+
+static inline const struct flat_range *find_range(struct address_space *as, gpa_t address,
+                                                  uint64_t *hole_length)
+{
+    uint64_t generation = __atomic_load_n(&as->generation, __ATOMIC_ACQUIRE);
+    struct cache_slot *slot = get_slot(address);
+    const struct flat_range *range;
+
+    if (slot->generation == generation && address - slot->start < slot->length) {
+        return slot->range;
+    }
+    range = flat_view_find(__atomic_load_n(&as->view, __ATOMIC_ACQUIRE), address, hole_length);
+    if (range) {
+        *slot = (struct cache_slot){generation, range->start, range->length, range};
+    }
+    return range;
+}
+
+static inline struct memory_section section_of(const struct flat_range *range, gpa_t address)
+{
+    uint64_t skip = address - range->start;
+    struct memory_section section = {
+        .region = range->region,
+        .offset = range->region_offset + skip,
+        .length = range->length - skip,
+        .dirty_logged = range->dirty_clients != 0,
+    };
+
+    if (range->host) {
+        section.host = range->host + skip;
+        section.writable = !range->read_only && !range->rom_mode;
+    }
+    return section;
+}
+
+/* Follow an IOMMU region one step: the address space behind it and the address there, or false.
+ * *length is cut to what the entry covers. */
+static bool translate(const struct memory_section *section, enum lookup_access access,
+                      struct memory_attributes attributes, struct address_space **as,
+                      gpa_t *address, uint64_t *length)
+{
+    const struct memory_region *region = section->region;
+    bool is_write = access != LOOKUP_READ;
+    struct iommu_entry entry =
+        region->iommu_ops->translate(region->opaque, section->offset, is_write, attributes);
+    uint64_t skip = section->offset - entry.iova, covered = entry.address_mask - skip;
+
+    *length = MIN(*length, section->length);
+    if (!entry.target || skip > entry.address_mask || (access != LOOKUP_WRITE && !entry.readable) ||
+        (is_write && !entry.writable)) {
+        return false;
+    }
+    *as = entry.target;
+    *address = entry.translated + skip;
+    *length = MIN(*length, covered == UINT64_MAX ? covered : covered + 1);
+    return true;
+}
+
+struct memory_section memory_lookup(struct address_space *as, gpa_t address,
+                                    enum lookup_access access, struct memory_attributes attributes)
+{
+    uint64_t length = UINT64_MAX, hole_length = 0;
+
+    for (unsigned depth = 0; depth <= IOMMU_DEPTH_MAX; depth++) {
+        const struct flat_range *range = find_range(as, address, &hole_length);
+        struct memory_section section;
+
+        if (!range) {
+            length = MIN(length, hole_length);
+            break;
+        }
+        section = section_of(range, address);
+        if (G_LIKELY(!range->is_iommu)) {
+            section.length = MIN(section.length, length);
+            return section;
+        }
+        if (!translate(&section, access, attributes, &as, &address, &length)) {
+            break;
+        }
+    }
+    return (struct memory_section){.length = length};
+}
+
+struct memory_section address_space_lookup(struct address_space *as, gpa_t address, bool is_write,
+                                           struct memory_attributes attributes)
+{
+    return memory_lookup(as, address, is_write ? LOOKUP_WRITE : LOOKUP_READ, attributes);
+}

@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "memory/ram-block.h"
+#include "util/error.h"
+
+#include <errno.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+static struct ram_block *block_new(void *host, uint64_t size, int fd)
+{
+    struct ram_block *block = g_new0(struct ram_block, 1);
+
+    block->host = host;
+    block->size = size;
+    block->fd = fd;
+    block->references = 1;
+    return block;
+}
+
+struct ram_block *ram_block_new(const char *name, uint64_t size, GError **error)
+{
+    uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE);
+    uint64_t rounded = (size + page - 1) & ~(page - 1);
+    void *host;
+    int fd;
+
+    if (size == 0 || rounded < size || rounded > G_MAXINT64) {
+        duodm_fail(error, DUODM_ERROR_INVALID_ARGUMENT,
+                   "memory '%s': a size of %" G_GUINT64_FORMAT " bytes is not possible", name,
+                   size);
+        return NULL;
+    }
+    fd = memfd_create(name, MFD_CLOEXEC);
+    if (fd < 0) {
+        duodm_fail(error, DUODM_ERROR_IO, "memory '%s': cannot create a memory file: %s", name,
+                   g_strerror(errno));
+        return NULL;
+    }
+    if (ftruncate(fd, (off_t)rounded) < 0) {
+        duodm_fail(error, DUODM_ERROR_NO_MEMORY,
+                   "memory '%s': the host refuses %" G_GUINT64_FORMAT " bytes: %s", name, rounded,
+                   g_strerror(errno));
+        close(fd);
+        return NULL;
+    }
+    host = mmap(NULL, rounded, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    if (host == MAP_FAILED) {
+        duodm_fail(error, DUODM_ERROR_NO_MEMORY,
+                   "memory '%s': cannot map %" G_GUINT64_FORMAT " bytes: %s (ask for less)", name,
+                   rounded, g_strerror(errno));
+        close(fd);
+        return NULL;
+    }
+    return block_new(host, rounded, fd);
+}
+
+struct ram_block *ram_block_new_foreign(void *host, uint64_t size)
+{
+    return block_new(host, size, -1);
+}
+
+void ram_block_ref(struct ram_block *block)
+{
+    g_atomic_int_inc(&block->references);
+}
+
+static void block_free(struct rcu_head *head)
+{
+    struct ram_block *block = caa_container_of(head, struct ram_block, rcu);
+
+    memory_rcu_deferred_begin();
+    if (block->fd >= 0) {
+        munmap(block->host, block->size);
+        close(block->fd);
+    }
+    for (unsigned client = 0; client < DIRTY_CLIENT_COUNT; client++) {
+        g_free(block->dirty_bitmap[client]);
+    }
+    g_free(block);
+}
+
+void ram_block_unref(struct ram_block *block)
+{
+    if (block && g_atomic_int_dec_and_test(&block->references)) {
+        memory_rcu_defer(&block->rcu, block_free);
+    }
+}

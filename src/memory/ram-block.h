@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The host memory behind RAM-like regions, with its dirty log. Counted; freed after RCU readers. */
+#ifndef DUODM_MEMORY_RAM_BLOCK_H
+#define DUODM_MEMORY_RAM_BLOCK_H
+
+#include "memory/rcu.h"
+#include "memory/region.h"
+
+#define DIRTY_PAGE_SHIFT 12
+
+struct ram_block {
+    uint8_t *host;                          /* first byte */
+    uint64_t size;                          /* bytes mapped */
+    int fd;                                 /* memfd, or -1: the memory is the caller's */
+    gint references;                        /* atomic */
+    uint32_t dirty_clients;                 /* atomic; mask of 1 << enum dirty_client that log */
+    unsigned log_count[DIRTY_CLIENT_COUNT]; /* starts without stops; topology lock */
+    uint64_t *dirty_bitmap[DIRTY_CLIENT_COUNT]; /* a bit per page; atomic; NULL until a first start,
+                                                   then there for as long as the block */
+    struct rcu_head rcu;
+};
+
+/* Shared, zeroed memory of size bytes rounded up to host pages. NULL and an error if there is none.
+ */
+struct ram_block *ram_block_new(const char *name, uint64_t size, GError **error);
+/* A block over memory that the caller keeps. */
+struct ram_block *ram_block_new_foreign(void *host, uint64_t size);
+void ram_block_ref(struct ram_block *block);
+void ram_block_unref(struct ram_block *block);
+
+/* As memory_region_set_dirty and memory_region_test_dirty. */
+void ram_block_set_dirty(struct ram_block *block, uint64_t offset, uint64_t length);
+bool ram_block_test_dirty(struct ram_block *block, uint64_t offset, uint64_t length,
+                          enum dirty_client client, bool clear);
+
+static inline uint32_t ram_block_dirty_clients(const struct ram_block *block)
+{
+    return __atomic_load_n(&block->dirty_clients, __ATOMIC_ACQUIRE);
+}
+
+#endif

@@ -1,0 +1,243 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "tcg/cpu-model.h"
+#include "dm/property.h"
+#include "util/error.h"
+
+#include <string.h>
+
+enum { EAX, EBX, ECX, EDX };
+
+const struct cpu_feature_place cpu_feature_places[FEATURE_COUNT] = {
+#define FEATURE(id, name, leaf, subleaf, reg, bit) [FEATURE_##id] = {name, leaf, subleaf, reg, bit},
+#include "tcg/features.def"
+#undef FEATURE
+};
+
+/* Each generation is the one before and more. */
+#define FEATURES_32                                                                                \
+    FEATURE_FPU, FEATURE_DE, FEATURE_PSE, FEATURE_TSC, FEATURE_MSR, FEATURE_PAE, FEATURE_MCE,      \
+        FEATURE_CX8, FEATURE_APIC, FEATURE_SEP, FEATURE_MTRR, FEATURE_PGE, FEATURE_MCA,            \
+        FEATURE_CMOV, FEATURE_PAT, FEATURE_PSE36, FEATURE_CLFLUSH, FEATURE_MMX, FEATURE_FXSR,      \
+        FEATURE_SSE, FEATURE_SSE2, FEATURE_SSE3, FEATURE_HYPERVISOR
+#define FEATURES_64                                                                                \
+    FEATURES_32, FEATURE_CX16, FEATURE_X2APIC, FEATURE_LM, FEATURE_SYSCALL, FEATURE_NX,            \
+        FEATURE_LAHF_LM
+#define FEATURES_CORE2    FEATURES_64, FEATURE_VME, FEATURE_SSSE3
+#define FEATURES_NEHALEM  FEATURES_CORE2, FEATURE_SSE4_1, FEATURE_SSE4_2, FEATURE_POPCNT
+#define FEATURES_WESTMERE FEATURES_NEHALEM, FEATURE_AES, FEATURE_PCLMULQDQ
+#define FEATURES_ZEN                                                                               \
+    FEATURES_WESTMERE, FEATURE_MOVBE, FEATURE_XSAVE, FEATURE_RDRAND, FEATURE_FSGSBASE,             \
+        FEATURE_BMI1, FEATURE_SMEP, FEATURE_BMI2, FEATURE_RDSEED, FEATURE_ADX, FEATURE_SMAP,       \
+        FEATURE_CLFLUSHOPT, FEATURE_SHA, FEATURE_ARAT, FEATURE_XSAVEOPT, FEATURE_ABM,              \
+        FEATURE_PDPE1GB, FEATURE_RDTSCP, FEATURE_INVTSC
+
+static const uint8_t features_32[] = {FEATURES_32, FEATURE_NONE};
+static const uint8_t features_64[] = {FEATURES_64, FEATURE_NONE};
+static const uint8_t features_core2[] = {FEATURES_CORE2, FEATURE_NONE};
+static const uint8_t features_nehalem[] = {FEATURES_NEHALEM, FEATURE_NONE};
+static const uint8_t features_westmere[] = {FEATURES_WESTMERE, FEATURE_NONE};
+static const uint8_t features_epyc[] = {FEATURES_ZEN, FEATURE_NONE};
+
+/* Hidden from "max": an idle guest would spin in MWAIT instead of sleeping in HLT. */
+static const uint8_t features_not_in_max[] = {FEATURE_MONITOR, FEATURE_NONE};
+
+static const struct cpu_model models[] = {
+    {"EPYC",
+     "AMD EPYC (Zen), as far as implemented",
+     "AMD EPYC Processor",
+     true,
+     23,
+     1,
+     2,
+     0xd,
+     features_epyc,
+     {{0}}},
+    {"Nehalem",
+     "Intel Core i7 9xx",
+     "Intel Core i7 9xx (Nehalem)",
+     false,
+     6,
+     26,
+     3,
+     0xb,
+     features_nehalem,
+     {{0}}},
+    {"Westmere",
+     "Intel Westmere",
+     "Westmere E56xx/L56xx/X56xx",
+     false,
+     6,
+     44,
+     1,
+     0xb,
+     features_westmere,
+     {{0}}},
+    {"core2duo",
+     "Intel Core 2 Duo",
+     "Intel Core 2 Duo CPU",
+     false,
+     6,
+     15,
+     11,
+     0xa,
+     features_core2,
+     {{0}}},
+    /* A model number that operating systems know no errata of. */
+    {"max",
+     "everything that is implemented (default)",
+     "duodm virtual CPU",
+     false,
+     6,
+     45,
+     7,
+     0x15,
+     NULL,
+     {{0}}},
+    {"qemu32",
+     "a plain 32-bit CPU",
+     "duodm 32-bit virtual CPU",
+     false,
+     6,
+     15,
+     3,
+     0x4,
+     features_32,
+     {{0}}},
+    {"qemu64",
+     "a plain 64-bit CPU",
+     "duodm 64-bit virtual CPU",
+     true,
+     15,
+     107,
+     1,
+     0xd,
+     features_64,
+     {{0}}},
+};
+
+static void set_feature(struct cpu_features *features, unsigned feature, bool on)
+{
+    if (on) {
+        features->bits[feature / 64] |= 1ull << feature % 64;
+    } else {
+        features->bits[feature / 64] &= ~(1ull << feature % 64);
+    }
+}
+
+static void set_features(struct cpu_features *features, const uint8_t *list, bool on)
+{
+    for (; *list != FEATURE_NONE; list++) {
+        set_feature(features, *list, on);
+    }
+}
+
+static bool find_model(const char *name, struct cpu_model *model, GError **error)
+{
+    const char *names[G_N_ELEMENTS(models) + 1] = {NULL};
+    const char *nearest;
+
+    for (unsigned i = 0; i < G_N_ELEMENTS(models); i++) {
+        names[i] = models[i].name;
+        if (!strcmp(name, models[i].name)) {
+            *model = models[i];
+            if (model->feature_list) {
+                set_features(&model->features, model->feature_list, true);
+            } else {
+                for (unsigned f = FEATURE_NONE + 1; f < FEATURE_COUNT; f++) {
+                    set_feature(&model->features, f, true);
+                }
+                set_features(&model->features, features_not_in_max, false);
+            }
+            return true;
+        }
+    }
+    nearest = nearest_word(name, names);
+    return duodm_fail(error, DUODM_ERROR_INVALID_ARGUMENT,
+                      "-cpu %s: there is no such CPU model%s%s%s; -cpu help lists them", name,
+                      nearest ? ", did you mean '" : "", nearest ? nearest : "",
+                      nearest ? "'?" : "");
+}
+
+/* "+flag", "-flag", "flag", "flag=on", "flag=off". */
+static bool apply_flag(struct cpu_model *model, const char *text, GError **error)
+{
+    const char *names[FEATURE_COUNT] = {NULL};
+    g_autofree char *name = g_strdup(text[0] == '+' || text[0] == '-' ? text + 1 : text);
+    char *value = strchr(name, '=');
+    const char *nearest;
+    bool on = text[0] != '-';
+
+    if (value && value > name) {
+        *value++ = '\0';
+        if (!parse_bool(value, &on, error)) {
+            g_prefix_error(error, "-cpu ...,%s: ", text);
+            return false;
+        }
+    }
+    g_strdelimit(name, "_", '-');
+    for (unsigned f = FEATURE_NONE + 1; f < FEATURE_COUNT; f++) {
+        names[f - 1] = cpu_feature_places[f].name;
+        if (!strcmp(name, cpu_feature_places[f].name)) {
+            set_feature(&model->features, f, on);
+            return true;
+        }
+    }
+    nearest = nearest_word(name, names);
+    return duodm_fail(error, DUODM_ERROR_INVALID_ARGUMENT,
+                      "-cpu ...,%s: there is no such CPU flag%s%s%s; -cpu help lists them", text,
+                      nearest ? ", did you mean '" : "", nearest ? nearest : "",
+                      nearest ? "'?" : "");
+}
+
+bool cpu_model_parse(const char *text, struct cpu_model *model, GError **error)
+{
+    g_auto(GStrv) words = g_strsplit(text ? text : CPU_DEFAULT_MODEL, ",", -1);
+
+    if (!words[0] || !*words[0]) {
+        return duodm_fail(error, DUODM_ERROR_INVALID_ARGUMENT,
+                          "-cpu needs a model: -cpu help lists them");
+    }
+    if (!find_model(words[0], model, error)) {
+        return false;
+    }
+    for (unsigned i = 1; words[i]; i++) {
+        if (!apply_flag(model, words[i], error)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+void cpu_model_list(FILE *out)
+{
+    unsigned column = 2;
+
+    fprintf(out, "CPU models:\n");
+    for (unsigned i = 0; i < G_N_ELEMENTS(models); i++) {
+        fprintf(out, "  %-10s  %s\n", models[i].name, models[i].description);
+    }
+    fprintf(out, "\nCPU flags, as in -cpu max,-smap or -cpu qemu64,+aes:\n ");
+    for (unsigned f = FEATURE_NONE + 1; f < FEATURE_COUNT; f++) {
+        const char *name = cpu_feature_places[f].name;
+
+        if (column + strlen(name) > 78) {
+            fprintf(out, "\n ");
+            column = 2;
+        }
+        fprintf(out, " %s", name);
+        column += strlen(name) + 1;
+    }
+    fprintf(out, "\n");
+}
+
+uint32_t cpu_model_signature(const struct cpu_model *model)
+{
+    unsigned family = model->family, extended_family = 0;
+
+    if (family > 15) {
+        extended_family = family - 15;
+        family = 15;
+    }
+    return extended_family << 20 | (uint32_t)(model->model >> 4) << 16 | family << 8 |
+           (model->model & 15u) << 4 | model->stepping;
+}

@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* CPU models: what -cpu NAME[,+flag][,-flag] names. */
+#ifndef DUODM_TCG_CPU_MODEL_H
+#define DUODM_TCG_CPU_MODEL_H
+
+#include "tcg/features.h"
+
+struct cpu_model {
+    const char *name; /* as -cpu has it */
+    const char *description;
+    const char *brand; /* CPUID 80000002h: up to 48 characters */
+    bool amd;          /* AuthenticAMD, else GenuineIntel */
+    uint8_t family, model, stepping;
+    uint32_t max_leaf;            /* CPUID 0 */
+    const uint8_t *feature_list;  /* enum cpu_feature, ended by FEATURE_NONE; NULL: all */
+    struct cpu_features features; /* made by cpu_model_parse */
+};
+
+#define CPU_DEFAULT_MODEL  "max"
+#define CPU_PHYSICAL_BITS  40 /* MAXPHYADDR */
+#define CPU_LINEAR_BITS    48
+#define CPU_TSC_FREQUENCY  1000000000u /* Hz */
+#define CPU_MAX_EXTENDED   0x80000008u
+#define CPU_MAX_HYPERVISOR 0x40000000u
+
+/* Parse "NAME[,+flag][,-flag][,flag=on|off]"; NULL is the default model. Errors name what is wrong
+ * and the nearest valid word. */
+bool cpu_model_parse(const char *text, struct cpu_model *model, GError **error);
+void cpu_model_list(FILE *out);
+/* CPUID 1 EAX. */
+uint32_t cpu_model_signature(const struct cpu_model *model);
+
+/* Where a feature is shown: CPUID leaf and subleaf, and the register (0..3: EAX EBX ECX EDX). */
+struct cpu_feature_place {
+    const char *name;
+    uint32_t leaf, subleaf;
+    uint8_t reg, bit;
+};
+extern const struct cpu_feature_place cpu_feature_places[FEATURE_COUNT];
+
+#endif

@@ -1,0 +1,395 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* struct engine_ops of tcg: threads, pause and resume, state in architectural form. */
+#include "tcg/engine-tcg.h"
+#include "dm/intc/local-apic.h"
+#include "tcg/access.h"
+#include "tcg/blocks.h"
+#include "tcg/cpu-model.h"
+#include "tcg/mmu.h"
+#include "tcg/msr.h"
+#include "tcg/tcg.h"
+#include "util/error.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+static bool is_available(GError **error)
+{
+    return true;
+}
+
+static bool check_cpu_model(const char *text, GError **error)
+{
+    struct cpu_model model;
+
+    return cpu_model_parse(text, &model, error);
+}
+
+/* The memory map changed: no vCPU may go on with what it knows of it. */
+static void topology_commit(struct memory_listener *listener)
+{
+    struct tcg_machine *tcg =
+        (struct tcg_machine *)((uint8_t *)listener - offsetof(struct tcg_machine, listener));
+
+    for (unsigned i = 0; i < tcg->machine->vcpu_count; i++) {
+        struct vcpu *vcpu = tcg->machine->vcpus[i];
+
+        if (vcpu && vcpu->engine) {
+            vcpu_signal(vcpu, VCPU_SIGNAL_FLUSH);
+        }
+    }
+}
+
+static void topology_log_changed(struct memory_listener *listener,
+                                 const struct listener_section *section, uint32_t old_clients,
+                                 uint32_t new_clients)
+{
+    topology_commit(listener);
+}
+
+static bool create(struct machine *machine, const void *options, GError **error)
+{
+    struct tcg_machine *tcg = g_new0(struct tcg_machine, 1);
+
+    tcg->machine = machine;
+    tcg->paused = true;
+    pthread_mutex_init(&tcg->machine_lock, NULL);
+    pthread_mutex_init(&tcg->lock, NULL);
+    pthread_cond_init(&tcg->changed, NULL);
+    tcg->listener.name = "tcg";
+    tcg->listener.commit = topology_commit;
+    tcg->listener.log_changed = topology_log_changed;
+    if (!cpu_model_parse(machine->config.cpu_model, &tcg->model, error) ||
+        !memory_listener_register(&tcg->listener, &machine->as_memory, error)) {
+        g_free(tcg);
+        return false;
+    }
+    machine->engine_data = tcg;
+    return true;
+}
+
+/* Held back by a pause, or by a request that must be carried out first. tcg->lock is held. */
+static bool must_wait(const struct tcg_machine *tcg)
+{
+    return !tcg->quit &&
+           (tcg->paused || __atomic_load_n(&tcg->machine->vcpus_held, __ATOMIC_ACQUIRE));
+}
+
+static void *vcpu_thread(void *opaque)
+{
+    struct tcg_vcpu *v = opaque;
+    struct tcg_machine *tcg = v->tcg;
+
+    pthread_mutex_lock(&tcg->lock);
+    while (!tcg->quit) {
+        if (must_wait(tcg)) {
+            pthread_cond_wait(&tcg->changed, &tcg->lock);
+            continue;
+        }
+        tcg->running_count++;
+        pthread_mutex_unlock(&tcg->lock);
+        run_loop(v);
+        pthread_mutex_lock(&tcg->lock);
+        tcg->running_count--;
+        pthread_cond_broadcast(&tcg->changed);
+    }
+    pthread_mutex_unlock(&tcg->lock);
+    return NULL;
+}
+
+static bool create_vcpu(struct vcpu *vcpu, GError **error)
+{
+    struct tcg_machine *tcg = vcpu->machine->engine_data;
+    struct tcg_vcpu *v = NULL;
+    g_autofree char *name = g_strdup_printf("vcpu%u", vcpu->index);
+    struct cpu *cpu;
+    int result;
+
+    if (posix_memalign((void **)&v, 64, sizeof(*v))) {
+        return duodm_fail(error, DUODM_ERROR_NO_MEMORY, "no memory for vCPU %u", vcpu->index);
+    }
+    memset(v, 0, sizeof(*v));
+    v->tcg = tcg;
+    v->vcpu = vcpu;
+    pthread_mutex_init(&v->sleep_lock, NULL);
+    pthread_cond_init(&v->wake, NULL);
+    cpu = &v->cpu;
+    cpu->vcpu = vcpu;
+    cpu->apic = vcpu->apic;
+    cpu->memory = &vcpu->machine->as_memory;
+    cpu->io = &vcpu->machine->as_io;
+    cpu->clock = vcpu->machine->clock;
+    cpu->model = &tcg->model;
+    cpu->features = tcg->model.features;
+    cpu->vendor_amd = tcg->model.amd;
+    cpu->physical_bits = CPU_PHYSICAL_BITS;
+    cpu->machine_lock = &tcg->machine_lock;
+    cpu->tlb = tlb_new();
+    cpu->blocks = block_cache_new();
+    cpu->msrs = cpu_msrs_new();
+    if (cpu->apic) {
+        local_apic_set_physical_bits(cpu->apic, cpu->physical_bits);
+    }
+    cpu_reset(cpu, false);
+    vcpu->engine = v;
+    result = pthread_create(&v->thread, NULL, vcpu_thread, v);
+    if (result) {
+        return duodm_fail(error, DUODM_ERROR_FAILED, "no thread for vCPU %u: %s", vcpu->index,
+                          g_strerror(result));
+    }
+    v->has_thread = true;
+    pthread_setname_np(v->thread, name);
+    return true;
+}
+
+static void resume(struct machine *machine)
+{
+    struct tcg_machine *tcg = machine->engine_data;
+
+    pthread_mutex_lock(&tcg->lock);
+    tcg->paused = false;
+    pthread_cond_broadcast(&tcg->changed);
+    pthread_mutex_unlock(&tcg->lock);
+}
+
+static void signal_exit(struct machine *machine)
+{
+    for (unsigned i = 0; i < machine->vcpu_count; i++) {
+        struct vcpu *vcpu = machine->vcpus[i];
+
+        if (vcpu && vcpu->engine) {
+            vcpu_signal(vcpu, VCPU_SIGNAL_EXIT);
+        }
+    }
+}
+
+static void pause_machine(struct machine *machine)
+{
+    struct tcg_machine *tcg = machine->engine_data;
+
+    pthread_mutex_lock(&tcg->lock);
+    tcg->paused = true;
+    signal_exit(machine);
+    while (tcg->running_count) {
+        pthread_cond_wait(&tcg->changed, &tcg->lock);
+    }
+    pthread_mutex_unlock(&tcg->lock);
+}
+
+static void destroy_vcpu(struct tcg_vcpu *v)
+{
+    if (v->has_thread) {
+        pthread_join(v->thread, NULL);
+    }
+    tlb_free(v->cpu.tlb);
+    block_cache_free(v->cpu.blocks);
+    cpu_msrs_free(v->cpu.msrs);
+    pthread_mutex_destroy(&v->sleep_lock);
+    pthread_cond_destroy(&v->wake);
+    free(v);
+}
+
+static void destroy(struct machine *machine)
+{
+    struct tcg_machine *tcg = machine->engine_data;
+
+    if (!tcg) {
+        return;
+    }
+    pthread_mutex_lock(&tcg->lock);
+    tcg->quit = true;
+    signal_exit(machine);
+    pthread_cond_broadcast(&tcg->changed);
+    pthread_mutex_unlock(&tcg->lock);
+    memory_listener_unregister(&tcg->listener);
+    for (unsigned i = 0; i < machine->vcpu_count; i++) {
+        struct vcpu *vcpu = machine->vcpus[i];
+
+        if (vcpu && vcpu->engine) {
+            destroy_vcpu(vcpu->engine);
+            vcpu->engine = NULL;
+        }
+    }
+    pthread_mutex_destroy(&tcg->machine_lock);
+    pthread_mutex_destroy(&tcg->lock);
+    pthread_cond_destroy(&tcg->changed);
+    g_free(tcg);
+    machine->engine_data = NULL;
+}
+
+static void kick(struct vcpu *vcpu)
+{
+    run_loop_kick(vcpu->engine);
+}
+
+static void reset_vcpu(struct vcpu *vcpu)
+{
+    struct tcg_vcpu *v = vcpu->engine;
+
+    cpu_reset(&v->cpu, false);
+}
+
+static void get_state(struct vcpu *vcpu, struct x86_state *state)
+{
+    const struct tcg_vcpu *v = vcpu->engine;
+    const struct cpu *cpu = &v->cpu;
+
+    memset(state, 0, sizeof(*state));
+    memcpy(state->gpr, cpu->gpr, sizeof(state->gpr));
+    state->rip = cpu->rip;
+    state->rflags = cpu_get_eflags(cpu);
+    memcpy(state->segment, cpu->segment, sizeof(state->segment));
+    state->ldt = cpu->ldt;
+    state->task = cpu->task;
+    state->gdt.base = cpu->gdt.base;
+    state->gdt.limit = cpu->gdt.limit;
+    state->idt.base = cpu->idt.base;
+    state->idt.limit = cpu->idt.limit;
+    state->cr0 = cpu->cr0;
+    state->cr2 = cpu->cr2;
+    state->cr3 = cpu->cr3;
+    state->cr4 = cpu->cr4;
+    state->cr8 = cpu->apic ? local_apic_get_cr8(cpu->apic) : 0;
+    state->efer = cpu->efer;
+    memcpy(state->dr, cpu->dr, sizeof(state->dr));
+    state->halted = cpu->halted || cpu->wait_for_sipi;
+}
+
+static void set_state(struct vcpu *vcpu, const struct x86_state *state)
+{
+    struct tcg_vcpu *v = vcpu->engine;
+    struct cpu *cpu = &v->cpu;
+
+    memcpy(cpu->gpr, state->gpr, sizeof(state->gpr));
+    cpu->rip = state->rip;
+    cpu->eflags = (uint32_t)state->rflags;
+    cpu_set_eflags(cpu, (uint32_t)state->rflags | FLAG_FIXED, UINT32_MAX);
+    memcpy(cpu->segment, state->segment, sizeof(state->segment));
+    cpu->ldt = state->ldt;
+    cpu->task = state->task;
+    cpu->gdt.base = state->gdt.base;
+    cpu->gdt.limit = (uint16_t)state->gdt.limit;
+    cpu->idt.base = state->idt.base;
+    cpu->idt.limit = (uint16_t)state->idt.limit;
+    cpu->cr0 = state->cr0 | CR0_ET;
+    cpu->cr2 = state->cr2;
+    cpu->cr3 = state->cr3;
+    cpu->cr4 = state->cr4;
+    cpu->efer = state->efer;
+    cpu->long_mode = cpu->efer & EFER_LMA;
+    cpu->protected_mode = cpu->cr0 & CR0_PE;
+    cpu->v86 = cpu->eflags & FLAG_VM;
+    cpu->cpl = 0;
+    if (cpu->protected_mode) {
+        cpu->cpl = cpu->v86 ? 3 : cpu->segment[X86_SS].attributes >> 5 & 3;
+    }
+    if (cpu->apic) {
+        local_apic_set_cr8(cpu->apic, (unsigned)state->cr8 & 15);
+    }
+    memcpy(cpu->dr, state->dr, sizeof(state->dr));
+    cpu->halted = state->halted;
+    if (!state->halted) {
+        cpu->wait_for_sipi = false;
+    }
+    cpu->interrupt_shadow = cpu->debug_shadow = false;
+    tlb_reset(cpu);
+    if ((cpu->cr0 & CR0_PG) && (cpu->cr4 & CR4_PAE) && !cpu->long_mode) {
+        memory_rcu_read_lock();
+        mmu_load_pdptes(cpu, cpu->cr3, cpu->pdpte);
+        memory_rcu_read_unlock();
+    }
+    cpu_update_mode(cpu);
+    cpu_update_data_tables(cpu);
+}
+
+static bool virtual_to_physical(struct vcpu *vcpu, uint64_t address, uint64_t *physical)
+{
+    struct tcg_vcpu *v = vcpu->engine;
+    struct mmu_request request = {.linear = address, .look_only = true};
+    struct mmu_result result;
+
+    if (!v->cpu.long_mode) {
+        request.linear = (uint32_t)address;
+    } else if (!cpu_is_canonical(address)) {
+        return false;
+    }
+    if (!mmu_walk(&v->cpu, &request, &result)) {
+        return false;
+    }
+    *physical = result.physical;
+    return true;
+}
+
+static void print_jit(const struct tcg_vcpu *v, GString *out)
+{
+    const struct block_cache *blocks = v->cpu.blocks;
+
+    g_string_append_printf(out,
+                           "CPU %u: %" PRIu64 " instructions, %" PRIu64 " blocks decoded, %" PRIu64
+                           " found modified, cache %zu of %u KiB, "
+                           "emptied %" PRIu64 " times\n",
+                           v->vcpu->index, v->cpu.instructions, blocks->decoded, blocks->stale,
+                           blocks->used / 1024, BLOCK_ARENA_SIZE / 1024, blocks->flushes);
+}
+
+static void print_tlb(const struct tcg_vcpu *v, GString *out)
+{
+    static const char *const classes[] = {"supervisor", "user", "supervisor, SMAP"};
+    const struct tlb *tlb = v->cpu.tlb;
+
+    g_string_append_printf(
+        out, "CPU %u: %" PRIu64 " fills, %" PRIu64 " flushes, %" PRIu64 " page flushes\n",
+        v->vcpu->index, tlb->fills, tlb->flushes, tlb->page_flushes);
+    for (unsigned class = 0; class < G_N_ELEMENTS(classes); class ++) {
+        for (unsigned i = 0; i < TLB_ENTRIES; i++) {
+            const struct tlb_entry *entry = &tlb->data[class][i];
+
+            if (entry->read_tag & TLB_INVALID) {
+                continue;
+            }
+            g_string_append_printf(out, "%016" PRIx64 ": %016" PRIx64 " %c%s%s (%s)\n",
+                                   entry->read_tag & PAGE_MASK, entry->physical & PAGE_MASK,
+                                   entry->write_tag & TLB_INVALID ? '-' : 'W',
+                                   entry->physical & TLB_PAGE_GLOBAL ? " global" : "",
+                                   entry->physical & TLB_PAGE_IO ? " device" : "", classes[class]);
+        }
+    }
+}
+
+static bool print_info(struct machine *machine, const char *name, GString *out)
+{
+    static const struct {
+        const char *name;
+        void (*print)(const struct tcg_vcpu *v, GString *out);
+    } infos[] = {{"jit", print_jit}, {"tlb", print_tlb}};
+
+    for (unsigned i = 0; i < G_N_ELEMENTS(infos); i++) {
+        if (!strcmp(infos[i].name, name)) {
+            for (unsigned cpu = 0; cpu < machine->vcpu_count; cpu++) {
+                infos[i].print(machine->vcpus[cpu]->engine, out);
+            }
+            return true;
+        }
+    }
+    return false;
+}
+
+const struct engine_ops tcg_engine = {
+    .name = "tcg",
+    .description = "duodm's own x86-64 CPU; needs no virtualisation",
+    .has_vcpus = true,
+    .is_available = is_available,
+    .check_cpu_model = check_cpu_model,
+    .list_cpu_models = cpu_model_list,
+    .create = create,
+    .create_vcpu = create_vcpu,
+    .resume = resume,
+    .pause = pause_machine,
+    .destroy = destroy,
+    .kick = kick,
+    .reset_vcpu = reset_vcpu,
+    .get_state = get_state,
+    .set_state = set_state,
+    .virtual_to_physical = virtual_to_physical,
+    .print_info = print_info,
+};

@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#ifndef DUODM_TCG_MSR_H
+#define DUODM_TCG_MSR_H
+
+#include "tcg/cpu.h"
+
+struct cpu_msrs;
+
+struct cpu_msrs *cpu_msrs_new(void);
+void cpu_msrs_free(struct cpu_msrs *msrs);
+/* Power-on values of all MSRs, also of those that live in struct cpu. */
+void cpu_msrs_reset(struct cpu *cpu);
+
+#endif

@@ -1,0 +1,246 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Everything that CI runs, in order: ./quickstart check calls it after the set-up.
+
+    tests/check.py [STEP...]      all steps, or those named
+    tests/check.py --list
+
+Each step is one line here (STEPS). Builds go to build/check-*/, logs to build/check-logs/.
+The last line is "N passed, N failed"; the exit status says the same.
+"""
+import os
+import re
+import subprocess
+import sys
+import time
+
+ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+LOGS = os.path.join(ROOT, "build", "check-logs")
+JOBS = str(os.cpu_count() or 2)
+totals = {"passed": 0, "failed": 0, "skipped": 0}
+
+
+class StepFailed(Exception):
+    pass
+
+
+def run(log, command, cwd=ROOT, env=None, limit=1800, check=True):
+    """Run a command, its output into the log; returns (status, output)."""
+    log.write(f"$ {' '.join(command)}\n")
+    log.flush()
+    start = log.tell()
+    try:
+        status = subprocess.run(command, cwd=cwd, env={**os.environ, **(env or {})}, stdout=log,
+                                stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL,
+                                timeout=limit).returncode
+    except subprocess.TimeoutExpired:
+        log.write(f"\nstopped after {limit} s\n")
+        status = -1
+    log.flush()
+    with open(log.name, encoding="utf-8", errors="replace") as f:
+        f.seek(start)
+        output = f.read()
+    if check and status != 0:
+        raise StepFailed(f"'{' '.join(command[:4])}' ended with status {status}")
+    return status, output
+
+
+def build(log, name, *options, compiler="gcc", targets=("all",), env=None):
+    """Configure (once) and make a build of the tree in build/check-NAME."""
+    folder = os.path.join(ROOT, "build", "check-" + name)
+    os.makedirs(folder, exist_ok=True)
+    if not os.path.exists(os.path.join(folder, "Makefile")):
+        run(log, [os.path.join(ROOT, "configure"), f"CC={compiler}", "--enable-werror", *options],
+            cwd=folder)
+    run(log, ["make", "-k", "-j" + JOBS, *targets], cwd=folder, env=env)
+    return folder
+
+
+def count(output, status, name):
+    """Passed and failed of a runner's output: its last 'N passed, N failed', or automake's totals."""
+    runner = re.findall(r"^(\d+) passed, (\d+) failed(?:, (\d+) skipped)?$", output, re.M)
+    automake = re.findall(r"^# (PASS|FAIL|ERROR|XPASS|SKIP): +(\d+)$", output, re.M)
+    if runner:
+        passed, failed, skipped = (int(n or 0) for n in runner[-1])
+    elif automake:
+        n = {k: int(v) for k, v in automake}
+        passed, skipped = n.get("PASS", 0), n.get("SKIP", 0)
+        failed = n.get("FAIL", 0) + n.get("ERROR", 0) + n.get("XPASS", 0)
+    else:
+        raise StepFailed(f"{name} printed no result")
+    if status != 0 and failed == 0:
+        failed = 1
+    return passed, failed, skipped
+
+
+def unit(log, folder, env=None):
+    status, output = run(log, ["make", "check", "-j" + JOBS], cwd=folder, env=env, check=False)
+    if "fail" in output.lower():
+        suite = os.path.join(folder, "test-suite.log")
+        if os.path.exists(suite):
+            with open(suite, encoding="utf-8", errors="replace") as f:
+                log.write(f.read())
+    return count(output, status, "make check")
+
+
+def runner(log, folder, *names, env=None, limit=1800):
+    status, output = run(log, [sys.executable, os.path.join(ROOT, "tests", "run.py"), *names],
+                         env={"DUODM": os.path.join(folder, "duodm"), "DUODM_BUILD": folder,
+                              **(env or {})}, limit=limit, check=False)
+    return count(output, status, "tests/run.py")
+
+
+ASAN = {"ASAN_OPTIONS": "detect_stack_use_after_return=0:abort_on_error=0:allocator_may_return_null=1",
+        "UBSAN_OPTIONS": "print_stacktrace=1", "DUODM_TEST_SLOW": "6"}
+TSAN = {"TSAN_OPTIONS": "halt_on_error=1:second_deadlock_stack=1", "DUODM_TEST_SLOW": "10"}
+
+
+def step_source(log):
+    status, output = run(log, [sys.executable, "tests/lib/check_source.py"], check=False)
+    return output.count(": ok"), output.count(": FAILED") or int(status != 0), 0
+
+
+def step_format(log):
+    files = [f for f in subprocess.run(["git", "ls-files", "*.c", "*.h"], cwd=ROOT, text=True,
+                                       capture_output=True).stdout.split()]
+    run(log, ["clang-format", "--dry-run", "-Werror", *files])
+    return 1, 0, 0
+
+
+def step_man(log):
+    pages = [os.path.join("man", f) for f in sorted(os.listdir(os.path.join(ROOT, "man")))]
+    _, output = run(log, ["mandoc", "-Tlint", "-W", "warning", *pages])
+    return len(pages), 0, 0
+
+
+def step_unit(log):
+    return unit(log, build(log, "gcc"))
+
+
+def step_native(log):
+    folder = build(log, "gcc", targets=("all", "tests/native/native-compare"))
+    status, output = run(log, [os.path.join(folder, "tests/native/native-compare"),
+                               "--cases", "200000"], check=False)
+    log.write(output)
+    return (1, 0, 0) if status == 0 else (0, 1, 0)
+
+
+def step_device(log):
+    return runner(log, build(log, "gcc"), "device")
+
+
+def step_guests(log):
+    folder = build(log, "gcc", targets=("all", "guests"))
+    return runner(log, folder, "guests")
+
+
+def step_system(log):
+    return runner(log, build(log, "gcc"), "system")
+
+
+def step_clang(log):
+    return unit(log, build(log, "clang", compiler="clang"))
+
+
+def step_tidy(log):
+    folder = build(log, "clang", compiler="clang")
+    run(log, [sys.executable, "tests/lib/clang_tidy.py", folder])
+    return 1, 0, 0
+
+
+def step_asan(log):
+    folder = build(log, "asan", "--enable-sanitizer=address,undefined", targets=("all", "guests"))
+    a = unit(log, folder, env=ASAN)
+    b = runner(log, folder, "device", "guests", "sanitized", env=ASAN)
+    return tuple(x + y for x, y in zip(a, b))
+
+
+def step_tsan(log):
+    folder = build(log, "tsan", "--enable-sanitizer=thread")
+    a = unit(log, folder, env=TSAN)
+    b = runner(log, folder, "device", env=TSAN)
+    return tuple(x + y for x, y in zip(a, b))
+
+
+def step_fuzz(log):
+    folder = build(log, "fuzz", "--enable-fuzzer", "--enable-sanitizer=address,undefined",
+                   compiler="clang", targets=("all", "fuzzers"))
+    status, output = run(log, [sys.executable, "tests/fuzz/run.py", folder, "--seconds", "8"],
+                         env=ASAN, check=False)
+    return count(output, status, "tests/fuzz/run.py")
+
+
+def step_dist(log):
+    folder = build(log, "gcc")
+    run(log, ["make", "distcheck", "-j" + JOBS], cwd=folder, limit=900,
+        env={"AM_DISTCHECK_CONFIGURE_FLAGS": "", "DUODM_TEST_QUICK": "1"})
+    return 1, 0, 0
+
+
+# name, what it shows, function. In CI's order: what fails most cheaply comes first.
+STEPS = [
+    ("source", "includes go one way; licences; no machine's names", step_source),
+    ("format", "clang-format", step_format),
+    ("man", "mandoc -Tlint", step_man),
+    ("unit", "unit tests, gcc -Werror", step_unit),
+    ("native", "random instructions against this CPU", step_native),
+    ("device", "the binary over its test port, QMP and command line", step_device),
+    ("guests", "guest programs that check the CPU and the board", step_guests),
+    ("system", "Debian kernels, SeaBIOS, hostile guests on tcg", step_system),
+    ("clang", "unit tests, clang -Werror", step_clang),
+    ("tidy", "clang-tidy", step_tidy),
+    ("asan", "unit, device, guests and a kernel under ASan and UBSan", step_asan),
+    ("tsan", "unit and device tests under TSan", step_tsan),
+    ("fuzz", "fuzz targets from their corpora, seconds each", step_fuzz),
+    ("dist", "make distcheck", step_dist),
+]
+
+
+def main():
+    names = [a for a in sys.argv[1:] if not a.startswith("-")]
+    known = {name for name, _, _ in STEPS}
+    if "--list" in sys.argv:
+        for name, what, _ in STEPS:
+            print(f"{name:8} {what}")
+        return 0
+    for name in names:
+        if name not in known:
+            print(f"check.py: there is no step '{name}': --list names them", file=sys.stderr)
+            return 2
+    os.makedirs(LOGS, exist_ok=True)
+    for name, what, function in STEPS:
+        if names and name not in names:
+            continue
+        path = os.path.join(LOGS, name + ".log")
+        print(f"{name:8} {what} ...", flush=True)
+        began = time.monotonic()
+        with open(path, "w+", encoding="utf-8", errors="replace") as log:
+            try:
+                passed, failed, skipped = function(log)
+                reason = ""
+            except StepFailed as e:
+                passed, failed, skipped, reason = 0, 1, 0, f" ({e})"
+        totals["passed"] += passed
+        totals["failed"] += failed
+        totals["skipped"] += skipped
+        print(f"{name:8} {passed} ok, {failed} not ok{reason}, "
+              f"{time.monotonic() - began:.0f} s", flush=True)
+        with open(path, encoding="utf-8", errors="replace") as log:
+            text = log.read()
+        for line in re.findall(r"^.*\bskipped: .*$", text, re.M):
+            print("    " + line)
+        if failed:
+            print(f"--- the end of {os.path.relpath(path, ROOT)}:")
+            interesting = re.findall(r"^.*(?:FAIL|error:|ERROR|Sanitizer|mismatch).*$", text, re.M)
+            print("\n".join(interesting[:40]))
+            print("...")
+            print("\n".join(text.splitlines()[-60:]), flush=True)
+    line = f"{totals['passed']} passed, {totals['failed']} failed"
+    if totals["skipped"]:
+        line += f", {totals['skipped']} skipped"
+    print(line)
+    return 1 if totals["failed"] else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
