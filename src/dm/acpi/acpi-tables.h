@@ -62,7 +62,7 @@ GByteArray *acpi_tables_pack_loader(const struct acpi_tables *tables);
 /* Carry out the commands for blobs at these guest physical addresses, in place: once only. */
 void acpi_tables_place(struct acpi_tables *tables, uint64_t tables_address, uint64_t rsdp_address);
 
-/* The variable SSDT, from its header on, without checksum. */
+/* The SSDT of the processors, from its header on, without checksum. */
 GByteArray *acpi_build_ssdt(const struct acpi_config *config);
 
 /* A table header with signature, revision and the project's IDs; length and checksum are zero. */

@@ -1,15 +1,16 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * DSDT of board "pc": what is the same in every machine. What differs is in the SSDT that
- * acpi-ssdt.c writes: the names declared External here, and the processors.
+ * DSDT of board "pc". The processors are in an SSDT, which acpi-ssdt.c writes.
  */
 DefinitionBlock ("", "DSDT", 2, "DUODM ", "DUODMPC ", 0x00000001)
 {
-    External (\M32B, IntObj) // first address of the 32-bit PCI window
-    External (\M64B, IntObj) // and of the 64-bit one; 0: there is none
-    External (\M64E, IntObj) // last address of that
-    External (\HPTE, IntObj) // the machine has an HPET
-    External (\SERM, IntObj) // bit n: it has serial port n
+    // acpi-tables.c sets these numbers; their size in the table is that of the placeholders. They are
+    // not declared External, and set elsewhere, since old interpreters don't know that.
+    Name (\M32B, 0x0123456789ABCDEF) // first address of the 32-bit PCI window
+    Name (\M64B, 0x0123456789ABCDEF) // and of the 64-bit one; 0: there is none
+    Name (\M64E, 0x0123456789ABCDEF) // last address of that
+    Name (\HPTE, 0x0123456789ABCDEF) // the machine has an HPET
+    Name (\SERM, 0x0123456789ABCDEF) // bit n: it has serial port n
 
     // SLP_TYP 0 of the PIIX4 is soft off.
     Name (\_S5, Package () {Zero, Zero, Zero, Zero})
