@@ -75,7 +75,7 @@ static void feature_bits(const struct cpu *cpu, uint32_t leaf, uint32_t subleaf,
     for (unsigned f = FEATURE_NONE + 1; f < FEATURE_COUNT; f++) {
         const struct cpu_feature_place *place = &cpu_feature_places[f];
 
-        if (place->leaf == leaf && (place->subleaf == subleaf || !has_subleaves(leaf)) &&
+        if (place->leaf == leaf && place->subleaf == subleaf &&
             cpu_features_have(&cpu->features, f)) {
             out[place->reg] |= 1u << place->bit;
         }
