@@ -13,7 +13,7 @@
 #include <pthread.h>
 #include <string.h>
 
-#define STEPS_MAX      1000 /* of a repeated string instruction */
+#define STEPS_MAX 1000 /* of a repeated string instruction */
 
 /* Where things lie in the guest's RAM. */
 #define RAM_BYTES      0x10000u

@@ -69,8 +69,8 @@ static void compare(struct run *run, unsigned slot)
         run->mismatches++;
         printf("MISMATCH in %s: repeat with --seed %" G_GINT64_FORMAT " --first %" G_GUINT64_FORMAT
                " --cases 1%s%s\n",
-               row->row->name, run->options.seed, c->number,
-               run->options.only ? " --only " : "", run->options.only ? run->options.only : "");
+               row->row->name, run->options.seed, c->number, run->options.only ? " --only " : "",
+               run->options.only ? run->options.only : "");
     }
 }
 

@@ -101,8 +101,8 @@ bool native_host_has(enum cpu_feature feature)
     if (feature == FEATURE_NONE) {
         return true;
     }
-    if (!__get_cpuid_count(place->leaf, place->subleaf, &registers[0], &registers[1],
-                           &registers[2], &registers[3])) {
+    if (!__get_cpuid_count(place->leaf, place->subleaf, &registers[0], &registers[1], &registers[2],
+                           &registers[3])) {
         return false;
     }
     /* XSAVE and what hangs on it is there if the system has enabled it too (OSXSAVE). */
@@ -117,17 +117,17 @@ bool native_host_has(enum cpu_feature feature)
 /* Loads of segment registers and far transfers: user mode, but the system's own descriptors. */
 static bool uses_descriptors(const struct opcode *row)
 {
-    static const char *const names[] = {"callf", "jmpf", "retf", "iret", "int",  "int1", "int3",
-                                        "into",  "lds",  "les",  "lss",  "lfs",  "lgs",  "lar",
-                                        "lsl",   "verr", "verw", "arpl", "hlt",  "sysenter"};
+    static const char *const names[] = {"callf", "jmpf", "retf", "iret", "int", "int1",    "int3",
+                                        "into",  "lds",  "les",  "lss",  "lfs", "lgs",     "lar",
+                                        "lsl",   "verr", "verw", "arpl", "hlt", "sysenter"};
 
     for (unsigned i = 0; i < G_N_ELEMENTS(names); i++) {
         if (strcmp(row->name, names[i]) == 0) {
             return true;
         }
     }
-    return row->operands[0] == Sw || (strcmp(row->name, "pop") == 0 &&
-                                      row->operands[0] >= sES && row->operands[0] <= sGS);
+    return row->operands[0] == Sw ||
+           (strcmp(row->name, "pop") == 0 && row->operands[0] >= sES && row->operands[0] <= sGS);
 }
 
 bool native_row_is_comparable(const struct native_row *row, bool with_32)
