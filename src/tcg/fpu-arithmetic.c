@@ -99,10 +99,10 @@ static ALWAYS_INLINE void fpu_unary(struct cpu *cpu, const struct insn *insn, ui
     fpu_record(cpu, insn);
     struct x87_value value = fpu_read(cpu, 0);
     if (fpu_is_empty(cpu, 0)) {
+        cpu->fpu.status &= ~(conditions & ~FPU_C1);
         if (!fpu_stack_underflow(cpu)) {
             return;
         }
-        cpu->fpu.status &= ~(conditions & ~FPU_C1);
         value = fpu_indefinite();
     } else if (!fpu_note_status(cpu, operation(cpu->fpu.control, &value), conditions)) {
         return;
@@ -123,7 +123,7 @@ FPU_UNARY(f2xm1, FPU_C1)
 FPU_UNARY(fsin, FPU_C1 | FPU_C2) /* C2: operand out of range */
 FPU_UNARY(fcos, FPU_C1 | FPU_C2)
 
-/* Partial remainder: C2 incomplete, C0 C3 C1 the quotient's low bits. */
+/* Partial remainder: C2 incomplete, C0 C3 C1 the quotient's low bits, none if it is invalid. */
 static ALWAYS_INLINE void fpu_remainder(struct cpu *cpu, const struct insn *insn,
                                         host_binary operation)
 {
@@ -131,13 +131,16 @@ static ALWAYS_INLINE void fpu_remainder(struct cpu *cpu, const struct insn *insn
     fpu_record(cpu, insn);
     struct x87_value a = fpu_read(cpu, 0), b = fpu_read(cpu, 1);
     if (fpu_is_empty(cpu, 0) || fpu_is_empty(cpu, 1)) {
+        cpu->fpu.status &= ~FPU_C2;
         if (!fpu_stack_underflow(cpu)) {
             return;
         }
-        cpu->fpu.status &= ~FPU_C2;
         a = fpu_indefinite();
-    } else if (!fpu_note_status(cpu, operation(cpu->fpu.control, &a, &b), FPU_CONDITIONS)) {
-        return;
+    } else {
+        uint16_t status = operation(cpu->fpu.control, &a, &b);
+        if (!fpu_note_status(cpu, status, status & FPU_IE ? FPU_C1 | FPU_C2 : FPU_CONDITIONS)) {
+            return;
+        }
     }
     fpu_write(cpu, 0, a);
 }
@@ -189,10 +192,10 @@ static ALWAYS_INLINE void fpu_pushing(struct cpu *cpu, const struct insn *insn, 
     struct x87_value first = fpu_read(cpu, 0), second;
     if (fpu_is_empty(cpu, 0) || !fpu_is_empty(cpu, 7)) {
         bool masked = fpu_is_empty(cpu, 0) ? fpu_stack_underflow(cpu) : fpu_stack_overflow(cpu);
+        cpu->fpu.status &= ~(conditions & ~FPU_C1);
         if (!masked) {
             return;
         }
-        cpu->fpu.status &= ~(conditions & ~FPU_C1);
         first = second = fpu_indefinite();
     } else {
         uint16_t status = operation(cpu->fpu.control, &first, &second);

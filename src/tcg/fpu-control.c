@@ -86,5 +86,6 @@ void fpu_ignored(struct cpu *cpu, const struct insn *insn)
 void mmx_emms(struct cpu *cpu, const struct insn *insn)
 {
     mmx_check(cpu);
+    mmx_enter(cpu);
     cpu->fpu.valid = 0;
 }

@@ -6,17 +6,18 @@
 typedef uint16_t (*host_constant)(uint16_t control, struct x87_value *value);
 
 /* Push what an operation with this status made of its operand. */
-static void fpu_finish_load(struct cpu *cpu, struct x87_value value, uint16_t status)
+static void fpu_finish_load(struct cpu *cpu, struct x87_value value, uint16_t status, bool pushed)
 {
     if (!fpu_is_empty(cpu, 7)) {
-        if (!fpu_stack_overflow(cpu)) {
-            return;
+        if (fpu_stack_overflow(cpu)) {
+            fpu_push(cpu, fpu_indefinite());
         }
-        value = fpu_indefinite();
-    } else if (!fpu_note_status(cpu, status & ~FPU_C1, FPU_C1)) {
         return;
     }
-    fpu_push(cpu, value);
+    fpu_note_status(cpu, status & ~FPU_C1, FPU_C1);
+    if (pushed) {
+        fpu_push(cpu, value);
+    }
 }
 
 #define FPU_LOAD(name, size)                                                                       \
@@ -27,7 +28,7 @@ static void fpu_finish_load(struct cpu *cpu, struct x87_value value, uint16_t st
         uint64_t operand = simd_read_memory(cpu, insn, size);                                      \
         fpu_record(cpu, insn);                                                                     \
         uint16_t status = host_##name(cpu->fpu.control, &value, operand);                          \
-        fpu_finish_load(cpu, value, status);                                                       \
+        fpu_finish_load(cpu, value, status, host_x87_pushed(status));                                                       \
     }
 FPU_LOAD(fld_m32, 4)
 FPU_LOAD(fld_m64, 8)
@@ -44,7 +45,7 @@ void fpu_fbld(struct cpu *cpu, const struct insn *insn)
     cpu_read_bytes(cpu, insn->segment, insn_effective_address(cpu, insn), &bcd, sizeof(bcd));
     fpu_record(cpu, insn);
     uint16_t status = host_fbld(cpu->fpu.control, &value, bcd);
-    fpu_finish_load(cpu, value, status);
+    fpu_finish_load(cpu, value, status, host_x87_pushed(status));
 }
 
 void fpu_fld_m80(struct cpu *cpu, const struct insn *insn)
@@ -57,7 +58,7 @@ void fpu_fld_m80(struct cpu *cpu, const struct insn *insn)
     fpu_record(cpu, insn);
     memcpy(&value.mantissa, bytes, 8);
     memcpy(&value.exponent, bytes + 8, 2);
-    fpu_finish_load(cpu, value, 0);
+    fpu_finish_load(cpu, value, 0, true);
 }
 
 void fpu_fld_sti(struct cpu *cpu, const struct insn *insn)
@@ -67,7 +68,7 @@ void fpu_fld_sti(struct cpu *cpu, const struct insn *insn)
     fpu_check(cpu);
     fpu_record(cpu, insn);
     if (!fpu_is_empty(cpu, i)) {
-        fpu_finish_load(cpu, fpu_read(cpu, i), 0);
+        fpu_finish_load(cpu, fpu_read(cpu, i), 0, true);
     } else if (fpu_stack_underflow(cpu)) {
         fpu_push(cpu, fpu_indefinite());
     }
@@ -80,7 +81,7 @@ void fpu_fld_sti(struct cpu *cpu, const struct insn *insn)
         fpu_check(cpu);                                                                            \
         fpu_record(cpu, insn);                                                                     \
         host_##name(cpu->fpu.control, &value);                                                     \
-        fpu_finish_load(cpu, value, 0);                                                            \
+        fpu_finish_load(cpu, value, 0, true);                                                            \
     }
 FPU_CONSTANT(fld1)
 FPU_CONSTANT(fldl2t)
@@ -208,6 +209,16 @@ void fpu_fstp_sti(struct cpu *cpu, const struct insn *insn)
     fpu_store_register(cpu, insn, true);
 }
 
+/* D9 D8+i, not in the manuals: as FSTP, but an empty ST(0) is stored like any other. */
+void fpu_fstp_nce(struct cpu *cpu, const struct insn *insn)
+{
+    fpu_check(cpu);
+    fpu_record(cpu, insn);
+    cpu->fpu.status &= ~FPU_C1;
+    fpu_write(cpu, insn->modrm & 7, fpu_read(cpu, 0));
+    fpu_pop(cpu);
+}
+
 void fpu_fxch(struct cpu *cpu, const struct insn *insn)
 {
     unsigned i = insn->modrm & 7;
@@ -243,7 +254,6 @@ void fpu_fcmov(struct cpu *cpu, const struct insn *insn)
         return;
     }
     bool set = cpu_get_eflags(cpu) & tested[(insn->modrm >> 3) & 3];
-    cpu->fpu.status &= ~FPU_C1;
     if (set != (insn->byte == 0xdb)) {
         fpu_write(cpu, 0, fpu_read(cpu, i));
     }

@@ -11,6 +11,7 @@
 #ifndef DUODM_TCG_HOST_X87_H
 #define DUODM_TCG_HOST_X87_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #if !defined(__x86_64__)
@@ -78,7 +79,7 @@ struct x87_value {
         return status;                                                                             \
     }
 
-/* value = memory. When an unmasked exception keeps the load from pushing, value is of no use. */
+/* value = memory, if the load was not kept from pushing by an unmasked exception. */
 #define HOST_X87_LOAD(name, text, type)                                                            \
     static inline uint16_t host_##name(uint16_t control, struct x87_value *value, type memory)     \
     {                                                                                              \
@@ -92,6 +93,12 @@ struct x87_value {
                          : HOST_X87_CLOBBER);                                                      \
         return status;                                                                             \
     }
+
+/* Did a load with this status push? Its operand came on top of one other. */
+static inline bool host_x87_pushed(uint16_t status)
+{
+    return ((status >> 11) & 7) == 6;
+}
 
 /* memory = value, unless an unmasked exception forbids it. The text may pop. */
 #define HOST_X87_STORE(name, text, type)                                                           \

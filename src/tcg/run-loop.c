@@ -75,16 +75,6 @@ static void initialise(struct cpu *cpu)
     }
 }
 
-static void log_event(const struct cpu *cpu, const char *what, int vector)
-{
-    log_item(LOG_INT,
-             "CPU %u: %s %02x error %x at %04x:%016" PRIx64 " sp %016" PRIx64 " cr2 %016" PRIx64
-             " flags %08x\n",
-             cpu->vcpu->index, what, (unsigned)vector & 0xff, cpu->pending_error,
-             cpu->segment[X86_CS].selector, cpu->rip, cpu->gpr[X86_RSP], cpu->cr2,
-             cpu_get_eflags(cpu));
-}
-
 static bool take_signals(struct cpu *cpu)
 {
     uint32_t signals = __atomic_exchange_n(&cpu->vcpu->signals, 0, __ATOMIC_ACQ_REL);
@@ -117,7 +107,6 @@ static void deliver_nmi(struct cpu *cpu)
     cpu->nmi_blocked = true;
     cpu->halted = false;
     cpu->current = &no_insn;
-    log_event(cpu, "NMI", EXCEPTION_NMI);
     cpu_deliver_event(cpu, EVENT_NMI, EXCEPTION_NMI, false, 0);
 }
 
@@ -135,7 +124,6 @@ static void deliver_interrupt(struct cpu *cpu)
     /* There may be a further one. */
     cpu->halted = false;
     cpu->current = &no_insn;
-    log_event(cpu, "interrupt", vector);
     cpu_deliver_event(cpu, EVENT_INTERRUPT, (uint8_t)vector, false, 0);
 }
 
@@ -241,7 +229,6 @@ void run_loop(struct tcg_vcpu *v)
         if (cpu->holds_machine_lock) {
             cpu_locked_end(cpu);
         }
-        log_event(cpu, "exception", cpu->pending_vector);
         cpu_deliver_pending(cpu);
     }
     for (;;) {

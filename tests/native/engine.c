@@ -75,6 +75,24 @@ static uint64_t linear_address(struct cpu *cpu, unsigned segment, uint64_t offse
     return linear;
 }
 
+uint64_t insn_effective_address(const struct cpu *cpu, const struct insn *insn)
+{
+    uint64_t offset = (int64_t)insn->displacement;
+
+    if (insn->rip_relative) {
+        offset += cpu->rip;
+    }
+    if (insn->base != INSN_NO_REGISTER) {
+        offset += cpu->gpr[insn->base];
+    }
+    if (insn->index != INSN_NO_REGISTER) {
+        offset += cpu->gpr[insn->index] << insn->scale;
+    }
+    return insn->address_size == 8   ? offset
+           : insn->address_size == 4 ? (uint32_t)offset
+                                     : (uint16_t)offset;
+}
+
 /* The host byte behind a linear address, or #PF. */
 static uint8_t *host_byte(struct cpu *cpu, uint64_t linear, bool write)
 {
@@ -223,10 +241,6 @@ void cpu_write_msr(struct cpu *cpu, uint32_t msr, uint64_t value)
 uint64_t cpu_read_tsc(struct cpu *cpu)
 {
     NOT_HERE;
-}
-
-void cpu_update_mode(struct cpu *cpu)
-{
 }
 
 void cpu_deliver_event(struct cpu *cpu, enum event_type type, uint8_t vector, bool has_error,

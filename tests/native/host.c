@@ -235,3 +235,15 @@ bool native_run(struct native_case *cases, unsigned count)
            done < count ? cases[done].number : cases[count - 1].number);
     return false;
 }
+
+bool native_has_32(struct native_case *c)
+{
+    memset(c, 0, sizeof(*c));
+    c->bytes[0] = 0x40; /* INC EAX there, a REX prefix in 64-bit mode */
+    c->length = 1;
+    c->before.rip = CODE_ADDRESS + CODE_ENTRY;
+    c->before.rflags = FLAG_FIXED | FLAG_IF;
+    c->before.fpu_control = 0x37f;
+    c->before.mxcsr = 0x1f80;
+    return native_run(c, 1) && c->native.completed && c->native.state.gpr[X86_RAX] == 1;
+}

@@ -74,7 +74,7 @@ struct native_row {
 
 /* rows.c: all instructions of all maps. Caller frees with g_array_unref; of struct native_row. */
 GArray *native_rows_new(void);
-bool native_row_is_comparable(const struct native_row *row);
+bool native_row_is_comparable(const struct native_row *row, bool with_32);
 bool native_host_has(enum cpu_feature feature);
 
 /* random.c */
@@ -89,11 +89,15 @@ uint32_t random_float(struct random *random);
 uint64_t random_double(struct random *random);
 void random_extended(struct random *random, uint64_t *mantissa, uint16_t *exponent);
 
-/* generate.c: fill a case for a row; false if what came out is not to be run. */
-bool native_generate(struct random *random, const struct native_row *row, struct native_case *c);
+/* generate.c: fill a case for a row, in 64-bit or, if asked for, either mode; false if what came
+ * out is not to be run. */
+bool native_generate(struct random *random, const struct native_row *row, bool with_32,
+                     struct native_case *c);
 
 /* host.c: run the cases in a child. False: the child died or hung (message printed). */
 bool native_run(struct native_case *cases, unsigned count);
+/* Can user mode run 32-bit code? Some kernels and hypervisors keep it out. c: for use, shared. */
+bool native_has_32(struct native_case *c);
 
 /* engine.c */
 struct native_engine;

@@ -7,12 +7,13 @@
 
 static void add_rows(GArray *rows, const struct opcode *row, struct native_row path);
 
-static void add_sub(GArray *rows, const struct opcode *row, struct native_row path, int8_t *field,
+/* field: of *path, what chooses among the rows */
+static void add_sub(GArray *rows, const struct opcode *row, struct native_row *path, int8_t *field,
                     unsigned count)
 {
     for (unsigned i = 0; i < count; i++) {
         *field = i;
-        add_rows(rows, &row->sub[i], path);
+        add_rows(rows, &row->sub[i], *path);
     }
 }
 
@@ -24,19 +25,19 @@ static void add_rows(GArray *rows, const struct opcode *row, struct native_row p
         g_array_append_val(rows, path);
         break;
     case OPCODE_GROUP:
-        add_sub(rows, row, path, &path.reg, 8);
+        add_sub(rows, row, &path, &path.reg, 8);
         break;
     case OPCODE_PREFIX:
-        add_sub(rows, row, path, &path.prefix, 4);
+        add_sub(rows, row, &path, &path.prefix, 4);
         break;
     case OPCODE_MOD:
-        add_sub(rows, row, path, &path.mod, 2);
+        add_sub(rows, row, &path, &path.mod, 2);
         break;
     case OPCODE_RM:
-        add_sub(rows, row, path, &path.rm, 8);
+        add_sub(rows, row, &path, &path.rm, 8);
         break;
     case OPCODE_W:
-        add_sub(rows, row, path, &path.w, 2);
+        add_sub(rows, row, &path, &path.w, 2);
         break;
     case OPCODE_X87:
         for (unsigned i = 0; i < 16; i++) {
@@ -129,8 +130,11 @@ static bool uses_descriptors(const struct opcode *row)
                                       row->operands[0] >= sES && row->operands[0] <= sGS);
 }
 
-bool native_row_is_comparable(const struct native_row *row)
+bool native_row_is_comparable(const struct native_row *row, bool with_32)
 {
+    if ((row->row->flags & OP_NOT_64) && !with_32) {
+        return false;
+    }
     return !(row->row->flags & (OP_SYSTEM | OP_NO_NATIVE)) && !uses_descriptors(row->row) &&
            native_host_has(row->row->feature);
 }

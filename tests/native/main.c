@@ -1,0 +1,195 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * compare [--seed S] [--cases N] [--first N] [--only NAME] [--max-mismatches N] [--verbose]
+ *
+ * Runs N random cases natively and in the engine, spread evenly over all rows of the opcode maps,
+ * and compares. A case depends on the seed and its number alone, so that
+ * --seed S --first N --cases 1 repeats it. Exit status 77 where the test can't run.
+ */
+#include "native.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <time.h>
+
+#define BATCH         256
+#define CASES_DEFAULT 200000
+#define TRIES_MAX     200 /* encodings that are not to be run */
+#define EXIT_SKIPPED  77
+
+struct options {
+    gint64 seed, cases, first;
+    gint mismatches;
+    gchar *only;
+    gboolean verbose;
+};
+
+struct run {
+    struct options options;
+    GArray *rows;       /* of struct native_row: the comparable ones */
+    unsigned row_total; /* in the maps */
+    bool with_32;       /* the host runs 32-bit code */
+    struct native_case *cases;
+    unsigned *row_of; /* of each case in the batch */
+    struct native_engine *engine;
+    uint64_t compared, faults, mismatches;
+};
+
+static bool generate(struct run *run, uint64_t number, unsigned slot)
+{
+    struct random random = {(uint64_t)run->options.seed * UINT64_C(0xd1342543de82ef95) + number};
+    unsigned index = number % run->rows->len;
+    struct native_case *c = &run->cases[slot];
+
+    for (unsigned i = 0; i < TRIES_MAX; i++) {
+        if (native_generate(&random, &g_array_index(run->rows, struct native_row, index),
+                            run->with_32, c)) {
+            c->number = number;
+            run->row_of[slot] = index;
+            return true;
+        }
+    }
+    return false;
+}
+
+static void compare(struct run *run, unsigned slot)
+{
+    struct native_outcome outcome;
+    const struct native_case *c = &run->cases[slot];
+    struct native_row *row = &g_array_index(run->rows, struct native_row, run->row_of[slot]);
+
+    native_engine_run(run->engine, c, &outcome);
+    row->cases++;
+    row->completed += c->native.completed;
+    run->compared++;
+    run->faults += !c->native.completed;
+    if (!native_compare(c, &outcome)) {
+        run->mismatches++;
+        printf("MISMATCH in %s: repeat with --seed %" G_GINT64_FORMAT " --first %" G_GUINT64_FORMAT
+               " --cases 1%s%s\n",
+               row->row->name, run->options.seed, c->number,
+               run->options.only ? " --only " : "", run->options.only ? run->options.only : "");
+    }
+}
+
+/* False after the native side failed. */
+static bool run_all(struct run *run)
+{
+    uint64_t number = run->options.first, end = number + run->options.cases;
+
+    while (number < end && run->mismatches < (uint64_t)run->options.mismatches) {
+        unsigned count = 0;
+        while (number < end && count < BATCH) {
+            count += generate(run, number++, count);
+        }
+        if (count > 0 && !native_run(run->cases, count)) {
+            return false;
+        }
+        for (unsigned i = 0; i < count && run->mismatches < (uint64_t)run->options.mismatches;
+             i++) {
+            compare(run, i);
+        }
+    }
+    return true;
+}
+
+static void report_coverage(const struct run *run)
+{
+    unsigned covered = 0;
+    g_autoptr(GString) uncovered = g_string_new(NULL);
+
+    for (unsigned i = 0; i < run->rows->len; i++) {
+        const struct native_row *row = &g_array_index(run->rows, struct native_row, i);
+        if (row->completed) {
+            covered++;
+        } else {
+            g_string_append_printf(uncovered, " %s(%s%02x)", row->row->name, row->map, row->opcode);
+        }
+        if (run->options.verbose) {
+            printf("%-16s %s%02x cases %" G_GUINT64_FORMAT " completed %" G_GUINT64_FORMAT "\n",
+                   row->row->name, row->map, row->opcode, row->cases, row->completed);
+        }
+    }
+    printf("native: %" G_GUINT64_FORMAT " cases compared (%" G_GUINT64_FORMAT
+           " ended in a fault), %" G_GUINT64_FORMAT " mismatches, seed %" G_GINT64_FORMAT "\n",
+           run->compared, run->faults, run->mismatches, run->options.seed);
+    printf("native: rows covered %u / %u comparable here (%u in the tables)%s%s\n", covered,
+           run->rows->len, run->row_total, uncovered->len ? "; not covered:" : "", uncovered->str);
+}
+
+/* The rows to compare; the names of those that are not, with --verbose. */
+static void select_rows(struct run *run)
+{
+    g_autoptr(GArray) all = native_rows_new();
+
+    run->row_total = all->len;
+    run->rows = g_array_new(FALSE, TRUE, sizeof(struct native_row));
+    for (unsigned i = 0; i < all->len; i++) {
+        const struct native_row *row = &g_array_index(all, struct native_row, i);
+        if (!native_row_is_comparable(row, run->with_32)) {
+            if (run->options.verbose) {
+                printf("not compared: %s (%s%02x)\n", row->row->name, row->map, row->opcode);
+            }
+        } else if (!run->options.only || strcmp(run->options.only, row->row->name) == 0) {
+            g_array_append_val(run->rows, *row);
+        }
+    }
+}
+
+static bool parse_options(struct options *o, int argc, char **argv)
+{
+    GOptionEntry entries[] = {
+        {"seed", 's', 0, G_OPTION_ARG_INT64, &o->seed, "Seed; default: of the clock", "S"},
+        {"cases", 'n', 0, G_OPTION_ARG_INT64, &o->cases, "Number of cases", "N"},
+        {"first", 'f', 0, G_OPTION_ARG_INT64, &o->first, "Number of the first case", "N"},
+        {"only", 'o', 0, G_OPTION_ARG_STRING, &o->only, "Only instructions of this name", "NAME"},
+        {"max-mismatches", 'm', 0, G_OPTION_ARG_INT, &o->mismatches, "Stop after so many", "N"},
+        {"verbose", 'v', 0, G_OPTION_ARG_NONE, &o->verbose, "Name all rows", NULL},
+        G_OPTION_ENTRY_NULL};
+    g_autoptr(GOptionContext) context = g_option_context_new(NULL);
+    g_autoptr(GError) error = NULL;
+
+    g_option_context_add_main_entries(context, entries, NULL);
+    if (!g_option_context_parse(context, &argc, &argv, &error)) {
+        fprintf(stderr, "compare: %s\n", error->message);
+        return false;
+    }
+    return true;
+}
+
+int main(int argc, char **argv)
+{
+    struct run run = {.options = {.seed = time(NULL), .cases = CASES_DEFAULT, .mismatches = 5}};
+
+    if (!parse_options(&run.options, argc, argv)) {
+        return EXIT_FAILURE;
+    }
+    printf("native: seed %" G_GINT64_FORMAT "\n", run.options.seed);
+    run.cases = mmap(NULL, BATCH * sizeof(*run.cases), PROT_READ | PROT_WRITE,
+                     MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (run.cases == MAP_FAILED) {
+        perror("compare: mmap");
+        return EXIT_SKIPPED;
+    }
+    run.with_32 = native_has_32(run.cases);
+    if (!run.with_32) {
+        printf("native: this host runs no 32-bit code: only 64-bit mode is compared\n");
+    }
+    select_rows(&run);
+    if (run.rows->len == 0) {
+        printf("native: no instruction to compare\n");
+        return EXIT_FAILURE;
+    }
+    run.row_of = g_new(unsigned, BATCH);
+    run.engine = native_engine_new();
+    bool ran = run_all(&run);
+    report_coverage(&run);
+    native_engine_free(run.engine);
+    munmap(run.cases, BATCH * sizeof(*run.cases));
+    g_free(run.row_of);
+    g_array_unref(run.rows);
+    g_free(run.options.only);
+    return ran && run.mismatches == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
