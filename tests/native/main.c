@@ -184,6 +184,10 @@ int main(int argc, char **argv)
     }
     run.row_of = g_new(unsigned, BATCH);
     run.engine = native_engine_new();
+    if (!run.engine) {
+        perror("compare: guest memory");
+        return EXIT_SKIPPED;
+    }
     bool ran = run_all(&run);
     report_coverage(&run);
     native_engine_free(run.engine);
