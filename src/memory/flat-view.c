@@ -164,17 +164,45 @@ static void pack(struct flat_edit *edit, unsigned level, const void *entries, si
     }
 }
 
+static void join_small(struct flat_edit *edit, GPtrArray *nodes, unsigned from, unsigned count);
+
+static void join_leaves(struct flat_edit *edit, const struct flat_node *a,
+                        const struct flat_node *b, GPtrArray *out)
+{
+    g_autofree struct flat_range *ranges = g_new(struct flat_range, a->count + b->count);
+
+    memcpy(ranges, a->ranges, a->count * sizeof(*ranges));
+    memcpy(ranges + a->count, b->ranges, b->count * sizeof(*ranges));
+    pack(edit, 0, ranges, a->count + b->count, out);
+}
+
+static void join_inner(struct flat_edit *edit, const struct flat_node *a, const struct flat_node *b,
+                       GPtrArray *out)
+{
+    g_autoptr(GPtrArray) children = g_ptr_array_sized_new(2 * FLAT_FANOUT);
+
+    for (unsigned i = 0; i < a->count; i++) {
+        g_ptr_array_add(children, a->children[i]);
+    }
+    for (unsigned i = 0; i < b->count; i++) {
+        g_ptr_array_add(children, b->children[i]);
+    }
+    /* A small only child had no sibling to be joined with; now it has. */
+    join_small(edit, children, 0, children->len);
+    pack(edit, a->level, children->pdata, children->len, out);
+}
+
 /* Join siblings `at` and `at + 1` of a list, into one node if they fit or two even ones. */
 static void join(struct flat_edit *edit, GPtrArray *nodes, unsigned at)
 {
     struct flat_node *a = nodes->pdata[at], *b = nodes->pdata[at + 1];
-    size_t size = a->level ? sizeof(struct flat_node *) : sizeof(struct flat_range);
-    g_autofree char *entries = g_malloc((a->count + b->count) * size);
     g_autoptr(GPtrArray) joined = g_ptr_array_new();
 
-    memcpy(entries, a->children, a->count * size);
-    memcpy(entries + a->count * size, b->children, b->count * size);
-    pack(edit, a->level, entries, a->count + b->count, joined);
+    if (a->level) {
+        join_inner(edit, a, b, joined);
+    } else {
+        join_leaves(edit, a, b, joined);
+    }
     node_drop(edit, a);
     node_drop(edit, b);
     nodes->pdata[at] = joined->pdata[0];
@@ -196,8 +224,7 @@ static void join_small(struct flat_edit *edit, GPtrArray *nodes, unsigned from, 
             continue;
         }
         join(edit, nodes, i + 1 < nodes->len ? i : i - 1);
-        i = i ? i - 1 : 0;
-        count = MAX(count, 2);
+        i = i ? i - 1 : 0; /* what it was joined into may be small still */
     }
 }
 

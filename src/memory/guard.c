@@ -6,6 +6,7 @@
  * sees the first. An uncontended guard costs a trylock and never comes here.
  */
 #include "memory/guard.h"
+#include "memory/tsan.h"
 
 #include <assert.h>
 #include <glib.h>
@@ -72,7 +73,7 @@ static bool chain_reaches(const struct access_guard *guard, const struct guard_t
  * it leaves timed waits alone. */
 static void lock_blocking(struct access_guard *guard)
 {
-#ifdef __SANITIZE_THREAD__
+#ifdef WITH_TSAN
     struct timespec never = {.tv_sec = G_MAXINT32};
 
     while (pthread_mutex_timedlock(&guard->lock, &never) != 0) {

@@ -6,6 +6,8 @@
 #ifndef DUODM_MEMORY_HOST_ACCESS_H
 #define DUODM_MEMORY_HOST_ACCESS_H
 
+#include "memory/tsan.h"
+
 #include <glib.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -66,7 +68,7 @@ void host_write_units(void *host, const void *buffer, uint64_t length);
 
 static inline bool host_wants_units(uint64_t length, bool is_device)
 {
-#ifdef __SANITIZE_THREAD__
+#ifdef WITH_TSAN
     return true;
 #else
     return is_device || length <= 8;

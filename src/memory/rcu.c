@@ -1,11 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-#if defined(__SANITIZE_THREAD__)
-#define WITH_TSAN 1
-#elif defined(__has_feature)
-#if __has_feature(thread_sanitizer)
-#define WITH_TSAN 1
-#endif
-#endif
+#include "memory/tsan.h"
+
 #ifndef WITH_TSAN
 #define _LGPL_SOURCE /* inline read-side primitives; duodm's licence allows it */
 #endif

@@ -66,6 +66,7 @@ void cpu_cpuid(struct cpu *cpu, uint32_t leaf, uint32_t subleaf,
                uint32_t out[4]);                      /* EAX EBX ECX EDX */
 uint64_t cpu_read_msr(struct cpu *cpu, uint32_t msr); /* raises #GP(0) */
 void cpu_write_msr(struct cpu *cpu, uint32_t msr, uint64_t value);
+bool cpu_try_write_msr(struct cpu *cpu, uint32_t msr, uint64_t value); /* false: #GP(0) */
 uint64_t cpu_read_tsc(struct cpu *cpu);
 
 /* Flags (flags.c). */

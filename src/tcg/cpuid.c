@@ -63,10 +63,10 @@ static void vendor(const struct cpu *cpu, uint32_t out[4])
     memcpy(&out[ECX], name + 8, 4);
 }
 
-/* Leaves whose feature bits depend on ECX; the others ignore it. */
+/* Leaves whose answer depends on ECX; all others ignore it. */
 static bool has_subleaves(uint32_t leaf)
 {
-    return leaf == 0x7 || leaf == 0xd;
+    return leaf == 0x4 || leaf == 0x7 || leaf == 0xb || leaf == 0xd;
 }
 
 /* All feature bits of a leaf. */
@@ -75,7 +75,7 @@ static void feature_bits(const struct cpu *cpu, uint32_t leaf, uint32_t subleaf,
     for (unsigned f = FEATURE_NONE + 1; f < FEATURE_COUNT; f++) {
         const struct cpu_feature_place *place = &cpu_feature_places[f];
 
-        if (place->leaf == leaf && (place->subleaf == subleaf || !has_subleaves(leaf)) &&
+        if (place->leaf == leaf && place->subleaf == subleaf &&
             cpu_features_have(&cpu->features, f)) {
             out[place->reg] |= 1u << place->bit;
         }
@@ -315,7 +315,7 @@ void cpu_cpuid(struct cpu *cpu, uint32_t leaf, uint32_t subleaf, uint32_t out[4]
         }
         leaf = cpu->model->max_leaf;
     }
-    feature_bits(cpu, leaf, subleaf, out);
+    feature_bits(cpu, leaf, has_subleaves(leaf) ? subleaf : 0, out);
     for (unsigned i = 0; i < G_N_ELEMENTS(leaves); i++) {
         if (leaves[i].leaf == leaf) {
             leaves[i].fill(cpu, subleaf, out);

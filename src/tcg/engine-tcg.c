@@ -374,6 +374,11 @@ static bool print_info(struct machine *machine, const char *name, GString *out)
     return false;
 }
 
+static bool write_msr(struct vcpu *vcpu, uint32_t msr, uint64_t value)
+{
+    return cpu_try_write_msr(&((struct tcg_vcpu *)vcpu->engine)->cpu, msr, value);
+}
+
 const struct engine_ops tcg_engine = {
     .name = "tcg",
     .description = "duodm's own x86-64 CPU; needs no virtualisation",
@@ -390,6 +395,7 @@ const struct engine_ops tcg_engine = {
     .reset_vcpu = reset_vcpu,
     .get_state = get_state,
     .set_state = set_state,
+    .write_msr = write_msr,
     .virtual_to_physical = virtual_to_physical,
     .print_info = print_info,
 };

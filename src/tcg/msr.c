@@ -347,11 +347,16 @@ uint64_t cpu_read_msr(struct cpu *cpu, uint32_t msr)
     return row->read(cpu, row, msr);
 }
 
-void cpu_write_msr(struct cpu *cpu, uint32_t msr, uint64_t value)
+bool cpu_try_write_msr(struct cpu *cpu, uint32_t msr, uint64_t value)
 {
     const struct msr_row *row = find_row(cpu, msr);
 
-    if (!row || !row->write || (value & ~row->writable) || !row->write(cpu, row, msr, value)) {
+    return row && row->write && !(value & ~row->writable) && row->write(cpu, row, msr, value);
+}
+
+void cpu_write_msr(struct cpu *cpu, uint32_t msr, uint64_t value)
+{
+    if (!cpu_try_write_msr(cpu, msr, value)) {
         log_item(LOG_UNIMPLEMENTED, "WRMSR %08x = %" PRIx64 " at %" PRIx64 ": #GP\n", msr, value,
                  cpu->rip);
         cpu_raise_error(cpu, EXCEPTION_GP, 0);

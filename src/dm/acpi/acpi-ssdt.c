@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* The SSDT: names that the DSDT refers to, and the processors, as AML (ACPI 6.5, chapter 20). */
+/* The SSDT: the processors, as AML (ACPI 6.5, chapter 20). */
 #include "dm/acpi/acpi-tables.h"
 
 #include <string.h>
@@ -8,7 +8,6 @@
 #define AML_NAME      0x08
 #define AML_WORD      0x0b
 #define AML_STRING    0x0d
-#define AML_QWORD     0x0e
 #define AML_SCOPE     0x10
 #define AML_EXTENDED  0x5b
 #define AML_DEVICE    0x82
@@ -16,16 +15,6 @@
 static void put_bytes(GByteArray *out, const char *text, unsigned length)
 {
     g_byte_array_append(out, (const uint8_t *)text, length);
-}
-
-/* Name (\SEG, value) */
-static void put_root_number(GByteArray *out, const char *segment, uint64_t value)
-{
-    acpi_put(out, AML_NAME, 1);
-    acpi_put(out, AML_ROOT_CHAR, 1);
-    put_bytes(out, segment, 4);
-    acpi_put(out, AML_QWORD, 1);
-    acpi_put(out, value, 8);
 }
 
 /* PkgLength in its four-byte form (20.2.4): 28 bits, and it counts its own bytes. */
@@ -66,13 +55,6 @@ GByteArray *acpi_build_ssdt(const struct acpi_config *config)
     g_autoptr(GByteArray) processors = g_byte_array_new();
 
     acpi_put_header(ssdt, "SSDT", 2);
-    put_root_number(ssdt, "M32B", config->window_32.start);
-    put_root_number(ssdt, "M64B", config->window_64.length ? config->window_64.start : 0);
-    put_root_number(
-        ssdt, "M64E",
-        config->window_64.length ? config->window_64.start + (config->window_64.length - 1) : 0);
-    put_root_number(ssdt, "HPTE", config->has_hpet);
-    put_root_number(ssdt, "SERM", config->serial_mask);
     for (unsigned i = 0; i < config->cpu_count; i++) {
         put_processor(processors, i);
     }

@@ -122,6 +122,36 @@ static uint32_t append_table(struct acpi_tables *tables, const uint8_t *data, ui
     return offset;
 }
 
+/* Name (SEGM, value) of the DSDT: NameOp, the segment, a DWordPrefix, the placeholder. */
+static void set_name(uint8_t *aml, size_t length, const char *segment, uint32_t value)
+{
+    const uint8_t prefix = 0x0c;
+    bool found = false;
+
+    for (size_t at = 0; at + 9 <= length && !found; at++) {
+        if (memcmp(aml + at, segment, 4) == 0 && aml[at + 4] == prefix) {
+            store_le32(aml + at + 5, value);
+            found = true;
+        }
+    }
+    g_assert(found); /* dsdt-pc.asl has them all */
+}
+
+static uint32_t append_dsdt(struct acpi_tables *tables, const struct acpi_config *config)
+{
+    uint32_t length = sizeof(dsdt_pc_aml_code);
+    uint32_t offset = append_table(tables, dsdt_pc_aml_code, length);
+    uint8_t *aml = tables->tables->data + offset;
+    struct range high = config->window_64;
+
+    set_name(aml, length, "M32B", (uint32_t)config->window_32.start);
+    set_name(aml, length, "M64B", (uint32_t)(high.length ? high.start >> 30 : 0));
+    set_name(aml, length, "M64E", (uint32_t)(high.length ? (high.start + high.length) >> 30 : 0));
+    set_name(aml, length, "HPTE", config->has_hpet);
+    set_name(aml, length, "SERM", config->serial_mask);
+    return offset;
+}
+
 static void checksum_table(struct acpi_tables *tables, uint32_t offset)
 {
     add_checksum(tables, ACPI_BLOB_TABLES, offset + TABLE_CHECKSUM_OFFSET, offset,
@@ -311,7 +341,7 @@ struct acpi_tables *acpi_tables_build(const struct acpi_config *config)
     tables->tables = g_byte_array_new();
     tables->commands = g_array_new(FALSE, TRUE, sizeof(struct acpi_command));
     facs = append_facs(tables);
-    dsdt = append_table(tables, dsdt_pc_aml_code, sizeof(dsdt_pc_aml_code));
+    dsdt = append_dsdt(tables, config);
     listed[count++] = append_fadt(tables, config, facs, dsdt);
     listed[count++] = append_table(tables, ssdt->data, ssdt->len);
     listed[count++] = append_madt(tables, config);

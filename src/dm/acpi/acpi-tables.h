@@ -19,7 +19,7 @@ struct acpi_config {
     unsigned cpu_count;
     const uint32_t *apic_ids; /* cpu_count of them */
     struct range window_32;   /* of PCI, below 4 GiB; ends at fec00000h */
-    struct range window_64;   /* length 0: none */
+    struct range window_64;   /* length 0: none; whole GiB */
     bool has_hpet;
     unsigned serial_mask; /* bit n: port COMn+1 exists */
     uint16_t pm_base;     /* of the PIIX4 */
@@ -62,7 +62,7 @@ GByteArray *acpi_tables_pack_loader(const struct acpi_tables *tables);
 /* Carry out the commands for blobs at these guest physical addresses, in place: once only. */
 void acpi_tables_place(struct acpi_tables *tables, uint64_t tables_address, uint64_t rsdp_address);
 
-/* The variable SSDT, from its header on, without checksum. */
+/* The SSDT of the processors, from its header on, without checksum. */
 GByteArray *acpi_build_ssdt(const struct acpi_config *config);
 
 /* A table header with signature, revision and the project's IDs; length and checksum are zero. */

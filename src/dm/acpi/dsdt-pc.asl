@@ -1,15 +1,17 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * DSDT of board "pc": what is the same in every machine. What differs is in the SSDT that
- * acpi-ssdt.c writes: the names declared External here, and the processors.
+ * DSDT of board "pc". The processors are in an SSDT, which acpi-ssdt.c writes.
  */
 DefinitionBlock ("", "DSDT", 2, "DUODM ", "DUODMPC ", 0x00000001)
 {
-    External (\M32B, IntObj) // first address of the 32-bit PCI window
-    External (\M64B, IntObj) // and of the 64-bit one; 0: there is none
-    External (\M64E, IntObj) // last address of that
-    External (\HPTE, IntObj) // the machine has an HPET
-    External (\SERM, IntObj) // bit n: it has serial port n
+    // acpi-tables.c sets these numbers; their size in the table is that of the placeholders. They are
+    // not declared External, and set elsewhere, nor have they 64 bits, since firmware that reads
+    // AML knows neither.
+    Name (\M32B, 0x01234567) // first address of the 32-bit PCI window
+    Name (\M64B, 0x01234567) // that of the 64-bit one in GiB; 0: there is none
+    Name (\M64E, 0x01234567) // its end in GiB
+    Name (\HPTE, 0x01234567) // the machine has an HPET
+    Name (\SERM, 0x01234567) // bit n: it has serial port n
 
     // SLP_TYP 0 of the PIIX4 is soft off.
     Name (\_S5, Package () {Zero, Zero, Zero, Zero})
@@ -69,8 +71,8 @@ DefinitionBlock ("", "DSDT", 2, "DUODM ", "DUODMPC ", 0x00000001)
                 CreateQWordField (RES1, \_SB.PCI0.W64._MIN, MINQ)
                 CreateQWordField (RES1, \_SB.PCI0.W64._MAX, MAXQ)
                 CreateQWordField (RES1, \_SB.PCI0.W64._LEN, LENQ)
-                MINQ = \M64B
-                MAXQ = \M64E
+                MINQ = \M64B << 30
+                MAXQ = (\M64E << 30) - One
                 LENQ = (MAXQ - MINQ) + One
                 Return (ConcatenateResTemplate (RES0, RES1))
             }

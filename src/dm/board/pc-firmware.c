@@ -120,8 +120,7 @@ static bool fill_fw_cfg(struct pc *pc, GError **error)
     fw_cfg_set_u32(fw_cfg, FW_CFG_IRQ0_OVERRIDE, 1);
     fw_cfg_set_bytes(fw_cfg, FW_CFG_NUMA, no_numa, sizeof(no_numa));
     store_le16(menu_wait, 3000); /* ms */
-    return fw_cfg_add_file(fw_cfg, "bootorder", "", 1, error) &&
-           (!machine->config.boot_menu ||
+    return (!machine->config.boot_menu ||
             fw_cfg_add_file(fw_cfg, "etc/boot-menu-wait", menu_wait, 2, error)) &&
            add_e820(pc, error) && add_user_files(pc, error);
 }
@@ -167,7 +166,7 @@ static GByteArray *build_smbios(struct pc *pc, unsigned *count, unsigned *larges
         .threads = MAX(machine->config.threads, 1),
         .ram_below_4g = machine->ram_below_4g,
         .ram_above_4g = machine->ram_above_4g,
-        .product = pc_board.description,
+        .product = "PC (i440FX + PIIX)",
     };
 
     if (machine->config.uuid_text && smbios_parse_uuid(machine->config.uuid_text, uuid)) {

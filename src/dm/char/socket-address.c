@@ -30,6 +30,15 @@ static bool parse_fd(struct socket_address *address, const char *text, GError **
     return true;
 }
 
+/* getaddrinfo takes any number, modulo 65536. Names of services are left to it. */
+static bool check_port(const char *text, GError **error)
+{
+    uint64_t number;
+
+    return !parse_number(text, &number, NULL) || number <= 65535 ||
+           duodm_fail(error, DUODM_ERROR_INVALID_ARGUMENT, "socket: port %s is above 65535", text);
+}
+
 bool socket_address_parse(struct socket_address *address, const struct key_values *options,
                           GError **error)
 {
@@ -47,7 +56,7 @@ bool socket_address_parse(struct socket_address *address, const struct key_value
                           "socket: path '%s' must have 1 to %zu bytes", path,
                           sizeof(((struct sockaddr_un *)0)->sun_path) - 1);
     }
-    if (fd && !parse_fd(address, fd, error)) {
+    if ((port && !check_port(port, error)) || (fd && !parse_fd(address, fd, error))) {
         return false;
     }
     address->path = g_strdup(path);

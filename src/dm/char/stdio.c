@@ -52,9 +52,10 @@ static int own_descriptor(struct stdio_chardev *self, int fd, int mode)
     return own;
 }
 
+/* Last first: both may be the same open file. */
 static void restore_flags(struct stdio_chardev *self)
 {
-    for (int fd = 0; fd < 2; fd++) {
+    for (int fd = 1; fd >= 0; fd--) {
         if (self->flags_saved[fd]) {
             fcntl(fd, F_SETFL, self->flags_of[fd]);
         }

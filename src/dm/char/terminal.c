@@ -12,15 +12,17 @@ static struct {
     volatile sig_atomic_t changed;
 } terminal;
 
-/* A background process that sets modes is stopped by SIGTTOU. */
-static bool is_foreground(int fd)
+/* A background process that sets the modes of its controlling terminal is stopped by SIGTTOU. */
+static bool is_background(int fd)
 {
-    return tcgetpgrp(fd) == getpgrp();
+    pid_t foreground = tcgetpgrp(fd);
+
+    return foreground >= 0 && foreground != getpgrp();
 }
 
 void terminal_set_raw(int fd, bool signals)
 {
-    if (!isatty(fd) || !is_foreground(fd)) {
+    if (!isatty(fd) || is_background(fd)) {
         return;
     }
     if (!terminal.changed) {
@@ -43,7 +45,7 @@ void terminal_restore(void)
 {
     if (terminal.changed) {
         terminal.changed = 0;
-        if (is_foreground(terminal.fd)) {
+        if (!is_background(terminal.fd)) {
             tcsetattr(terminal.fd, TCSANOW, &terminal.found);
         }
     }
@@ -51,7 +53,7 @@ void terminal_restore(void)
 
 void terminal_resume(void)
 {
-    if (terminal.changed && is_foreground(terminal.fd)) {
+    if (terminal.changed && !is_background(terminal.fd)) {
         tcsetattr(terminal.fd, TCSANOW, &terminal.raw);
     }
 }

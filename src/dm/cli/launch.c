@@ -229,6 +229,9 @@ static bool open_serials(struct launch *launch, GError **error)
         const char *text = g_ptr_array_index(serials, i);
         g_autofree char *id = g_strdup_printf("serial%u", i);
 
+        if (launch->line.nographic && g_str_equal(text, "stdio")) {
+            text = "stdio,signal=off"; /* Ctrl-C belongs to the guest */
+        }
         if (!open_short(launch, id, text, "-serial", &config->serials[i], error)) {
             return false;
         }
@@ -269,21 +272,20 @@ static bool has_device(const struct command_line *line, const char *driver)
     return false;
 }
 
-/* What nobody asked for and nobody forbade: a serial port and the monitor on standard input and
- * output, unless somebody else has those. */
+/*
+ * What nobody asked for and nobody forbade: a serial port and a monitor that share standard input
+ * and output, unless somebody else has those. QMP alone does not take the monitor from the serial
+ * port; but there is no monitor by itself where one of any kind was asked for.
+ */
 static bool open_defaults(struct launch *launch, GError **error)
 {
     struct machine_config *config = &launch->machine->config;
-    bool serial = !launch->line.serials->len && !has_device(&launch->line, "isa-serial");
-    bool monitor = !launch->line.monitor_given && !launch->mux_monitor;
+    const struct command_line *line = &launch->line;
+    bool serial = !line->serials->len && !has_device(line, "isa-serial");
+    bool monitor = !launch->mux_monitor && !(serial ? line->human_given : line->monitor_given);
     struct chardev *chardev;
 
-    if (config->no_defaults && !launch->line.nographic) {
-        return true;
-    }
-    serial &= !config->no_defaults;
-    monitor &= !config->no_defaults;
-    if (chardev_stdio_is_used(launch->machine) || (!serial && !monitor)) {
+    if (config->no_defaults || chardev_stdio_is_used(launch->machine) || (!serial && !monitor)) {
         return true;
     }
     if (!open_short(launch, serial ? "serial0" : "compat_monitor", "mon:stdio", "-serial", &chardev,
@@ -294,7 +296,9 @@ static bool open_defaults(struct launch *launch, GError **error)
         config->serials[0] = chardev;
         config->serial_count = 1;
     }
-    launch->mux_monitor = monitor ? chardev : launch->mux_monitor;
+    if (monitor) {
+        launch->mux_monitor = chardev;
+    }
     return true;
 }
 

@@ -221,6 +221,7 @@ static void add_monitor(struct command_line *line, char *device, bool is_control
     request->is_pretty = is_pretty;
     g_ptr_array_add(line->monitors, request);
     line->monitor_given = true;
+    line->human_given |= !is_control;
 }
 
 bool option_monitor(struct command_line *line, const char *value, GError **error)

@@ -29,7 +29,8 @@ struct command_line {
     GPtrArray *traces;                /* of char: patterns */
     GPtrArray *firmware_folders;      /* of char: -L */
     char *qtest, *qtest_log, *pidfile, *log_file, *log_items;
-    bool nographic, monitor_given;
+    bool nographic;
+    bool monitor_given, human_given; /* any monitor; one for people */
     bool help_cpu; /* -cpu help: depends on the engine, so is printed when the line is read */
     bool done;     /* help or the version was printed: nothing else is to be done */
 };

@@ -4,7 +4,7 @@
 #include "util/trace.h"
 
 /* Version 14h, six entries in the LVT, EOI broadcast can be suppressed (11.4.8). */
-#define APIC_VERSION (0x14u | (LVT_COUNT - 1u) << 16 | 1u << 24)
+#define VERSION_VALUE (0x14u | (LVT_COUNT - 1u) << 16 | 1u << 24)
 
 #define DFR_WRITABLE          0xf0000000u
 #define DFR_ONES              0x0fffffffu
@@ -54,7 +54,7 @@ uint32_t apic_register_read(struct local_apic *apic, unsigned index)
     case APIC_ID:
         return apic_is_x2apic(apic) ? apic_id(apic) : apic_id(apic) << 24;
     case APIC_VERSION:
-        return APIC_VERSION;
+        return VERSION_VALUE;
     case APIC_TPR:
         return apic->tpr;
     case APIC_APR:

@@ -476,6 +476,7 @@ static const struct state_description hpet_state = {
     .version = 1,
     .fields = hpet_fields,
     .after_load = hpet_after_load,
+    .before_save = timer_fired,
 };
 
 static const struct property hpet_properties[] = {

@@ -622,6 +622,7 @@ static const struct state_description i8254_state = {
     .version = 1,
     .fields = i8254_fields,
     .after_load = i8254_after_load,
+    .before_save = timer_fired,
 };
 
 const struct device_class i8254_class = {

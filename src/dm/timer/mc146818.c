@@ -552,6 +552,7 @@ static const struct state_description mc146818_state = {
     .version = 1,
     .fields = mc146818_fields,
     .after_load = mc146818_after_load,
+    .before_save = timer_fired,
 };
 
 static const struct property mc146818_properties[] = {
