@@ -111,10 +111,8 @@ void native_engine_prepare(struct cpu *cpu, const struct native_case *c)
     cpu->segment[X86_CS].selector = c->code_64 ? CODE_SELECTOR_64 : CODE_SELECTOR_32;
     cpu->segment[X86_CS].attributes = c->code_64 ? ATTRIBUTES_CODE_64 : ATTRIBUTES_CODE_32;
     cpu->physical_bits = CPU_PHYSICAL_BITS;
-    for (unsigned i = 1; i < FEATURE_COUNT; i++) {
-        if (native_host_has(i)) {
-            cpu->features.bits[i / 64] |= UINT64_C(1) << (i % 64);
-        }
+    if (c->features) {
+        cpu->features = *c->features;
     }
 }
 

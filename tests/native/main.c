@@ -15,7 +15,7 @@
 #include <time.h>
 
 #define BATCH         256
-#define CASES_DEFAULT 200000
+#define CASES_DEFAULT 400000
 #define TRIES_MAX     200 /* encodings that are not to be run */
 #define EXIT_SKIPPED  77
 
@@ -28,9 +28,10 @@ struct options {
 
 struct run {
     struct options options;
-    GArray *rows;       /* of struct native_row: the comparable ones */
-    unsigned row_total; /* in the maps */
-    bool with_32;       /* the host runs 32-bit code */
+    GArray *rows;                 /* of struct native_row: the comparable ones */
+    unsigned row_total;           /* in the maps */
+    struct cpu_features features; /* that the host has too */
+    bool with_32;                 /* the host runs 32-bit code */
     struct native_case *cases;
     unsigned *row_of; /* of each case in the batch */
     struct native_engine *engine;
@@ -45,7 +46,7 @@ static bool generate(struct run *run, uint64_t number, unsigned slot)
 
     for (unsigned i = 0; i < TRIES_MAX; i++) {
         if (native_generate(&random, &g_array_index(run->rows, struct native_row, index),
-                            run->with_32, c)) {
+                            &run->features, run->with_32, c)) {
             c->number = number;
             run->row_of[slot] = index;
             return true;
@@ -128,7 +129,7 @@ static void select_rows(struct run *run)
     run->rows = g_array_new(FALSE, TRUE, sizeof(struct native_row));
     for (unsigned i = 0; i < all->len; i++) {
         const struct native_row *row = &g_array_index(all, struct native_row, i);
-        if (!native_row_is_comparable(row, run->with_32)) {
+        if (!native_row_is_comparable(row, &run->features, run->with_32)) {
             if (run->options.verbose) {
                 printf("not compared: %s (%s%02x)\n", row->row->name, row->map, row->opcode);
             }
@@ -173,6 +174,7 @@ int main(int argc, char **argv)
         perror("compare: mmap");
         return EXIT_SKIPPED;
     }
+    native_host_features(&run.features);
     run.with_32 = native_has_32(run.cases);
     if (!run.with_32) {
         printf("native: this host runs no 32-bit code: only 64-bit mode is compared\n");

@@ -49,6 +49,7 @@ struct native_outcome {
 
 struct native_case {
     uint64_t number;
+    const struct cpu_features *features;
     bool code_64; /* else 32-bit compatibility mode */
     uint8_t bytes[16];
     unsigned length;
@@ -74,8 +75,10 @@ struct native_row {
 
 /* rows.c: all instructions of all maps. Caller frees with g_array_unref; of struct native_row. */
 GArray *native_rows_new(void);
-bool native_row_is_comparable(const struct native_row *row, bool with_32);
-bool native_host_has(enum cpu_feature feature);
+bool native_row_is_comparable(const struct native_row *row, const struct cpu_features *host,
+                              bool with_32);
+/* What the engine and the host both have. */
+void native_host_features(struct cpu_features *features);
 
 /* random.c */
 struct random {
@@ -91,8 +94,8 @@ void random_extended(struct random *random, uint64_t *mantissa, uint16_t *expone
 
 /* generate.c: fill a case for a row, in 64-bit or, if asked for, either mode; false if what came
  * out is not to be run. */
-bool native_generate(struct random *random, const struct native_row *row, bool with_32,
-                     struct native_case *c);
+bool native_generate(struct random *random, const struct native_row *row,
+                     const struct cpu_features *features, bool with_32, struct native_case *c);
 
 /* host.c: run the cases in a child. False: the child died or hung (message printed). */
 bool native_run(struct native_case *cases, unsigned count);
