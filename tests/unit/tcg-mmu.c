@@ -9,12 +9,13 @@
 #include "tcg/tlb.h"
 #include "unit/suite.h"
 
+#include <inttypes.h>
 #include <stdlib.h>
 
 #define POOL_PAGES 24
 #define POOL_SIZE  (POOL_PAGES * 4096)
 #define RAM_SIZE   (8u << 20) /* what a 32-bit entry with PSE-36 bits can name as a table */
-#define ROUNDS     1000
+#define ROUNDS     400
 #define WALKS      64
 
 struct fixture {
