@@ -173,30 +173,29 @@ void execute_popf(struct cpu *cpu, const struct insn *insn)
 
 #define ENTER_MAX_LEVEL 31
 
-/* SDM vol. 2, ENTER. */
+/* SDM vol. 2, ENTER. Step by step, since frames may overlap: a fault after some pushes leaves them
+ * in memory, below the stack pointer. */
 void execute_enter(struct cpu *cpu, const struct insn *insn)
 {
     unsigned size = insn->operand_size, level = insn->immediate2 & ENTER_MAX_LEVEL;
     uint64_t mask = stack_mask(cpu), frame_pointer = cpu->gpr[X86_RBP];
-    uint64_t pointer = (cpu->gpr[X86_RSP] - size) & mask;
-    uint64_t frame = pointer;
-    uint64_t values[1 + ENTER_MAX_LEVEL] = {frame_pointer};
+    uint64_t frame = (cpu->gpr[X86_RSP] - size) & mask, pointer = frame;
+    memory_write(cpu, X86_SS, pointer, size, frame_pointer);
     for (unsigned i = 1; i < level; i++) {
         frame_pointer = (frame_pointer - size) & mask;
-        values[i] = memory_read(cpu, X86_SS, frame_pointer, size);
+        uint64_t value = memory_read(cpu, X86_SS, frame_pointer, size);
+        pointer = (pointer - size) & mask;
+        memory_write(cpu, X86_SS, pointer, size, value);
     }
-    if (level > 0)
-        values[level] = frame;
-    unsigned count = level > 0 ? level + 1 : 1;
-    for (unsigned i = 0; i < count; i++)
-        cpu_probe_write(cpu, X86_SS, (frame - i * size) & mask, size);
-    uint64_t bottom = (frame - (count - 1) * size - insn->immediate) & mask;
+    if (level > 0) {
+        pointer = (pointer - size) & mask;
+        memory_write(cpu, X86_SS, pointer, size, frame);
+    }
     /* Room for the local variables is demanded as if the last of them were written. */
-    cpu_probe_write(cpu, X86_SS, bottom, 1);
-    for (unsigned i = 0; i < count; i++)
-        memory_write(cpu, X86_SS, (frame - i * size) & mask, size, values[i]);
+    pointer = (pointer - insn->immediate) & mask;
+    cpu_probe_write(cpu, X86_SS, pointer, 1);
     gpr_write(cpu, X86_RBP, size, frame);
-    stack_pointer_write(cpu, bottom);
+    stack_pointer_write(cpu, pointer);
 }
 
 void execute_leave(struct cpu *cpu, const struct insn *insn)
