@@ -122,15 +122,15 @@ static uint32_t append_table(struct acpi_tables *tables, const uint8_t *data, ui
     return offset;
 }
 
-/* Name (SEGM, value) of the DSDT: NameOp, the segment, a QWordPrefix, the placeholder. */
-static void set_name(uint8_t *aml, size_t length, const char *segment, uint64_t value)
+/* Name (SEGM, value) of the DSDT: NameOp, the segment, a DWordPrefix, the placeholder. */
+static void set_name(uint8_t *aml, size_t length, const char *segment, uint32_t value)
 {
-    const uint8_t prefix = 0x0e;
+    const uint8_t prefix = 0x0c;
     bool found = false;
 
-    for (size_t at = 0; at + 13 <= length && !found; at++) {
+    for (size_t at = 0; at + 9 <= length && !found; at++) {
         if (memcmp(aml + at, segment, 4) == 0 && aml[at + 4] == prefix) {
-            store_le64(aml + at + 5, value);
+            store_le32(aml + at + 5, value);
             found = true;
         }
     }
@@ -144,9 +144,9 @@ static uint32_t append_dsdt(struct acpi_tables *tables, const struct acpi_config
     uint8_t *aml = tables->tables->data + offset;
     struct range high = config->window_64;
 
-    set_name(aml, length, "M32B", config->window_32.start);
-    set_name(aml, length, "M64B", high.length ? high.start : 0);
-    set_name(aml, length, "M64E", high.length ? high.start + (high.length - 1) : 0);
+    set_name(aml, length, "M32B", (uint32_t)config->window_32.start);
+    set_name(aml, length, "M64B", (uint32_t)(high.length ? high.start >> 30 : 0));
+    set_name(aml, length, "M64E", (uint32_t)(high.length ? (high.start + high.length) >> 30 : 0));
     set_name(aml, length, "HPTE", config->has_hpet);
     set_name(aml, length, "SERM", config->serial_mask);
     return offset;

@@ -19,7 +19,7 @@ struct acpi_config {
     unsigned cpu_count;
     const uint32_t *apic_ids; /* cpu_count of them */
     struct range window_32;   /* of PCI, below 4 GiB; ends at fec00000h */
-    struct range window_64;   /* length 0: none */
+    struct range window_64;   /* length 0: none; whole GiB */
     bool has_hpet;
     unsigned serial_mask; /* bit n: port COMn+1 exists */
     uint16_t pm_base;     /* of the PIIX4 */

@@ -5,12 +5,13 @@
 DefinitionBlock ("", "DSDT", 2, "DUODM ", "DUODMPC ", 0x00000001)
 {
     // acpi-tables.c sets these numbers; their size in the table is that of the placeholders. They are
-    // not declared External, and set elsewhere, since old interpreters don't know that.
-    Name (\M32B, 0x0123456789ABCDEF) // first address of the 32-bit PCI window
-    Name (\M64B, 0x0123456789ABCDEF) // and of the 64-bit one; 0: there is none
-    Name (\M64E, 0x0123456789ABCDEF) // last address of that
-    Name (\HPTE, 0x0123456789ABCDEF) // the machine has an HPET
-    Name (\SERM, 0x0123456789ABCDEF) // bit n: it has serial port n
+    // not declared External, and set elsewhere, nor have they 64 bits, since firmware that reads
+    // AML knows neither.
+    Name (\M32B, 0x01234567) // first address of the 32-bit PCI window
+    Name (\M64B, 0x01234567) // that of the 64-bit one in GiB; 0: there is none
+    Name (\M64E, 0x01234567) // its end in GiB
+    Name (\HPTE, 0x01234567) // the machine has an HPET
+    Name (\SERM, 0x01234567) // bit n: it has serial port n
 
     // SLP_TYP 0 of the PIIX4 is soft off.
     Name (\_S5, Package () {Zero, Zero, Zero, Zero})
@@ -70,8 +71,8 @@ DefinitionBlock ("", "DSDT", 2, "DUODM ", "DUODMPC ", 0x00000001)
                 CreateQWordField (RES1, \_SB.PCI0.W64._MIN, MINQ)
                 CreateQWordField (RES1, \_SB.PCI0.W64._MAX, MAXQ)
                 CreateQWordField (RES1, \_SB.PCI0.W64._LEN, LENQ)
-                MINQ = \M64B
-                MAXQ = \M64E
+                MINQ = \M64B << 30
+                MAXQ = (\M64E << 30) - One
                 LENQ = (MAXQ - MINQ) + One
                 Return (ConcatenateResTemplate (RES0, RES1))
             }

@@ -54,8 +54,12 @@ static bool find_register(const struct x86_state *state, const char *name, uint6
                                                           "rsi", "rdi", "r8",  "r9",  "r10", "r11",
                                                           "r12", "r13", "r14", "r15"};
 
-    if (g_str_equal(name, "rip") || g_str_equal(name, "pc")) {
+    if (g_str_equal(name, "rip")) {
         *value = state->rip;
+        return true;
+    }
+    if (g_str_equal(name, "pc")) { /* where the next instruction is: an address, not an offset */
+        *value = state->segment[X86_CS].base + state->rip;
         return true;
     }
     for (unsigned i = 0; i < X86_REGISTER_COUNT; i++) {
@@ -80,7 +84,7 @@ static bool parse_address(const struct hmp_context *context, const char *text, u
         return false;
     }
     return find_register(&state, text + 1, address) ||
-           duodm_fail(error, DUODM_ERROR_NOT_FOUND, "there is no register '%s': $rip, $rax, ...",
+           duodm_fail(error, DUODM_ERROR_NOT_FOUND, "there is no register '%s': $pc, $rip, $rax, ...",
                       text);
 }
 
