@@ -8,9 +8,6 @@
 #include "tcg/event.h"
 #include "tcg/operand.h"
 #include "tcg/rollback.h"
-#include "util/log.h"
-
-#include <inttypes.h>
 
 #define ERROR_EXT 1u /* the event did not come from the program */
 #define ERROR_IDT 2u /* the error code's index is into the IDT */
@@ -395,11 +392,6 @@ void cpu_deliver_event(struct cpu *cpu, enum event_type type, uint8_t vector, bo
                           cpu_get_eflags(cpu)};
     if (is_fault(cpu, &event))
         event.flags |= FLAG_RF;
-    log_item(LOG_INT,
-             "CPU %u: event type %u vector %02x error %04x at %04x:%016" PRIx64
-             " CPL %u RSP %04x:%016" PRIx64 " flags %06x CR2 %016" PRIx64 "\n",
-             cpu->vcpu->index, type, vector, error, cpu->segment[X86_CS].selector, cpu->rip,
-             cpu->cpl, cpu->segment[X86_SS].selector, cpu->gpr[X86_RSP], event.flags, cpu->cr2);
     cpu->delivering = true;
     if (type == EVENT_EXCEPTION)
         cpu->delivering_vector = vector;

@@ -203,7 +203,8 @@ ALWAYS_INLINE void xadd(struct cpu *cpu, const struct insn *insn, unsigned size)
 }
 EXECUTE_BY_SIZE(xadd)
 
-/* The destination is always written: with its old value if the comparison fails. */
+/* Memory is always written: with its old value if the comparison fails. A register then keeps even
+ * its upper half. */
 ALWAYS_INLINE void cmpxchg(struct cpu *cpu, const struct insn *insn, unsigned size)
 {
     uint64_t accumulator = gpr_read(cpu, X86_RAX, size), destination;
@@ -215,8 +216,8 @@ ALWAYS_INLINE void cmpxchg(struct cpu *cpu, const struct insn *insn, unsigned si
              !modify_commit(cpu, insn, size, &m,
                             destination == accumulator ? reg_read(cpu, insn, size) : destination));
     bool equal = destination == accumulator;
-    if (!insn->memory)
-        register_write(cpu, insn, insn->rm, size, equal ? reg_read(cpu, insn, size) : destination);
+    if (equal && !insn->memory)
+        register_write(cpu, insn, insn->rm, size, reg_read(cpu, insn, size));
     if (!equal)
         gpr_write(cpu, X86_RAX, size, destination);
     uint64_t result = (accumulator - destination) & size_mask(size);

@@ -66,7 +66,8 @@ void execute_sysret(struct cpu *cpu, const struct insn *insn)
     uint16_t selector = cpu->msr_star >> 48;
     bool to_64 = insn->operand_size == 8, stepping = cpu->eflags & FLAG_TF;
     uint64_t target = to_64 ? cpu->gpr[X86_RCX] : (uint32_t)cpu->gpr[X86_RCX];
-    if (!cpu_is_canonical(target))
+    /* AMD's processors fault only at the target, in user mode. */
+    if (!cpu->vendor_amd && !cpu_is_canonical(target))
         cpu_raise_error(cpu, EXCEPTION_GP, 0);
     if (cpu->long_mode)
         cpu_set_eflags(cpu, cpu->gpr[X86_R11] & SYSRET_FLAGS, ~0u);

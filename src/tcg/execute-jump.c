@@ -55,6 +55,9 @@ void execute_jmp_near_indirect(struct cpu *cpu, const struct insn *insn)
 
 static void call(struct cpu *cpu, const struct insn *insn, uint64_t target)
 {
+    /* In 64-bit mode the processors push before they look at a target that is not canonical. */
+    if (cpu->mode == CPU_MODE_64 && !cpu_is_canonical(target))
+        cpu_probe_write(cpu, X86_SS, cpu->gpr[X86_RSP] - 8, 8);
     target = near_target(cpu, insn, target);
     switch (insn->operand_size) {
     case 2:

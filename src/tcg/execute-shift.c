@@ -130,8 +130,8 @@ SHIFT_HANDLERS(shr, SHR)
 SHIFT_HANDLERS(sar, SAR)
 
 /*
- * SHLD, SHRD. With 16 bits and a count over 16 the result is undefined: processors shift the
- * three words destination:source:destination.
+ * SHLD, SHRD. With 16 bits and a count over 16 the result is undefined: AMD's processors shift the
+ * source in twice.
  */
 ALWAYS_INLINE void double_shift(struct cpu *cpu, const struct insn *insn, unsigned size, bool left,
                                 unsigned count)
@@ -149,9 +149,10 @@ ALWAYS_INLINE void double_shift(struct cpu *cpu, const struct insn *insn, unsign
     uint64_t result;
     bool carry;
     if (size == 2) {
-        uint64_t three = (m.old << 32) | (source << 16) | m.old;
+        uint64_t three =
+            left ? m.old << 32 | source << 16 | source : source << 32 | source << 16 | m.old;
         result = (left ? three >> (32 - count) : three >> count) & 0xffff;
-        carry = left ? (three >> (48 - count)) & 1 : (three >> (count - 1)) & 1;
+        carry = count <= 16 && ((left ? m.old >> (16 - count) : m.old >> (count - 1)) & 1);
     } else if (left) {
         wide = ((unsigned __int128)m.old << bits) | source;
         result = (uint64_t)(wide >> (bits - count)) & size_mask(size);

@@ -123,7 +123,7 @@ FPU_UNARY(f2xm1, FPU_C1)
 FPU_UNARY(fsin, FPU_C1 | FPU_C2) /* C2: operand out of range */
 FPU_UNARY(fcos, FPU_C1 | FPU_C2)
 
-/* Partial remainder: C2 incomplete, C0 C3 C1 the quotient's low bits, none if it is invalid. */
+/* Partial remainder: C2 incomplete; C0 C3 C1 the quotient's low bits, where there is one. */
 static ALWAYS_INLINE void fpu_remainder(struct cpu *cpu, const struct insn *insn,
                                         host_binary operation)
 {
@@ -138,7 +138,8 @@ static ALWAYS_INLINE void fpu_remainder(struct cpu *cpu, const struct insn *insn
         a = fpu_indefinite();
     } else {
         uint16_t status = operation(cpu->fpu.control, &a, &b);
-        if (!fpu_note_status(cpu, status, status & FPU_IE ? FPU_C1 | FPU_C2 : FPU_CONDITIONS)) {
+        uint16_t refused = FPU_IE | (~cpu->fpu.control & FPU_PRECOMPUTATION);
+        if (!fpu_note_status(cpu, status, status & refused ? FPU_C1 | FPU_C2 : FPU_CONDITIONS)) {
             return;
         }
     }

@@ -23,12 +23,12 @@ static void fpu_finish_load(struct cpu *cpu, struct x87_value value, uint16_t st
 #define FPU_LOAD(name, size)                                                                       \
     void fpu_##name(struct cpu *cpu, const struct insn *insn)                                      \
     {                                                                                              \
-        struct x87_value value;                                                                    \
+        struct x87_value value = fpu_indefinite();                                                 \
         fpu_check(cpu);                                                                            \
         uint64_t operand = simd_read_memory(cpu, insn, size);                                      \
         fpu_record(cpu, insn);                                                                     \
         uint16_t status = host_##name(cpu->fpu.control, &value, operand);                          \
-        fpu_finish_load(cpu, value, status, host_x87_pushed(status));                                                       \
+        fpu_finish_load(cpu, value, status, host_x87_pushed(status));                              \
     }
 FPU_LOAD(fld_m32, 4)
 FPU_LOAD(fld_m64, 8)
@@ -38,7 +38,7 @@ FPU_LOAD(fild_m64, 8)
 
 void fpu_fbld(struct cpu *cpu, const struct insn *insn)
 {
-    struct x87_value value;
+    struct x87_value value = fpu_indefinite();
     struct x87_bcd bcd;
 
     fpu_check(cpu);
@@ -81,7 +81,7 @@ void fpu_fld_sti(struct cpu *cpu, const struct insn *insn)
         fpu_check(cpu);                                                                            \
         fpu_record(cpu, insn);                                                                     \
         host_##name(cpu->fpu.control, &value);                                                     \
-        fpu_finish_load(cpu, value, 0, true);                                                            \
+        fpu_finish_load(cpu, value, 0, true);                                                      \
     }
 FPU_CONSTANT(fld1)
 FPU_CONSTANT(fldl2t)
@@ -207,16 +207,6 @@ void fpu_fst_sti(struct cpu *cpu, const struct insn *insn)
 void fpu_fstp_sti(struct cpu *cpu, const struct insn *insn)
 {
     fpu_store_register(cpu, insn, true);
-}
-
-/* D9 D8+i, not in the manuals: as FSTP, but an empty ST(0) is stored like any other. */
-void fpu_fstp_nce(struct cpu *cpu, const struct insn *insn)
-{
-    fpu_check(cpu);
-    fpu_record(cpu, insn);
-    cpu->fpu.status &= ~FPU_C1;
-    fpu_write(cpu, insn->modrm & 7, fpu_read(cpu, 0));
-    fpu_pop(cpu);
 }
 
 void fpu_fxch(struct cpu *cpu, const struct insn *insn)

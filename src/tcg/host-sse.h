@@ -36,9 +36,14 @@ enum mxcsr_bit {
 
 typedef float host_vector __attribute__((vector_size(16), may_alias));
 
+/*
+ * Unmasked, underflow is signalled for any tiny result, masked only for an inexact one. Flushing to
+ * zero signals any; the wrong result that it makes is never seen, since #XM follows.
+ */
 static inline void host_sse_begin(uint32_t mxcsr)
 {
-    uint32_t value = (mxcsr & MXCSR_COMPUTE) | MXCSR_MASKS;
+    uint32_t flush = mxcsr & MXCSR_UM ? 0 : MXCSR_FTZ;
+    uint32_t value = (mxcsr & MXCSR_COMPUTE) | MXCSR_MASKS | flush;
 
     __asm__ volatile("ldmxcsr %0" : : "m"(value) : "memory");
 }
@@ -50,7 +55,7 @@ static inline unsigned host_sse_end(uint32_t mxcsr)
     uint32_t value;
 
     __asm__ volatile("stmxcsr %0" : "=m"(value) : : "memory");
-    if (mxcsr & MXCSR_COMPUTE) {
+    if ((mxcsr & MXCSR_COMPUTE) || !(mxcsr & MXCSR_UM)) {
         uint32_t reset = MXCSR_RESET;
         __asm__ volatile("ldmxcsr %0" : : "m"(reset) : "memory");
     }

@@ -79,37 +79,42 @@ struct x87_value {
         return status;                                                                             \
     }
 
-/* value = memory, if the load was not kept from pushing by an unmasked exception. */
+/*
+ * Loads and stores. Without an unmasked exception they surely pushed or popped; with one, FNINIT
+ * clears up whatever is left. *value is not changed by a load that an exception kept from pushing.
+ */
 #define HOST_X87_LOAD(name, text, type)                                                            \
     static inline uint16_t host_##name(uint16_t control, struct x87_value *value, type memory)     \
     {                                                                                              \
         const uint16_t host = HOST_X87_CONTROL;                                                    \
         uint16_t status;                                                                           \
                                                                                                    \
-        __asm__ volatile(HOST_X87_ENTER "fldz\n\t" text " %[m]" HOST_X87_STATUS                    \
-                                        "fstpt %[v]\n\tffree %%st(0)" HOST_X87_LEAVE               \
-                         : [v] "=m"(*value), "=a"(status)                                          \
+        __asm__ volatile(HOST_X87_ENTER text " %[m]\n\tfnstsw %%ax\n\ttestb $0x80, %%al\n\tjnz 1f" \
+                                             "\n\tfstpt %[v]" HOST_X87_LEAVE "\n\tjmp 2f\n"        \
+                                             "1:\tfnclex\n\tfstpt %[v]\n\tfninit\n2:"              \
+                         : [v] "+m"(*value), "=a"(status)                                          \
                          : [m] "m"(memory), HOST_X87_CONTROLS                                      \
                          : HOST_X87_CLOBBER);                                                      \
         return status;                                                                             \
     }
 
-/* Did a load with this status push? Its operand came on top of one other. */
+/* Did a load with this status push? TOP was 0 before. */
 static inline bool host_x87_pushed(uint16_t status)
 {
-    return ((status >> 11) & 7) == 6;
+    return ((status >> 11) & 7) == 7;
 }
 
-/* memory = value, unless an unmasked exception forbids it. The text may pop. */
-#define HOST_X87_STORE(name, text, type)                                                           \
+/* memory = value, unless an unmasked exception forbids it. pop: what empties the stack after. */
+#define HOST_X87_STORE(name, text, type, pop)                                                      \
     static inline uint16_t host_##name(uint16_t control, const struct x87_value *value,            \
                                        type *memory)                                               \
     {                                                                                              \
         const uint16_t host = HOST_X87_CONTROL;                                                    \
         uint16_t status;                                                                           \
                                                                                                    \
-        __asm__ volatile(HOST_X87_ENTER "fldt %[v]\n\t" text " %[m]" HOST_X87_STATUS               \
-                                        "ffree %%st(0)" HOST_X87_LEAVE                             \
+        __asm__ volatile(HOST_X87_ENTER "fldt %[v]\n\t" text                                       \
+                                        " %[m]\n\tfnstsw %%ax\n\ttestb $0x80, %%al\n\tjnz 1f"      \
+                                        "\n\t" pop HOST_X87_LEAVE "\n\tjmp 2f\n1:\tfninit\n2:"     \
                          : [m] "+m"(*memory), "=a"(status)                                         \
                          : [v] "m"(*value), HOST_X87_CONTROLS                                      \
                          : HOST_X87_CLOBBER);                                                      \
@@ -193,8 +198,9 @@ HOST_X87_UNARY(f2xm1)
 HOST_X87_UNARY(fsin)
 HOST_X87_UNARY(fcos)
 HOST_X87_BINARY(fscale, "fscale")
-HOST_X87_BINARY(fprem, "fprem")
-HOST_X87_BINARY(fprem1, "fprem1")
+/* Some processors leave C3 and C0 alone if the quotient is trivial: FXAM of a one clears them. */
+HOST_X87_BINARY(fprem, "fld1\n\tfxam\n\tfstp %%st(0)\n\tfprem")
+HOST_X87_BINARY(fprem1, "fld1\n\tfxam\n\tfstp %%st(0)\n\tfprem1")
 HOST_X87_POPPING(fpatan)
 HOST_X87_POPPING(fyl2x)
 HOST_X87_POPPING(fyl2xp1)
@@ -212,15 +218,15 @@ HOST_X87_LOAD(fild_m16, "filds", uint16_t)
 HOST_X87_LOAD(fild_m32, "fildl", uint32_t)
 HOST_X87_LOAD(fild_m64, "fildq", uint64_t)
 HOST_X87_LOAD(fbld, "fbld", struct x87_bcd)
-HOST_X87_STORE(fst_m32, "fsts", uint32_t)
-HOST_X87_STORE(fst_m64, "fstl", uint64_t)
-HOST_X87_STORE(fist_m16, "fists", uint16_t)
-HOST_X87_STORE(fist_m32, "fistl", uint32_t)
-HOST_X87_STORE(fist_m64, "fistpq", uint64_t)
-HOST_X87_STORE(fisttp_m16, "fisttps", uint16_t)
-HOST_X87_STORE(fisttp_m32, "fisttpl", uint32_t)
-HOST_X87_STORE(fisttp_m64, "fisttpq", uint64_t)
-HOST_X87_STORE(fbstp, "fbstp", struct x87_bcd)
+HOST_X87_STORE(fst_m32, "fsts", uint32_t, "fstp %%st(0)")
+HOST_X87_STORE(fst_m64, "fstl", uint64_t, "fstp %%st(0)")
+HOST_X87_STORE(fist_m16, "fists", uint16_t, "fstp %%st(0)")
+HOST_X87_STORE(fist_m32, "fistl", uint32_t, "fstp %%st(0)")
+HOST_X87_STORE(fist_m64, "fistpq", uint64_t, "")
+HOST_X87_STORE(fisttp_m16, "fisttps", uint16_t, "")
+HOST_X87_STORE(fisttp_m32, "fisttpl", uint32_t, "")
+HOST_X87_STORE(fisttp_m64, "fisttpq", uint64_t, "")
+HOST_X87_STORE(fbstp, "fbstp", struct x87_bcd, "")
 
 HOST_X87_CONSTANT(fld1)
 HOST_X87_CONSTANT(fldl2t)

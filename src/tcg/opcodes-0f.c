@@ -149,7 +149,7 @@ const struct opcode opcode_map_0f[256] = {
     [0x08] = ROW("invd", OP_SYSTEM, ONE(wbinvd)),
     [0x09] = ROW("wbinvd", OP_SYSTEM, ONE(wbinvd)),
     [0x0b] = ROW("ud2", OP_SYSTEM | OP_END, ONE(undefined)),
-    [0x0d] = HINT_NOP, /* PREFETCH, PREFETCHW */
+    [0x0d] = ROW("prefetch", 0, ONE(nop), Mb), /* also PREFETCHW */
 
     [0x18 ... 0x1f] = HINT_NOP, /* PREFETCHh, ENDBR32, ENDBR64, RDSSP, NOP */
 

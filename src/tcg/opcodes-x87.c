@@ -35,7 +35,7 @@ const struct opcode opcode_map_x87[8] = {
         MEMORY("fnstenv", fnstenv, M), MEMORY("fnstcw", fnstcw, Mw),
         /* register forms */
         STACK("fld", fld_sti), STACK("fxch", fxch), BY_RM(PLAIN("fnop", fnop)),
-        STACK("fstp1", fstp_nce),
+        STACK("fstp1", fstp_sti),
         BY_RM(PLAIN("fchs", fchs), PLAIN("fabs", fabs), INVALID, INVALID, PLAIN("ftst", ftst),
               PLAIN("fxam", fxam)),
         BY_RM(PLAIN("fld1", fld1), PLAIN("fldl2t", fldl2t), PLAIN("fldl2e", fldl2e),

@@ -94,7 +94,6 @@ HANDLER_3(fpu_, fptan, fsincos, fxtract)
 HANDLER_4(fpu_fld_, m32, m64, m80, sti) HANDLER_3(fpu_fild_, m16, m32, m64)
 HANDLER_4(fpu_fld, 1, l2t, l2e, pi) HANDLER_3(fpu_fld, lg2, ln2, z)
 HANDLER_3(fpu_fst_, m32, m64, sti) HANDLER_4(fpu_fstp_, m32, m64, m80, sti)
-HANDLER_1(fpu_, fstp_nce)
 HANDLER_2(fpu_fist_, m16, m32) HANDLER_3(fpu_fistp_, m16, m32, m64)
 HANDLER_3(fpu_fisttp_, m16, m32, m64) HANDLER_4(fpu_f, bld, bstp, xch, cmov)
 

@@ -1,252 +1,89 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Running cases in the engine: its decoder and handlers, over a mock of access.h with the two pages
- * of native.h. Nothing else of the machine is there. */
+/* Running cases in the engine: one CPU with the two pages of native.h, mapped by page tables. No
+ * machine around it. */
 #include "native.h"
+#include "memory/address-space.h"
+#include "memory/region.h"
 #include "tcg/access.h"
+#include "tcg/cpu-model.h"
 #include "tcg/fpu.h"
+#include "tcg/tlb.h"
 #include "tcg/xsave.h"
 
-#include <stdlib.h>
+#include <pthread.h>
 #include <string.h>
 
-#define STEPS_MAX      1000 /* of a repeated string instruction */
-#define PF_PRESENT     1
-#define PF_WRITE       2
-#define PF_USER        4
+#define STEPS_MAX 1000 /* of a repeated string instruction */
+
+/* Where things lie in the guest's RAM. */
+#define RAM_BYTES      0x10000u
+#define TABLE_4        0x1000u /* CR3 */
+#define TABLE_3        0x2000u
+#define TABLE_2        0x3000u
+#define TABLE_1_CODE   0x4000u
+#define TABLE_1_DATA   0x5000u
+#define CODE_PHYSICAL  0x8000u
+#define DATA_PHYSICAL  0x9000u
+#define ENTRY_PRESENT  1u
+#define ENTRY_WRITABLE 2u
+#define ENTRY_USER     4u
+#define ENTRY_TABLE    (ENTRY_PRESENT | ENTRY_WRITABLE | ENTRY_USER)
 
 struct native_engine {
-    struct cpu cpu;
+    struct memory_region root, ram;
+    struct address_space memory;
+    struct tlb *tlb;
     struct vcpu vcpu;
+    struct cpu cpu;
+    pthread_mutex_t machine_lock;
     jmp_buf unwind;
-    uint8_t *code, *data;
+    uint8_t *code, *data; /* the guest's pages */
 };
 
-/* --- access.h --- */
-
-static struct native_engine *engine_of(struct cpu *cpu)
+/* Link the table that maps the 2 MiB at linear, and in it one page. */
+static void map_page(uint8_t *ram, uint64_t linear, uint32_t table_1, uint32_t physical,
+                     uint32_t rights)
 {
-    return (struct native_engine *)((char *)cpu - offsetof(struct native_engine, cpu));
+    uint64_t *level_2 = (uint64_t *)(ram + TABLE_2), *level_1 = (uint64_t *)(ram + table_1);
+
+    level_2[(linear >> 21) & 511] = table_1 | ENTRY_TABLE;
+    level_1[(linear >> 12) & 511] = physical | rights;
 }
 
-_Noreturn void cpu_raise(struct cpu *cpu, enum cpu_exception vector)
+struct native_engine *native_engine_new(void)
 {
-    cpu->pending_vector = vector;
-    longjmp(*cpu->unwind, 1);
-}
+    struct native_engine *engine = g_new0(struct native_engine, 1);
+    uint8_t *ram;
 
-_Noreturn void cpu_raise_error(struct cpu *cpu, enum cpu_exception vector, uint32_t error)
-{
-    cpu->pending_error = error;
-    cpu_raise(cpu, vector);
-}
-
-_Noreturn void cpu_raise_page_fault(struct cpu *cpu, uint64_t linear, uint32_t error)
-{
-    cpu->cr2 = linear;
-    cpu_raise_error(cpu, EXCEPTION_PF, error);
-}
-
-bool cpu_is_canonical(uint64_t linear)
-{
-    return (uint64_t)((int64_t)(linear << 16) >> 16) == linear;
-}
-
-static uint64_t linear_address(struct cpu *cpu, unsigned segment, uint64_t offset, unsigned length,
-                               bool write)
-{
-    uint64_t linear = offset;
-
-    if (cpu->mode != CPU_MODE_64) {
-        if (write && segment == X86_CS) {
-            cpu_raise_error(cpu, EXCEPTION_GP, 0);
-        }
-        linear = (uint32_t)offset;
-        if (linear + length - 1 > UINT32_MAX) {
-            cpu_raise_error(cpu, segment == X86_SS ? EXCEPTION_SS : EXCEPTION_GP, 0);
-        }
-        return linear;
+    memory_region_init_container(&engine->root, "root", UINT64_C(1) << 32);
+    if (!memory_region_init_ram(&engine->ram, "ram", RAM_BYTES, NULL)) {
+        memory_region_destroy(&engine->root);
+        g_free(engine);
+        return NULL;
     }
-    if (segment == X86_FS || segment == X86_GS) {
-        linear += cpu->segment[segment].base;
-    }
-    if (!cpu_is_canonical(linear) || !cpu_is_canonical(linear + length - 1)) {
-        cpu_raise_error(cpu, segment == X86_SS ? EXCEPTION_SS : EXCEPTION_GP, 0);
-    }
-    return linear;
+    memory_region_add_subregion(&engine->root, 0, &engine->ram);
+    address_space_init(&engine->memory, &engine->root, "memory");
+    ram = memory_region_host_pointer(&engine->ram);
+    *(uint64_t *)(ram + TABLE_4) = TABLE_3 | ENTRY_TABLE;
+    *(uint64_t *)(ram + TABLE_3) = TABLE_2 | ENTRY_TABLE;
+    map_page(ram, CODE_ADDRESS, TABLE_1_CODE, CODE_PHYSICAL, ENTRY_PRESENT | ENTRY_USER);
+    map_page(ram, DATA_ADDRESS, TABLE_1_DATA, DATA_PHYSICAL, ENTRY_TABLE);
+    engine->code = ram + CODE_PHYSICAL;
+    engine->data = ram + DATA_PHYSICAL;
+    engine->tlb = tlb_new();
+    pthread_mutex_init(&engine->machine_lock, NULL);
+    return engine;
 }
 
-uint64_t insn_effective_address(const struct cpu *cpu, const struct insn *insn)
+void native_engine_free(struct native_engine *engine)
 {
-    uint64_t offset = (int64_t)insn->displacement;
-
-    if (insn->rip_relative) {
-        offset += cpu->rip;
-    }
-    if (insn->base != INSN_NO_REGISTER) {
-        offset += cpu->gpr[insn->base];
-    }
-    if (insn->index != INSN_NO_REGISTER) {
-        offset += cpu->gpr[insn->index] << insn->scale;
-    }
-    return insn->address_size == 8   ? offset
-           : insn->address_size == 4 ? (uint32_t)offset
-                                     : (uint16_t)offset;
-}
-
-/* The host byte behind a linear address, or #PF. */
-static uint8_t *host_byte(struct cpu *cpu, uint64_t linear, bool write)
-{
-    struct native_engine *engine = engine_of(cpu);
-
-    if (linear - DATA_ADDRESS < NATIVE_PAGE) {
-        return engine->data + (linear - DATA_ADDRESS);
-    }
-    if (linear - CODE_ADDRESS < NATIVE_PAGE && !write) {
-        return engine->code + (linear - CODE_ADDRESS);
-    }
-    cpu_raise_page_fault(cpu, linear, PF_USER | (write ? PF_WRITE : 0));
-}
-
-void cpu_read_bytes(struct cpu *cpu, unsigned segment, uint64_t offset, void *buffer,
-                    unsigned length)
-{
-    uint64_t linear = linear_address(cpu, segment, offset, length, false);
-
-    for (unsigned i = 0; i < length; i++) {
-        ((uint8_t *)buffer)[i] = *host_byte(cpu, linear + i, false);
-    }
-}
-
-void cpu_probe_write(struct cpu *cpu, unsigned segment, uint64_t offset, unsigned length)
-{
-    uint64_t linear = linear_address(cpu, segment, offset, length, true);
-
-    for (unsigned i = 0; i < length; i++) {
-        host_byte(cpu, linear + i, true);
-    }
-}
-
-void cpu_write_bytes(struct cpu *cpu, unsigned segment, uint64_t offset, const void *buffer,
-                     unsigned length)
-{
-    uint64_t linear = linear_address(cpu, segment, offset, length, true);
-
-    cpu_probe_write(cpu, segment, offset, length);
-    for (unsigned i = 0; i < length; i++) {
-        *host_byte(cpu, linear + i, true) = ((const uint8_t *)buffer)[i];
-    }
-}
-
-#define ACCESS(bits)                                                                               \
-    uint##bits##_t cpu_read##bits(struct cpu *cpu, unsigned segment, uint64_t offset)              \
-    {                                                                                              \
-        uint##bits##_t value;                                                                      \
-        cpu_read_bytes(cpu, segment, offset, &value, sizeof(value));                               \
-        return value;                                                                              \
-    }                                                                                              \
-    void cpu_write##bits(struct cpu *cpu, unsigned segment, uint64_t offset, uint##bits##_t value) \
-    {                                                                                              \
-        cpu_write_bytes(cpu, segment, offset, &value, sizeof(value));                              \
-    }
-ACCESS(8)
-ACCESS(16)
-ACCESS(32)
-ACCESS(64)
-
-void *cpu_modify_begin(struct cpu *cpu, unsigned segment, uint64_t offset, unsigned size)
-{
-    cpu_probe_write(cpu, segment, offset, size);
-    return host_byte(cpu, linear_address(cpu, segment, offset, size, true), true);
-}
-
-void cpu_modify_done(struct cpu *cpu, unsigned segment, uint64_t offset, unsigned size)
-{
-}
-
-void cpu_locked_begin(struct cpu *cpu)
-{
-}
-
-void cpu_locked_end(struct cpu *cpu)
-{
-}
-
-/* --- What only system instructions use: they are not run here --- */
-
-#define NOT_HERE abort()
-
-uint64_t cpu_system_read(struct cpu *cpu, uint64_t linear, unsigned size)
-{
-    NOT_HERE;
-}
-
-void cpu_system_write(struct cpu *cpu, uint64_t linear, unsigned size, uint64_t value)
-{
-    NOT_HERE;
-}
-
-uint32_t cpu_port_read(struct cpu *cpu, uint16_t port, unsigned size)
-{
-    NOT_HERE;
-}
-
-void cpu_port_write(struct cpu *cpu, uint16_t port, unsigned size, uint32_t value)
-{
-    NOT_HERE;
-}
-
-void cpu_tlb_flush(struct cpu *cpu, bool global_too)
-{
-}
-
-void cpu_tlb_flush_page(struct cpu *cpu, uint64_t linear)
-{
-}
-
-void cpu_set_cr0(struct cpu *cpu, uint64_t value)
-{
-    NOT_HERE;
-}
-
-void cpu_set_cr3(struct cpu *cpu, uint64_t value)
-{
-    NOT_HERE;
-}
-
-void cpu_set_cr4(struct cpu *cpu, uint64_t value)
-{
-    NOT_HERE;
-}
-
-void cpu_invpcid(struct cpu *cpu, uint64_t type, uint64_t pcid, uint64_t linear)
-{
-    NOT_HERE;
-}
-
-void cpu_cpuid(struct cpu *cpu, uint32_t leaf, uint32_t subleaf, uint32_t out[4])
-{
-    NOT_HERE;
-}
-
-uint64_t cpu_read_msr(struct cpu *cpu, uint32_t msr)
-{
-    NOT_HERE;
-}
-
-void cpu_write_msr(struct cpu *cpu, uint32_t msr, uint64_t value)
-{
-    NOT_HERE;
-}
-
-uint64_t cpu_read_tsc(struct cpu *cpu)
-{
-    NOT_HERE;
-}
-
-void cpu_deliver_event(struct cpu *cpu, enum event_type type, uint8_t vector, bool has_error,
-                       uint32_t error)
-{
-    cpu_raise_error(cpu, vector, error);
+    pthread_mutex_destroy(&engine->machine_lock);
+    tlb_free(engine->tlb);
+    address_space_destroy(&engine->memory);
+    memory_region_remove_subregion(&engine->root, &engine->ram);
+    memory_region_destroy(&engine->ram);
+    memory_region_destroy(&engine->root);
+    g_free(engine);
 }
 
 /* --- A case --- */
@@ -273,28 +110,10 @@ void native_engine_prepare(struct cpu *cpu, const struct native_case *c)
     cpu->segment[X86_GS].base = GS_BASE;
     cpu->segment[X86_CS].selector = c->code_64 ? CODE_SELECTOR_64 : CODE_SELECTOR_32;
     cpu->segment[X86_CS].attributes = c->code_64 ? ATTRIBUTES_CODE_64 : ATTRIBUTES_CODE_32;
-    cpu->flat_segments = true;
-    for (unsigned i = 1; i < FEATURE_COUNT; i++) {
-        if (native_host_has(i)) {
-            cpu->features.bits[i / 64] |= UINT64_C(1) << (i % 64);
-        }
+    cpu->physical_bits = CPU_PHYSICAL_BITS;
+    if (c->features) {
+        cpu->features = *c->features;
     }
-}
-
-struct native_engine *native_engine_new(void)
-{
-    struct native_engine *engine = g_new0(struct native_engine, 1);
-
-    engine->code = g_malloc(NATIVE_PAGE);
-    engine->data = g_malloc(NATIVE_PAGE);
-    return engine;
-}
-
-void native_engine_free(struct native_engine *engine)
-{
-    g_free(engine->code);
-    g_free(engine->data);
-    g_free(engine);
 }
 
 static void load_state(struct cpu *cpu, const struct native_state *s)
@@ -357,6 +176,12 @@ void native_engine_run(struct native_engine *engine, const struct native_case *c
     native_engine_prepare(cpu, c);
     cpu->vcpu = &engine->vcpu;
     cpu->unwind = &engine->unwind;
+    cpu->tlb = engine->tlb;
+    cpu->memory = &engine->memory;
+    cpu->machine_lock = &engine->machine_lock;
+    cpu->cr3 = TABLE_4;
+    cpu_update_mode(cpu);
+    cpu_update_data_tables(cpu);
     memset(engine->code, INT3_OPCODE, NATIVE_PAGE);
     memcpy(engine->code + CODE_ENTRY, c->bytes, c->length);
     memcpy(engine->data, c->memory, NATIVE_PAGE);

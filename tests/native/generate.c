@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Making a case: an encoding of a row, then a state in which it mostly does something. */
 #include "native.h"
+#include "tcg/access.h"
 
 #include <string.h>
 
-#define INSN_MAX 15
+#define INSN_MAX   15
 #define PERCENT(n) random_chance(random, (n))
 
 struct encoding {
@@ -90,21 +91,20 @@ static void put_vex(struct random *random, const struct native_row *row,
     put(e, last);
 }
 
-static uint8_t random_modrm(struct random *random, const struct native_row *row,
-                            struct encoding *e)
+static uint8_t random_modrm(struct random *random, const struct native_row *row, struct encoding *e)
 {
     uint8_t modrm = random_next(random);
     bool memory = PERCENT(55);
 
-    if (row_has_operand(row->row, M, My)) {
-        memory = true;
+    if (row_has_operand(row->row, M, My) || (row->lead_count == 1 && row->opcode == 0x0d)) {
+        memory = true; /* 0F 0D, a prefetch: AMD has no register form, Intel a NOP */
     } else if (row_has_operand(row->row, Rd, Ry) || row_has_operand(row->row, Ux, Ux) ||
                row_has_operand(row->row, Nq, Nq)) {
         memory = false;
     }
     if (row->mod >= 0) {
         memory = row->mod == 0;
-    } else if (PERCENT(2)) {
+    } else if (row->opcode != 0x0d && PERCENT(2)) {
         memory = !memory;
         e->undefined_meant = true;
     }
@@ -191,8 +191,8 @@ static void random_registers(struct random *random, struct native_state *s)
     }
     s->gpr[X86_RSP] = data_pointer(random) & (PERCENT(80) ? ~UINT64_C(7) : UINT64_MAX);
     s->rip = CODE_ADDRESS + CODE_ENTRY;
-    s->rflags = FLAG_FIXED | FLAG_IF | (random_next(random) & FLAGS_STATUS) |
-                (PERCENT(20) ? FLAG_DF : 0);
+    s->rflags =
+        FLAG_FIXED | FLAG_IF | (random_next(random) & FLAGS_STATUS) | (PERCENT(20) ? FLAG_DF : 0);
 }
 
 static void random_x87(struct random *random, struct native_state *s)
@@ -370,6 +370,10 @@ static bool arrange_memory(struct random *random, struct native_case *c, const s
     const struct opcode *row = insn->opcode;
     uint64_t target = choose_target(random, row);
 
+    /* A stack pointer that is not canonical does not survive every way into user mode. */
+    if (insn->base == X86_RSP && !cpu_is_canonical(target)) {
+        return false;
+    }
     if (!aim(random, c, insn, e, target)) {
         return false;
     }
@@ -393,11 +397,23 @@ static void point(struct random *random, struct native_case *c, const struct ins
     }
 }
 
-/* CVTPI2PS from memory switches to MMX state or not, by maker: let it be in MMX state already. */
-static void avoid_known_difference(struct native_case *c, const struct insn *insn)
+/* Keep off what the manuals leave undefined and processors do differently. */
+static void avoid_undefined(struct native_case *c, const struct insn *insn, struct encoding *e)
 {
-    if (insn->memory && name_is(insn->opcode, "cvtpi2ps")) {
+    const struct opcode *row = insn->opcode;
+
+    /* From memory, or before a fault, these switch to MMX state or not: let it be so already. */
+    if ((insn->memory && name_is(row, "cvtpi2ps")) || name_is(row, "maskmovq")) {
         c->before.fpu_status &= ~0x3800;
+        c->before.fpu_valid = 0xff;
+    }
+    /* Double shifts of 16 bits by more than 16: the result. */
+    if ((name_is(row, "shld") || name_is(row, "shrd")) && insn->operand_size == 2) {
+        c->before.gpr[X86_RCX] &= ~UINT64_C(0x10);
+        e->bytes[insn->length - 1] &= row_has_operand(row, Ib, Ib) ? ~0x10 : 0xff;
+    }
+    /* An alias of FSTP that does not check for an empty register. */
+    if (name_is(row, "fstp1")) {
         c->before.fpu_valid = 0xff;
     }
 }
@@ -409,9 +425,11 @@ static void arrange_implicit(struct random *random, struct native_case *c, const
     bool repeated = (row->flags & OP_STRING) && (insn->prefixes & (INSN_REP | INSN_REPNE));
 
     if ((row->flags & OP_STRING) || name_is(row, "maskmov")) {
+        /* Whether MASKMOV faults for bytes that it does not write is open: it never does here. */
+        bool is_string = row->flags & OP_STRING;
         point(random, c, insn, X86_RSI, 90);
-        point(random, c, insn, X86_RDI, 90);
-        if (PERCENT(20)) { /* an overlap, equal strings */
+        point(random, c, insn, X86_RDI, is_string ? 90 : 100);
+        if (is_string && PERCENT(20)) { /* an overlap, equal strings */
             c->before.gpr[X86_RSI] = c->before.gpr[X86_RDI] + random_below(random, 17) - 8;
         }
     }
@@ -463,14 +481,15 @@ static void truncate_registers(struct native_case *c)
     }
 }
 
-bool native_generate(struct random *random, const struct native_row *row, bool with_32,
-                     struct native_case *c)
+bool native_generate(struct random *random, const struct native_row *row,
+                     const struct cpu_features *features, bool with_32, struct native_case *c)
 {
     struct encoding e = {.length = 0};
     enum vector_style style = style_for(random, row->row);
     struct insn insn;
     struct cpu cpu;
 
+    c->features = features;
     c->code_64 = row->row->flags & OP_ONLY_64  ? true
                  : row->row->flags & OP_NOT_64 ? false
                                                : !with_32 || PERCENT(65) || row->w == 1;
@@ -494,8 +513,13 @@ bool native_generate(struct random *random, const struct native_row *row, bool w
         if (insn.memory && !arrange_memory(random, c, &insn, &e, style)) {
             return false;
         }
+        if (row_has_operand(row->row, Ob, Ov)) {
+            uint64_t target = choose_target(random, row->row);
+            target -= insn.segment == X86_GS && c->code_64 ? GS_BASE : 0;
+            memcpy(e.bytes + e.modrm_at, &target, insn.address_size);
+        }
         arrange_implicit(random, c, &insn);
-        avoid_known_difference(c, &insn);
+        avoid_undefined(c, &insn, &e);
     } else if (result != DECODE_UNDEFINED || !e.undefined_meant) {
         return false;
     }

@@ -57,8 +57,8 @@ static void frame_load(ucontext_t *frame, const struct native_case *c)
     }
     gregs[REG_RIP] = s->rip;
     gregs[REG_EFL] = s->rflags;
-    gregs[REG_CSGSFS] = (gregs[REG_CSGSFS] & ~INT64_C(0xffff)) |
-                        (c->code_64 ? CODE_SELECTOR_64 : CODE_SELECTOR_32);
+    gregs[REG_CSGSFS] =
+        (gregs[REG_CSGSFS] & ~INT64_C(0xffff)) | (c->code_64 ? CODE_SELECTOR_64 : CODE_SELECTOR_32);
     fpu->cwd = s->fpu_control;
     fpu->swd = s->fpu_status;
     fpu->ftw = s->fpu_valid;
@@ -169,8 +169,8 @@ static _Noreturn void child_main(struct native_case *cases, unsigned count)
     stack_t stack = {.ss_size = SIGNAL_STACK_BYTES};
 
     map_code_and_data();
-    stack.ss_sp = mmap(NULL, SIGNAL_STACK_BYTES, PROT_READ | PROT_WRITE,
-                       MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    stack.ss_sp =
+        mmap(NULL, SIGNAL_STACK_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (stack.ss_sp == MAP_FAILED || sigaltstack(&stack, NULL) < 0) {
         fail("sigaltstack");
     }

@@ -15,7 +15,7 @@
 #include <time.h>
 
 #define BATCH         256
-#define CASES_DEFAULT 200000
+#define CASES_DEFAULT 400000
 #define TRIES_MAX     200 /* encodings that are not to be run */
 #define EXIT_SKIPPED  77
 
@@ -28,9 +28,10 @@ struct options {
 
 struct run {
     struct options options;
-    GArray *rows;       /* of struct native_row: the comparable ones */
-    unsigned row_total; /* in the maps */
-    bool with_32;       /* the host runs 32-bit code */
+    GArray *rows;                 /* of struct native_row: the comparable ones */
+    unsigned row_total;           /* in the maps */
+    struct cpu_features features; /* that the host has too */
+    bool with_32;                 /* the host runs 32-bit code */
     struct native_case *cases;
     unsigned *row_of; /* of each case in the batch */
     struct native_engine *engine;
@@ -45,7 +46,7 @@ static bool generate(struct run *run, uint64_t number, unsigned slot)
 
     for (unsigned i = 0; i < TRIES_MAX; i++) {
         if (native_generate(&random, &g_array_index(run->rows, struct native_row, index),
-                            run->with_32, c)) {
+                            &run->features, run->with_32, c)) {
             c->number = number;
             run->row_of[slot] = index;
             return true;
@@ -69,8 +70,8 @@ static void compare(struct run *run, unsigned slot)
         run->mismatches++;
         printf("MISMATCH in %s: repeat with --seed %" G_GINT64_FORMAT " --first %" G_GUINT64_FORMAT
                " --cases 1%s%s\n",
-               row->row->name, run->options.seed, c->number,
-               run->options.only ? " --only " : "", run->options.only ? run->options.only : "");
+               row->row->name, run->options.seed, c->number, run->options.only ? " --only " : "",
+               run->options.only ? run->options.only : "");
     }
 }
 
@@ -128,7 +129,7 @@ static void select_rows(struct run *run)
     run->rows = g_array_new(FALSE, TRUE, sizeof(struct native_row));
     for (unsigned i = 0; i < all->len; i++) {
         const struct native_row *row = &g_array_index(all, struct native_row, i);
-        if (!native_row_is_comparable(row, run->with_32)) {
+        if (!native_row_is_comparable(row, &run->features, run->with_32)) {
             if (run->options.verbose) {
                 printf("not compared: %s (%s%02x)\n", row->row->name, row->map, row->opcode);
             }
@@ -173,6 +174,7 @@ int main(int argc, char **argv)
         perror("compare: mmap");
         return EXIT_SKIPPED;
     }
+    native_host_features(&run.features);
     run.with_32 = native_has_32(run.cases);
     if (!run.with_32) {
         printf("native: this host runs no 32-bit code: only 64-bit mode is compared\n");
@@ -184,6 +186,10 @@ int main(int argc, char **argv)
     }
     run.row_of = g_new(unsigned, BATCH);
     run.engine = native_engine_new();
+    if (!run.engine) {
+        perror("compare: guest memory");
+        return EXIT_SKIPPED;
+    }
     bool ran = run_all(&run);
     report_coverage(&run);
     native_engine_free(run.engine);

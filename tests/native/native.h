@@ -15,11 +15,11 @@
 
 /* The address space of a case: one page of code, read and executed, one of data; nothing else.
  * All below 2 GiB, so that 32-bit code reaches it. GS has a base, in 64-bit mode only. */
-#define NATIVE_PAGE    4096u
-#define CODE_ADDRESS   UINT64_C(0x10000000)
-#define DATA_ADDRESS   UINT64_C(0x20000000)
-#define CODE_ENTRY     0x400u /* offset of the instruction; INT3 all around */
-#define GS_BASE        UINT64_C(0x01234568)
+#define NATIVE_PAGE      4096u
+#define CODE_ADDRESS     UINT64_C(0x10000000)
+#define DATA_ADDRESS     UINT64_C(0x20000000)
+#define CODE_ENTRY       0x400u /* offset of the instruction; INT3 all around */
+#define GS_BASE          UINT64_C(0x01234568)
 #define CODE_SELECTOR_64 0x33
 #define CODE_SELECTOR_32 0x23
 #define DATA_SELECTOR    0x2b
@@ -42,13 +42,14 @@ struct native_state {
 
 struct native_outcome {
     struct native_state state;
-    bool completed;  /* no fault */
-    uint8_t vector;  /* of the fault */
+    bool completed; /* no fault */
+    uint8_t vector; /* of the fault */
     uint8_t memory[NATIVE_PAGE];
 };
 
 struct native_case {
     uint64_t number;
+    const struct cpu_features *features;
     bool code_64; /* else 32-bit compatibility mode */
     uint8_t bytes[16];
     unsigned length;
@@ -67,15 +68,17 @@ struct native_row {
     uint8_t opcode;
     int8_t prefix; /* 0 none, 1 66, 2 F3, 3 F2 */
     int8_t reg, rm, mod, w;
-    uint8_t vex_map;       /* 0: no VEX */
-    uint64_t cases;        /* compared */
-    uint64_t completed;    /* of them, without a fault */
+    uint8_t vex_map;    /* 0: no VEX */
+    uint64_t cases;     /* compared */
+    uint64_t completed; /* of them, without a fault */
 };
 
 /* rows.c: all instructions of all maps. Caller frees with g_array_unref; of struct native_row. */
 GArray *native_rows_new(void);
-bool native_row_is_comparable(const struct native_row *row, bool with_32);
-bool native_host_has(enum cpu_feature feature);
+bool native_row_is_comparable(const struct native_row *row, const struct cpu_features *host,
+                              bool with_32);
+/* What the engine and the host both have. */
+void native_host_features(struct cpu_features *features);
 
 /* random.c */
 struct random {
@@ -91,8 +94,8 @@ void random_extended(struct random *random, uint64_t *mantissa, uint16_t *expone
 
 /* generate.c: fill a case for a row, in 64-bit or, if asked for, either mode; false if what came
  * out is not to be run. */
-bool native_generate(struct random *random, const struct native_row *row, bool with_32,
-                     struct native_case *c);
+bool native_generate(struct random *random, const struct native_row *row,
+                     const struct cpu_features *features, bool with_32, struct native_case *c);
 
 /* host.c: run the cases in a child. False: the child died or hung (message printed). */
 bool native_run(struct native_case *cases, unsigned count);

@@ -136,8 +136,9 @@ void random_extended(struct random *random, uint64_t *mantissa, uint16_t *expone
         *exponent = bias + random_below(random, 70);
         break;
     case 8: /* a float's or double's limits */
-        *exponent = bias + (random_chance(random, 50) ? 1 : -1) *
-                               ((random_chance(random, 50) ? 127 : 1023) + random_below(random, 60) - 30);
+        *exponent =
+            bias + (random_chance(random, 50) ? 1 : -1) *
+                       ((random_chance(random, 50) ? 127 : 1023) + random_below(random, 60) - 30);
         break;
     case 9:
         *exponent = random_below(random, 0x7fff);

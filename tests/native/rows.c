@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* All rows of all opcode maps, and which of them user mode can compare on this host. */
 #include "native.h"
+#include "tcg/cpu-model.h"
 
 #include <cpuid.h>
 #include <string.h>
@@ -82,27 +83,14 @@ GArray *native_rows_new(void)
     return rows;
 }
 
-static const struct feature_place {
-    uint32_t leaf, subleaf;
-    char reg; /* A B C D of EAX .. EDX */
-    uint8_t bit;
-} places[FEATURE_COUNT] = {
-#define FEATURE(id, name, leaf, subleaf, reg, bit) [FEATURE_##id] = {leaf, subleaf, #reg[1], bit},
-#include "tcg/features.def"
-#undef FEATURE
-};
-
-bool native_host_has(enum cpu_feature feature)
+static bool host_has(enum cpu_feature feature)
 {
-    const struct feature_place *place = &places[feature];
+    const struct cpu_feature_place *place = &cpu_feature_places[feature];
     unsigned registers[4] = {0};
     unsigned eax, ebx, ecx, edx;
 
-    if (feature == FEATURE_NONE) {
-        return true;
-    }
-    if (!__get_cpuid_count(place->leaf, place->subleaf, &registers[0], &registers[1],
-                           &registers[2], &registers[3])) {
+    if (!__get_cpuid_count(place->leaf, place->subleaf, &registers[0], &registers[1], &registers[2],
+                           &registers[3])) {
         return false;
     }
     /* XSAVE and what hangs on it is there if the system has enabled it too (OSXSAVE). */
@@ -111,30 +99,41 @@ bool native_host_has(enum cpu_feature feature)
             return false;
         }
     }
-    return (registers[place->reg - 'A'] >> place->bit) & 1;
+    return (registers[place->reg] >> place->bit) & 1;
+}
+
+void native_host_features(struct cpu_features *features)
+{
+    memset(features, 0, sizeof(*features));
+    for (unsigned i = FEATURE_NONE + 1; i < FEATURE_COUNT; i++) {
+        if (host_has(i)) {
+            features->bits[i / 64] |= UINT64_C(1) << (i % 64);
+        }
+    }
 }
 
 /* Loads of segment registers and far transfers: user mode, but the system's own descriptors. */
 static bool uses_descriptors(const struct opcode *row)
 {
-    static const char *const names[] = {"callf", "jmpf", "retf", "iret", "int",  "int1", "int3",
-                                        "into",  "lds",  "les",  "lss",  "lfs",  "lgs",  "lar",
-                                        "lsl",   "verr", "verw", "arpl", "hlt",  "sysenter"};
+    static const char *const names[] = {"callf", "jmpf", "retf", "iret", "int", "int1",    "int3",
+                                        "into",  "lds",  "les",  "lss",  "lfs", "lgs",     "lar",
+                                        "lsl",   "verr", "verw", "arpl", "hlt", "sysenter"};
 
     for (unsigned i = 0; i < G_N_ELEMENTS(names); i++) {
         if (strcmp(row->name, names[i]) == 0) {
             return true;
         }
     }
-    return row->operands[0] == Sw || (strcmp(row->name, "pop") == 0 &&
-                                      row->operands[0] >= sES && row->operands[0] <= sGS);
+    return row->operands[0] == Sw ||
+           (strcmp(row->name, "pop") == 0 && row->operands[0] >= sES && row->operands[0] <= sGS);
 }
 
-bool native_row_is_comparable(const struct native_row *row, bool with_32)
+bool native_row_is_comparable(const struct native_row *row, const struct cpu_features *host,
+                              bool with_32)
 {
     if ((row->row->flags & OP_NOT_64) && !with_32) {
         return false;
     }
     return !(row->row->flags & (OP_SYSTEM | OP_NO_NATIVE)) && !uses_descriptors(row->row) &&
-           native_host_has(row->row->feature);
+           (row->row->feature == FEATURE_NONE || cpu_features_have(host, row->row->feature));
 }
