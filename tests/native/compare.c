@@ -82,24 +82,33 @@ static const struct open_bytes *open_bytes_of(const struct insn *insn)
     return NULL;
 }
 
+/* Two faults at once, of which either may come: CALL's target and its push; an address that is
+ * neither canonical nor aligned (MMX and SSE instructions agree on that, these do not). */
+static bool may_choose_fault(const struct opcode *row)
+{
+    static const char *const names[] = {"call", "fxsave", "fxrstor"};
+
+    return name_in(row->name, names, G_N_ELEMENTS(names));
+}
+
 /* --- The report --- */
 
 struct report {
     const struct native_case *c;
     const struct native_outcome *engine;
+    bool print;
     bool differs;
 };
 
 static void difference(struct report *r, const char *what, uint64_t before, uint64_t native,
                        uint64_t engine)
 {
-    if (!r->differs) {
-        printf("\n");
+    if (r->print) {
+        printf("%s  %-9s before %016" G_GINT64_MODIFIER "x  native %016" G_GINT64_MODIFIER
+               "x  engine %016" G_GINT64_MODIFIER "x\n",
+               r->differs ? "" : "\n", what, before, native, engine);
     }
     r->differs = true;
-    printf("  %-9s before %016" G_GINT64_MODIFIER "x  native %016" G_GINT64_MODIFIER
-           "x  engine %016" G_GINT64_MODIFIER "x\n",
-           what, before, native, engine);
 }
 
 static void check(struct report *r, const char *what, uint64_t before, uint64_t native,
@@ -253,9 +262,9 @@ static void print_case(const struct native_case *c, const struct insn *insn,
     print_state(&engine->state);
 }
 
-bool native_compare(const struct native_case *c, const struct native_outcome *engine)
+bool native_compare(const struct native_case *c, const struct native_outcome *engine, bool print)
 {
-    struct report r = {.c = c, .engine = engine};
+    struct report r = {.c = c, .engine = engine, .print = print};
     uint8_t memory[NATIVE_PAGE];
     struct insn insn;
     struct cpu cpu;
@@ -265,7 +274,7 @@ bool native_compare(const struct native_case *c, const struct native_outcome *en
     bool decoded = decode_insn(&cpu, c->bytes, c->length, &insn) == DECODE_OK;
     memcpy(memory, engine->memory, NATIVE_PAGE);
     check(&r, "completed", 0, c->native.completed, engine->completed);
-    if (!c->native.completed && !engine->completed) {
+    if (!c->native.completed && !engine->completed && !(decoded && may_choose_fault(insn.opcode))) {
         check(&r, "vector", 0, c->native.vector, engine->vector);
     }
     uint32_t undefined = 0;
@@ -283,7 +292,7 @@ bool native_compare(const struct native_case *c, const struct native_outcome *en
     if (c->native.completed || !decoded || strcmp(insn.opcode->name, "enter") != 0) {
         check_memory(&r, c->native.memory, memory);
     }
-    if (r.differs) {
+    if (r.differs && print) {
         print_case(c, decoded ? &insn : NULL, engine);
     }
     return !r.differs;

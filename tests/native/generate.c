@@ -282,7 +282,7 @@ static bool aim(struct random *random, struct native_case *c, const struct insn 
     }
     if (insn->index != INSN_NO_REGISTER) {
         if (insn->index == insn->base) {
-            return PERCENT(5) && insn->base != X86_RSP;
+            return PERCENT(5) && insn->base != X86_RSP && insn->opcode->feature != FEATURE_SHA;
         }
         if (insn->base == X86_RSP) { /* the stack pointer stays canonical */
             gpr[insn->index] = (uint16_t)random_integer(random);
@@ -378,6 +378,10 @@ static bool arrange_memory(struct random *random, struct native_case *c, const s
         return false;
     }
     random_operand(random, c, row, style, target);
+    if (name_is(row, "ldmxcsr")) { /* bit 17 is AMD's alone */
+        uint32_t mxcsr = random_next(random) & (PERCENT(90) ? 0xffff : ~0x20000);
+        write_memory(c, target, &mxcsr, sizeof(mxcsr));
+    }
     if (name_is(row, "x") || name_is(row, "fx")) {
         arrange_state_area(random, c, row, target);
     }
@@ -404,7 +408,7 @@ static void avoid_undefined(struct native_case *c, const struct insn *insn, stru
 
     /* From memory, or before a fault, these switch to MMX state or not: let it be so already. */
     if ((insn->memory && name_is(row, "cvtpi2ps")) || name_is(row, "maskmovq")) {
-        c->before.fpu_status &= ~0x3800;
+        c->before.fpu_status &= 0x4700; /* TOP 0, nothing waits */
         c->before.fpu_valid = 0xff;
     }
     /* Double shifts of 16 bits by more than 16: the result. */
@@ -429,6 +433,9 @@ static void arrange_implicit(struct random *random, struct native_case *c, const
         bool is_string = row->flags & OP_STRING;
         point(random, c, insn, X86_RSI, 90);
         point(random, c, insn, X86_RDI, is_string ? 90 : 100);
+        if (!is_string && insn->segment == X86_GS && c->code_64) {
+            c->before.gpr[X86_RDI] -= GS_BASE;
+        }
         if (is_string && PERCENT(20)) { /* an overlap, equal strings */
             c->before.gpr[X86_RSI] = c->before.gpr[X86_RDI] + random_below(random, 17) - 8;
         }

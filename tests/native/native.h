@@ -111,7 +111,7 @@ void native_engine_prepare(struct cpu *cpu, const struct native_case *c);
 void native_engine_run(struct native_engine *engine, const struct native_case *c,
                        struct native_outcome *outcome);
 
-/* compare.c: prints what differs and returns false, or true. */
-bool native_compare(const struct native_case *c, const struct native_outcome *engine);
+/* compare.c: true if all is equal; else, if asked to, prints the case and what differs. */
+bool native_compare(const struct native_case *c, const struct native_outcome *engine, bool print);
 
 #endif
