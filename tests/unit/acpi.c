@@ -1,0 +1,170 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* ACPI tables: pointers, checksums, contents; the loader's commands against the direct way. */
+#include "dm/acpi/acpi-tables.h"
+#include "unit/suite.h"
+#include "util/little-endian.h"
+
+#define TABLES_BASE 0xe0000u
+#define RSDP_BASE   0xf0000u
+
+static struct acpi_tables *build(unsigned cpus, bool hpet)
+{
+    g_autofree uint32_t *ids = g_new(uint32_t, cpus);
+    struct acpi_config config = {
+        .cpu_count = cpus,
+        .apic_ids = ids,
+        .window_32 = {0x20000000, 0xdec00000},
+        .window_64 = {0x180000000, 0x800000000},
+        .has_hpet = hpet,
+        .serial_mask = 5,
+        .pm_base = 0x600,
+    };
+
+    for (unsigned i = 0; i < cpus; i++) {
+        ids[i] = i * 2;
+    }
+    return acpi_tables_build(&config);
+}
+
+static uint8_t sum(const uint8_t *data, size_t length)
+{
+    uint8_t total = 0;
+
+    while (length--) {
+        total += *data++;
+    }
+    return total;
+}
+
+/* A table by signature, found as an OS does, from the XSDT (or RSDT); checks its checksum. */
+static const uint8_t *find(const struct acpi_tables *tables, const char *signature, bool extended)
+{
+    uint64_t root_address = extended ? load_le64(tables->rsdp + 24) : load_le32(tables->rsdp + 16);
+    const uint8_t *root = tables->tables->data + (root_address - TABLES_BASE);
+    unsigned size = extended ? 8 : 4;
+
+    CU_ASSERT_EQUAL(sum(root, load_le32(root + 4)), 0);
+    for (unsigned at = 36; at < load_le32(root + 4); at += size) {
+        uint64_t address = extended ? load_le64(root + at) : load_le32(root + at);
+        const uint8_t *table = tables->tables->data + (address - TABLES_BASE);
+
+        CU_ASSERT_EQUAL(sum(table, load_le32(table + 4)), 0);
+        if (memcmp(table, signature, 4) == 0) {
+            return table;
+        }
+    }
+    return NULL;
+}
+
+static void test_chain(void)
+{
+    struct acpi_tables *tables = build(2, true);
+    const uint8_t *fadt;
+    uint32_t dsdt;
+
+    acpi_tables_place(tables, TABLES_BASE, RSDP_BASE);
+    CU_ASSERT_EQUAL(memcmp(tables->rsdp, "RSD PTR ", 8), 0);
+    CU_ASSERT_EQUAL(sum(tables->rsdp, 20), 0);
+    CU_ASSERT_EQUAL(sum(tables->rsdp, 36), 0);
+    fadt = find(tables, "FACP", true);
+    CU_ASSERT_PTR_NOT_NULL_FATAL(fadt);
+    CU_ASSERT_PTR_EQUAL(find(tables, "FACP", false), fadt);
+    dsdt = load_le32(fadt + 40);
+    CU_ASSERT_EQUAL(load_le64(fadt + 140), dsdt);
+    CU_ASSERT_EQUAL(memcmp(tables->tables->data + dsdt - TABLES_BASE, "DSDT", 4), 0);
+    CU_ASSERT_EQUAL(memcmp(tables->tables->data + load_le32(fadt + 36) - TABLES_BASE, "FACS", 4),
+                    0);
+    CU_ASSERT_EQUAL(load_le32(fadt + 36) % 64, 0);
+    CU_ASSERT_EQUAL(load_le32(fadt + 76), 0x608);
+    CU_ASSERT_PTR_NOT_NULL(find(tables, "HPET", true));
+    CU_ASSERT_PTR_NOT_NULL(find(tables, "SSDT", true));
+    acpi_tables_free(tables);
+}
+
+/* Entries of a type in the MADT; checks that lengths add up. */
+static unsigned count_entries(const uint8_t *madt, uint8_t type)
+{
+    unsigned at = 44, count = 0;
+
+    while (at < load_le32(madt + 4)) {
+        count += madt[at] == type;
+        CU_ASSERT_TRUE_FATAL(madt[at + 1] >= 2);
+        at += madt[at + 1];
+    }
+    CU_ASSERT_EQUAL(at, load_le32(madt + 4));
+    return count;
+}
+
+static void test_processors(void)
+{
+    struct acpi_tables *tables = build(200, true);
+    const uint8_t *madt;
+
+    acpi_tables_place(tables, TABLES_BASE, RSDP_BASE);
+    madt = find(tables, "APIC", true);
+    CU_ASSERT_PTR_NOT_NULL_FATAL(madt);
+    CU_ASSERT_EQUAL(count_entries(madt, 0), 128); /* APIC IDs 0, 2, ..., 254 */
+    CU_ASSERT_EQUAL(count_entries(madt, 9), 72);
+    CU_ASSERT_EQUAL(count_entries(madt, 1), 1);
+    CU_ASSERT_EQUAL(count_entries(madt, 2), 5);
+    acpi_tables_free(tables);
+}
+
+static void test_without_hpet(void)
+{
+    struct acpi_tables *tables = build(1, false);
+
+    acpi_tables_place(tables, TABLES_BASE, RSDP_BASE);
+    CU_ASSERT_PTR_NULL(find(tables, "HPET", true));
+    acpi_tables_free(tables);
+}
+
+/* Do what firmware does with etc/table-loader, and compare with the direct way. */
+static void test_loader_commands(void)
+{
+    struct acpi_tables *direct = build(3, true), *fresh = build(3, true);
+    g_autoptr(GByteArray) loader = acpi_tables_pack_loader(fresh);
+    unsigned allocations = 0;
+
+    CU_ASSERT_EQUAL_FATAL(loader->len % 128, 0);
+    for (unsigned at = 0; at < loader->len; at += 128) {
+        const uint8_t *entry = loader->data + at;
+        bool is_rsdp = strcmp((const char *)entry + 4, "etc/acpi/rsdp") == 0;
+        uint8_t *blob = is_rsdp ? fresh->rsdp : fresh->tables->data;
+        uint32_t offset = load_le32(entry + 60);
+
+        if (load_le32(entry) == 1) {
+            allocations++;
+        } else if (load_le32(entry) == 2) {
+            offset = load_le32(entry + 116);
+            CU_ASSERT_STRING_EQUAL(entry + 60, "etc/acpi/tables");
+            if (entry[120] == 8) {
+                store_le64(blob + offset, load_le64(blob + offset) + TABLES_BASE);
+            } else {
+                store_le32(blob + offset, load_le32(blob + offset) + TABLES_BASE);
+            }
+        } else {
+            CU_ASSERT_EQUAL(load_le32(entry), 3);
+            blob[offset] -= sum(blob + load_le32(entry + 64), load_le32(entry + 68));
+        }
+    }
+    acpi_tables_place(direct, TABLES_BASE, RSDP_BASE);
+    CU_ASSERT_EQUAL(allocations, 2);
+    CU_ASSERT_EQUAL(memcmp(direct->rsdp, fresh->rsdp, ACPI_RSDP_SIZE), 0);
+    CU_ASSERT_EQUAL(memcmp(direct->tables->data, fresh->tables->data, direct->tables->len), 0);
+    acpi_tables_free(direct);
+    acpi_tables_free(fresh);
+}
+
+int main(void)
+{
+    static const struct unit_test tests[] = {
+        {"chain of tables", test_chain},
+        {"processors", test_processors},
+        {"without HPET", test_without_hpet},
+        {"commands of the loader", test_loader_commands},
+        {NULL, NULL},
+    };
+
+    return unit_run("acpi", tests);
+}
