@@ -84,8 +84,8 @@ static bool parse_address(const struct hmp_context *context, const char *text, u
         return false;
     }
     return find_register(&state, text + 1, address) ||
-           duodm_fail(error, DUODM_ERROR_NOT_FOUND, "there is no register '%s': $pc, $rip, $rax, ...",
-                      text);
+           duodm_fail(error, DUODM_ERROR_NOT_FOUND,
+                      "there is no register '%s': $pc, $rip, $rax, ...", text);
 }
 
 static bool translate(const struct hmp_context *context, uint64_t address, uint64_t *physical,
