@@ -106,7 +106,7 @@ extern handler_fn handlers[256];
                      "1: movq $0, fault_resume"                                                    \
                      :                                                                             \
                      : __VA_ARGS__                                                                 \
-                     : "rax", "memory", "cc");                                                     \
+                     : "rax", "rcx", "rdx", "memory", "cc");                                                     \
     } while (0)
 
 int try_rdmsr(uint32_t msr); /* the vector raised, or -1 */
@@ -118,6 +118,7 @@ extern uint64_t user_flags; /* further RFLAGS bits for user code */
 void user_leave(uint64_t vector) __attribute__((noreturn));
 
 void idt_set(unsigned vector, unsigned ist, unsigned dpl);
+void idt_clear(unsigned vector); /* no gate */
 
 extern uint64_t gdt[16], pml4[512], pdpt[512], page_directory[2048];
 struct tss {
