@@ -31,6 +31,11 @@ void idt_set(unsigned vector, unsigned ist, unsigned dpl)
     idt[vector].high = (uint32_t)(address >> 32);
 }
 
+void idt_clear(unsigned vector)
+{
+    idt[vector].type = 0;
+}
+
 static void load_idt(void)
 {
     struct {
