@@ -63,8 +63,8 @@ int main(void);
 
 #ifdef __x86_64__
 
-#define CR0_WP  (1ul << 16)
-#define CR0_AM  (1ul << 18)
+#define CR0_WP    (1ul << 16)
+#define CR0_AM    (1ul << 18)
 #define CR4_PCIDE (1ul << 17)
 #define CR4_SMEP  (1ul << 20)
 #define CR4_SMAP  (1ul << 21)
@@ -106,7 +106,7 @@ extern handler_fn handlers[256];
                      "1: movq $0, fault_resume"                                                    \
                      :                                                                             \
                      : __VA_ARGS__                                                                 \
-                     : "rax", "memory", "cc");                                                     \
+                     : "rax", "rcx", "rdx", "memory", "cc");                                       \
     } while (0)
 
 int try_rdmsr(uint32_t msr); /* the vector raised, or -1 */
@@ -118,6 +118,7 @@ extern uint64_t user_flags; /* further RFLAGS bits for user code */
 void user_leave(uint64_t vector) __attribute__((noreturn));
 
 void idt_set(unsigned vector, unsigned ist, unsigned dpl);
+void idt_clear(unsigned vector); /* no gate */
 
 extern uint64_t gdt[16], pml4[512], pdpt[512], page_directory[2048];
 struct tss {
@@ -140,6 +141,54 @@ void apic_enable(void);
 /* Start all other processors; each calls ap_entry(index) with index 1.. Returns how many. */
 unsigned start_processors(void (*ap_entry)(unsigned index));
 void delay_us(unsigned us);
+
+#else /* 32-bit */
+
+struct frame {
+    uint32_t gs, fs, es, ds, edi, esi, ebp, esp_ignored, ebx, edx, ecx, eax;
+    uint32_t vector, error, eip, cs, eflags, esp, ss; /* the last two from user mode only */
+};
+
+struct fault {
+    int vector; /* -1: none */
+    uint32_t error, eip, eflags;
+};
+extern struct fault fault;
+extern uint32_t fault_resume;
+typedef void (*handler_fn)(struct frame *frame);
+extern handler_fn handlers[256];
+
+/* Execute an instruction; `fault` says what it raised. Uses eax; ecx and edx are free too. */
+#define TRY(instruction, ...)                                                                      \
+    do {                                                                                           \
+        fault.vector = -1;                                                                         \
+        fault.error = 0;                                                                           \
+        asm volatile("movl $1f, fault_resume\n\t" instruction "\n"                                 \
+                     "1: movl $0, %%ss:fault_resume"                                               \
+                     :                                                                             \
+                     : __VA_ARGS__                                                                 \
+                     : "eax", "ecx", "edx", "memory", "cc");                                       \
+    } while (0)
+
+int user_enter(uint32_t eip, uint32_t esp, uint32_t eflags, uint32_t cs, uint32_t ss);
+void user_leave(int vector) __attribute__((noreturn));
+void real_mode_call(uint32_t offset);
+extern char real_begin[];
+#define REAL_BASE 0x70000
+
+void idt_set(unsigned vector, unsigned dpl);
+void idt_set_gate(unsigned vector, uint64_t gate);
+/* access: bits 8..15 of the second word; flags: G, D/B, L, AVL. */
+uint64_t make_descriptor(uint32_t base, uint32_t limit, unsigned access, unsigned flags);
+
+extern uint64_t gdt[32];
+struct tss {
+    uint32_t link, esp0, ss0, esp1, ss1, esp2, ss2, cr3, eip, eflags;
+    uint32_t eax, ecx, edx, ebx, esp, ebp, esi, edi;
+    uint32_t es, cs, ss, ds, fs, gs, ldt;
+    uint16_t trap, io_map;
+};
+extern struct tss tss;
 
 #endif
 #endif

@@ -1,0 +1,56 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Guest programs that check the CPU and the board from the inside (tests/guest).
+
+`make guests` builds them; DUODM_BUILD names the build's folder (default: that of DUODM)."""
+
+import os
+import unittest
+
+from duodm import BINARY, Duodm
+
+FOLDER = os.path.join(os.environ.get("DUODM_BUILD") or os.path.dirname(BINARY), "tests", "guest")
+PASSED = 33  # isa-debug-exit: 2 * 10h + 1
+
+# Program, then what else it is run with.
+GUESTS = {
+    "apic64": [[]],
+    "debug64": [[]],
+    "faults64": [[], ["-cpu", "EPYC"]],
+    "modes32": [[]],
+    "paging64": [[]],
+    "pcid64": [[]],
+    "protected32": [[]],
+    "segments32": [[]],
+    "smc64": [[], ["-smp", "2"]],
+    "smp64": [["-smp", "2"], ["-smp", "4"]],
+    "tasks32": [[]],
+}
+
+
+class Guests(unittest.TestCase):
+    def run_guest(self, name, more):
+        path = os.path.join(FOLDER, name)
+        if not os.path.exists(path):
+            self.fail(f"{path} is missing: make guests")
+        with Duodm("-accel", "tcg", "-m", "64", "-display", "none", "-no-reboot", "-kernel", path,
+                   "-device", "isa-debug-exit,iobase=0xf4,iosize=4", *more,
+                   qmp=False, serial=True) as vm:
+            status = vm.wait(120)
+            try:
+                text = vm.serial.wait_closed().decode("utf-8", "replace")
+            except TimeoutError:
+                text = vm.serial.buffer.decode("utf-8", "replace")
+            self.assertEqual(status, PASSED, f"{name} {' '.join(more)}:\n{text}{vm.stderr()}")
+            self.assertIn("PASS", text)
+
+
+def add_tests():
+    for name, variants in GUESTS.items():
+        for more in variants:
+            def test(self, name=name, more=more):
+                self.run_guest(name, more)
+            label = "_".join([name] + [word.strip("-") for word in more])
+            setattr(Guests, "test_" + label, test)
+
+
+add_tests()
