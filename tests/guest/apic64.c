@@ -2,15 +2,15 @@
 /* Interrupts: local APIC timer, self-IPI, priorities, IOAPIC, 8259, shadows, HLT, x2APIC. */
 #include "guest.h"
 
-#define APIC_ID       0x20
-#define APIC_TPR      0x80
-#define APIC_EOI      0xb0
-#define APIC_SPURIOUS 0xf0
-#define APIC_ICR      0x300
+#define APIC_ID        0x20
+#define APIC_TPR       0x80
+#define APIC_EOI       0xb0
+#define APIC_SPURIOUS  0xf0
+#define APIC_ICR       0x300
 #define APIC_LVT_TIMER 0x320
-#define APIC_INITIAL  0x380
-#define APIC_CURRENT  0x390
-#define APIC_DIVIDE   0x3e0
+#define APIC_INITIAL   0x380
+#define APIC_CURRENT   0x390
+#define APIC_DIVIDE    0x3e0
 
 #define IOAPIC 0xfec00000ul
 

@@ -71,15 +71,15 @@ static void test_msrs(void)
         uint64_t value;
         int vector;
     } cases[] = {
-        {0xc0000082, 1ul << 47, 13},       /* LSTAR: canonical */
-        {0xc0000100, 1ul << 47, 13},       /* FS base */
-        {0xc0000101, 1ul << 63, 13},       /* GS base */
-        {0xc0000102, 0x7fffffffffff, -1},  /* kernel GS base */
-        {0x175, 1ul << 48, 13},            /* SYSENTER_ESP */
-        {0x277, 0x0007040600070406, -1},   /* PAT */
-        {0x277, 0x0207040600070406, 13},   /* type 2 */
+        {0xc0000082, 1ul << 47, 13},      /* LSTAR: canonical */
+        {0xc0000100, 1ul << 47, 13},      /* FS base */
+        {0xc0000101, 1ul << 63, 13},      /* GS base */
+        {0xc0000102, 0x7fffffffffff, -1}, /* kernel GS base */
+        {0x175, 1ul << 48, 13},           /* SYSENTER_ESP */
+        {0x277, 0x0007040600070406, -1},  /* PAT */
+        {0x277, 0x0207040600070406, 13},  /* type 2 */
         {0x277, 0x0800000000000000, 13},
-        {0x250, 0x0606060606060606, -1},   /* MTRR, fixed */
+        {0x250, 0x0606060606060606, -1}, /* MTRR, fixed */
         {0x250, 0x0206060606060606, 13},
         {0x2ff, 0xc06, -1},
         {0x2ff, 0x1000, 13},
@@ -169,8 +169,8 @@ static void test_user(void)
         int vector;
         uint64_t error;
     } cases[] = {
-        {user_hlt, 13, 0},   {user_cli, 13, 0},          {user_in, 13, 0},
-        {user_rdmsr, 13, 0}, {user_cr, 13, 0},           {user_int, 13, 0x81 * 8 + 2},
+        {user_hlt, 13, 0},     {user_cli, 13, 0},   {user_in, 13, 0},
+        {user_rdmsr, 13, 0},   {user_cr, 13, 0},    {user_int, 13, 0x81 * 8 + 2},
         {user_int80, 0x80, 0}, {user_ss, 13, 0x18},
     };
 

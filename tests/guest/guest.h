@@ -63,8 +63,8 @@ int main(void);
 
 #ifdef __x86_64__
 
-#define CR0_WP  (1ul << 16)
-#define CR0_AM  (1ul << 18)
+#define CR0_WP    (1ul << 16)
+#define CR0_AM    (1ul << 18)
 #define CR4_PCIDE (1ul << 17)
 #define CR4_SMEP  (1ul << 20)
 #define CR4_SMAP  (1ul << 21)
@@ -106,7 +106,7 @@ extern handler_fn handlers[256];
                      "1: movq $0, fault_resume"                                                    \
                      :                                                                             \
                      : __VA_ARGS__                                                                 \
-                     : "rax", "rcx", "rdx", "memory", "cc");                                                     \
+                     : "rax", "rcx", "rdx", "memory", "cc");                                       \
     } while (0)
 
 int try_rdmsr(uint32_t msr); /* the vector raised, or -1 */
@@ -163,7 +163,7 @@ extern handler_fn handlers[256];
     do {                                                                                           \
         fault.vector = -1;                                                                         \
         fault.error = 0;                                                                           \
-        asm volatile("movl $1f, fault_resume\n\t" instruction "\n"                                \
+        asm volatile("movl $1f, fault_resume\n\t" instruction "\n"                                 \
                      "1: movl $0, %%ss:fault_resume"                                               \
                      :                                                                             \
                      : __VA_ARGS__                                                                 \

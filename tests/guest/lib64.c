@@ -56,7 +56,8 @@ void guest_init(void)
     load_idt();
     tss.rsp[0] = (uint64_t)exception_stack + sizeof(exception_stack);
     tss.io_map = sizeof(tss);
-    gdt[8] = (sizeof(tss) - 1) | (base & 0xffffff) << 16 | 0x89ull << 40 | (base >> 24 & 0xff) << 56;
+    gdt[8] =
+        (sizeof(tss) - 1) | (base & 0xffffff) << 16 | 0x89ull << 40 | (base >> 24 & 0xff) << 56;
     gdt[9] = base >> 32;
     asm volatile("ltr %w0" : : "r"(0x40));
     /* 8259s masked: programs that want them say so. */
@@ -124,7 +125,8 @@ int try_wrmsr(uint32_t msr, uint64_t value)
 void delay_us(unsigned us)
 {
     while (us) {
-        unsigned part = us > 40000 ? 40000 : us, count = (unsigned)(part * 1193182ull / 1000000) + 1;
+        unsigned part = us > 40000 ? 40000 : us,
+                 count = (unsigned)(part * 1193182ull / 1000000) + 1;
 
         outb(0x61, (uint8_t)((inb(0x61) & ~2) | 1));
         outb(0x43, 0xb0);

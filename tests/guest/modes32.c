@@ -3,13 +3,13 @@
 #include "guest.h"
 
 /* 16-bit code, copied to REAL_BASE with the rest of .real. Results at RESULTS in that segment. */
-#define RESULTS      0x8000
-#define RESULT(n)    (*(volatile uint16_t *)(REAL_BASE + RESULTS + 2 * (n)))
+#define RESULTS   0x8000
+#define RESULT(n) (*(volatile uint16_t *)(REAL_BASE + RESULTS + 2 * (n)))
 
 asm(".section .real, \"ax\"\n"
     ".code16\n"
     ".set OUT, 0x8000\n"
-    ".set BASE, . - 0x100\n"   /* start32.S fills the first 100h bytes */
+    ".set BASE, . - 0x100\n" /* start32.S fills the first 100h bytes */
     /* INT n through the interrupt table, IRET, flags; a fault's pushed address. */
     "real_interrupts:\n"
     "    xor %ax, %ax\n"
@@ -36,26 +36,26 @@ asm(".section .real, \"ax\"\n"
     "divide: div %bx\n"
     "    movw $(divide - BASE), OUT+12\n"
     "    mov $0xffff, %bx\n"
-    "    mov (%bx), %ax\n"       /* a word over the segment's end: INT 13 */
+    "    mov (%bx), %ax\n" /* a word over the segment's end: INT 13 */
     "    nop\n"
     "    ud2\n"
-    "    mov $0x1234, %ax\n"     /* 32-bit operands and addresses */
+    "    mov $0x1234, %ax\n" /* 32-bit operands and addresses */
     "    mov $0x56789abc, %ecx\n"
     "    mov %ecx, OUT+24\n"
     "    mov $0x8000, %esi\n"
-        "    xor %eax, %eax\n"
+    "    xor %eax, %eax\n"
     "    mov 24(%esi,%eax,2), %ebx\n"
     "    mov %ebx, OUT+28\n"
     "    ret\n"
     "handler_60:\n"
     "    pushf\n"
-    "    popw %cs:OUT+6\n"       /* IF clear here */
+    "    popw %cs:OUT+6\n" /* IF clear here */
     "    incw %cs:OUT+8\n"
     "    iret\n"
     "handler_0:\n"
     "    push %bp\n"
     "    mov %sp, %bp\n"
-    "    mov 2(%bp), %ax\n"      /* points at the DIV */
+    "    mov 2(%bp), %ax\n" /* points at the DIV */
     "    mov %ax, %cs:OUT+10\n"
     "    addw $2, 2(%bp)\n"
     "    pop %bp\n"
@@ -78,11 +78,11 @@ asm(".section .real, \"ax\"\n"
     "real_segments:\n"
     "    mov $0x7800, %ax\n"
     "    mov %ax, %es\n"
-    "    mov %es:0, %bx\n"       /* = 7000:8000 */
+    "    mov %es:0, %bx\n" /* = 7000:8000 */
     "    mov %bx, OUT+2\n"
     "    mov $0xffff, %ax\n"
     "    mov %ax, %gs\n"
-    "    mov %gs:0x10, %eax\n"   /* 100000: A20 is on; the multiboot header */
+    "    mov %gs:0x10, %eax\n" /* 100000: A20 is on; the multiboot header */
     "    mov %eax, OUT+4\n"
     "    push $0x55aa\n"
     "    pop %fs\n"
@@ -130,8 +130,8 @@ extern char real_interrupts[], real_segments[], real_end[], v86_int[], v86_cli[]
     v86_limit[];
 int v86_enter(uint32_t ip, uint32_t flags);
 
-#define FLAG_VM   (1u << 17)
-#define FLAG_IOPL (3u << 12)
+#define FLAG_VM        (1u << 17)
+#define FLAG_IOPL      (3u << 12)
 #define OFFSET(symbol) ((uint32_t)((symbol)-real_begin))
 
 static void clear_results(void)
@@ -189,7 +189,7 @@ static void test_v86(void)
     for (unsigned i = 0; i < sizeof(with_map.map); i++) {
         with_map.map[i] = 0xff;
     }
-    with_map.map[0x81 / 8] &= (uint8_t)~(1 << 0x81 % 8);
+    with_map.map[0x81 / 8] &= (uint8_t) ~(1 << 0x81 % 8);
     with_map.tss.io_map = sizeof(tss);
     gdt[9] = make_descriptor((uint32_t)&with_map, sizeof(with_map) - 1, 0x89, 0);
     asm volatile("ltr %w0" : : "r"(9 * 8));
@@ -228,7 +228,7 @@ asm(".text\n.code32\n"
     "    mov $0xc0000080, %ecx; rdmsr; or $0x100, %eax; wrmsr\n"
     "    mov %cr0, %eax; or $0x80000000, %eax; mov %eax, %cr0\n"
     "    mov $7, %eax\n"
-    "    .byte 0x40\n"                     /* INC EAX here, a REX prefix in 64-bit code */
+    "    .byte 0x40\n" /* INC EAX here, a REX prefix in 64-bit code */
     "    mov %eax, long_results\n"
     "    rdmsr; mov %eax, long_results + 4\n"
     "    ljmp $0x28, $1f\n"
@@ -237,8 +237,12 @@ asm(".text\n.code32\n"
     "    mov %r8, %rax; shr $32, %rax; mov %eax, long_results + 8(%rip)\n"
     "    mov $7, %eax; .byte 0x40; nop; mov %eax, long_results + 12(%rip)\n"
     "    mov $-1, %rax; mov $1, %eax; shr $32, %rax; mov %eax, long_results + 16(%rip)\n"
-    "    lea 2f(%rip), %rax; lea 0(%rip), %rcx; 2: sub %rcx, %rax; mov %eax, long_results + 20(%rip)\n"
-    "    sub $8, %rsp; movl $0x08, 4(%rsp); lea 3f(%rip), %rax; mov %eax, (%rsp); lretl\n" /* to compatibility mode */
+    "    lea 2f(%rip), %rax; lea 0(%rip), %rcx; 2: sub %rcx, %rax; mov %eax, long_results + "
+    "20(%rip)\n"
+    "    sub $8, %rsp; movl $0x08, 4(%rsp); lea 3f(%rip), %rax; mov %eax, (%rsp); lretl\n" /* to
+                                                                                              compatibility
+                                                                                              mode
+                                                                                            */
     ".code32\n"
     "3:  mov $5, %eax; .byte 0x40; mov %eax, long_results + 24\n"
     "    mov %cr0, %eax; and $0x7fffffff, %eax; mov %eax, %cr0\n"
@@ -287,7 +291,8 @@ static void test_control_registers(void)
     TRY("mov %0, %%cr4", "r"(cr4 | 1u << 17)); /* PCIDE outside of IA-32e mode */
     CHECK_EQUAL(fault.vector, 13);
     TRY("mov $0xc0000080, %%ecx; rdmsr; or $0x100, %%eax; wrmsr;"
-        "mov %0, %%cr0", "r"(cr0 | 1u << 31)); /* LME, no PAE */
+        "mov %0, %%cr0",
+        "r"(cr0 | 1u << 31)); /* LME, no PAE */
     CHECK_EQUAL(fault.vector, 13);
     asm volatile("mov $0xc0000080, %%ecx; rdmsr; and $~0x100, %%eax; wrmsr"
                  :

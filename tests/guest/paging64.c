@@ -6,13 +6,13 @@
  */
 #include "guest.h"
 
-#define P  (1ull << 0)
-#define W  (1ull << 1)
-#define U  (1ull << 2)
-#define A  (1ull << 5)
-#define D  (1ull << 6)
-#define PS (1ull << 7)
-#define NX (1ull << 63)
+#define P    (1ull << 0)
+#define W    (1ull << 1)
+#define U    (1ull << 2)
+#define A    (1ull << 5)
+#define D    (1ull << 6)
+#define PS   (1ull << 7)
+#define NX   (1ull << 63)
 #define RSVD (1ull << 45) /* above MAXPHYADDR */
 
 #define VIRTUAL 0x8000000000ull /* PML4 slot 1 */
@@ -63,7 +63,8 @@ static void do_access(enum access access, bool user, bool ac)
     case FETCH:
         /* A fault at the target leaves the return address on the stack. */
         TRY("mov %%rsp, %%rbx; call *%0; mov %%rsp, %%rbx; 1: mov %%rbx, %%rsp; nop;"
-            "lea 2f(%%rip), %%rax; jmp 2f; 2:", "r"(VIRTUAL));
+            "lea 2f(%%rip), %%rax; jmp 2f; 2:",
+            "r"(VIRTUAL));
         break;
     }
     if (ac) {
@@ -177,8 +178,8 @@ static void check_access(uint64_t pde_flags, uint64_t pte_flags, enum access acc
 
 static void test_all_combinations(void)
 {
-    static const uint64_t entry_flags[] = {0, P, P | W, P | U, P | W | U, P | W | U | NX,
-                                           P | NX, P | W | U | RSVD, W | U | RSVD};
+    static const uint64_t entry_flags[] = {
+        0, P, P | W, P | U, P | W | U, P | W | U | NX, P | NX, P | W | U | RSVD, W | U | RSVD};
     enum { FLAGS = sizeof(entry_flags) / sizeof(entry_flags[0]) };
     uint64_t number = 0;
 

@@ -2,8 +2,8 @@
 /* PCID and INVPCID: SDM vol. 3, 4.10.1, and vol. 2, INVPCID and MOV to CR. */
 #include "guest.h"
 
-#define P (1ull << 0)
-#define W (1ull << 1)
+#define P       (1ull << 0)
+#define W       (1ull << 1)
 #define VIRTUAL 0x8000000000ull
 
 static uint64_t level3[512] __attribute__((aligned(4096)));

@@ -6,8 +6,16 @@
 #define SELECTOR  (TEST_SLOT * 8)
 
 enum { G = 8, B = 4 };
-enum { DATA_RO = 0x90, DATA_RW = 0x92, DATA_DOWN_RO = 0x94, DATA_DOWN_RW = 0x96, CODE_XO = 0x98,
-       CODE_RX = 0x9a, CODE_CONFORMING_X = 0x9c, CODE_CONFORMING_RX = 0x9e };
+enum {
+    DATA_RO = 0x90,
+    DATA_RW = 0x92,
+    DATA_DOWN_RO = 0x94,
+    DATA_DOWN_RW = 0x96,
+    CODE_XO = 0x98,
+    CODE_RX = 0x9a,
+    CODE_CONFORMING_X = 0x9c,
+    CODE_CONFORMING_RX = 0x9e
+};
 
 uint8_t area[0x20000] __attribute__((aligned(4096)));
 
@@ -46,15 +54,15 @@ static void test_loads(void)
         {CODE_CONFORMING_X, SELECTOR, 13, 13},
         {CODE_CONFORMING_RX, SELECTOR, -1, 13},
         {CODE_CONFORMING_RX, SELECTOR | 3, -1, 13},
-        {DATA_RW & 0x7f, SELECTOR, 11, 12},          /* not present */
-        {CODE_XO & 0x7f, SELECTOR, 13, 13},          /* the type is checked before presence */
-        {DATA_RW, SELECTOR | 1, 13, 13},             /* RPL above DPL 0 */
-        {DATA_RW | 3 << 5, SELECTOR | 3, -1, 13},    /* DPL 3 is no stack for CPL 0 */
+        {DATA_RW & 0x7f, SELECTOR, 11, 12},       /* not present */
+        {CODE_XO & 0x7f, SELECTOR, 13, 13},       /* the type is checked before presence */
+        {DATA_RW, SELECTOR | 1, 13, 13},          /* RPL above DPL 0 */
+        {DATA_RW | 3 << 5, SELECTOR | 3, -1, 13}, /* DPL 3 is no stack for CPL 0 */
         {DATA_RW | 3 << 5, SELECTOR, -1, 13},
-        {0x89, SELECTOR, 13, 13},                    /* a TSS */
-        {0x82, SELECTOR, 13, 13},                    /* an LDT */
-        {DATA_RW, 0xfff8, 13, 13},                   /* past the table */
-        {DATA_RW, SELECTOR | 4, 13, 13},             /* there is no LDT */
+        {0x89, SELECTOR, 13, 13},        /* a TSS */
+        {0x82, SELECTOR, 13, 13},        /* an LDT */
+        {DATA_RW, 0xfff8, 13, 13},       /* past the table */
+        {DATA_RW, SELECTOR | 4, 13, 13}, /* there is no LDT */
     };
 
     check_case = "segment load";

@@ -2,7 +2,7 @@
 /* Several processors: start-up, locked instructions, IPIs, TLB shootdown, cross-modified code. */
 #include "guest.h"
 
-#define ROUNDS 20000
+#define ROUNDS   20000
 #define MAX_CPUS 8
 
 static uint64_t add_total, xadd_total, split_total_area[24] __attribute__((aligned(64)));

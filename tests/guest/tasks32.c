@@ -2,9 +2,9 @@
 /* Task switches: SDM vol. 3, chapter 8. JMP, CALL, IRET, task gates, double fault, #TS. */
 #include "guest.h"
 
-#define TSS1 (9 * 8)
-#define TSS2 (10 * 8)
-#define GATE (11 * 8)
+#define TSS1    (9 * 8)
+#define TSS2    (10 * 8)
+#define GATE    (11 * 8)
 #define BUSY(n) (gdt[(n) / 8] >> 41 & 1)
 
 static struct tss tss1, tss2;
