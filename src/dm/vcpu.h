@@ -30,8 +30,8 @@ struct vcpu {
     struct local_apic *apic; /* NULL under engines with an in-kernel one */
     uint32_t signals;        /* atomic mask of enum vcpu_signal, set by anyone */
     uint8_t startup_vector;  /* of the last SIPI */
-    int thread_id;           /* Linux's, of the thread that runs it; the engine sets it. 0: none */
-    void *engine;            /* the engine's own record */
+    int thread_id; /* of the Linux thread that runs it; atomic, the engine sets it. 0: none */
+    void *engine;  /* the engine's own record */
 };
 
 /* Set signal bits and make the vCPU notice: wakes it from HLT, breaks it out of translated code.

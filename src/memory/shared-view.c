@@ -274,7 +274,7 @@ static bool edit_window(struct flat_edit *edit, const GArray *old, const GArray 
         first = MIN(first, b[head].start);
         last = MAX(last, b[b_end - 1].start);
     }
-    flat_edit_replace(edit, first, last, &b[head], b_end - head);
+    flat_edit_replace(edit, first, last, b ? &b[head] : NULL, b_end - head);
     return true;
 }
 

@@ -97,8 +97,9 @@ void cpu_reset(struct cpu *cpu, bool init_only);
  * check: an address that is not canonical, or past 4 GiB, is in no TLB entry. An access that
  * crosses a page ends in another page than its entry's tag, so that one comparison finds both.
  */
-#define CODE_WINDOW_MARGIN 16 /* bytes before a block where a store of up to 16 bytes touches it   \
-                               */
+#define CODE_WINDOW_MARGIN                                                                         \
+    16 /* bytes before a block where a store of up to 16 bytes touches it                          \
+        */
 
 uint64_t cpu_read_slow(struct cpu *cpu, unsigned segment, uint64_t offset, unsigned size);
 void cpu_write_slow(struct cpu *cpu, unsigned segment, uint64_t offset, unsigned size,

@@ -12,6 +12,7 @@
 
 #include <inttypes.h>
 #include <string.h>
+#include <unistd.h>
 
 static bool is_available(GError **error)
 {
@@ -80,6 +81,7 @@ static void *vcpu_thread(void *opaque)
     struct tcg_vcpu *v = opaque;
     struct tcg_machine *tcg = v->tcg;
 
+    __atomic_store_n(&v->cpu.vcpu->thread_id, gettid(), __ATOMIC_RELAXED);
     pthread_mutex_lock(&tcg->lock);
     while (!tcg->quit) {
         if (must_wait(tcg)) {

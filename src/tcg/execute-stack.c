@@ -173,34 +173,29 @@ void execute_popf(struct cpu *cpu, const struct insn *insn)
 
 #define ENTER_MAX_LEVEL 31
 
-/*
- * SDM vol. 2, ENTER. All accesses are tried first, so that a fault leaves everything as it was;
- * then they are made in the manual's order, in which a frame copied may overlap the new one.
- */
+/* SDM vol. 2, ENTER. Step by step, since frames may overlap: a fault after some pushes leaves them
+ * in memory, below the stack pointer. */
 void execute_enter(struct cpu *cpu, const struct insn *insn)
 {
     unsigned size = insn->operand_size, level = insn->immediate2 & ENTER_MAX_LEVEL;
-    unsigned slots = level > 0 ? level + 1 : 1;
-    uint64_t mask = stack_mask(cpu), old_frame = cpu->gpr[X86_RBP];
-    uint64_t frame = (cpu->gpr[X86_RSP] - size) & mask;
-    uint64_t bottom = (frame - (slots - 1) * size - insn->immediate) & mask;
-    for (unsigned i = 0; i < slots; i++) {
-        if (i > 0 && i < level)
-            memory_read(cpu, X86_SS, (old_frame - i * size) & mask, size);
-        cpu_probe_write(cpu, X86_SS, (frame - i * size) & mask, size);
+    uint64_t mask = stack_mask(cpu), frame_pointer = cpu->gpr[X86_RBP];
+    uint64_t frame = (cpu->gpr[X86_RSP] - size) & mask, pointer = frame;
+    memory_write(cpu, X86_SS, pointer, size, frame_pointer);
+    for (unsigned i = 1; i < level; i++) {
+        frame_pointer = (frame_pointer - size) & mask;
+        uint64_t value = memory_read(cpu, X86_SS, frame_pointer, size);
+        pointer = (pointer - size) & mask;
+        memory_write(cpu, X86_SS, pointer, size, value);
+    }
+    if (level > 0) {
+        pointer = (pointer - size) & mask;
+        memory_write(cpu, X86_SS, pointer, size, frame);
     }
     /* Room for the local variables is demanded as if the last of them were written. */
-    cpu_probe_write(cpu, X86_SS, bottom, 1);
-
-    memory_write(cpu, X86_SS, frame, size, old_frame);
-    for (unsigned i = 1; i < level; i++) {
-        uint64_t value = memory_read(cpu, X86_SS, (old_frame - i * size) & mask, size);
-        memory_write(cpu, X86_SS, (frame - i * size) & mask, size, value);
-    }
-    if (level > 0)
-        memory_write(cpu, X86_SS, (frame - level * size) & mask, size, frame);
+    pointer = (pointer - insn->immediate) & mask;
+    cpu_probe_write(cpu, X86_SS, pointer, 1);
     gpr_write(cpu, X86_RBP, size, frame);
-    stack_pointer_write(cpu, bottom);
+    stack_pointer_write(cpu, pointer);
 }
 
 void execute_leave(struct cpu *cpu, const struct insn *insn)

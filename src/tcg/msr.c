@@ -381,5 +381,5 @@ void cpu_msrs_reset(struct cpu *cpu)
     cpu->msr_sysenter_cs = cpu->msr_sysenter_esp = cpu->msr_sysenter_eip = 0;
     cpu->msr_pat = PAT_RESET;
     cpu->msr_misc_enable = 1 | 1 << 11 | 1 << 12; /* fast strings; no BTS, no PEBS */
-    set_tsc_offset(cpu, 0); /* the same on all CPUs, whenever each is reset */
+    set_tsc_offset(cpu, 0);                       /* the same on all CPUs, whenever each is reset */
 }

@@ -140,8 +140,12 @@ class Modes(unittest.TestCase):
             import fcntl
             fcntl.ioctl(0, termios.TIOCSCTTY, 0)
 
+        # A sanitizer would take the fatal signals for itself.
+        plain = {name: os.environ.get(name, "") + ":handle_segv=0:handle_abort=0"
+                 for name in ("ASAN_OPTIONS", "TSAN_OPTIONS", "UBSAN_OPTIONS")}
         process = subprocess.Popen([BINARY, "-accel", "qtest", *arguments], stdin=slave,
-                                   stdout=slave, stderr=subprocess.PIPE, preexec_fn=control)
+                                   stdout=slave, stderr=subprocess.PIPE, preexec_fn=control,
+                                   env={**os.environ, **plain})
         self.addCleanup(process.stderr.close)
         self.addCleanup(process.kill)
         return process, Stream(master), slave, before

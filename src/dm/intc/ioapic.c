@@ -14,7 +14,7 @@
 
 #include <pthread.h>
 
-#define PINS    24
+#define PINS           24
 #define IOAPIC_VERSION 0x20
 
 #define IOREGSEL 0x00

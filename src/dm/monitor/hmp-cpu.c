@@ -160,10 +160,11 @@ bool hmp_info_cpus(struct hmp_context *context, char **words, GString *out, GErr
         if (!hmp_get_state(&look, &state, error)) {
             return false;
         }
-        g_string_append_printf(out, "%c CPU #%u: rip=0x%016" PRIx64 "%s thread_id=%d\n",
-                               look.cpu == context->cpu ? '*' : ' ', look.cpu, state.rip,
-                               state.halted ? " (halted)" : "",
-                               context->machine->vcpus[look.cpu]->thread_id);
+        g_string_append_printf(
+            out, "%c CPU #%u: rip=0x%016" PRIx64 "%s thread_id=%d\n",
+            look.cpu == context->cpu ? '*' : ' ', look.cpu, state.rip,
+            state.halted ? " (halted)" : "",
+            __atomic_load_n(&context->machine->vcpus[look.cpu]->thread_id, __ATOMIC_RELAXED));
     }
     return true;
 }

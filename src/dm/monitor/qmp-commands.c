@@ -98,12 +98,13 @@ static json_t *query_cpus_fast(struct qmp_context *context, json_t *arguments, G
     for (unsigned i = 0; i < machine->vcpu_count; i++) {
         g_autofree char *path = g_strdup_printf("/machine/cpu[%u]", i);
 
-        json_array_append_new(list, json_pack("{s:i, s:s, s:i, s:{s:i, s:i, s:i}, s:s}",
-                                              "cpu-index", (int)i, "qom-path", path, "thread-id",
-                                              machine->vcpus[i]->thread_id, "props", "socket-id",
-                                              (int)(i / threads / cores), "core-id",
-                                              (int)(i / threads % cores), "thread-id",
-                                              (int)(i % threads), "target", "x86_64"));
+        json_array_append_new(
+            list, json_pack("{s:i, s:s, s:i, s:{s:i, s:i, s:i}, s:s}", "cpu-index", (int)i,
+                            "qom-path", path, "thread-id",
+                            __atomic_load_n(&machine->vcpus[i]->thread_id, __ATOMIC_RELAXED),
+                            "props", "socket-id", (int)(i / threads / cores), "core-id",
+                            (int)(i / threads % cores), "thread-id", (int)(i % threads), "target",
+                            "x86_64"));
     }
     return list;
 }

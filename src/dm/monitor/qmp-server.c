@@ -30,9 +30,10 @@ static void send_json(struct qmp_session *session, json_t *value)
     size_t flags = JSON_PRESERVE_ORDER | (session->is_pretty ? JSON_INDENT(4) : 0);
     char *text = json_dumps(value, flags);
 
-    if (text) {
-        chardev_output_add(&session->output, text, strlen(text));
-        chardev_output_add(&session->output, "\r\n", 2);
+    if (text) { /* at once: clients like to find a line in one read */
+        g_autofree char *line = g_strconcat(text, "\r\n", NULL);
+
+        chardev_output_add(&session->output, line, strlen(line));
         free(text);
     }
     json_decref(value);

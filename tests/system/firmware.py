@@ -1,0 +1,46 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""SeaBIOS from Debian's package runs on tcg, its output on the debug console."""
+import unittest
+
+from duodm import Duodm
+
+FIRMWARE = "/usr/share/seabios/bios-256k.bin"
+
+
+class SeaBios(unittest.TestCase):
+    def start(self, *options):
+        return Duodm("-accel", "tcg", "-display", "none", "-bios", FIRMWARE,
+                     "-chardev", "file,id=fw,path=@/fw.log",
+                     "-device", "isa-debugcon,iobase=0x402,chardev=fw", *options, timeout=60)
+
+    def wait_for(self, vm, text):
+        """The firmware's log is a file: look again at each event of the machine's serial port."""
+        import time
+        deadline = time.monotonic() + 120
+        while time.monotonic() < deadline:
+            with open(vm.path("fw.log"), "rb") as file:
+                log = file.read()
+            if text in log:
+                return log
+            vm.qmp.execute("query-status")
+        self.fail(f"the firmware did not print {text!r}; it printed {log[-2000:]!r}")
+
+    def test_to_the_end_without_a_disk(self):
+        with self.start() as vm:
+            log = self.wait_for(vm, b"No bootable device")
+            self.assertIn(b"SeaBIOS (version", log)
+            self.assertIn(b"e820 map has", log)
+            self.assertIn(b"ACPI", log)
+            self.assertEqual(vm.quit(), 0)
+
+    def test_boot_menu(self):
+        with self.start("-boot", "menu=on") as vm:
+            self.wait_for(vm, b"Press ESC for boot menu")
+            self.assertEqual(vm.quit(), 0)
+
+    def test_sees_all_processors_and_memory(self):
+        with self.start("-smp", "3", "-m", "5G") as vm:
+            log = self.wait_for(vm, b"No bootable device")
+            self.assertIn(b"Found 3 cpu(s) max supported 3 cpu(s)", log)
+            self.assertIn(b"0000000100000000 - 0000000160000000 = 1 RAM", log)
+            self.assertEqual(vm.quit(), 0)
