@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Fuzz target: bytes from anybody as saved state. Built with -DFUZZ_ENGINE it is for libFuzzer;
- * else its main runs the files and folders that the command line names.
- *
- * The first byte says whether the checksum is to be made good, so that a fuzzer gets past it.
+ * Fuzz target: bytes from anybody as saved state. The first byte says whether the checksum is to be
+ * made good, so that a fuzzer gets past it.
  */
 #include "dm/state.h"
+#include "fuzz/corpus-main.h"
 
 #include <string.h>
 
@@ -36,8 +35,6 @@ static bool thing_after_load(void *object)
 }
 
 static const struct state_description description = {"thing", 2, fields, thing_after_load, NULL};
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static void repair_checksum(uint8_t *data, size_t size)
 {
@@ -79,44 +76,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 }
 
 #ifndef FUZZ_ENGINE
-static bool run_file(const char *path)
-{
-    g_autofree char *data = NULL;
-    g_autoptr(GError) error = NULL;
-    gsize size;
-
-    if (!g_file_get_contents(path, &data, &size, &error)) {
-        g_printerr("%s\n", error->message);
-        return false;
-    }
-    LLVMFuzzerTestOneInput((const uint8_t *)data, size);
-    return true;
-}
-
-static bool run_path(const char *path)
-{
-    g_autoptr(GDir) folder = g_dir_open(path, 0, NULL);
-    const char *name;
-    bool good = true;
-
-    if (!folder) {
-        return run_file(path);
-    }
-    while ((name = g_dir_read_name(folder))) {
-        g_autofree char *file = g_build_filename(path, name, NULL);
-
-        good = run_file(file) && good;
-    }
-    return good;
-}
-
 int main(int argc, char **argv)
 {
-    bool good = true;
-
-    for (int i = 1; i < argc; i++) {
-        good = run_path(argv[i]) && good;
-    }
-    return good ? 0 : 1;
+    return fuzz_main(argc, argv, "state");
 }
 #endif

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* The chipset of board pc: configuration mechanism 1, shadow RAM, PIRQ routing, reset port, ACPI.
  */
+#include "dm/isa/reset-control.h"
 #include "dm/pci/chipset.h"
 #include "dm/pci/pci-regs.h"
 #include "unit/fake-machine.h"
@@ -40,6 +41,8 @@ static struct pci_device *create(struct chipset_test *test, const char *class, c
 
 static void chipset_test_init(struct chipset_test *test)
 {
+    struct device *reset;
+
     memset(test, 0, sizeof(*test));
     test->machine = fake_machine_new(&test->engine);
     machine_clock_set_manual(test->machine->clock);
@@ -54,6 +57,9 @@ static void chipset_test_init(struct chipset_test *test)
     memory_region_add_subregion(&test->memory, 0xa0000, &test->rom);
     test->bus = pci_bus_new(test->machine, &test->memory, &test->machine->system_io);
     test->host = create(test, "i440FX-pcihost", "0", "off");
+    reset = device_create(test->machine, "reset-control", test->machine->system_bus, NULL, NULL);
+    CU_ASSERT_PTR_NOT_NULL_FATAL(reset);
+    i440fx_set_reset_port(test->host, reset_control_region(reset));
     test->isa = create(test, "PIIX3", "1.0", "on");
     test->pm = create(test, "PIIX4_PM", "1.3", "off");
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * Intel 82371SB (PIIX3), function 0: the bridge to the ISA bus. Routes the PCI interrupt lines
- * PIRQA..PIRQD to ISA interrupts and owns the reset control register. Sections are those of the
- * datasheet, Intel order number 290550.
+ * PIRQA..PIRQD to ISA interrupts. Its reset control register, port CF9h, is src/dm/isa's. Sections
+ * are those of the datasheet, Intel order number 290550.
  */
 #include "dm/machine.h"
 #include "dm/pci/chipset.h"
@@ -14,15 +14,8 @@
 #define PIRQRC_MASK    0x8fu
 #define PIRQRC_IRQS    0xdef8u /* 3..7, 9..12, 14, 15 may be routed to; others are reserved */
 
-#define RESET_PORT     0xcf9u
-#define RESET_HARD     0x02u /* SRST: 2.5.3 */
-#define RESET_CPU      0x04u /* RCPU: its rising edge resets */
-#define RESET_WRITABLE 0x06u
-
 struct piix3 {
     struct pci_device pci;
-    struct memory_region reset_port;
-    uint8_t reset_control;
     pthread_mutex_t lock;         /* leaf but for the interrupt controllers; of the fields below */
     bool level[PIIX3_SOURCES];    /* what each source drives */
     uint8_t route[PIIX3_SOURCES]; /* ISA interrupt; 0: none */
@@ -94,37 +87,6 @@ static void piix3_config_written(struct pci_device *device, unsigned offset, uns
     }
 }
 
-/* Reset control register. */
-
-static enum memory_result reset_read(void *opaque, uint64_t offset, unsigned size,
-                                     struct memory_attributes attributes, uint64_t *value)
-{
-    *value = ((struct piix3 *)opaque)->reset_control;
-    return MEMORY_OK;
-}
-
-/* A soft reset, of the processor alone, makes a PC's firmware start anew as a hard one does, and a
- * machine without firmware has nothing else to start; so both reset the machine. */
-static enum memory_result reset_write(void *opaque, uint64_t offset, unsigned size,
-                                      struct memory_attributes attributes, uint64_t value)
-{
-    struct piix3 *piix3 = opaque;
-    bool rising = (value & RESET_CPU) && !(piix3->reset_control & RESET_CPU);
-
-    piix3->reset_control = value & RESET_WRITABLE;
-    if (rising) {
-        machine_request_reset(piix3->pci.device.machine, true);
-    }
-    return MEMORY_OK;
-}
-
-static const struct memory_region_ops reset_ops = {
-    .read = reset_read,
-    .write = reset_write,
-    .valid = {.min_size = 1, .max_size = 1},
-    .implemented = {.min_size = 1, .max_size = 1},
-};
-
 /* Config registers with a power-on value, and what a guest may write: 2.2. Those that duodm gives
  * no effect only keep their value, as firmware expects. */
 static const struct {
@@ -176,19 +138,6 @@ static void init_registers(struct pci_device *pci)
     }
 }
 
-/* Where the host bridge hands CF9h on to, or on the bus itself where there is no such bridge. */
-static void connect_reset_port(struct piix3 *piix3)
-{
-    struct pci_device *host = pci_bus_find(piix3->pci.pci_bus, 0);
-
-    if (pci_device_is_i440fx(host)) {
-        i440fx_set_reset_port(host, &piix3->reset_port);
-    } else {
-        memory_region_add_subregion(pci_bus_io_space(piix3->pci.pci_bus), RESET_PORT,
-                                    &piix3->reset_port);
-    }
-}
-
 static bool piix3_realize(struct device *device, GError **error)
 {
     struct piix3 *piix3 = (struct piix3 *)device;
@@ -196,9 +145,6 @@ static bool piix3_realize(struct device *device, GError **error)
 
     init_registers(&piix3->pci);
     pthread_mutex_init(&piix3->lock, NULL);
-    memory_region_init_mmio(&piix3->reset_port, "reset-control", 1, &reset_ops, piix3,
-                            &device->guard);
-    connect_reset_port(piix3);
     update_routes(piix3);
     for (unsigned i = 0; i < 4; i++) {
         lines[i] = (struct irq_line){piix3_set_source, piix3, PIIX3_PIRQA + i};
@@ -210,33 +156,20 @@ static bool piix3_realize(struct device *device, GError **error)
 static void piix3_unrealize(struct device *device)
 {
     struct piix3 *piix3 = (struct piix3 *)device;
-    struct pci_device *host = pci_bus_find(piix3->pci.pci_bus, 0);
     const struct irq_line none[4] = {0};
 
     pci_bus_set_interrupt_lines(piix3->pci.pci_bus, none);
-    if (pci_device_is_i440fx(host)) {
-        i440fx_set_reset_port(host, NULL);
-    }
-    memory_region_destroy(&piix3->reset_port);
     pthread_mutex_destroy(&piix3->lock);
 }
 
 static void piix3_reset(struct device *device)
 {
-    struct piix3 *piix3 = (struct piix3 *)device;
-
-    piix3->reset_control = 0;
-    update_routes(piix3);
+    update_routes((struct piix3 *)device);
 }
 
 static bool piix3_after_load(void *object)
 {
-    struct piix3 *piix3 = object;
-
-    if (piix3->reset_control & ~RESET_WRITABLE) {
-        return false;
-    }
-    update_routes(piix3);
+    update_routes(object);
     return true;
 }
 
@@ -246,11 +179,11 @@ static const struct property piix3_properties[] = {
 };
 
 static const struct state_field piix3_fields[] = {
-    STATE(UINT8, piix3, reset_control, 1),
     STATE_END,
 };
 
-/* The levels of the sources are those of the devices that drive them, which are saved there. */
+/* Routes are in config space. The levels of the sources are those of the devices that drive them,
+ * which are saved there. */
 static const struct state_description piix3_state = {
     .name = "PIIX3",
     .version = 1,
