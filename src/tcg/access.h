@@ -87,6 +87,8 @@ void cpu_deliver_event(struct cpu *cpu, enum event_type type, uint8_t vector, bo
 /* After a longjmp into the run loop: deliver the pending exception, with double and triple faults.
  */
 void cpu_deliver_pending(struct cpu *cpu);
+/* PAUSE: the guest spins. The vCPU that it waits for may need this host processor (run-loop.c). */
+void cpu_pause(struct cpu *cpu);
 /* Power-on or INIT state (reset.c). */
 void cpu_reset(struct cpu *cpu, bool init_only);
 

@@ -158,6 +158,15 @@ static bool find_model(const char *name, struct cpu_model *model, GError **error
                       nearest ? "'?" : "");
 }
 
+/* sse4.1, sse4_1 and sse4-1 are one: the manuals, Linux and other programs differ. */
+static bool is_same_name(const char *a, const char *b)
+{
+    g_autofree char *x = g_strdelimit(g_strdup(a), "_.", '-');
+    g_autofree char *y = g_strdelimit(g_strdup(b), "_.", '-');
+
+    return !strcmp(x, y);
+}
+
 /* "+flag", "-flag", "flag", "flag=on", "flag=off". */
 static bool apply_flag(struct cpu_model *model, const char *text, GError **error)
 {
@@ -174,10 +183,9 @@ static bool apply_flag(struct cpu_model *model, const char *text, GError **error
             return false;
         }
     }
-    g_strdelimit(name, "_", '-');
     for (unsigned f = FEATURE_NONE + 1; f < FEATURE_COUNT; f++) {
         names[f - 1] = cpu_feature_places[f].name;
-        if (!strcmp(name, cpu_feature_places[f].name)) {
+        if (is_same_name(name, cpu_feature_places[f].name)) {
             set_feature(&model->features, f, on);
             return true;
         }

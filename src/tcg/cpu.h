@@ -210,6 +210,7 @@ struct cpu {
     uintptr_t code_window;
     uint32_t code_window_length;   /* bytes; 0: none */
     pthread_mutex_t *machine_lock; /* for cpu_locked_begin: the engine's */
+    unsigned pause_count;          /* PAUSEs executed */
     bool interrupt_pending;        /* the local APIC may have one: asked when IF allows it */
     bool holds_machine_lock;       /* between cpu_locked_begin and _end */
     bool vendor_amd;               /* AuthenticAMD, else GenuineIntel */

@@ -70,11 +70,14 @@ ALWAYS_INLINE void xchg(struct cpu *cpu, const struct insn *insn, unsigned size)
 }
 EXECUTE_BY_SIZE(xchg)
 
-/* 90 is a true NOP: it does not clear the upper half of RAX. */
+/* 90 is a true NOP: it does not clear the upper half of RAX. With F3 it is PAUSE. */
 ALWAYS_INLINE void xchg_acc(struct cpu *cpu, const struct insn *insn, unsigned size)
 {
-    if (insn->rm == X86_RAX)
+    if (insn->rm == X86_RAX) {
+        if (insn->prefixes & INSN_REP)
+            cpu_pause(cpu);
         return;
+    }
     uint64_t old = gpr_read(cpu, insn->rm, size);
     gpr_write(cpu, insn->rm, size, gpr_read(cpu, X86_RAX, size));
     gpr_write(cpu, X86_RAX, size, old);

@@ -12,11 +12,13 @@
 
 #include <glib.h>
 #include <inttypes.h>
+#include <sched.h>
 
 /* Blocks between two quiescent points, so that RCU's writers don't wait long. */
 #define BLOCKS_PER_QUIESCENCE 4096
 
-#define DR7_ENABLES 0xffu
+/* A spinning vCPU offers its host processor after so many PAUSEs. */
+#define PAUSES_PER_YIELD 32
 
 /* `current` while an event is delivered between instructions: rip stays where it is. */
 static const struct insn no_insn;
@@ -173,6 +175,14 @@ static bool handle_events(struct tcg_vcpu *v)
         if (!pending_signals(cpu) && !cpu->shutdown) {
             wait_for_signal(v);
         }
+    }
+}
+
+void cpu_pause(struct cpu *cpu)
+{
+    if (cpu->vcpu->machine && cpu->vcpu->machine->vcpu_count > 1 &&
+        ++cpu->pause_count % PAUSES_PER_YIELD == 0) {
+        sched_yield();
     }
 }
 
