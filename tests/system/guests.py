@@ -23,6 +23,7 @@ GUESTS = {
     "segments32": [[]],
     "smc64": [[], ["-smp", "2"]],
     "smp64": [["-smp", "2"], ["-smp", "4"]],
+    "stepping64": [[]],
     "tasks32": [[]],
 }
 
