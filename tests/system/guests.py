@@ -28,6 +28,7 @@ GUESTS = {
     "smc64": [[], ["-smp", "2"]],
     "smp64": [["-smp", "2"], ["-smp", "4"]],
     "stepping64": [[]],
+    "taskgates32": [[]],
     "tasks32": [[]],
 }
 
