@@ -106,6 +106,8 @@ void fpu_fxsave(struct cpu *cpu, const struct insn *insn)
         memcpy(area.xmm, cpu->xmm, sizeof(area.xmm));
         bytes += xmm_bytes(cpu);
     }
+    /* All 512 bytes must be writable, though the last are left as they are. */
+    cpu_probe_write(cpu, insn->segment, offset, FXSAVE_BYTES);
     cpu_write_bytes(cpu, insn->segment, offset, &area, bytes);
 }
 

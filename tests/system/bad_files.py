@@ -62,7 +62,7 @@ class BadFiles(unittest.TestCase):
     def test_larger_than_memory(self):
         big = self.file("big", b"")
         os.truncate(big, 64 << 20)
-        self.refused("-m", "32", "-kernel", kernel("cloud"), "-initrd", big, names=big)
+        self.refused("-m", "96", "-kernel", kernel("cloud"), "-initrd", big, names=big)
         self.refused("-m", "4", "-kernel", kernel("cloud"), names="vmlinuz")
 
     def test_initrd_without_kernel(self):

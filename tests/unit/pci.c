@@ -191,6 +191,24 @@ static void test_header(void)
     pci_test_destroy(&test);
 }
 
+/* Errors in the status register, which a guest clears by writing ones and can't set. */
+static void test_status(void)
+{
+    struct pci_test test;
+    struct card *card;
+
+    pci_test_init(&test);
+    card = add_card(&test, "3", "off", NULL);
+    pci_put(card->pci.config, PCI_STATUS, 2, 0x3900);
+    config_write(&test, card, PCI_STATUS, 2, 0);
+    CU_ASSERT_EQUAL(config_read(&test, card, PCI_STATUS, 2), 0x3900);
+    config_write(&test, card, PCI_COMMAND, 4, 0xc1000000);
+    CU_ASSERT_EQUAL(config_read(&test, card, PCI_STATUS, 2), 0x3800);
+    config_write(&test, card, PCI_STATUS + 1, 1, 0x20);
+    CU_ASSERT_EQUAL(config_read(&test, card, PCI_STATUS, 2), 0x1800);
+    pci_test_destroy(&test);
+}
+
 static void test_bar_sizing(void)
 {
     static const uint32_t sized[] = {0xffff0000, 0xffffffc1, 0xfff0000c, 0xffffffff, 0xfffffff0, 0};
@@ -565,6 +583,7 @@ int main(void)
 {
     static const struct unit_test tests[] = {
         {"header", test_header},
+        {"status", test_status},
         {"BAR sizing", test_bar_sizing},
         {"BAR mapping", test_bar_mapping},
         {"BAR overlap", test_bar_overlap},

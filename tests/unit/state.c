@@ -287,6 +287,30 @@ static void test_forged(void)
     CU_ASSERT_TRUE(named > 1000);
 }
 
+/* Bytes cut off the end or added to it, with length and checksum that fit. */
+static void test_forged_length(void)
+{
+    struct pair pair;
+
+    pair_init(&pair, &version_2);
+    for (size_t length = 16; length < pair.stream->len + 16; length++) {
+        g_autofree uint8_t *forged = g_malloc0(length);
+        g_autoptr(GError) error = NULL;
+        uint32_t field = (uint32_t)length;
+
+        if (length == pair.stream->len) {
+            continue;
+        }
+        memcpy(forged, pair.stream->data, MIN(length, pair.stream->len));
+        memcpy(forged + 4, &field, 4);
+        forge_checksum(forged, length);
+        CU_ASSERT_FALSE_FATAL(load(&pair, forged, length, &version_2, &error));
+        CU_ASSERT_PTR_NOT_NULL_FATAL(error);
+    }
+    CU_ASSERT_TRUE(equal(&pair.blank, &pair.to));
+    pair_destroy(&pair);
+}
+
 int main(void)
 {
     static const struct unit_test tests[] = {
@@ -297,6 +321,7 @@ int main(void)
         {"truncated at each byte", test_truncated},
         {"each bit flipped", test_bits_flipped},
         {"forged", test_forged},
+        {"forged length", test_forged_length},
         {NULL, NULL},
     };
 
