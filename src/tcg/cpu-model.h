@@ -12,19 +12,22 @@ struct cpu_model {
     bool amd;          /* AuthenticAMD, else GenuineIntel */
     uint8_t family, model, stepping;
     uint32_t max_leaf;            /* CPUID 0 */
+    uint8_t physical_bits;        /* MAXPHYADDR; phys-bits= */
     const uint8_t *feature_list;  /* enum cpu_feature, ended by FEATURE_NONE; NULL: all */
     struct cpu_features features; /* made by cpu_model_parse */
 };
 
-#define CPU_DEFAULT_MODEL  "max"
-#define CPU_PHYSICAL_BITS  40 /* MAXPHYADDR */
-#define CPU_LINEAR_BITS    48
-#define CPU_TSC_FREQUENCY  1000000000u /* Hz */
-#define CPU_MAX_EXTENDED   0x80000008u
-#define CPU_MAX_HYPERVISOR 0x40000000u
+#define CPU_DEFAULT_MODEL     "max"
+#define CPU_PHYSICAL_BITS     40 /* MAXPHYADDR unless phys-bits= says otherwise */
+#define CPU_PHYSICAL_BITS_MIN 32
+#define CPU_PHYSICAL_BITS_MAX 52
+#define CPU_LINEAR_BITS       48
+#define CPU_TSC_FREQUENCY     1000000000u /* Hz */
+#define CPU_MAX_EXTENDED      0x80000008u
+#define CPU_MAX_HYPERVISOR    0x40000000u
 
-/* Parse "NAME[,+flag][,-flag][,flag=on|off]"; NULL is the default model. Errors name what is wrong
- * and the nearest valid word. */
+/* Parse "NAME[,+flag][,-flag][,flag=on|off][,property=value]"; NULL is the default model. Errors
+ * name what is wrong and the nearest valid word. */
 bool cpu_model_parse(const char *text, struct cpu_model *model, GError **error);
 void cpu_model_list(FILE *out);
 /* CPUID 1 EAX. */

@@ -124,7 +124,7 @@ static bool create_vcpu(struct vcpu *vcpu, GError **error)
     cpu->model = &tcg->model;
     cpu->features = tcg->model.features;
     cpu->vendor_amd = tcg->model.amd;
-    cpu->physical_bits = CPU_PHYSICAL_BITS;
+    cpu->physical_bits = tcg->model.physical_bits;
     cpu->machine_lock = &tcg->machine_lock;
     cpu->tlb = tlb_new();
     cpu->blocks = block_cache_new();

@@ -214,10 +214,25 @@ static bool write_mtrr(struct cpu *cpu, const struct msr_row *row, uint32_t msr,
     return write_slot(cpu, row, msr, value);
 }
 
-/* IA32_MCi: CTL is storage, the others take zero. */
+/*
+ * IA32_MCi (SDM vol. 3, 16.3.2): CTL takes all zeros and all ones (operating systems leave out bits
+ * 0 and 10, for errata of old CPUs), STATUS zero; ADDR and MISC are storage.
+ */
 static bool write_mc(struct cpu *cpu, const struct msr_row *row, uint32_t msr, uint64_t value)
 {
-    return (!(msr & 3) || !value) && write_slot(cpu, row, msr, value);
+    switch (msr & 3) {
+    case 0:
+        if (value && (value | 1ull << 10 | 1) != UINT64_MAX) {
+            return false;
+        }
+        break;
+    case 1:
+        if (value) {
+            return false;
+        }
+        break;
+    }
+    return write_slot(cpu, row, msr, value);
 }
 
 static bool write_mcg_ctl(struct cpu *cpu, const struct msr_row *row, uint32_t msr, uint64_t value)

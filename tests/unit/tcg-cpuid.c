@@ -33,9 +33,22 @@ static struct fixture *fixture_new(const char *model)
 
 static void test_models(void)
 {
-    static const char *const good[] = {
-        "max",  "qemu64",          "qemu32",       "core2duo",   "Nehalem",     "Westmere",
-        "EPYC", "max,+smap,-smep", "max,smap=off", "qemu64,aes", "max,-sse4_1", NULL};
+    static const char *const good[] = {"max",
+                                       "qemu64",
+                                       "qemu32",
+                                       "core2duo",
+                                       "Nehalem",
+                                       "Westmere",
+                                       "EPYC",
+                                       "max,+smap,-smep",
+                                       "max,smap=off",
+                                       "qemu64,aes",
+                                       "max,-sse4_1",
+                                       "kvm64,+rdtscp",
+                                       "IvyBridge,phys-bits=36,host-phys-bits=off",
+                                       "Haswell,migratable=no",
+                                       "Opteron_G1,vendor=AuthenticAMD",
+                                       NULL};
     static const struct {
         const char *text, *hint;
     } bad[] = {
@@ -45,6 +58,10 @@ static void test_models(void)
         {"max,+smapp", "smap"},
         {"max,-ssse4.1", "sse4.1"},
         {"max,smap=maybe", "maybe"},
+        {"max,vendor=Intel", "GenuineIntel"},
+        {"max,phys-bits=31", "32"},
+        {"max,phys-bits=53", "52"},
+        {"max,host-phys-bits=perhaps", "perhaps"},
         {"max,,", "flag"},
         {"no-such-thing-at-all", "-cpu help"},
     };
@@ -69,6 +86,9 @@ static void test_models(void)
     CU_ASSERT_FALSE(cpu_features_have(&model.features, FEATURE_SMAP));
     CU_ASSERT_TRUE(cpu_model_parse("qemu64,+smap", &model, NULL));
     CU_ASSERT_TRUE(cpu_features_have(&model.features, FEATURE_SMAP));
+    CU_ASSERT_TRUE(cpu_model_parse("qemu64,vendor=GenuineIntel,phys-bits=36", &model, NULL));
+    CU_ASSERT_FALSE(model.amd);
+    CU_ASSERT_EQUAL(model.physical_bits, 36);
 }
 
 /* Each feature's bit, with the feature and without, whatever ECX holds where it does not count. */

@@ -64,7 +64,7 @@ static const struct board_class *board_or_default(const struct command_line *lin
 
 static bool check_board_property(const struct command_line *line, const char *name, GError **error)
 {
-    static const char *const common[] = {"type", "accel", "acpi", "hpet", "help"};
+    static const char *const common[] = {"type", "accel", "acpi", "hpet", "kernel-irqchip", "help"};
     const struct board_class *board = board_or_default(line);
     g_autoptr(GPtrArray) names = g_ptr_array_new();
     g_autofree char *hint = NULL;
@@ -99,6 +99,22 @@ static bool add_engines(struct command_line *line, const char *list, GError **er
     return true;
 }
 
+/* Who has the interrupt controllers under a hypervisor in the kernel. Here it is always duodm, so
+ * that there is nothing to choose between. */
+static bool is_irqchip_option(const char *name)
+{
+    return g_str_equal(name, "kernel-irqchip") || g_str_equal(name, "kernel_irqchip");
+}
+
+static bool check_irqchip(const char *value, GError **error)
+{
+    static const char *const valid[] = {"on", "off", "split", NULL};
+
+    return g_strv_contains(valid, value) ||
+           duodm_fail(error, DUODM_ERROR_INVALID_ARGUMENT,
+                      "kernel-irqchip: '%s' is not valid: on, off or split is expected", value);
+}
+
 static bool set_board_option(struct command_line *line, const struct key_value *item,
                              GError **error)
 {
@@ -117,6 +133,9 @@ static bool set_board_option(struct command_line *line, const struct key_value *
         }
         *(item->key[0] == 'a' ? &line->config.no_acpi : &line->config.no_hpet) = !on;
         return true;
+    }
+    if (is_irqchip_option(item->key)) {
+        return check_irqchip(item->value, error);
     }
     if (!check_board_property(line, item->key, error)) {
         return false;
@@ -138,8 +157,9 @@ static bool apply_machine(struct command_line *line, const struct key_values *li
         return false;
     }
     if (key_values_get(list, "help") || key_values_get(list, "?")) {
-        printf("  %-20s engines to try, in order\n  %-20s ACPI tables [on]\n  %-20s HPET [on]\n",
-               "accel", "acpi", "hpet");
+        printf("  %-20s engines to try, in order\n  %-20s ACPI tables [on]\n  %-20s HPET [on]\n"
+               "  %-20s on, off or split: has no effect\n",
+               "accel", "acpi", "hpet", "kernel-irqchip");
         print_properties(board_or_default(line) ? board_or_default(line)->properties : NULL);
         line->done = true;
         return true;
