@@ -272,6 +272,7 @@ static void reset_vcpu(struct vcpu *vcpu)
     }
     /* What was under way to the CPU before the reset does not arrive after it. */
     __atomic_fetch_and(&vcpu->signals, ~guest_signals, __ATOMIC_SEQ_CST);
+    __atomic_store_n(&vcpu->nmi_count, 0, __ATOMIC_SEQ_CST);
     vcpu->machine->engine->reset_vcpu(vcpu);
 }
 

@@ -6,6 +6,9 @@ void vcpu_signal(struct vcpu *vcpu, uint32_t signals)
 {
     const struct engine_ops *engine = vcpu->machine->engine;
 
+    if (signals & VCPU_SIGNAL_NMI) {
+        __atomic_fetch_add(&vcpu->nmi_count, 1, __ATOMIC_SEQ_CST);
+    }
     /* Sequentially consistent, so that a vCPU that goes to sleep after it found no signal, and this
      * kick that comes after the signal was set, can't miss each other. */
     __atomic_fetch_or(&vcpu->signals, signals, __ATOMIC_SEQ_CST);

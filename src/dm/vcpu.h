@@ -29,6 +29,7 @@ struct vcpu {
     uint32_t apic_id;
     struct local_apic *apic; /* NULL under engines with an in-kernel one */
     uint32_t signals;        /* atomic mask of enum vcpu_signal, set by anyone */
+    uint32_t nmi_count;      /* atomic: how many NMIs the signal stands for */
     uint8_t startup_vector;  /* of the last SIPI */
     int thread_id; /* of the Linux thread that runs it; atomic, the engine sets it. 0: none */
     void *engine;  /* the engine's own record */

@@ -392,6 +392,10 @@ bool cpu_model_parse(const char *text, struct cpu_model *model, GError **error)
             return false;
         }
     }
+    /* INVPCID comes with PCID only: software takes the one as a sign of the other. */
+    if (!cpu_features_have(&model->features, FEATURE_PCID)) {
+        set_feature(&model->features, FEATURE_INVPCID, false);
+    }
     return true;
 }
 

@@ -158,10 +158,10 @@ struct cpu {
     bool debug_shadow;     /* MOV SS, POP SS: also no debug exception */
     bool halted;
     bool wait_for_sipi;
-    bool shutdown;    /* triple fault; machine told */
-    bool nmi_blocked; /* until IRET */
-    bool nmi_pending;
-    bool exit_block; /* end the block after this instruction: mode, paging or code changed */
+    bool shutdown;       /* triple fault; machine told */
+    bool nmi_blocked;    /* until IRET */
+    uint8_t nmi_pending; /* how many: at most two, the one to be delivered now and the next */
+    bool exit_block;     /* end the block after this instruction: mode, paging or code changed */
     const struct insn *current;
 
     struct x86_segment segment[X86_SEGMENT_COUNT]; /* visible and hidden parts */

@@ -32,8 +32,11 @@ static bool overlaps(const struct cpu *cpu, unsigned n, uint64_t start, unsigned
     return start - first < size || first - start < length;
 }
 
+/* One #DB tells all: what MOV SS held back is told along with what comes by itself, as INT1. */
 static void set_reasons(struct cpu *cpu, uint32_t reasons)
 {
+    reasons |= cpu->debug_pending;
+    cpu->debug_pending = 0;
     cpu->dr[6] = (cpu->dr[6] & ~(uint64_t)DR6_CONDITIONS) | reasons;
 }
 
@@ -47,6 +50,13 @@ void debug_trap(struct cpu *cpu, uint32_t reasons)
 {
     set_reasons(cpu, reasons);
     cpu_deliver_event(cpu, EVENT_EXCEPTION, EXCEPTION_DB, false, 0);
+}
+
+void debug_icebp(struct cpu *cpu)
+{
+    if (cpu->debug_pending)
+        set_reasons(cpu, 0);
+    cpu_deliver_event(cpu, EVENT_ICEBP, EXCEPTION_DB, false, 0);
 }
 
 void debug_check_code(struct cpu *cpu)
@@ -104,8 +114,7 @@ void debug_after_instruction(struct cpu *cpu, bool single_step)
     /* After MOV SS and POP SS data breakpoints wait for the next instruction's end. */
     if (cpu->debug_shadow)
         return;
-    uint32_t reasons = cpu->debug_pending | (step ? DR6_BS : 0);
-    cpu->debug_pending = 0;
-    if (reasons)
+    uint32_t reasons = step ? DR6_BS : 0;
+    if (reasons | cpu->debug_pending)
         debug_trap(cpu, reasons);
 }

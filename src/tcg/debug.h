@@ -33,6 +33,8 @@ void debug_note_port_slow(struct cpu *cpu, uint16_t port, unsigned size);
 void debug_after_instruction(struct cpu *cpu, bool single_step);
 /* Deliver #DB as a trap now, for the given bits of DR6. */
 void debug_trap(struct cpu *cpu, uint32_t reasons);
+/* INT1: a #DB without a reason of its own. */
+void debug_icebp(struct cpu *cpu);
 /* Raise #DB as a fault, for the given bits of DR6. */
 _Noreturn void debug_fault(struct cpu *cpu, uint32_t reasons);
 

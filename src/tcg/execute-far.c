@@ -4,6 +4,7 @@
  * follow the pseudo-code of SDM vol. 2, JMP and CALL, in its order of checks.
  */
 #include "tcg/event.h"
+#include "tcg/debug.h"
 #include "tcg/execute.h"
 #include "tcg/operand.h"
 #include "tcg/rollback.h"
@@ -308,7 +309,7 @@ void execute_into(struct cpu *cpu, const struct insn *insn)
 void execute_icebp(struct cpu *cpu, const struct insn *insn)
 {
     bool step = cpu->eflags & FLAG_TF;
-    cpu_deliver_event(cpu, EVENT_ICEBP, EXCEPTION_DB, false, 0);
+    debug_icebp(cpu);
     cpu->debug_no_step = step;
 }
 

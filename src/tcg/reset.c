@@ -60,7 +60,8 @@ void cpu_reset(struct cpu *cpu, bool init_only)
     cpu->interrupt_shadow = cpu->debug_shadow = false;
     cpu->halted = cpu->shutdown = false;
     cpu->wait_for_sipi = cpu->vcpu && cpu->vcpu->index != 0;
-    cpu->nmi_blocked = cpu->nmi_pending = false;
+    cpu->nmi_blocked = false;
+    cpu->nmi_pending = 0;
     cpu->delivering = false;
     cpu->interrupt_pending = true; /* ask the APIC once */
     cpu_tlb_flush(cpu, true);

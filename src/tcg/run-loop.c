@@ -80,6 +80,16 @@ static void initialise(struct cpu *cpu)
     }
 }
 
+/* One NMI may wait while one is handled. Two that come at once are those two (KVM and real chipsets
+ * agree: an NMI that arrives just before another is delivered is not lost). */
+static void take_nmis(struct cpu *cpu)
+{
+    uint32_t count = __atomic_exchange_n(&cpu->vcpu->nmi_count, 0, __ATOMIC_SEQ_CST);
+    unsigned limit = cpu->nmi_blocked ? 1 : 2;
+
+    cpu->nmi_pending = (uint8_t)MIN(cpu->nmi_pending + MIN(count, limit), limit);
+}
+
 static bool take_signals(struct cpu *cpu)
 {
     uint32_t signals = __atomic_exchange_n(&cpu->vcpu->signals, 0, __ATOMIC_ACQ_REL);
@@ -98,7 +108,7 @@ static bool take_signals(struct cpu *cpu)
         start_up(cpu, __atomic_load_n(&cpu->vcpu->startup_vector, __ATOMIC_ACQUIRE));
     }
     if (signals & VCPU_SIGNAL_NMI) {
-        cpu->nmi_pending = true;
+        take_nmis(cpu);
     }
     if (signals & VCPU_SIGNAL_INTERRUPT) {
         cpu->interrupt_pending = true;
@@ -108,7 +118,7 @@ static bool take_signals(struct cpu *cpu)
 
 static void deliver_nmi(struct cpu *cpu)
 {
-    cpu->nmi_pending = false;
+    cpu->nmi_pending--;
     cpu->nmi_blocked = true;
     cpu->halted = false;
     cpu->current = &no_insn;
@@ -172,7 +182,8 @@ static bool handle_events(struct tcg_vcpu *v)
         }
         /* The shadow of STI ends with the HLT after it. */
         cpu->interrupt_shadow = cpu->debug_shadow = false;
-        if (cpu->interrupt_pending && (cpu->eflags & FLAG_IF) && !cpu->wait_for_sipi) {
+        if (!cpu->wait_for_sipi && ((cpu->interrupt_pending && (cpu->eflags & FLAG_IF)) ||
+                                    (cpu->nmi_pending && !cpu->nmi_blocked))) {
             continue;
         }
         if (!pending_signals(cpu) && !cpu->shutdown) {

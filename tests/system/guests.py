@@ -16,6 +16,9 @@ GUESTS = {
     "apic64": [[]],
     "debug64": [[]],
     "faults64": [[], ["-cpu", "EPYC"]],
+    "lines64": [["-device", "pc-testdev"], ["-device", "pc-testdev", "-smp", "2"],
+                ["-device", "pc-testdev", "-smp", "4"],
+                ["-device", "pc-testdev", "-smp", "2", "-cpu", "max,-x2apic"]],
     "modes32": [[]],
     "paging64": [[]],
     "pcid64": [[]],
@@ -23,6 +26,7 @@ GUESTS = {
     "segments32": [[]],
     "smc64": [[], ["-smp", "2"]],
     "smp64": [["-smp", "2"], ["-smp", "4"]],
+    "stepping64": [[]],
     "tasks32": [[]],
 }
 

@@ -89,6 +89,10 @@ static void test_models(void)
     CU_ASSERT_TRUE(cpu_model_parse("qemu64,vendor=GenuineIntel,phys-bits=36", &model, NULL));
     CU_ASSERT_FALSE(model.amd);
     CU_ASSERT_EQUAL(model.physical_bits, 36);
+    CU_ASSERT_TRUE(cpu_model_parse("qemu64,-pcid,+invpcid", &model, NULL));
+    CU_ASSERT_FALSE(cpu_features_have(&model.features, FEATURE_INVPCID));
+    CU_ASSERT_TRUE(cpu_model_parse("qemu64,+pcid,+invpcid", &model, NULL));
+    CU_ASSERT_TRUE(cpu_features_have(&model.features, FEATURE_INVPCID));
 }
 
 /* Each feature's bit, with the feature and without, whatever ECX holds where it does not count. */
