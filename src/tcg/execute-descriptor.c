@@ -192,15 +192,10 @@ void execute_verw(struct cpu *cpu, const struct insn *insn)
 
 void execute_arpl(struct cpu *cpu, const struct insn *insn)
 {
-    uint16_t source = reg_read(cpu, insn, 2), destination;
-    bool adjust;
-    struct modify m;
-    modify_begin(cpu, insn, 2, &m);
-    do {
-        destination = m.old;
-        adjust = (destination & SELECTOR_RPL) < (source & SELECTOR_RPL);
-        if (adjust)
-            destination = (destination & ~SELECTOR_RPL) | (source & SELECTOR_RPL);
-    } while (!modify_commit(cpu, insn, 2, &m, destination));
+    uint16_t source = reg_read(cpu, insn, 2), destination = rm_read(cpu, insn, 2);
+    bool adjust = (destination & SELECTOR_RPL) < (source & SELECTOR_RPL);
+    /* What stays as it is is not written: it may lie where nothing can be. */
+    if (adjust)
+        rm_write(cpu, insn, 2, (destination & ~SELECTOR_RPL) | (source & SELECTOR_RPL));
     set_zero_flag(cpu, adjust);
 }

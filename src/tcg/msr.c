@@ -172,12 +172,19 @@ static uint64_t read_apic(struct cpu *cpu, const struct msr_row *row, uint32_t m
     return value;
 }
 
+#define MSR_APIC_BASE    0x1b
+#define APIC_BASE_X2APIC (1u << 10)
+
 static bool write_apic(struct cpu *cpu, const struct msr_row *row, uint32_t msr, uint64_t value)
 {
+    if (msr == MSR_APIC_BASE && (value & APIC_BASE_X2APIC) &&
+        !cpu_features_have(&cpu->features, FEATURE_X2APIC)) {
+        return false;
+    }
     if (!cpu->apic || !local_apic_msr_write(cpu->apic, msr, value)) {
         return false;
     }
-    if (msr == 0x1b) {
+    if (msr == MSR_APIC_BASE) {
         cpu_tlb_flush(cpu, true); /* the page may have moved */
     }
     cpu->interrupt_pending = true;
@@ -285,11 +292,11 @@ static uint64_t read_core_count(struct cpu *cpu, const struct msr_row *row, uint
 
 static const struct msr_row rows[] = {
     {0x10, 1, read_tsc, write_tsc, 0, ALL, FEATURE_TSC, ANY},
-    {0x17, 1, read_constant, NULL, 0, 0, FEATURE_NONE, INTEL},          /* PLATFORM_ID */
-    {0x1b, 1, read_apic, write_apic, 0, ALL, FEATURE_APIC, ANY},        /* APIC_BASE */
-    {0x2a, 1, read_constant, write_ignored, 0, ALL, FEATURE_NONE, ANY}, /* EBL_CR_POWERON */
-    {0x34, 1, read_constant, NULL, 0, 0, FEATURE_NONE, INTEL},          /* SMI_COUNT */
-    {0x35, 1, read_core_count, NULL, 0, 0, FEATURE_NONE, INTEL},        /* CORE_THREAD_COUNT */
+    {0x17, 1, read_constant, NULL, 0, 0, FEATURE_NONE, INTEL},            /* PLATFORM_ID */
+    {MSR_APIC_BASE, 1, read_apic, write_apic, 0, ALL, FEATURE_APIC, ANY}, /* APIC_BASE */
+    {0x2a, 1, read_constant, write_ignored, 0, ALL, FEATURE_NONE, ANY},   /* EBL_CR_POWERON */
+    {0x34, 1, read_constant, NULL, 0, 0, FEATURE_NONE, INTEL},            /* SMI_COUNT */
+    {0x35, 1, read_core_count, NULL, 0, 0, FEATURE_NONE, INTEL},          /* CORE_THREAD_COUNT */
     {0x3a, 1, read_constant, NULL, 1, 0, FEATURE_NONE, INTEL}, /* FEATURE_CONTROL: locked */
     {0x3b, 1, read_tsc_adjust, write_tsc_adjust, 0, ALL, FEATURE_TSC_ADJUST, ANY},
     {0x48, 1, read_slot, write_slot, SLOT_SPEC_CTRL, 7, FEATURE_SPEC_CTRL, ANY},

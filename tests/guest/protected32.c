@@ -707,6 +707,13 @@ static void test_queries(void)
     asm volatile("arpl %2, %0; setz %1" : "+r"(selector), "=q"(zero) : "r"((uint16_t)3));
     CHECK_EQUAL(selector, 0x13);
     CHECK_EQUAL(zero, 1);
+    check_case = "arpl, read-only operand";
+    asm volatile("mov %w0, %%fs" : : "r"(DATA_READ_ONLY));
+    *(volatile uint16_t *)0x600 = 1;
+    TRY32("movl $1, %%eax; arpl %%ax, %%fs:0x600", "i"(0));
+    EXPECT(-1, 0);
+    TRY32("movl $2, %%eax; arpl %%ax, %%fs:0x600", "i"(0));
+    EXPECT(13, 0);
 }
 
 int main(void)

@@ -14,6 +14,7 @@ PASSED = 33  # isa-debug-exit: 2 * 10h + 1
 # Program, then what else it is run with.
 GUESTS = {
     "apic64": [[]],
+    "apicmodes64": [[], ["-cpu", "qemu64,-x2apic,-tsc-deadline"], ["-smp", "2"]],
     "debug64": [[]],
     "faults64": [[], ["-cpu", "EPYC"]],
     "lines64": [["-device", "pc-testdev"], ["-device", "pc-testdev", "-smp", "2"],
