@@ -42,6 +42,7 @@ static struct block *block_allocate(struct block_cache *cache)
     if (cache->used + BLOCK_MAX_SIZE > BLOCK_ARENA_SIZE) {
         memset(cache->buckets, 0, sizeof(cache->buckets));
         cache->used = 0;
+        cache->current = NULL;
         cache->flushes++;
     }
     return (struct block *)(cache->arena + cache->used);
@@ -55,6 +56,7 @@ static void block_enter(struct block_cache *cache, struct block *block, const ui
     size_t size = sizeof(*block) + block->count * sizeof(struct insn);
 
     block->bytes = (uint8_t *)block + size;
+    memset(block->link_physical, 0, sizeof(block->link_physical));
     memcpy(block->bytes, first, block->first_length);
     memcpy(block->bytes + block->first_length, second, block->length - block->first_length);
     block->next = *bucket;
@@ -128,7 +130,7 @@ G_GNUC_NORETURN static void raise_decode_error(struct cpu *cpu, enum decode_resu
  * The first instruction alone: it crosses a page's end, or its bytes are not in memory, or the
  * segment ends there. Kept only if it is all in memory.
  */
-static const struct block *decode_single(struct cpu *cpu, const struct fetch *fetch)
+static struct block *decode_single(struct cpu *cpu, const struct fetch *fetch)
 {
     struct block_cache *cache = cpu->blocks;
     struct block *block = block_allocate(cache);
@@ -179,7 +181,7 @@ static const struct block *decode_single(struct cpu *cpu, const struct fetch *fe
     return cache->single;
 }
 
-static const struct block *decode_block(struct cpu *cpu, const struct fetch *fetch)
+static struct block *decode_block(struct cpu *cpu, const struct fetch *fetch)
 {
     struct block_cache *cache = cpu->blocks;
     /* Decoded from a copy, so that what is kept is what was decoded, whoever writes there now. */
@@ -264,11 +266,13 @@ static struct block *find_block(struct cpu *cpu, const struct fetch *fetch)
     return NULL;
 }
 
-const struct block *block_lookup_slow(struct cpu *cpu)
+struct block *block_lookup_slow(struct cpu *cpu)
 {
-    const struct block *block;
+    struct block_cache *cache = cpu->blocks;
+    struct block *block;
     struct fetch fetch;
 
+    cache->current = NULL;
     fetch_begin(cpu, &fetch);
     block = find_block(cpu, &fetch);
     if (!block) {
@@ -276,6 +280,12 @@ const struct block *block_lookup_slow(struct cpu *cpu)
     }
     if (block->count > 1) {
         block_set_window(cpu, fetch.entry->host + fetch.offset, block->length);
+    }
+    if (block != cache->single) {
+        cache->page_linear = fetch.linear & PAGE_MASK;
+        cache->page_physical = fetch.entry->physical;
+        cache->page_host = fetch.entry->host;
+        cache->current = block;
     }
     return block;
 }

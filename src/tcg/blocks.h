@@ -25,9 +25,12 @@
 #define BLOCK_ARENA_SIZE       (48u << 20) /* bytes; when full, all blocks are forgotten */
 
 struct block {
-    uint64_t physical;     /* of the first byte */
-    uint64_t second_page;  /* physical page of the bytes past a page's end; else 0 */
-    struct block *next;    /* in its bucket */
+    uint64_t physical;    /* of the first byte */
+    uint64_t second_page; /* physical page of the bytes past a page's end; else 0 */
+    struct block *next;   /* in its bucket */
+    /* What was executed after it, in the same page and mode: physical address (0: none), block. */
+    uint64_t link_physical[2];
+    struct block *link[2];
     uint8_t *bytes;        /* that it was decoded from */
     uint32_t key;          /* block_key */
     uint16_t length;       /* bytes */
@@ -39,8 +42,12 @@ struct block {
 struct block_cache {
     struct block *buckets[BLOCK_BUCKETS];
     uint8_t *arena;
-    size_t used;                      /* bytes of arena */
-    struct block *single;             /* for an instruction that can't be kept: not in memory */
+    size_t used;          /* bytes of arena */
+    struct block *single; /* for an instruction that can't be kept: not in memory */
+    /* The block that was found last, and its page; NULL: none to follow from. */
+    struct block *current;
+    uint64_t page_linear, page_physical;
+    const uint8_t *page_host;
     uint64_t decoded, flushes, stale; /* blocks; for `info jit` */
 };
 
@@ -49,7 +56,7 @@ void block_cache_free(struct block_cache *cache);
 
 /* The block at CS:rip, decoded if need be. Raises what the fetch or the decoding raises, with
  * cpu->current an instruction of no length. */
-const struct block *block_lookup_slow(struct cpu *cpu);
+struct block *block_lookup_slow(struct cpu *cpu);
 
 /* What the decoder's result depends on besides the bytes. */
 static inline uint32_t block_key(const struct cpu *cpu)
@@ -101,15 +108,16 @@ static inline void block_set_window(struct cpu *cpu, const uint8_t *host, unsign
     cpu->code_window_length = length + CODE_WINDOW_MARGIN;
 }
 
-static inline const struct block *block_lookup(struct cpu *cpu)
+static inline struct block *block_lookup(struct cpu *cpu)
 {
+    struct block_cache *cache = cpu->blocks;
     bool mode_64 = cpu->mode == CPU_MODE_64;
     uint64_t linear = mode_64 ? cpu->rip : (uint32_t)(cpu->segment[X86_CS].base + cpu->rip);
     const struct tlb_fetch_entry *entry =
         &cpu->tlb->fetch[cpu->cpl == 3][linear >> PAGE_BITS & (TLB_FETCH_ENTRIES - 1)];
     unsigned offset = linear & ~PAGE_MASK;
     uint64_t physical = entry->physical | offset;
-    const struct block *block = cpu->blocks->buckets[block_bucket(physical)];
+    struct block *block = cache->buckets[block_bucket(physical)];
 
     if (__builtin_expect(
             entry->tag == (linear & PAGE_MASK) && block && block->physical == physical &&
@@ -118,9 +126,52 @@ static inline const struct block *block_lookup(struct cpu *cpu)
                 block_bytes_equal(entry->host + offset, block->bytes, block->length),
             1)) {
         block_set_window(cpu, entry->host + offset, block->length);
+        cache->page_linear = linear & PAGE_MASK;
+        cache->page_physical = entry->physical;
+        cache->page_host = entry->host;
+        cache->current = block;
         return block;
     }
     return block_lookup_slow(cpu);
+}
+
+/*
+ * The same, after the current block, while nothing has happened that sets exit_block: then the
+ * mode and the mapping of its page are what they were when it was found.
+ */
+static inline const struct block *block_follow(struct cpu *cpu)
+{
+    struct block_cache *cache = cpu->blocks;
+    bool mode_64 = cpu->mode == CPU_MODE_64;
+    uint64_t linear = mode_64 ? cpu->rip : (uint32_t)(cpu->segment[X86_CS].base + cpu->rip);
+    uint64_t offset = linear - cache->page_linear, physical = cache->page_physical | offset;
+    struct block *last = cache->current, *block;
+    uint64_t flushes = cache->flushes;
+    unsigned way;
+
+    if (!last || offset >= PAGE_SIZE_4K) {
+        return block_lookup(cpu);
+    }
+    way = last->link_physical[0] != physical;
+    block = last->link[way];
+    if (__builtin_expect(
+            last->link_physical[way] == physical &&
+                (mode_64 || cpu->rip + block->length - 1 <= cpu->segment[X86_CS].limit) &&
+                block_bytes_equal(cache->page_host + offset, block->bytes, block->length),
+            1)) {
+        block_set_window(cpu, cache->page_host + offset, block->length);
+        cache->current = block;
+        return block;
+    }
+    block = block_lookup(cpu);
+    if (cache->current == block && block->first_length == block->length &&
+        cache->flushes == flushes) {
+        last->link_physical[1] = last->link_physical[0];
+        last->link[1] = last->link[0];
+        last->link_physical[0] = physical;
+        last->link[0] = block;
+    }
+    return block;
 }
 
 #endif

@@ -156,6 +156,7 @@ void execute_popf(struct cpu *cpu, const struct insn *insn)
         if (!(cpu->cr4 & CR4_VME) || size != 2)
             cpu_raise_error(cpu, EXCEPTION_GP, 0);
         popf_vme(cpu, stack_peek(cpu, 2, 0));
+        cpu->exit_block = true; /* TF may be set */
         return;
     }
     uint32_t value = peek_variable(cpu, size, 0);

@@ -28,10 +28,12 @@ static uint32_t pending_signals(const struct cpu *cpu)
     return __atomic_load_n(&cpu->vcpu->signals, __ATOMIC_RELAXED);
 }
 
-static void quiesce(void)
+/* Let RCU's writers go on. What they have replaced must be forgotten before it is used again. */
+static void quiesce(struct cpu *cpu)
 {
     memory_rcu_read_unlock();
     memory_rcu_read_lock();
+    tlb_check_generation(cpu);
 }
 
 void run_loop_kick(struct tcg_vcpu *v)
@@ -55,6 +57,7 @@ static void wait_for_signal(struct tcg_vcpu *v)
     __atomic_store_n(&v->sleeping, 0, __ATOMIC_SEQ_CST);
     pthread_mutex_unlock(&v->sleep_lock);
     memory_rcu_read_lock();
+    tlb_check_generation(&v->cpu);
 }
 
 /* SDM vol. 3, 8.4.3: the vector names the page where the processor starts in real mode. */
@@ -91,7 +94,7 @@ static bool take_signals(struct cpu *cpu)
 {
     uint32_t signals = __atomic_exchange_n(&cpu->vcpu->signals, 0, __ATOMIC_ACQ_REL);
 
-    quiesce();
+    quiesce(cpu);
     if (signals & VCPU_SIGNAL_RESET) {
         cpu_reset(cpu, false);
     }
@@ -197,12 +200,10 @@ void cpu_pause(struct cpu *cpu)
     }
 }
 
-static void execute(struct cpu *cpu, const struct block *block, unsigned count)
+static inline void execute(struct cpu *cpu, const struct block *block, unsigned count)
 {
     const struct insn *insn = block->instructions, *end = insn + count;
 
-    cpu->exit_block = false;
-    cpu->interrupt_shadow = cpu->debug_shadow = false;
     do {
         cpu->current = insn;
         cpu->rip += insn->length;
@@ -226,16 +227,42 @@ static void step(struct cpu *cpu)
         debug_check_code(cpu);
         block = block_lookup(cpu);
     }
+    cpu->exit_block = false;
+    cpu->interrupt_shadow = cpu->debug_shadow = false;
     execute(cpu, block, 1);
+    cpu->exit_block = true;
     cpu->current = &no_insn;
     debug_after_instruction(cpu, single_step);
 }
 
-static inline bool needs_attention(const struct cpu *cpu)
+static bool must_step(const struct cpu *cpu)
 {
-    return pending_signals(cpu) | cpu->interrupt_pending | cpu->nmi_pending | cpu->halted |
-           cpu->shutdown | cpu->wait_for_sipi | (cpu->eflags & (FLAG_TF | FLAG_RF)) |
-           (cpu->dr[7] & DR7_ENABLES);
+    return debug_active(cpu) || (cpu->eflags & FLAG_RF) ||
+           (cpu->interrupt_shadow && (cpu->interrupt_pending || cpu->nmi_pending));
+}
+
+/*
+ * After a signal, or an instruction that set exit_block: all that may be due between two
+ * instructions. Nothing of it changes while neither happens, so that other borders cost one look.
+ * False: leave the run loop.
+ */
+static bool handle_border(struct tcg_vcpu *v)
+{
+    struct cpu *cpu = &v->cpu;
+
+    for (;;) {
+        cpu->blocks->current = NULL;
+        if (!handle_events(v)) {
+            return false;
+        }
+        if (!must_step(cpu)) {
+            break;
+        }
+        step(cpu);
+    }
+    cpu->exit_block = false;
+    cpu->interrupt_shadow = cpu->debug_shadow = false;
+    return true;
 }
 
 void run_loop(struct tcg_vcpu *v)
@@ -246,28 +273,24 @@ void run_loop(struct tcg_vcpu *v)
     memory_rcu_read_lock();
     tlb_check_generation(cpu);
     cpu->unwind = &v->unwind;
+    cpu->exit_block = true;
     if (_setjmp(v->unwind)) {
         if (cpu->holds_machine_lock) {
             cpu_locked_end(cpu);
         }
         cpu_deliver_pending(cpu);
+        cpu->exit_block = true;
     }
     for (;;) {
-        if (__builtin_expect(needs_attention(cpu), 0)) {
-            if (!handle_events(v)) {
-                break;
-            }
-            if ((cpu->eflags & (FLAG_TF | FLAG_RF)) || (cpu->dr[7] & DR7_ENABLES) ||
-                (cpu->interrupt_shadow && (cpu->interrupt_pending || cpu->nmi_pending))) {
-                step(cpu);
-                continue;
-            }
+        if (__builtin_expect(pending_signals(cpu) | cpu->exit_block, 0) && !handle_border(v)) {
+            break;
         }
         if (__builtin_expect(!--v->countdown, 0)) {
             v->countdown = BLOCKS_PER_QUIESCENCE;
-            quiesce();
+            quiesce(cpu);
+            continue;
         }
-        const struct block *block = block_lookup(cpu);
+        const struct block *block = block_follow(cpu);
 
         execute(cpu, block, block->count);
     }

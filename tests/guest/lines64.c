@@ -228,7 +228,8 @@ static void test_destinations(void)
     if (processors < 4) {
         return;
     }
-    start("three of four, logical", 0x86, 3);
+    /* The first of them lowers the line: an EOI while it is high would rightly bring one more. */
+    start("three of four, logical", 0x86, 1);
     route(LEVEL | 1 << 11 | 0x86, 0xd);
     line(PIN, 1);
     wait_for(&counts[0x86], 3);
