@@ -225,7 +225,7 @@ static void test_destinations(void)
     route(LEVEL | 0x85, 1);
     line(PIN, 1);
     wait_for(&counts[0x85], 1);
-    if (processors < 4) {
+    if (processors < 4 || !x2apic) { /* xAPICs have no logical ID until software gives one */
         return;
     }
     /* The first of them lowers the line: an EOI while it is high would rightly bring one more. */
@@ -233,6 +233,28 @@ static void test_destinations(void)
     route(LEVEL | 1 << 11 | 0x86, 0xd);
     line(PIN, 1);
     wait_for(&counts[0x86], 3);
+}
+
+/* To all by the address that means everyone, by the shorthands for all and for all others. */
+static void test_broadcast(void)
+{
+    static const struct {
+        const char *name;
+        uint32_t low;
+        bool by_address, to_self;
+    } rows[] = {
+        {"to everyone's address", 0x40cf, true, true},
+        {"to all including self", 0x840cf, false, true},
+        {"to all others", 0xc40cf, false, false},
+    };
+    uint32_t everyone = x2apic ? 0xffffffff : 0xff;
+
+    for (unsigned i = 0; i < 3; i++) {
+        start(rows[i].name, 0xcf, ~0u);
+        asm volatile("sti");
+        send(rows[i].by_address ? everyone : 0, rows[i].low);
+        wait_for(&counts[0xcf], processors - !rows[i].to_self);
+    }
 }
 
 static volatile unsigned nmis, go, done;
@@ -357,6 +379,7 @@ int main(void)
     test_order();
     test_trigger_mode();
     test_destinations();
+    test_broadcast();
     test_nmis();
     return guest_result();
 }
