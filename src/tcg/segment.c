@@ -168,9 +168,12 @@ void segment_drop_privileged(struct cpu *cpu)
         const struct x86_segment *segment = &cpu->segment[data[i]];
         unsigned dpl = (segment->attributes >> 5) & 3, type = segment->attributes & SEGMENT_TYPE;
         bool conforming = (type & SEGMENT_CODE) && (type & SEGMENT_CONFORMING);
-        /* A null one stays, with the base that an MSR may have given to FS and GS. */
-        if (!selector_is_null(segment->selector) && !conforming && dpl < cpu->cpl)
+        /* Only the selector goes: the base, which an MSR may have given to FS and GS, stays. */
+        if (!selector_is_null(segment->selector) && !conforming && dpl < cpu->cpl) {
+            uint64_t base = segment->base;
             segment_load_null(cpu, data[i], 0);
+            cpu->segment[data[i]].base = base;
+        }
     }
     cpu_update_mode(cpu);
 }

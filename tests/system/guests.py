@@ -16,6 +16,8 @@ GUESTS = {
     "apic64": [[]],
     "apicmodes64": [[], ["-cpu", "qemu64,-x2apic,-tsc-deadline"], ["-smp", "2"]],
     "debug64": [[]],
+    "details64": [["-device", "pc-testdev"], ["-cpu", "qemu64,+umip"],
+                  ["-cpu", "Opteron_G1,vendor=AuthenticAMD"]],
     "faults64": [[], ["-cpu", "EPYC"]],
     "lines64": [["-device", "pc-testdev"], ["-device", "pc-testdev", "-smp", "2"],
                 ["-device", "pc-testdev", "-smp", "4"],
@@ -28,6 +30,7 @@ GUESTS = {
     "smc64": [[], ["-smp", "2"]],
     "smp64": [["-smp", "2"], ["-smp", "4"]],
     "stepping64": [[]],
+    "taskgates32": [[]],
     "tasks32": [[]],
 }
 
