@@ -136,7 +136,8 @@ def step_guests(log):
 
 
 def step_system(log):
-    return runner(log, build(log, "gcc"), "system/boot", "system/firmware", "system/bad_files",
+    return runner(log, build(log, "gcc"), "system/hostile", "system/boot", "system/firmware",
+                  "system/bad_files",
                   limit=2400)
 
 
@@ -153,7 +154,7 @@ def step_tidy(log):
 def step_asan(log):
     folder = build(log, "asan", "--enable-sanitizer=address,undefined", targets=("all", "guests"))
     a = unit(log, folder, env=ASAN)
-    b = runner(log, folder, "device", "system/guests", "boot.Shell.test_cloud",
+    b = runner(log, folder, "device", "system/guests", "system/hostile", "boot.Shell.test_cloud",
                "system/firmware", env=ASAN)
     return tuple(x + y for x, y in zip(a, b))
 

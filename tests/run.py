@@ -11,6 +11,7 @@ The exit status is 0 only if none failed. DUODM names the binary.
 
 import importlib.util
 import os
+import signal
 import sys
 import time
 import unittest
@@ -95,6 +96,10 @@ def load(path, test):
 
 
 def main():
+    # A runner started by nohup or in the background must not hand ignored signals down.
+    for number in (signal.SIGINT, signal.SIGHUP, signal.SIGQUIT):
+        if signal.getsignal(number) == signal.SIG_IGN:
+            signal.signal(number, signal.SIG_DFL)
     sys.path.insert(0, os.path.join(HERE, "lib"))
     words = sys.argv[1:] or list(FOLDERS)
     if words[0] in ("-h", "--help"):

@@ -121,6 +121,15 @@ class QMP(Stream):
     def human(self, line):
         return self.execute("human-monitor-command", command_line=line)
 
+    def message_event(self):
+        """The next event, whichever it is."""
+        if self.events:
+            return self.events.pop(0)
+        message = self.message()
+        if "event" not in message:
+            raise AssertionError(f"a reply that nobody waits for: {message}")
+        return message
+
     def wait_event(self, name):
         while True:
             for index, event in enumerate(self.events):

@@ -109,8 +109,8 @@ const struct option option_table[] = {
      "what runs the CPUs; given again: used if those before can't be\n"
      "('-accel help' lists them)",
      NULL, option_accel},
-    {"cpu", NULL, "MODEL[,+FLAG|,-FLAG...]", "the CPU model; '-cpu help' lists models and flags",
-     NULL, option_cpu},
+    {"cpu", NULL, "MODEL[,+FLAG|,-FLAG...][,PROPERTY=VALUE...]",
+     "the CPU model; '-cpu help' lists models and flags", NULL, option_cpu},
     {"smp", NULL, "[cpus=]N[,maxcpus=N][,sockets=N][,cores=N][,threads=N]",
      "number of CPUs [1] and how they are grouped", NULL, option_smp},
     {"m", NULL, "[size=]SIZE", "memory, in MiB unless it has a suffix K, M, G or T [128]", NULL,

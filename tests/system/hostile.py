@@ -1,0 +1,88 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Guests that mean harm. They may lose their own machine; duodm lives and answers."""
+import os
+import tempfile
+import unittest
+
+from duodm import BINARY, Duodm, run
+
+FOLDER = os.path.join(os.environ.get("DUODM_BUILD") or os.path.dirname(BINARY), "tests", "guest")
+RESETS = int(os.environ.get("DUODM_TEST_RESETS", "1000"))
+
+
+class Hostile(unittest.TestCase):
+    def run_down(self, vm, resets):
+        """Until so many resets; a shutdown, or whatever else stops the machine, is answered by one."""
+        seen = 0
+        while seen < resets:
+            name = vm.qmp.message_event()["event"]
+            if name == "RESET":
+                seen += 1
+            elif name in ("STOP", "SHUTDOWN", "GUEST_PANICKED"):
+                vm.qmp.execute("system_reset")
+                vm.qmp.execute("cont")
+        self.assertIn(vm.qmp.execute("query-status")["status"],
+                      ("running", "paused", "shutdown", "prelaunch"))
+        self.assertIn("RIP", vm.qmp.human("info registers"))
+        self.assertIn("memory", vm.qmp.human("info mtree"))
+        self.assertEqual(vm.quit(), 0)
+
+    def test_random_writes_everywhere(self):
+        for cpus in ("1", "2"):
+            with self.subTest(cpus=cpus), \
+                    Duodm("-accel", "tcg", "-m", "64", "-display", "none", "-no-shutdown",
+                          "-smp", cpus, "-kernel", os.path.join(FOLDER, "hostile64"),
+                          "-device", "pc-testdev", "-device", "pci-testdev",
+                          "-serial", "file:@/serial", timeout=120) as vm:
+                self.run_down(vm, RESETS)
+
+    def firmware(self, code):
+        """A 64 KiB image that runs code at F000:0000 from the reset vector."""
+        image = bytearray(b"\xf4" * 0x10000)
+        image[:len(code)] = code
+        image[0xfff0:0xfff5] = b"\xea\x00\x00\x00\xf0"
+        file = tempfile.NamedTemporaryFile()
+        self.addCleanup(file.close)
+        file.write(image)
+        file.flush()
+        return file.name
+
+    def start(self, code, *options):
+        return Duodm("-accel", "tcg", "-m", "16", "-display", "none", "-bios",
+                     self.firmware(code), *options, timeout=60)
+
+    def test_triple_fault_resets(self):
+        # lidt [cs:zeros]; int3: no table, so no handler for the double fault either.
+        code = b"\x2e\x0f\x01\x1e\x10\x00\xcc" + bytes(64)
+        with self.start(code) as vm:
+            for _ in range(5):
+                vm.qmp.wait_event("RESET")
+            self.assertEqual(vm.quit(), 0)
+        result = run("-accel", "tcg", "-nodefaults", "-m", "16", "-display", "none", "-no-reboot",
+                     "-bios", self.firmware(code))
+        self.assertEqual(result.returncode, 0, result.stderr)
+
+    def test_jump_to_nothing(self):
+        # To protected mode with a flat code segment, then to an address where nothing answers.
+        code = (b"\xfa\x2e\x0f\x01\x16\x40\x00"  # cli; lgdt [cs:40h]
+                b"\x0f\x20\xc0\x0c\x01\x0f\x22\xc0"  # CR0.PE
+                b"\x66\xea\x00\x00\x00\xd0\x08\x00")  # jmp 8:d0000000h
+        code = code.ljust(0x40, b"\0") + b"\x0f\x00\x50\x00\x0f\x00" + bytes(10)
+        code += bytes(8) + b"\xff\xff\x00\x00\x00\x9a\xcf\x00"
+        with self.start(code) as vm:
+            for _ in range(3):
+                vm.qmp.wait_event("RESET")
+            self.assertEqual(vm.quit(), 0)
+
+    def test_halt_with_interrupts_off_can_be_ended(self):
+        with self.start(b"\xfa\xf4\xeb\xfc") as vm:
+            self.assertIn("HLT", vm.qmp.human("info registers"))
+            self.assertEqual(vm.quit(), 0)
+
+    def test_loop_can_be_stopped_and_ended(self):
+        with self.start(b"\xfa\xeb\xfe") as vm:
+            vm.qmp.execute("stop")
+            vm.qmp.wait_event("STOP")
+            vm.qmp.execute("cont")
+            vm.process.terminate()
+            self.assertEqual(vm.wait(), 0)
