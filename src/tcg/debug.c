@@ -61,7 +61,8 @@ void debug_icebp(struct cpu *cpu)
 
 void debug_check_code(struct cpu *cpu)
 {
-    if (!(cpu->dr[7] & DR7_ENABLES) || cpu->debug_shadow)
+    /* MOV SS holds back execution breakpoints on Intel's only. */
+    if (!(cpu->dr[7] & DR7_ENABLES) || (cpu->debug_shadow && !cpu->vendor_amd))
         return;
     uint64_t linear = cpu->rip;
     if (cpu->mode != CPU_MODE_64)

@@ -258,6 +258,7 @@ EXECUTE(rdpmc);
 EXECUTE(rdpid);
 EXECUTE(rdrand);
 EXECUTE(cpuid);
+EXECUTE(hypercall);
 EXECUTE(monitor);
 EXECUTE(mwait);
 EXECUTE(clac);

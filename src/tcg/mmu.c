@@ -15,6 +15,8 @@
 #define ENTRY_GLOBAL     (1ull << 8)
 #define ENTRY_NO_EXECUTE (1ull << 63)
 
+#define MAX_LEVELS 4
+
 static uint64_t bits(unsigned high, unsigned low)
 {
     return high < low ? 0 : (~0ull >> (63 - high)) & (~0ull << low);
@@ -72,9 +74,14 @@ struct walk {
     struct mmu_result *result;
     uint64_t rights;     /* ENTRY_WRITABLE and ENTRY_USER of all entries so far, ANDed */
     uint64_t no_execute; /* ENTRY_NO_EXECUTE of all entries so far, ORed */
+    /* Tables' entries that are to be marked accessed, once the whole walk has succeeded. */
+    struct walk_mark {
+        uint64_t address, old;
+    } marks[MAX_LEVELS];
+    unsigned mark_count;
 };
 
-static bool walk_fail(struct walk *walk, uint32_t cause)
+static void walk_fail(struct walk *walk, uint32_t cause)
 {
     const struct mmu_request *request = walk->request;
     const struct cpu *cpu = walk->cpu;
@@ -91,7 +98,6 @@ static bool walk_fail(struct walk *walk, uint32_t cause)
         error |= PAGE_FAULT_FETCH;
     }
     walk->result->error = error;
-    return false;
 }
 
 /* SDM vol. 3, 4.6.1: may this requester do that to a page with these rights? */
@@ -120,12 +126,27 @@ static bool access_allowed(const struct walk *walk)
     return request->access != MMU_WRITE || writable || !(cpu->cr0 & CR0_WP);
 }
 
-enum step { STEP_FAULT, STEP_TABLE, STEP_PAGE };
+/* STEP_AGAIN: another CPU changed an entry meanwhile; the walk starts anew. */
+enum step { STEP_FAULT, STEP_TABLE, STEP_PAGE, STEP_AGAIN };
+
+/* The translation is good: mark what it used. Before that a fault leaves all entries as they are.
+ */
+static bool mark_accessed(struct walk *walk, unsigned size)
+{
+    for (unsigned i = 0; i < walk->mark_count; i++) {
+        const struct walk_mark *mark = &walk->marks[i];
+
+        if (!entry_update(walk->cpu, mark->address, size, mark->old, mark->old | ENTRY_ACCESSED)) {
+            return false;
+        }
+    }
+    return true;
+}
 
 /*
- * One entry of the tables: check it and mark it accessed. is_leaf depends on the entry's own PS
- * bit, so that the entry is read once. reserved: which bits must be 0 in a table's entry and in a
- * page's.
+ * One entry of the tables: check it, and if it is the page's, mark all. Whether it is depends on
+ * the entry's own PS bit, so that the entry is read once. reserved: which bits must be 0 in a
+ * table's entry and in a page's.
  */
 static enum step walk_entry(struct walk *walk, uint64_t address, unsigned size, bool last_level,
                             bool large_allowed, uint64_t table_reserved, uint64_t page_reserved,
@@ -133,41 +154,47 @@ static enum step walk_entry(struct walk *walk, uint64_t address, unsigned size, 
 {
     struct cpu *cpu = walk->cpu;
     const struct mmu_request *request = walk->request;
-    uint64_t rights = walk->rights, no_execute = walk->no_execute;
+    uint64_t old = entry_read(cpu, address, size, request->look_only);
+    uint64_t desired = old | ENTRY_ACCESSED;
+    bool is_page = last_level || (large_allowed && (old & ENTRY_LARGE));
 
-    for (;;) {
-        uint64_t old = entry_read(cpu, address, size, request->look_only);
-        uint64_t desired = old | ENTRY_ACCESSED;
-        bool is_page = last_level || (large_allowed && (old & ENTRY_LARGE));
-
-        if (!(old & ENTRY_PRESENT)) {
-            walk_fail(walk, 0);
+    if (!(old & ENTRY_PRESENT)) {
+        walk_fail(walk, 0);
+        return STEP_FAULT;
+    }
+    if (old & (is_page ? page_reserved : table_reserved)) {
+        walk_fail(walk, PAGE_FAULT_PRESENT | PAGE_FAULT_RESERVED);
+        return STEP_FAULT;
+    }
+    walk->rights &= old;
+    walk->no_execute |= old & ENTRY_NO_EXECUTE;
+    if (is_page) {
+        if (!access_allowed(walk)) {
+            walk_fail(walk, PAGE_FAULT_PRESENT);
             return STEP_FAULT;
         }
-        if (old & (is_page ? page_reserved : table_reserved)) {
-            walk_fail(walk, PAGE_FAULT_PRESENT | PAGE_FAULT_RESERVED);
-            return STEP_FAULT;
-        }
-        walk->rights = rights & old;
-        walk->no_execute = no_execute | (old & ENTRY_NO_EXECUTE);
-        if (is_page) {
-            if (!access_allowed(walk)) {
-                walk_fail(walk, PAGE_FAULT_PRESENT);
-                return STEP_FAULT;
-            }
-            if (request->access == MMU_WRITE) {
-                desired |= ENTRY_DIRTY;
-            }
-        }
-        *entry = desired;
-        if (request->look_only || desired == old ||
-            entry_update(cpu, address, size, old, desired)) {
-            return is_page ? STEP_PAGE : STEP_TABLE;
+        if (request->access == MMU_WRITE) {
+            desired |= ENTRY_DIRTY;
         }
     }
+    *entry = desired;
+    if (request->look_only) {
+        return is_page ? STEP_PAGE : STEP_TABLE;
+    }
+    if (!is_page) {
+        if (desired != old) {
+            walk->marks[walk->mark_count++] = (struct walk_mark){address, old};
+        }
+        return STEP_TABLE;
+    }
+    if (!mark_accessed(walk, size) ||
+        (desired != old && !entry_update(cpu, address, size, old, desired))) {
+        return STEP_AGAIN;
+    }
+    return STEP_PAGE;
 }
 
-static bool walk_finish(struct walk *walk, uint64_t entry, uint64_t frame, uint64_t page_size)
+static void walk_finish(struct walk *walk, uint64_t entry, uint64_t frame, uint64_t page_size)
 {
     const struct mmu_request *request = walk->request;
     struct cpu *cpu = walk->cpu;
@@ -178,11 +205,10 @@ static bool walk_finish(struct walk *walk, uint64_t entry, uint64_t frame, uint6
     walk->result->global = (entry & ENTRY_GLOBAL) && (cpu->cr4 & CR4_PGE);
     walk->result->writable =
         (entry & ENTRY_DIRTY) && (writable || (!request->user && !(cpu->cr0 & CR0_WP)));
-    return true;
 }
 
 /* 32-bit paging: SDM vol. 3, 4.3. */
-static bool walk_32(struct walk *walk)
+static enum step walk_32(struct walk *walk)
 {
     struct cpu *cpu = walk->cpu;
     uint32_t linear = (uint32_t)walk->request->linear;
@@ -201,18 +227,22 @@ static bool walk_32(struct walk *walk)
         if (pse36) {
             frame |= (entry & bits(20, 13)) << (32 - 13);
         }
-        return walk_finish(walk, entry, frame, 4ull << 20);
+        walk_finish(walk, entry, frame, 4ull << 20);
+        return STEP_PAGE;
     }
     if (step == STEP_TABLE) {
         step = walk_entry(walk, (entry & 0xfffff000u) + (linear >> 12 & 0x3ff) * 4, 4, true, false,
                           0, 0, &entry);
     }
-    return step == STEP_PAGE && walk_finish(walk, entry, entry & 0xfffff000u, PAGE_SIZE_4K);
+    if (step == STEP_PAGE) {
+        walk_finish(walk, entry, entry & 0xfffff000u, PAGE_SIZE_4K);
+    }
+    return step;
 }
 
 /* The levels that PAE and 4-level paging share, from `level` (4: PML4) down. SDM vol. 3, 4.4-4.5.
  */
-static bool walk_64(struct walk *walk, uint64_t table, unsigned level)
+static enum step walk_64(struct walk *walk, uint64_t table, unsigned level)
 {
     struct cpu *cpu = walk->cpu;
     bool has_1g = cpu_features_have(&cpu->features, FEATURE_PDPE1GB);
@@ -230,41 +260,56 @@ static bool walk_64(struct walk *walk, uint64_t table, unsigned level)
         uint64_t page_reserved = reserved | (level > 1 ? bits(shift - 1, 13) : 0);
         uint64_t address = table + (walk->request->linear >> shift & 0x1ff) * 8;
 
-        switch (walk_entry(walk, address, 8, level == 1, large, table_reserved, page_reserved,
-                           &entry)) {
-        case STEP_FAULT:
-            return false;
-        case STEP_PAGE:
-            return walk_finish(walk, entry, entry & address_mask & ~((1ull << shift) - 1),
-                               1ull << shift);
-        case STEP_TABLE:
-            table = entry & address_mask;
+        enum step step =
+            walk_entry(walk, address, 8, level == 1, large, table_reserved, page_reserved, &entry);
+
+        if (step == STEP_PAGE) {
+            walk_finish(walk, entry, entry & address_mask & ~((1ull << shift) - 1), 1ull << shift);
         }
+        if (step != STEP_TABLE) {
+            return step;
+        }
+        table = entry & address_mask;
     }
+}
+
+static enum step walk_tables(struct walk *walk)
+{
+    const struct cpu *cpu = walk->cpu;
+
+    if (!(cpu->cr4 & CR4_PAE)) {
+        return walk_32(walk);
+    }
+    if (!cpu->long_mode) {
+        uint64_t pdpte = cpu->pdpte[walk->request->linear >> 30 & 3];
+
+        if (!(pdpte & ENTRY_PRESENT)) {
+            walk_fail(walk, 0);
+            return STEP_FAULT;
+        }
+        return walk_64(walk, pdpte & bits(51, 12), 2);
+    }
+    return walk_64(walk, cpu->cr3 & bits(51, 12), 4);
 }
 
 bool mmu_walk(struct cpu *cpu, const struct mmu_request *request, struct mmu_result *result)
 {
-    struct walk walk = {
-        .cpu = cpu, .request = request, .result = result, .rights = ENTRY_WRITABLE | ENTRY_USER};
+    enum step step;
 
     if (!(cpu->cr0 & CR0_PG)) {
         *result = (struct mmu_result){
             .physical = request->linear, .page_size = PAGE_SIZE_4K, .writable = true};
         return true;
     }
-    if (!(cpu->cr4 & CR4_PAE)) {
-        return walk_32(&walk);
-    }
-    if (!cpu->long_mode) {
-        uint64_t pdpte = cpu->pdpte[request->linear >> 30 & 3];
+    do {
+        struct walk walk = {.cpu = cpu,
+                            .request = request,
+                            .result = result,
+                            .rights = ENTRY_WRITABLE | ENTRY_USER};
 
-        if (!(pdpte & ENTRY_PRESENT)) {
-            return walk_fail(&walk, 0);
-        }
-        return walk_64(&walk, pdpte & bits(51, 12), 2);
-    }
-    return walk_64(&walk, cpu->cr3 & bits(51, 12), 4);
+        step = walk_tables(&walk);
+    } while (step == STEP_AGAIN);
+    return step == STEP_PAGE;
 }
 
 bool mmu_load_pdptes(struct cpu *cpu, uint64_t cr3, uint64_t pdpte[4])

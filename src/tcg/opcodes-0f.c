@@ -24,6 +24,12 @@ static const struct opcode group7_memory[8] = {
     [6] = ROW("lmsw", OP_SYSTEM | OP_END, ONE(lmsw), Ew),
     [7] = ROW("invlpg", OP_SYSTEM | OP_END, ONE(invlpg), M),
 };
+static const struct opcode group7_reg0[8] = {
+    [1] = ROW_IF(HYPERVISOR, "vmcall", OP_SYSTEM | OP_END, ONE(hypercall)),
+};
+static const struct opcode group7_reg3[8] = {
+    [1] = ROW_IF(HYPERVISOR, "vmmcall", OP_SYSTEM | OP_END, ONE(hypercall)),
+};
 static const struct opcode group7_reg1[8] = {
     [0] = ROW_IF(MONITOR, "monitor", OP_SYSTEM, ONE(monitor)),
     [1] = ROW_IF(MONITOR, "mwait", OP_SYSTEM | OP_END, ONE(mwait)),
@@ -37,7 +43,9 @@ static const struct opcode group7_reg7[8] = {
 /* CLAC and STAC take no mandatory prefix. */
 static const struct opcode group7_reg1_prefix[4] = {LEADS(OPCODE_RM, group7_reg1)};
 static const struct opcode group7_register[8] = {
+    [0] = LEADS(OPCODE_RM, group7_reg0),
     [1] = LEADS(OPCODE_PREFIX, group7_reg1_prefix),
+    [3] = LEADS(OPCODE_RM, group7_reg3),
     [4] = ROW("smsw", OP_SYSTEM, ONE(smsw), Ev),
     [6] = ROW("lmsw", OP_SYSTEM | OP_END, ONE(lmsw), Ew),
     [7] = LEADS(OPCODE_RM, group7_reg7),

@@ -139,8 +139,10 @@ static void read_image(struct cpu *cpu, const struct descriptor *d, struct task_
     *image = (struct task_image){.is_32_bit = layout == &layout_32};
     image->ip = cpu_system_read(cpu, base + layout->ip, size);
     image->flags = cpu_system_read(cpu, base + layout->flags, size);
+    /* A 16-bit TSS leaves the registers' upper halves undefined; the 80386 sets them. */
     for (unsigned i = 0; i < 8; i++)
-        image->registers[i] = cpu_system_read(cpu, base + layout->registers + i * size, size);
+        image->registers[i] = cpu_system_read(cpu, base + layout->registers + i * size, size) |
+                              (image->is_32_bit ? 0 : 0xffff0000u);
     for (unsigned i = 0; i < layout->segment_count; i++)
         image->segments[i] = cpu_system_read(cpu, base + layout->segments + i * size, 2);
     image->ldt = cpu_system_read(cpu, base + layout->ldt, 2);

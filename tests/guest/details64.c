@@ -16,6 +16,15 @@ static uint32_t features_1[4], features_7[4];
 static uint8_t user_stack[4096] __attribute__((aligned(16)));
 static volatile uint64_t scratch;
 
+static volatile unsigned ipis;
+
+static void on_ipi(struct frame *frame)
+{
+    (void)frame;
+    ipis++;
+    apic_write(0xb0, 0);
+}
+
 static void expect(int vector)
 {
     CHECK_EQUAL(fault.vector, vector);
@@ -51,9 +60,6 @@ static void test_cache_instructions(void)
     check_case = "RDPRU";
     TRY("xor %%ecx, %%ecx; .byte 0x0f, 0x01, 0xfd", "b"(0));
     expect(6);
-    check_case = "VMCALL outside of a virtual machine";
-    TRY(".byte 0x0f, 0x01, 0xc1", "b"(0));
-    expect(6);
     check_case = "protection keys";
     TRY("mov %%cr4, %%rax; or $0x400000, %%rax; mov %%rax, %%cr4", "b"(0));
     expect(13);
@@ -64,6 +70,42 @@ static void test_cache_instructions(void)
         TRY(".byte 0x66, 0x0f, 0x38, 0x82, 0x1e", "S"(&scratch), "b"(2));
         expect(6);
     }
+}
+
+/* A hypervisor is there if CPUID says so: it answers, and does not know these. */
+static void test_hypercalls(void)
+{
+    int64_t result = 0x7777;
+
+    check_case = "VMCALL and VMMCALL";
+    if (!(features_1[2] & 1u << 31)) {
+        TRY(".byte 0x0f, 0x01, 0xc1", "b"(0));
+        expect(6);
+        TRY(".byte 0x0f, 0x01, 0xd9", "b"(0));
+        expect(6);
+        return;
+    }
+    asm volatile(".byte 0x0f, 0x01, 0xc1" : "+a"(result));
+    CHECK_EQUAL(result, -1000);
+    result = 0x7777;
+    asm volatile(".byte 0x0f, 0x01, 0xd9" : "+a"(result));
+    CHECK_EQUAL(result, -1000);
+    check_case = "IPIs by one call: to nobody, to ourselves";
+    result = 10;
+    asm volatile(".byte 0x0f, 0x01, 0xc1"
+                 : "+a"(result)
+                 : "b"(0xffffffff), "c"(0), "d"(0xffffffff), "S"(0));
+    CHECK_EQUAL(result, 0);
+    handlers[0x90] = on_ipi;
+    apic_enable();
+    ipis = 0;
+    result = 10;
+    asm volatile("sti; .byte 0x0f, 0x01, 0xc1; nop; cli"
+                 : "+a"(result)
+                 : "b"(1), "c"(0), "d"(0), "S"(0x90)
+                 : "memory");
+    CHECK_EQUAL(result, 1);
+    CHECK_EQUAL(ipis, 1);
 }
 
 static void set_xcr(uint64_t number, uint64_t value, int vector)
@@ -305,6 +347,7 @@ int main(void)
     cpuid(1, 0, features_1);
     cpuid(7, 0, features_7);
     test_cache_instructions();
+    test_hypercalls();
     test_xcr();
     test_null_segment();
     test_device_memory();

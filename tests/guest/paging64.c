@@ -173,7 +173,9 @@ static void check_access(uint64_t pde_flags, uint64_t pte_flags, enum access acc
         CHECK_EQUAL(fault.error, expected);
         CHECK_EQUAL(fault.cr2, VIRTUAL);
     }
-    CHECK_EQUAL(level1[0], pte); /* no accessed or dirty bit from an access that faults */
+    /* No accessed or dirty bit from an access that faults. */
+    CHECK_EQUAL(level2[0], pde);
+    CHECK_EQUAL(level1[0], pte);
 }
 
 static void test_all_combinations(void)

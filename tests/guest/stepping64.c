@@ -226,6 +226,24 @@ static void test_sticky_status(void)
     CHECK_EQUAL(DETECT, DR6_FIXED + 0x2000);
 }
 
+/* An execution breakpoint behind MOV SS: held back on Intel's, not on AMD's. */
+static void test_breakpoint_behind_stack_load(void)
+{
+    uint32_t regs[4];
+
+    prepare("breakpoint behind MOV SS");
+    keep_status = true;
+    cpuid(0, 0, regs);
+    asm volatile("lea 1f(%%rip), %%rax; mov %%rax, %%dr0; mov $0x402, %%eax; mov %%rax, %%dr7\n"
+                 "mov %%ss, %%eax; mov %%eax, %%ss\n"
+                 "1: nop"
+                 :
+                 :
+                 : "rax", "memory");
+    WRITE_DR(7, 0x400);
+    CHECK_EQUAL(hit_count, regs[1] == 0x68747541);
+}
+
 /* SYSCALL clears TF before the trap is looked at; the INT instruction too. */
 static void test_software_interrupt(void)
 {
@@ -245,6 +263,7 @@ int main(void)
     test_halt();
     test_watched_stack_load();
     test_sticky_status();
+    test_breakpoint_behind_stack_load();
     test_software_interrupt();
     return guest_result();
 }

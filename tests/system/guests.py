@@ -17,7 +17,7 @@ GUESTS = {
     "apicmodes64": [[], ["-cpu", "qemu64,-x2apic,-tsc-deadline"], ["-smp", "2"]],
     "debug64": [[]],
     "details64": [["-device", "pc-testdev"], ["-cpu", "qemu64,+umip"],
-                  ["-cpu", "Opteron_G1,vendor=AuthenticAMD"]],
+                  ["-cpu", "Opteron_G1,vendor=AuthenticAMD"], ["-cpu", "max,-hypervisor"]],
     "faults64": [[], ["-cpu", "EPYC"]],
     "lines64": [["-device", "pc-testdev"], ["-device", "pc-testdev", "-smp", "2"],
                 ["-device", "pc-testdev", "-smp", "4"],
@@ -29,7 +29,7 @@ GUESTS = {
     "segments32": [[]],
     "smc64": [[], ["-smp", "2"]],
     "smp64": [["-smp", "2"], ["-smp", "4"]],
-    "stepping64": [[]],
+    "stepping64": [[], ["-cpu", "EPYC"]],
     "taskgates32": [[]],
     "tasks32": [[]],
 }

@@ -232,7 +232,6 @@ static void naive_32(struct naive *n)
                    *pde & 2, *pde & 0x40, *pde & 0x100);
         return;
     }
-    *pde |= 0x20;
     pte = (uint32_t *)(n->f->expected + (*pde & 0xfffff000u) + (linear >> 12 & 0x3ff) * 4);
     if (!(*pte & 1)) {
         naive_fault(n, false, false);
@@ -244,6 +243,7 @@ static void naive_32(struct naive *n)
         naive_fault(n, true, false);
         return;
     }
+    *pde |= 0x20; /* a walk that fails marks nothing */
     *pte |= 0x20 | (n->request->access == MMU_WRITE ? 0x40 : 0);
     naive_page(n, (*pte & 0xfffff000u) | (linear & 0xfff), writable, *pte & 0x40, *pte & 0x100);
 }
@@ -272,7 +272,8 @@ static void naive_64(struct naive *n)
     struct cpu *cpu = &n->f->cpu;
     uint64_t linear = n->request->linear, table;
     bool user = true, writable = true, no_execute = false;
-    unsigned level;
+    unsigned level, used_count = 0;
+    uint64_t *used[4];
 
     if (cpu->long_mode) {
         table = cpu->cr3;
@@ -305,13 +306,16 @@ static void naive_64(struct naive *n)
         writable = writable && (*entry & 2);
         no_execute = no_execute || (*entry >> 63);
         if (!page) {
-            *entry |= 0x20;
+            used[used_count++] = entry;
             table = *entry & 0xfffffff000ull;
             continue;
         }
         if (!naive_allowed(n, user, writable, no_execute)) {
             naive_fault(n, true, false);
             return;
+        }
+        while (used_count) {
+            *used[--used_count] |= 0x20;
         }
         *entry |= 0x20 | (n->request->access == MMU_WRITE ? 0x40 : 0);
         naive_page(n,
