@@ -6,7 +6,7 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    g_autofree char *text = g_strndup((const char *)data, size);
+    g_autofree char *text = g_strndup(size ? (const char *)data : "", size);
     g_auto(GStrv) words = g_strsplit(text, "\n", 256);
     g_autoptr(GError) error = NULL;
     struct command_line line;
