@@ -281,7 +281,7 @@ static bool is_same_name(const char *a, const char *b)
 
 static bool set_vendor(struct cpu_model *model, const char *value, GError **error)
 {
-    if (strcmp(value, "GenuineIntel") && strcmp(value, "AuthenticAMD")) {
+    if (!g_str_equal(value, "GenuineIntel") && !g_str_equal(value, "AuthenticAMD")) {
         return duodm_fail(error, DUODM_ERROR_INVALID_ARGUMENT,
                           "'%s' is not valid: GenuineIntel or AuthenticAMD is expected", value);
     }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Fuzz target: a file as a Linux bzImage. What the plan copies must lie inside the file. */
 #include "dm/boot/kernel-loader.h"
-#include "fuzz/corpus-main.h"
+#include "fuzz/fuzz-main.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {

@@ -3,6 +3,7 @@
  * Any bytes, in any mode: the decoder stays within them, agrees with itself when it gets them bit
  * by bit, and what it accepts can be printed. First byte: mode; the rest is code.
  */
+#include "fuzz/fuzz-main.h"
 #include "tcg/opcode.h"
 
 #include <string.h>
@@ -50,66 +51,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 }
 
 #ifndef FUZZ_ENGINE
-static bool run_file(const char *path)
-{
-    g_autofree char *data = NULL;
-    g_autoptr(GError) error = NULL;
-    gsize size;
-
-    if (!g_file_get_contents(path, &data, &size, &error)) {
-        g_printerr("%s\n", error->message);
-        return false;
-    }
-    LLVMFuzzerTestOneInput((const uint8_t *)data, size);
-    return true;
-}
-
-static bool run_folder(const char *path)
-{
-    g_autoptr(GDir) folder = g_dir_open(path, 0, NULL);
-    const char *name;
-    bool good = folder != NULL;
-
-    while (folder && (name = g_dir_read_name(folder))) {
-        g_autofree char *file = g_build_filename(path, name, NULL);
-
-        good = run_file(file) && good;
-    }
-    return good;
-}
-
-/* Files of random bytes from a fixed seed, so that a run without a corpus is a test too. */
-static void run_random(unsigned rounds)
-{
-    GRand *random = g_rand_new_with_seed(20240229);
-    uint8_t data[256];
-
-    for (unsigned i = 0; i < rounds; i++) {
-        for (unsigned j = 0; j < sizeof(data); j++) {
-            data[j] = (uint8_t)g_rand_int(random);
-        }
-        LLVMFuzzerTestOneInput(data, sizeof(data));
-    }
-    g_rand_free(random);
-}
-
 int main(int argc, char **argv)
 {
-    bool good = true;
-
-    if (argc < 2) {
-        const char *source = g_getenv("srcdir");
-        g_autofree char *corpus =
-            g_build_filename(source ? source : ".", "tests", "fuzz", "corpus", "decode", NULL);
-
-        run_random(2000);
-        return run_folder(corpus) ? 0 : 1;
-    }
-    for (int i = 1; i < argc; i++) {
-        good =
-            (g_file_test(argv[i], G_FILE_TEST_IS_DIR) ? run_folder(argv[i]) : run_file(argv[i])) &&
-            good;
-    }
-    return good ? 0 : 1;
+    return fuzz_main(argc, argv, "decode");
 }
 #endif

@@ -2,7 +2,7 @@
 /* Fuzz target: a file as an ELF kernel, by the parser and by the loaders of ELF. */
 #include "dm/boot/elf.h"
 #include "dm/boot/kernel-loader.h"
-#include "fuzz/corpus-main.h"
+#include "fuzz/fuzz-main.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Fuzz target: memory with DMA requests for fw_cfg, all over it. */
 #include "dm/firmware/fw-cfg.h"
-#include "fuzz/corpus-main.h"
+#include "fuzz/fuzz-main.h"
 
 #define RAM_SIZE 0x4000u
 

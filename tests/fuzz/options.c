@@ -6,7 +6,7 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    g_autofree char *text = g_strndup((const char *)data, size);
+    g_autofree char *text = g_strndup(size ? (const char *)data : "", size);
     g_auto(GStrv) words = g_strsplit(text, "\n", 256);
     g_autoptr(GError) error = NULL;
     struct command_line line;
@@ -21,3 +21,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     command_line_clear(&line);
     return 0;
 }
+
+#ifndef FUZZ_ENGINE
+int main(int argc, char **argv)
+{
+    return fuzz_main(argc, argv, "options");
+}
+#endif

@@ -29,3 +29,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     qmp_framer_free(framer);
     return 0;
 }
+
+#ifndef FUZZ_ENGINE
+int main(int argc, char **argv)
+{
+    return fuzz_main(argc, argv, "qmp");
+}
+#endif

@@ -21,3 +21,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     qtest_server_free(server);
     return 0;
 }
+
+#ifndef FUZZ_ENGINE
+int main(int argc, char **argv)
+{
+    return fuzz_main(argc, argv, "qtest");
+}
+#endif

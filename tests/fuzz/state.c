@@ -4,7 +4,7 @@
  * made good, so that a fuzzer gets past it.
  */
 #include "dm/state.h"
-#include "fuzz/corpus-main.h"
+#include "fuzz/fuzz-main.h"
 
 #include <string.h>
 

@@ -185,7 +185,8 @@ static bool create_timers(struct pc *pc, GError **error)
     if (!pit) {
         return false;
     }
-    pc->rtc = device_create(machine, "mc146818rtc", machine->isa_bus, error, NULL);
+    pc->rtc = device_create(machine, "mc146818rtc", machine->isa_bus, error, "base",
+                            machine->config.rtc_base ? machine->config.rtc_base : "utc", NULL);
     if (!pc->rtc) {
         return false;
     }
