@@ -7,6 +7,7 @@
 
 #include "memory/rcu.h"
 #include "memory/address-space.h"
+#include "util/thread.h"
 
 #include <assert.h>
 #include <pthread.h>
@@ -32,6 +33,7 @@ struct rcu_thread {
 static __thread struct rcu_thread rcu_thread;
 static pthread_key_t thread_end_key;
 static pthread_once_t thread_end_once = PTHREAD_ONCE_INIT;
+static pthread_once_t helper_thread_started = PTHREAD_ONCE_INIT;
 
 static void thread_end(void *value)
 {
@@ -79,11 +81,22 @@ bool memory_rcu_is_reading(void)
     return rcu_thread.nesting != 0;
 }
 
+/* liburcu makes its helper thread at the first need, with the signals of whoever needs it. */
+static void start_helper_thread(void)
+{
+    sigset_t signals;
+
+    thread_block_signals(&signals);
+    urcu_memb_get_default_call_rcu_data();
+    thread_restore_signals(&signals);
+}
+
 void memory_rcu_defer(struct rcu_head *head, void (*function)(struct rcu_head *head))
 {
     if (!rcu_thread.registered) {
         register_thread();
     }
+    pthread_once(&helper_thread_started, start_helper_thread);
     TSAN_RELEASE(&deferred);
     urcu_memb_call_rcu(head, function);
 }

@@ -9,6 +9,7 @@
 #include "tcg/msr.h"
 #include "tcg/tcg.h"
 #include "util/error.h"
+#include "util/thread.h"
 
 #include <inttypes.h>
 #include <string.h>
@@ -105,6 +106,7 @@ static bool create_vcpu(struct vcpu *vcpu, GError **error)
     struct tcg_vcpu *v = NULL;
     g_autofree char *name = g_strdup_printf("vcpu%u", vcpu->index);
     struct cpu *cpu;
+    sigset_t signals;
     int result;
 
     if (posix_memalign((void **)&v, 64, sizeof(*v))) {
@@ -134,7 +136,9 @@ static bool create_vcpu(struct vcpu *vcpu, GError **error)
     }
     cpu_reset(cpu, false);
     vcpu->engine = v;
+    thread_block_signals(&signals);
     result = pthread_create(&v->thread, NULL, vcpu_thread, v);
+    thread_restore_signals(&signals);
     if (result) {
         return duodm_fail(error, DUODM_ERROR_FAILED, "no thread for vCPU %u: %s", vcpu->index,
                           g_strerror(result));
