@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The outer side of agent/agent.c: processes and their streams inside a virtual machine.
+"""The outer side of programs/agent.c: processes and their streams inside a virtual machine.
 
 An Agent speaks over any stream with read() and write(): a socket to L1's virtio-serial port, or a
 Channel of L1's agent that is L2's serial line. One thread per agent sorts what comes into channels;

@@ -15,14 +15,21 @@ AGENT_MODULES = ["virtio_pci", "virtio_console"]  # for L1's own port
 AGENT_PORT = "/dev/vport0p1"
 
 
+PROGRAMS = {"agent": ["agent.c"],
+            "load": ["load.c", "load.h", "pio.c", "randread.c", "stream.c", "files.c"]}
+
+
 def build_program(name):
-    """Compile agent/NAME.c, statically, if that was not done; its path."""
-    source = os.path.join(ROOT, "tests", "testbed", "agent", name + ".c")
+    """Compile one of programs/, statically, if that was not done; its path."""
+    folder = os.path.join(ROOT, "tests", "testbed", "programs")
+    sources = [os.path.join(folder, file) for file in PROGRAMS[name]]
     target = os.path.join(CACHE, "bin", name)
-    if not os.path.exists(target) or os.path.getmtime(target) < os.path.getmtime(source):
+    newest = max(os.path.getmtime(source) for source in sources)
+    if not os.path.exists(target) or os.path.getmtime(target) < newest:
         os.makedirs(os.path.dirname(target), exist_ok=True)
-        subprocess.run(["gcc", "-std=gnu11", "-D_GNU_SOURCE", "-O2", "-Wall", "-Wextra", "-static",
-                        "-pthread", "-o", target, source], check=True)
+        subprocess.run(["gcc", "-std=gnu11", "-D_GNU_SOURCE", "-O2", "-Wall", "-Wextra", "-Wshadow",
+                        "-Werror", "-static", "-pthread", "-o", target,
+                        *[source for source in sources if source.endswith(".c")]], check=True)
     return target
 
 
@@ -59,8 +66,8 @@ class Program:
             for name in ("kvmvapic.bin", "linuxboot_dma.bin", "linuxboot.bin", "multiboot_dma.bin",
                          "pvh.bin", "bios-microvm.bin"):
                 source = os.path.join("/usr/share/qemu", name)
-                if os.path.exists(source):
-                    tree.add_file(source)
+                tree.add_file(source)
+            tree.add_file("/usr/lib/ipxe/qemu/efi-virtio.rom")
 
 
 def guest_tree():
@@ -80,7 +87,7 @@ def guest_disk_image(path, megabytes=64):
     with tempfile.TemporaryDirectory(prefix="duodm-testbed-") as folder:
         tree.write_folder(folder)
         subprocess.run(["mke2fs", "-q", "-t", "ext4", "-d", folder, "-E", "root_owner=0:0",
-                        path, f"{megabytes}M"], check=True)
+                        path, f"{megabytes}M"], check=True, stdout=subprocess.DEVNULL)
 
 
 def base_tree(folder, kernel, modules, programs, arguments=None):

@@ -14,17 +14,18 @@ APPEND = "console=ttyS0 quiet panic=-1"
 class Guest:
     """A context manager: at its end, the program is no more.
 
-    arguments: more options. append: more of the kernel's command line. qmp=False: no monitor.
+    arguments: more options. accel=None: the program's own choice. append: more of the kernel's command line. qmp=False: no monitor.
     """
 
     def __init__(self, bed, *arguments, name="vm", accel="kvm", smp=1, memory=256, append="",
                  kernel="/boot/vmlinuz", initrd="/boot/guest.cpio", program=None, qmp=True):
         program = program or bed.program
-        command = [program.path, "-accel", accel, "-nodefaults", "-display", "none",
-                   "-smp", smp, "-m", memory,
+        command = [program.path, "-nodefaults", "-display", "none", "-smp", smp, "-m", memory,
                    "-chardev", "socket,id=qmp,fd=3", "-mon", "chardev=qmp,mode=control",
                    "-chardev", "stdio,id=console,signal=off", "-serial", "chardev:console",
                    "-chardev", "socket,id=agent,fd=4", "-serial", "chardev:agent"]
+        if accel:
+            command += ["-accel", accel]
         if kernel:
             command += ["-kernel", kernel]
         if initrd:

@@ -8,6 +8,7 @@ import time
 import traceback
 
 from harness.bed import Bed
+from harness.packages import ROOT
 from harness.report import Log
 
 FOLDER = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "scenarios")
@@ -44,17 +45,13 @@ def find_scenarios():
             if name.endswith(".py")]
 
 
-class MachineFailed(Exception):
-    """L1 itself did not start."""
-
-
 def run_test(bed, test, function, results):
     began = time.monotonic()
     bed.log.begin(test)
     try:
         function(bed)
-    except Exception as problem:  # whatever a test may raise is its failure
-        why = str(problem) if isinstance(problem, AssertionError) else traceback.format_exc()
+    except Exception:  # whatever a test may raise is its failure
+        why = traceback.format_exc()
         path = bed.log.end(why)
         results.add_failure(test, time.monotonic() - began, why, path)
     else:
@@ -66,11 +63,11 @@ def run_kind(kind, scenarios, program, programs, results, options):
     """All tests of the scenarios in one L1; in another one if it dies under a test."""
     todo = [(f"{scenario.name}.{name}", function)
             for scenario in scenarios for name, function in scenario.tests]
-    with_echo = Log(kind, echo=options.log)
+    log = Log(kind, echo=options.log)
     try:
         while todo:
             began = time.monotonic()
-            with Bed(kind, program, programs, with_echo, options) as bed:
+            with Bed(kind, program, programs, log, options) as bed:
                 print(f"        L1 '{kind}' is up ({time.monotonic() - began:.1f} s)", flush=True)
                 while todo and bed.alive:
                     run_test(bed, *todo.pop(0), results)
@@ -78,10 +75,11 @@ def run_kind(kind, scenarios, program, programs, results, options):
                     keep(bed)
     except Exception as problem:  # the rest can't run
         why = f"L1 '{kind}' failed: {problem}" if not options.log else traceback.format_exc()
-        for test, _ in todo or [(kind, None)]:
-            results.add_failure(test, 0.0, why, os.path.relpath(with_echo.file.name))
+        results.add_failure(kind, 0.0, why, os.path.relpath(log.file.name, ROOT))
+        for test, _ in todo:
+            results.add_failure(test, 0.0, f"not run: no L1 '{kind}'", "as above")
     finally:
-        with_echo.close()
+        log.close()
 
 
 def keep(bed):

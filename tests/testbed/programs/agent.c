@@ -4,9 +4,9 @@
  * port (a virtio-serial port in L1, a serial line in L2), so that nothing that the kernel prints on
  * its console can get between. usage: agent PORT
  *
- * Both directions speak in frames (struct frame, then its payload); harness/agent.py is the other
- * side. A channel is one stream; the other side chooses the numbers. SPAWN makes a process: channel
- * c is its standard input and output (error included), c+1... are connected sockets, its
+ * Both directions speak in frames (struct frame, then its payload); ../harness/agent.py is the
+ * other side. A channel is one stream; the other side chooses the numbers. SPAWN makes a process:
+ * channel c is its standard input and output (error included), c+1... are connected sockets, its
  * descriptors 3 and up. Frames from here say when they were made, so times are measured in this
  * machine.
  */
