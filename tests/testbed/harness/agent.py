@@ -211,6 +211,7 @@ class Agent:
         self.parser = FrameParser()
         self.hellos = 0
         self.broken = False
+        self.sending = threading.Lock()
         self.lock = threading.Lock()
         self.changed = threading.Condition(self.lock)
         threading.Thread(target=self._read, name=f"agent {name}", daemon=True).start()
@@ -243,7 +244,8 @@ class Agent:
 
     def send(self, channel, kind, payload=b""):
         try:
-            self.stream.write(pack_frame(channel, kind, payload))
+            with self.sending:
+                self.stream.write(pack_frame(channel, kind, payload))
         except OSError as problem:
             raise Closed(f"{self.name}: {problem}") from problem
 

@@ -16,7 +16,7 @@ AGENT_PORT = "/dev/vport0p1"
 
 
 PROGRAMS = {"agent": ["agent.c"],
-            "load": ["load.c", "load.h", "pio.c", "randread.c", "stream.c", "files.c"]}
+            "load": ["load.c", "load.h", "randread.c", "stream.c", "files.c"]}
 
 
 def build_program(name):
@@ -31,6 +31,15 @@ def build_program(name):
                         "-Werror", "-static", "-pthread", "-o", target,
                         *[source for source in sources if source.endswith(".c")]], check=True)
     return target
+
+
+def build_guest_program(name):
+    """Build one of tests/guest, a multiboot kernel; its path."""
+    folder = os.path.join(ROOT, "tests", "guest")
+    target = os.path.join(CACHE, "bin")
+    os.makedirs(target, exist_ok=True)
+    subprocess.run(["sh", os.path.join(folder, "build"), folder, target, name], check=True)
+    return os.path.join(target, name)
 
 
 class Program:
@@ -109,5 +118,6 @@ def base_tree(folder, kernel, modules, programs, arguments=None):
     subprocess.run(["gzip", "-1", "-f", disk], check=True)
     tree.add_file(disk + ".gz", "/boot/guest.ext4.gz")
     os.unlink(disk + ".gz")
+    tree.add_file(build_guest_program("exits64"), "/boot/exits64")
     tree.add_program("/sbin/e2fsck")
     return tree

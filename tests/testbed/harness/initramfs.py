@@ -98,6 +98,7 @@ def parse_ldd(listing):
 
 INIT = """#!/bin/sh
 # The same in L1 and in L2, in an initial RAM disk and on a root disk.
+echo TESTBED-INIT
 export PATH=/bin:/usr/bin HOME=/root
 mount -t proc proc /proc
 mount -t sysfs sys /sys

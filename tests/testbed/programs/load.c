@@ -6,7 +6,6 @@ static const struct {
     const char *name;
     int (*run)(int argc, char **argv);
 } LOADS[] = {
-    {"pio", load_pio},
     {"randread", load_randread},
     {"stream", load_stream},
     {"files", load_files},
@@ -20,6 +19,6 @@ int main(int argc, char **argv)
             return LOADS[i].run(argc - 2, argv + 2);
         }
     }
-    fprintf(stderr, "usage: load pio|randread|stream|files ARGUMENT...\n");
+    fprintf(stderr, "usage: load randread|stream|files ARGUMENT...\n");
     return 2;
 }

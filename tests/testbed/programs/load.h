@@ -12,7 +12,6 @@
 #include <time.h>
 
 /* Each takes the arguments after its name and returns an exit status. */
-int load_pio(int argc, char **argv);
 int load_randread(int argc, char **argv);
 int load_stream(int argc, char **argv);
 int load_files(int argc, char **argv);

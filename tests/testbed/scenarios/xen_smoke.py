@@ -24,7 +24,7 @@ def test_xl_create(bed):
             " xenconsoled --pid-file=/run/xen/xenconsoled.pid")
     assert "hvm" in bed.run("xl info")[1]
     bed.agent.put("/tmp/g1.cfg", CONFIG.encode())
-    bed.run("xl -vvv create /tmp/g1.cfg || { tail /var/log/xen/*; exit 1; }")
+    bed.run("xl create -e /tmp/g1.cfg || { tail /var/log/xen/*; exit 1; }")
     bed.console.expect(r"\(d1\).*SeaBIOS")
     bed.console.expect(r"\(d1\).*No bootable device")
     assert "g1" in bed.run("xl list")[1]
