@@ -42,8 +42,8 @@ static bool open_device(struct kvm_api *api, const char *path, GError **error)
     case EACCES:
     case EPERM:
         return duodm_fail(error, DUODM_ERROR_NOT_SUPPORTED,
-                          "kvm: no permission for %s: add yourself to its group (usually: usermod "
-                          "-aG kvm NAME, then log in again)",
+                          "kvm: no permission for %s: join the group that may use it, usually the "
+                          "group kvm (usermod -aG kvm NAME, then log in again)",
                           path);
     case ENOENT:
     case ENODEV:

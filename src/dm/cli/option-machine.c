@@ -304,8 +304,8 @@ static bool get_count(const struct key_values *list, const char *key, unsigned *
         return false;
     }
     if (number < 1 || number > MACHINE_MAX_VCPUS) {
-        return duodm_fail(error, DUODM_ERROR_INVALID_ARGUMENT, "%s must be 1 to %d", key,
-                          MACHINE_MAX_VCPUS);
+        return duodm_fail(error, DUODM_ERROR_INVALID_ARGUMENT,
+                          "%s must be 1 to %d, the most CPUs of a machine", key, MACHINE_MAX_VCPUS);
     }
     *count = (unsigned)number;
     return true;
