@@ -47,6 +47,9 @@ static void handle_mmio(struct kvm_vcpu *v)
     unsigned size = run->mmio.len;
     uint64_t value = 0;
 
+    if (G_UNLIKELY(v->vcpu->apic) && kvm_access_local_apic(v)) {
+        return;
+    }
     if (size & (size - 1)) { /* part of an access that crosses a page */
         if (run->mmio.is_write) {
             address_space_write(memory, run->mmio.phys_addr, MEMORY_ATTRIBUTES_CPU, run->mmio.data,
