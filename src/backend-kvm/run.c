@@ -219,6 +219,9 @@ static void run_once(struct kvm_vcpu *v)
     int result = ioctl(v->fd, KVM_RUN, 0), number = errno;
 
     leave_guest(v);
+    if (G_UNLIKELY(v->vcpu->apic)) {
+        kvm_after_run(v);
+    }
     if (G_LIKELY(result == 0)) {
         handle_exit(v);
     } else {
@@ -272,8 +275,5 @@ void kvm_run_loop(struct kvm_vcpu *v)
             continue;
         }
         run_once(v);
-        if (G_UNLIKELY(v->vcpu->apic)) {
-            kvm_after_run(v);
-        }
     }
 }
