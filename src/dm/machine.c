@@ -6,6 +6,7 @@
 #include "dm/machine-private.h"
 #include "dm/pci/pci.h"
 #include "util/error.h"
+#include "util/host-memory.h"
 
 #include <inttypes.h>
 
@@ -215,6 +216,25 @@ bool machine_create_board(struct machine *machine, const struct board_class *boa
         }
     }
     return board->create(machine, board_options, error);
+}
+
+bool machine_make_ram(struct machine *machine, GError **error)
+{
+    struct host_memory host;
+
+    host_memory_read(&host);
+    return host_memory_check(&host, machine->config.ram_size, error) &&
+           memory_region_init_ram(&machine->ram, "ram", machine->config.ram_size, error);
+}
+
+void machine_mask_a20(struct machine *machine, bool masked)
+{
+    if (__atomic_exchange_n(&machine->a20_masked, masked, __ATOMIC_SEQ_CST) == masked) {
+        return;
+    }
+    for (unsigned i = 0; i < machine->vcpu_count; i++) {
+        vcpu_signal(machine->vcpus[i], VCPU_SIGNAL_FLUSH);
+    }
 }
 
 void machine_add_reset_handler(struct machine *machine, void (*handler)(void *opaque), void *opaque)

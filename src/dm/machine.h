@@ -99,6 +99,8 @@ struct machine {
     struct vcpu *vcpus[MACHINE_MAX_VCPUS];
     unsigned vcpu_count;
     struct irq_line gsi[MACHINE_GSI_COUNT]; /* 0..15: ISA interrupts too. Set up by the board */
+    struct irq_line a20; /* input of the gate of address line 20 (port92.c); high: it passes */
+    bool a20_masked;     /* atomic. What the gate says to processors: machine_mask_a20 */
     struct i8259_pair *pic;
     struct ioapic *ioapic;
     struct fw_cfg *fw_cfg;
@@ -148,6 +150,13 @@ void machine_add_cleanup(struct machine *machine, void (*cleanup)(void *opaque),
 /* Called on machine reset, in order of registration, after all devices were reset. */
 void machine_add_reset_handler(struct machine *machine, void (*handler)(void *opaque),
                                void *opaque);
+
+/* machine->ram of config.ram_size bytes, if this host can give that. For boards. */
+bool machine_make_ram(struct machine *machine, GError **error);
+
+/* Hold address line 20 of all processors low, or let it go: an engine that can sees it before the
+ * instruction after the one that made the change. Any thread, any lock held. */
+void machine_mask_a20(struct machine *machine, bool masked);
 
 /*
  * Requests. Any thread, any lock held: they are carried out by the main loop. A guest's reset

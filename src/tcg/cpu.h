@@ -215,6 +215,7 @@ struct cpu {
     bool holds_machine_lock;       /* between cpu_locked_begin and _end */
     bool vendor_amd;               /* AuthenticAMD, else GenuineIntel */
     uint8_t physical_bits;         /* MAXPHYADDR */
+    uint64_t a20_held;             /* bits of physical addresses that are held low: tlb_reset */
     const struct cpu_model *model; /* what -cpu selected: cpuid.h */
     struct cpu_features features;
     struct vcpu *vcpu;

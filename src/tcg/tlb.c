@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "tcg/tlb.h"
 #include "dm/intc/local-apic.h"
+#include "dm/machine.h"
 #include "tcg/access.h"
 #include "tcg/mmu.h"
 
 #include <glib.h>
 #include <stdlib.h>
 #include <string.h>
+
+#define ADDRESS_LINE_20 (1ull << 20)
 
 static void invalidate_entry(struct tlb_entry *entry)
 {
@@ -58,6 +61,11 @@ void tlb_reset(struct cpu *cpu)
         tlb->frames[i].page = TLB_INVALID;
     }
     invalidate_all(tlb);
+    cpu->a20_held = 0;
+    if (cpu->vcpu && cpu->vcpu->machine &&
+        __atomic_load_n(&cpu->vcpu->machine->a20_masked, __ATOMIC_ACQUIRE)) {
+        cpu->a20_held = ADDRESS_LINE_20;
+    }
     cpu->exit_block = true;
 }
 

@@ -93,7 +93,7 @@ const struct tlb_fetch_entry *tlb_lookup_fetch(struct cpu *cpu, uint64_t linear)
 /* What is at a physical page. Valid until the next call. */
 const struct tlb_frame *tlb_get_frame(struct cpu *cpu, uint64_t physical);
 
-/* Forget everything, host addresses too: the memory map changed. */
+/* Forget everything, host addresses too: the memory map or the A20 gate changed. */
 void tlb_reset(struct cpu *cpu);
 /* Is the memory map still the one that the entries were made from? If not, reset. */
 void tlb_check_generation(struct cpu *cpu);

@@ -10,6 +10,7 @@
 #include "tcg/tlb.h"
 #include "tcg/xsave.h"
 
+#include <cpuid.h>
 #include <pthread.h>
 #include <string.h>
 
@@ -92,6 +93,14 @@ void native_engine_free(struct native_engine *engine)
 #define ATTRIBUTES_CODE_32 0xc0fb
 #define ATTRIBUTES_CODE_64 0xa0fb
 
+/* Where vendors differ the engine is to do as this machine's does. */
+static bool host_is_amd(void)
+{
+    unsigned eax, ebx, ecx, edx;
+
+    return __get_cpuid(0, &eax, &ebx, &ecx, &edx) && (ebx == signature_AMD_ebx);
+}
+
 void native_engine_prepare(struct cpu *cpu, const struct native_case *c)
 {
     memset(cpu, 0, sizeof(*cpu));
@@ -111,6 +120,7 @@ void native_engine_prepare(struct cpu *cpu, const struct native_case *c)
     cpu->segment[X86_CS].selector = c->code_64 ? CODE_SELECTOR_64 : CODE_SELECTOR_32;
     cpu->segment[X86_CS].attributes = c->code_64 ? ATTRIBUTES_CODE_64 : ATTRIBUTES_CODE_32;
     cpu->physical_bits = CPU_PHYSICAL_BITS;
+    cpu->vendor_amd = host_is_amd();
     if (c->features) {
         cpu->features = *c->features;
     }

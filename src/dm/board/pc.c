@@ -55,7 +55,7 @@ static bool create_memory(struct pc *pc, const struct pc_options *options, GErro
     uint64_t high = machine->config.ram_size - low;
     uint64_t window_64 = (E820_FOUR_GIB + high + GIB - 1) & ~(GIB - 1);
 
-    if (!memory_region_init_ram(&machine->ram, "ram", machine->config.ram_size, error)) {
+    if (!machine_make_ram(machine, error)) {
         return false;
     }
     machine->ram_below_4g = low;

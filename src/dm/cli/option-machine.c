@@ -2,6 +2,7 @@
 /* Options that say what the machine is. */
 #include "dm/cli/options.h"
 #include "util/error.h"
+#include "util/host-memory.h"
 
 #include <inttypes.h>
 #include <string.h>
@@ -384,8 +385,13 @@ static bool apply_memory(struct machine_config *config, const struct key_values 
         return false;
     }
     if (size < MACHINE_RAM_MIN || size > MACHINE_RAM_MAX) {
+        struct host_memory host;
+
+        host_memory_read(&host);
         return duodm_fail(error, DUODM_ERROR_INVALID_ARGUMENT,
-                          "%" PRIu64 " bytes of memory are not possible: give 2M to 1T", size);
+                          "%" PRIu64 " bytes of memory are not possible: give 2M to 1T (this host "
+                          "has %" PRIu64 "M)",
+                          size, host.ram >> 20);
     }
     config->ram_size = (size + 4095) & ~UINT64_C(4095);
     return true;

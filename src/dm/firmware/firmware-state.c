@@ -2,6 +2,7 @@
 #include "dm/firmware/firmware-state.h"
 #include "dm/acpi/smbios.h"
 #include "dm/firmware/bios-stub.h"
+#include "dm/firmware/mp-table.h"
 #include "dm/intc/local-apic.h"
 #include "dm/pci/chipset.h"
 #include "util/error.h"
@@ -12,6 +13,7 @@
 #define TABLES_SIZE    0x10000u
 #define RSDP_OFFSET    (BIOS_STUB_TABLES + 0x00u)
 #define ANCHOR_OFFSET  (BIOS_STUB_TABLES + 0x40u)
+#define MP_OFFSET      (BIOS_STUB_TABLES + 0x80u)
 
 #define PAM0           0x59u
 #define PAM_COUNT      7u
@@ -33,6 +35,35 @@ struct firmware_state {
 
 /* What lines A to D of PCI are routed to. */
 static const uint8_t pirq_routes[4] = {10, 10, 11, 11};
+
+/* The pointer, and the table right after it. */
+static bool put_mp_table(struct firmware_state *state, GError **error)
+{
+    const struct machine *machine = state->config.machine;
+    const uint32_t offset = MP_OFFSET + MP_POINTER_SIZE;
+    g_autofree uint32_t *ids = g_new0(uint32_t, MAX(machine->vcpu_count, 1));
+    struct mp_config config = {
+        .cpu_count = MAX(machine->vcpu_count, 1),
+        .apic_ids = ids,
+        .has_pci = true,
+        .sci = PIIX4_SCI_INTERRUPT,
+    };
+    g_autoptr(GByteArray) table = NULL;
+
+    for (unsigned i = 0; i < machine->vcpu_count; i++) {
+        ids[i] = machine->vcpus[i]->apic_id;
+    }
+    memcpy(config.pci_routes, pirq_routes, sizeof(pirq_routes));
+    table = mp_table_build(&config);
+    if (offset + table->len > BIOS_STUB_TABLES_END) {
+        return duodm_fail(error, DUODM_ERROR_NO_MEMORY,
+                          "the MP table takes %u bytes, %u is the most", table->len,
+                          BIOS_STUB_TABLES_END - offset);
+    }
+    mp_pointer_make(state->segment + MP_OFFSET, BIOS_STUB_ADDRESS + offset);
+    memcpy(state->segment + offset, table->data, table->len);
+    return true;
+}
 
 struct firmware_state *firmware_state_new(const struct firmware_config *config,
                                           struct acpi_tables *tables, const GByteArray *smbios,
@@ -60,6 +91,10 @@ struct firmware_state *firmware_state_new(const struct firmware_config *config,
     memcpy(state->tables + smbios_offset, smbios->data, smbios->len);
     smbios_make_anchor(state->segment + ANCHOR_OFFSET, smbios, smbios_count, smbios_largest,
                        TABLES_ADDRESS + smbios_offset);
+    if (!put_mp_table(state, error)) {
+        firmware_state_free(state);
+        return NULL;
+    }
     return state;
 }
 

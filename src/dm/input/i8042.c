@@ -110,11 +110,17 @@ static void answer(struct i8042 *i8042, uint8_t value, bool from_mouse)
     update_lines(i8042);
 }
 
+static void set_output_port(struct i8042 *i8042, uint8_t value)
+{
+    i8042->output_port = value | OUT_NO_RESET;
+    irq_line_set(&i8042->a20, value & OUT_A20);
+}
+
 static void write_output_port(struct i8042 *i8042, uint8_t value)
 {
     bool reset = !(value & OUT_NO_RESET);
 
-    i8042->output_port = value | OUT_NO_RESET;
+    set_output_port(i8042, value);
     if (reset && i8042->pulse_reset) {
         i8042->pulse_reset(i8042->opaque);
     }
@@ -128,7 +134,7 @@ void i8042_power_on(struct i8042 *i8042)
     i8042->output = 0;
     memset(i8042->ram, 0, sizeof(i8042->ram));
     i8042->ram[0] = CONTROL_KEYBOARD_DISABLED | CONTROL_MOUSE_DISABLED | CONTROL_TRANSLATE;
-    i8042->output_port = OUT_NO_RESET | OUT_A20;
+    set_output_port(i8042, OUT_NO_RESET | OUT_A20);
     i8042->pending = 0;
     i8042->has_reply = false;
     update_lines(i8042);
@@ -221,10 +227,10 @@ static bool command_at_once(struct i8042 *i8042, uint8_t command)
         answer(i8042, i8042->output_port, false);
         return true;
     case COMMAND_A20_OFF:
-        i8042->output_port &= (uint8_t)~OUT_A20;
+        set_output_port(i8042, i8042->output_port & (uint8_t)~OUT_A20);
         return true;
     case COMMAND_A20_ON:
-        i8042->output_port |= OUT_A20;
+        set_output_port(i8042, i8042->output_port | OUT_A20);
         return true;
     default:
         return false;
@@ -302,6 +308,7 @@ static bool i8042_realize(struct device *device, GError **error)
 
     i8042->irqs[0] = machine->gsi[1];
     i8042->irqs[1] = machine->gsi[12];
+    i8042->a20 = machine->a20;
     i8042->pulse_reset = request_reset;
     i8042->opaque = machine;
     memory_region_init_mmio(&i8042->data_port, "i8042-data", 1, &data_ops, i8042, &device->guard);

@@ -3,6 +3,7 @@
 #include "dm/machine.h"
 #include "dm/pci/pci-bus.h"
 #include "dm/pci/pci-regs.h"
+#include "memory/rcu.h"
 #include "util/error.h"
 
 #include <string.h>
@@ -148,11 +149,21 @@ bool pci_device_plug(struct device *base, GError **error)
 void pci_device_unplug(struct device *base)
 {
     struct pci_device *device = pci_device_of(base);
+    bool entered;
 
-    pci_set_interrupt(device, false);
+    /* No config write maps a BAR again: it looks at the bus once more inside the transaction. */
+    memory_topology_begin();
+    entered = access_guard_enter(&base->guard);
     __atomic_store_n(&device->pci_bus->devices[device->devfn], NULL, __ATOMIC_RELEASE);
     pci_put(device->config, PCI_COMMAND, 2, 0);
     pci_device_update_mappings(device);
+    if (entered) {
+        access_guard_leave(&base->guard);
+    }
+    memory_topology_commit();
+    /* vCPUs that found it on the bus, or its BARs in the memory map, are done with it. */
+    memory_rcu_synchronize();
+    pci_set_interrupt(device, false);
 }
 
 void pci_device_reset(struct device *base)
