@@ -177,7 +177,7 @@ static bool confirm(void *opaque, const struct iommu_mapping *guest, GError **er
         }
         finish_held(search);
     }
-    return true;
+    return search->has_held; /* nothing is left to confirm: the walk may end */
 }
 
 /* Unmap what the walk does not confirm. Goes on after a failure. */
@@ -194,7 +194,7 @@ static bool remove_stale(struct mapping_set *set, struct range range, struct ran
     if (!search.has_held) {
         return true;
     }
-    ok = walk(walk_opaque, range, confirm, &search, error);
+    ok = walk(walk_opaque, range, confirm, &search, error) || !search.has_held;
     while (ok && search.has_held) {
         finish_held(&search);
     }
