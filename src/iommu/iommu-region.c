@@ -26,6 +26,12 @@ void iommu_region_init(struct iommu_region *region, const char *name, uint64_t s
     region->notifiers = g_ptr_array_new();
 }
 
+struct iommu_region *iommu_region_from_memory(struct memory_region *region)
+{
+    assert(region->iommu_ops == &memory_ops);
+    return region->opaque;
+}
+
 void iommu_region_destroy(struct iommu_region *region)
 {
     if (region->notifiers) {

@@ -51,6 +51,8 @@ struct iommu_region {
 void iommu_region_init(struct iommu_region *region, const char *name, uint64_t size,
                        uint64_t page_sizes, const struct iommu_region_ops *ops,
                        struct address_space *target, pthread_mutex_t *lock);
+/* The IOMMU region that a memory region of kind MEMORY_IOMMU is part of. */
+struct iommu_region *iommu_region_from_memory(struct memory_region *region);
 /* No notifier may be left. */
 void iommu_region_destroy(struct iommu_region *region);
 

@@ -323,6 +323,29 @@ bool mapping_set_unmap(struct mapping_set *set, struct range range, GError **err
     return ok;
 }
 
+bool mapping_set_drop_target(struct mapping_set *set, struct range target, GError **error)
+{
+    g_autoptr(GArray) found = g_array_new(false, false, sizeof(struct range));
+    struct iova_cursor cursor = iova_tree_find(set->held, 0);
+    struct iommu_mapping mapping;
+    bool ok = true;
+
+    for (; iova_cursor_get(&cursor, &mapping); iova_cursor_next(&cursor)) {
+        struct range range = iommu_mapping_range(&mapping);
+
+        if (range_overlaps((struct range){mapping.translated, mapping.length}, target)) {
+            g_array_append_val(found, range);
+        }
+    }
+    for (unsigned i = 0; i < found->len; i++) {
+        struct range range = g_array_index(found, struct range, i);
+
+        ok &= host_unmap(set, range, ok ? error : NULL);
+        mark_unsettled(set, range);
+    }
+    return ok;
+}
+
 bool mapping_set_clear(struct mapping_set *set, GError **error)
 {
     set->unsettled = (struct range){0, 0};

@@ -45,6 +45,9 @@ bool mapping_set_map(struct mapping_set *set, const struct iommu_mapping *mappin
 /* All mappings in range. A mapping that reaches over its ends can't be cut: INVALID_ARGUMENT, and
  * nothing is done. */
 bool mapping_set_unmap(struct mapping_set *set, struct range range, GError **error);
+/* What lies in a range of translated addresses is another memory now: unmap all that leads there,
+ * and let the next reconcile make it again. False: the host still maps the old memory. */
+bool mapping_set_drop_target(struct mapping_set *set, struct range target, GError **error);
 /* Unmap everything. Goes on after a failure; what could not be unmapped stays recorded. */
 bool mapping_set_clear(struct mapping_set *set, GError **error);
 /* The host has dropped everything by itself (its container was closed). */

@@ -217,6 +217,32 @@ bool iommu_notifier_reconcile(struct iommu_notifier *notifier, GError **error)
     return ok;
 }
 
+bool iommu_notifier_target_changed(struct iommu_notifier *notifier, struct range target,
+                                   GError **error)
+{
+    pthread_mutex_t *lock = notifier->region->lock;
+    bool ok;
+
+    pthread_mutex_lock(lock);
+    ok = !notifier->held || mapping_set_drop_target(notifier->held, target, error);
+    pthread_mutex_unlock(lock);
+    return ok;
+}
+
+bool iommu_notifier_settle(struct iommu_notifier *notifier, GError **error)
+{
+    pthread_mutex_t *lock = notifier->region->lock;
+    bool ok = true;
+
+    pthread_mutex_lock(lock);
+    if (notifier->held && mapping_set_is_incomplete(notifier->held)) {
+        ok = mapping_set_reconcile(notifier->held, (struct range){0, 0}, notifier->range,
+                                   walk_guest, notifier, error);
+    }
+    pthread_mutex_unlock(lock);
+    return ok;
+}
+
 struct mapping_difference iommu_notifier_verify(struct iommu_notifier *notifier, GString *out,
                                                 unsigned lines)
 {

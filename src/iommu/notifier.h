@@ -48,6 +48,16 @@ bool iommu_notifier_unregister(struct iommu_notifier *notifier, GError **error);
  * of domains, or for the next try of what failed. Takes the lock. */
 bool iommu_notifier_reconcile(struct iommu_notifier *notifier, GError **error);
 
+/*
+ * Memory behind the IOMMU has come or gone in a range of guest physical addresses: unmap all that
+ * leads there. iommu_notifier_settle then makes again what the guest's tables still have. Time is
+ * proportional to what is mapped. Both take the lock.
+ */
+bool iommu_notifier_target_changed(struct iommu_notifier *notifier, struct range target,
+                                   GError **error);
+/* Do what is left undone by that, or by failures; nothing if there is nothing. */
+bool iommu_notifier_settle(struct iommu_notifier *notifier, GError **error);
+
 /* Compare what the host holds with the guest's tables; lines of text on differences go to out
  * (may be NULL). Takes the lock. */
 struct mapping_difference iommu_notifier_verify(struct iommu_notifier *notifier, GString *out,
