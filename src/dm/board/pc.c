@@ -123,20 +123,51 @@ static void set_intr(void *opaque, unsigned number, bool level)
     local_apic_set_lint(opaque, 0, level);
 }
 
+/* The same to a local APIC of the engine's, which has the processor ask the 8259s. */
+static void signal_intr(void *opaque, unsigned number, bool level)
+{
+    if (level) {
+        vcpu_signal(opaque, VCPU_SIGNAL_INTERRUPT);
+    }
+}
+
+/* A device of the board, or what the engine has in its place. */
+static struct device *create_replaceable(struct machine *machine, const char *name, struct bus *bus,
+                                         GError **error)
+{
+    const struct engine_ops *engine = machine->engine;
+    const struct device_class *own =
+        engine->replace_device ? engine->replace_device(machine, name) : NULL;
+    struct device *device;
+
+    if (!own) {
+        return device_create(machine, name, bus, error, NULL);
+    }
+    device = device_new(machine, own, bus, NULL, error);
+    if (device && !device_realize(device, error)) {
+        device_destroy(device);
+        device = NULL;
+    }
+    return device;
+}
+
 static bool create_interrupts(struct pc *pc, GError **error)
 {
     struct machine *machine = pc->machine;
     struct vcpu *boot = machine->vcpu_count ? machine->vcpus[0] : NULL;
+    irq_handler_fn handler;
 
-    if (!device_create(machine, "i8259", machine->system_bus, error, NULL) ||
-        !device_create(machine, "ioapic", machine->system_bus, error, NULL)) {
+    if (!create_replaceable(machine, "i8259", machine->system_bus, error) ||
+        !create_replaceable(machine, "ioapic", machine->system_bus, error)) {
         return false;
     }
+    handler = machine->pic ? set_gsi : machine->engine->set_gsi;
     for (unsigned gsi = 0; gsi < MACHINE_GSI_COUNT; gsi++) {
-        machine->gsi[gsi] = (struct irq_line){set_gsi, machine, gsi};
+        machine->gsi[gsi] = (struct irq_line){handler, machine, gsi};
     }
-    if (boot && boot->apic) {
-        i8259_set_output(machine->pic, (struct irq_line){set_intr, boot->apic, 0});
+    if (machine->pic && boot) {
+        i8259_set_output(machine->pic, boot->apic ? (struct irq_line){set_intr, boot->apic, 0}
+                                                  : (struct irq_line){signal_intr, boot, 0});
     }
     return true;
 }
@@ -179,11 +210,15 @@ static bool create_chipset(struct pc *pc, GError **error)
 static bool create_timers(struct pc *pc, GError **error)
 {
     struct machine *machine = pc->machine;
+    irq_handler_fn set_disconnected = i8254_set_disconnected;
     struct device *pit, *hpet;
 
-    pit = device_create(machine, "i8254", machine->isa_bus, error, NULL);
+    pit = create_replaceable(machine, "i8254", machine->isa_bus, error);
     if (!pit) {
         return false;
+    }
+    if (pit->class != &i8254_class) {
+        set_disconnected = machine->engine->set_pit_disconnected;
     }
     pc->rtc = device_create(machine, "mc146818rtc", machine->isa_bus, error, "base",
                             machine->config.rtc_base ? machine->config.rtc_base : "utc", NULL);
@@ -197,7 +232,7 @@ static bool create_timers(struct pc *pc, GError **error)
     if (!hpet) {
         return false;
     }
-    hpet_set_legacy_output(hpet, 0, (struct irq_line){i8254_set_disconnected, pit, 0});
+    hpet_set_legacy_output(hpet, 0, (struct irq_line){set_disconnected, pit, 0});
     hpet_set_legacy_output(hpet, 1, (struct irq_line){mc146818_set_disconnected, pc->rtc, 0});
     return true;
 }
