@@ -120,6 +120,7 @@ class Rings(unittest.TestCase):
                            {"used": 1 << 52}, {"available": 0xFFFFFFFFFF000000}):
                 device.negotiate()
                 queue = type("Ring", (), {**good, **change, "index": 0})
+                vm.qtest.writel(good["available"], 1 << 16)  # head 0 is available
                 device.set_queue(queue)
                 device.set_status(15)
                 wait_needs_reset(self, device, change)
