@@ -10,6 +10,7 @@
 #include "dm/device.h"
 #include "dm/engine.h"
 #include "dm/irq.h"
+#include "dm/task-queue.h"
 #include "dm/vcpu.h"
 #include "memory/address-space.h"
 
@@ -17,6 +18,7 @@
 
 struct event_base;
 struct fw_cfg;
+struct io_thread;
 struct i8259_pair;
 struct ioapic;
 struct board_class;
@@ -106,6 +108,8 @@ struct machine {
     /* Devices. */
     struct bus *system_bus, *isa_bus;
     struct bus *pci_bus;
+    GPtrArray *device_buses; /* of struct bus, not owned: those that devices (and boards) offer
+                                besides the three: bus_offer */
     struct vcpu *vcpus[MACHINE_MAX_VCPUS];
     unsigned vcpu_count;
     struct irq_line gsi[MACHINE_GSI_COUNT]; /* 0..15: ISA interrupts too. Set up by the board */
@@ -114,9 +118,13 @@ struct machine {
     struct i8259_pair *pic;
     struct ioapic *ioapic;
     struct fw_cfg *fw_cfg;
+    void *balloon; /* struct virtio_balloon, or NULL */
+    unsigned discard_blockers; /* atomic: who needs RAM to stay where it is (DMA mappings) */
     GPtrArray *reset_handlers;
     GPtrArray *cleanups; /* machine_add_cleanup */
     GPtrArray *chardevs; /* chardev_new adds, machine_free frees what is left */
+    GPtrArray *objects;  /* of struct object, in order of creation: -object's */
+    struct io_thread *default_io_thread; /* among objects; NULL: nobody needed it so far */
     void *monitor;       /* struct monitor_state: QMP and HMP servers */
 
     /* Running. */
@@ -184,6 +192,10 @@ void machine_report_panic(struct machine *machine, const char *message);
  * STOP. */
 void machine_report_internal_error(struct machine *machine, const char *message);
 
+/* Run a task in the main loop soon; and take one back (main loop only). Any thread, any lock held. */
+void machine_post(struct machine *machine, struct io_task *task);
+void machine_cancel(struct machine *machine, struct io_task *task);
+
 /* Main-loop thread only. */
 void machine_start(struct machine *machine); /* or continue */
 void machine_stop(struct machine *machine, enum run_state state);
@@ -192,6 +204,14 @@ void machine_reset(struct machine *machine);
 int machine_run(struct machine *machine);
 /* A guest that shut down, panicked or broke the engine can't continue, it can only be reset. */
 bool machine_needs_reset(const struct machine *machine);
+
+/*
+ * Who works beside the vCPUs (I/O threads) hears when the machine starts and stops: before the first
+ * vCPU runs, and after the last one stands still. Called in the main loop, no guard held.
+ */
+typedef void (*machine_run_fn)(void *opaque, bool running);
+void machine_add_run_listener(struct machine *machine, machine_run_fn fn, void *opaque);
+void machine_remove_run_listener(struct machine *machine, machine_run_fn fn, void *opaque);
 
 /* Listeners for run-state events, for the monitor: name as in QMP, data JSON text or NULL. */
 typedef void (*machine_event_fn)(void *opaque, const char *event, const char *json_data);
