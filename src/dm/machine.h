@@ -19,6 +19,7 @@ struct event_base;
 struct fw_cfg;
 struct i8259_pair;
 struct ioapic;
+struct block_registry;
 struct board_class;
 struct chardev;
 struct qmp_server;
@@ -36,6 +37,7 @@ enum run_state {
     RUN_STATE_SHUTDOWN,       /* guest shut down, -no-shutdown */
     RUN_STATE_INTERNAL_ERROR, /* the engine could not go on */
     RUN_STATE_GUEST_PANICKED,
+    RUN_STATE_IO_ERROR, /* a disk's, with werror=stop or rerror=stop */
 };
 const char *run_state_name(enum run_state state); /* as QMP's RunState has it */
 
@@ -103,9 +105,10 @@ struct machine {
     struct ioapic *ioapic;
     struct fw_cfg *fw_cfg;
     GPtrArray *reset_handlers;
-    GPtrArray *cleanups; /* machine_add_cleanup */
-    GPtrArray *chardevs; /* chardev_new adds, machine_free frees what is left */
-    void *monitor;       /* struct monitor_state: QMP and HMP servers */
+    GPtrArray *cleanups;           /* machine_add_cleanup */
+    GPtrArray *chardevs;           /* chardev_new adds, machine_free frees what is left */
+    struct block_registry *blocks; /* disk images */
+    void *monitor;                 /* struct monitor_state: QMP and HMP servers */
 
     /* Running. */
     enum run_state state;

@@ -138,6 +138,8 @@ static bool info_version(struct hmp_context *context, char **words, GString *out
 }
 
 const struct hmp_command hmp_info_table[] = {
+    {"block", NULL, NULL, "disk images", hmp_info_block},
+    {"blockstats", NULL, NULL, "what was read and written", hmp_info_blockstats},
     {"chardev", NULL, NULL, "character devices", info_chardev},
     {"cpus", NULL, NULL, "CPUs", hmp_info_cpus},
     {"mtree", NULL, "[-f]", "memory and port regions; -f: as they are seen", info_mtree},
