@@ -115,6 +115,10 @@ static json_t *protocol_from_file(const char *file, GError **error)
 {
     struct stat info;
 
+    if (!g_utf8_validate(file, -1, NULL)) {
+        duodm_fail(error, DUODM_ERROR_INVALID_ARGUMENT, "file=: the name is not UTF-8");
+        return NULL;
+    }
     if (g_str_has_prefix(file, "json:")) {
         return object_from_json(file + 5, error);
     }
