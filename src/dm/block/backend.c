@@ -24,12 +24,7 @@ static void on_machine_event(void *opaque, const char *event, const char *json_d
         return;
     }
     for (unsigned i = 0; i < registry->backends->len; i++) {
-        struct block_backend *backend = g_ptr_array_index(registry->backends, i);
-
-        block_errors_reset(backend);
-        if (backend->user && backend->user->resumed) {
-            backend->user->resumed(backend->user->opaque);
-        }
+        block_errors_reset(g_ptr_array_index(registry->backends, i));
     }
 }
 

@@ -81,9 +81,6 @@ struct block_user {
     bool share_rw;         /* others may write it too */
     /* The size changed. May be NULL. */
     void (*resized)(void *opaque);
-    /* The machine was stopped by an error, or by the user, and goes on: requests that wait for
-     * that (BLOCK_ERROR_STOP) are to be submitted again. May be NULL. */
-    void (*resumed)(void *opaque);
 };
 
 struct block_queue_handler {
@@ -106,7 +103,7 @@ struct block_stats {
 enum block_error_policy {
     BLOCK_ERROR_REPORT, /* the guest gets the error */
     BLOCK_ERROR_IGNORE, /* the guest hears of success */
-    BLOCK_ERROR_STOP,   /* the machine pauses; the request is tried again when it goes on */
+    BLOCK_ERROR_STOP,   /* the machine pauses; the device tries again when it goes on */
     BLOCK_ERROR_ENOSPC, /* stop when the space has run out, else report */
     BLOCK_ERROR_AUTO,   /* the default: enospc for writes, report for reads */
 };
@@ -161,6 +158,9 @@ void block_queue_free(struct block_queue *queue);
 void block_queue_submit(struct block_queue *queue, struct block_request *request);
 /* Start all that was submitted; completes what is done already. */
 void block_queue_kick(struct block_queue *queue);
+/* End with -ECANCELED what can't end soon by itself: what waits for a server that is lost. The
+ * queue's thread. */
+void block_queue_cancel(struct block_queue *queue);
 /* Requests that did not complete yet. */
 unsigned block_queue_in_flight(const struct block_queue *queue);
 

@@ -22,7 +22,7 @@
 #define RETRY_NS    SECOND          /* between attempts to connect */
 #define PIECE_MAX   (32u << 20)     /* bytes of one command; any server takes that */
 #define BOUNCE_MAX  (2u << 20)      /* bytes of a piece that is gathered from several places */
-#define CANCEL_WAIT (5ull * SECOND) /* for answers, when a queue goes */
+#define CANCEL_WAIT (5ull * SECOND) /* for answers, when a queue is to end */
 
 enum nbd_link { NBD_UP, NBD_CONNECTING, NBD_DOWN };
 

@@ -392,18 +392,22 @@ struct block_queue *block_queue_new(struct block_backend *backend, struct event_
     return queue;
 }
 
+void block_queue_cancel(struct block_queue *queue)
+{
+    struct block_backend *protocol = block_protocol(queue->backend);
+
+    if (queue->in_flight && protocol->driver->cancel) {
+        protocol->driver->cancel(protocol, queue);
+    }
+}
+
 void block_queue_free(struct block_queue *queue)
 {
-    struct block_backend *protocol;
-
     if (!queue) {
         return;
     }
-    protocol = block_protocol(queue->backend);
     while (queue->in_flight) {
-        if (protocol->driver->cancel) {
-            protocol->driver->cancel(protocol, queue);
-        }
+        block_queue_cancel(queue);
         block_queue_wait(queue);
     }
     block_uring_free(queue->ring);
