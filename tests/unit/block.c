@@ -379,6 +379,7 @@ static void test_window(void)
     CU_ASSERT_EQUAL(run_simple(&fixture, BLOCK_READ, 1024, seen, 1024), 0);
     CU_ASSERT_EQUAL(memcmp(bytes, seen, sizeof(bytes)), 0);
     fixture_close(&fixture);
+    g_clear_pointer(&text, g_free);
     CU_ASSERT_TRUE(g_file_get_contents(path, &text, &length, NULL));
     CU_ASSERT_EQUAL(length, 8192);
     CU_ASSERT_EQUAL(text[2047], 0);
