@@ -6,6 +6,7 @@
  */
 #include "dm/block/block.h"
 #include "dm/machine.h"
+#include "dm/virtio/virtio-mmio.h"
 #include "dm/virtio/virtio-pci.h"
 #include "util/error.h"
 #include "util/little-endian.h"
@@ -633,15 +634,10 @@ static const struct state_field blk_fields[] = {
     STATE_END,
 };
 
-static bool blk_after_load(void *object)
+static bool blk_after_load(struct virtio_device *device)
 {
-    struct virtio_blk *blk = object;
-
-    if (!virtio_after_load(object)) {
-        return false;
-    }
-    set_capacity(blk); /* of this machine's image */
-    update_cache_mode(blk);
+    set_capacity(blk_of(device)); /* of this machine's image */
+    update_cache_mode(blk_of(device));
     return true;
 }
 
@@ -649,8 +645,7 @@ static const struct state_description blk_state = {
     .name = "virtio-blk",
     .version = 1,
     .fields = blk_fields,
-    .before_save = virtio_before_save,
-    .after_load = blk_after_load,
+    VIRTIO_STATE_HOOKS,
 };
 
 static const struct virtio_class blk_class = {
@@ -665,6 +660,7 @@ static const struct virtio_class blk_class = {
     .reset = blk_reset,
     .start = blk_start,
     .stop = blk_stop,
+    .after_load = blk_after_load,
 };
 
 #define BLK_PROPERTY(name_, type_, field_, default_, least_, most_, help_)                         \
@@ -704,5 +700,13 @@ static const struct property blk_pci_properties[] = {
     PROPERTY_END,
 };
 
+static const struct property blk_mmio_properties[] = {
+    VIRTIO_DEVICE_PROPERTIES,
+    BLK_PROPERTIES,
+    PROPERTY_END,
+};
+
 VIRTIO_PCI_CLASSES(virtio_blk, blk_class, virtio_blk, "virtio-blk", "disk", 0x010000, blk_state,
                    blk_pci_properties);
+VIRTIO_MMIO_CLASS(virtio_blk, blk_class, virtio_blk, "virtio-blk", "disk", blk_state,
+                  blk_mmio_properties);
