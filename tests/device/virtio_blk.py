@@ -263,8 +263,6 @@ class Images(Base):
 
     def test_blockdev_by_qmp(self):
         with self.start() as vm:
-            vm.qmp.execute("blockdev-add", driver="file", node_name="n", filename=self.path("new"),
-                           read_only=True) if os.path.exists(self.path("new")) else None
             with self.assertRaises(QMPError):
                 vm.qmp.execute("blockdev-add", driver="file", node_name="n", filename="/nonexistent")
             vm.qmp.execute("blockdev-add", driver="null-co", node_name="n", size=4096)
@@ -346,9 +344,9 @@ class Images(Base):
             (["-drive", f"file={qcow},if=none"], "qemu-nbd"),
             (["-drive", f"file={qcow},if=none,format=qcow2"], "qemu-nbd"),
             (["-drive", "file=/nonexistent/x,if=none,format=raw"], "/nonexistent/x"),
-            (["-drive", f"file={self.folder},if=none,format=raw"], "folder"),
+            (["-drive", f"file={self.folder},if=none,format=raw"], "irectory"),
             (["-drive", "if=none,id=x"], "file="),
-            (["-drive", f"file={self.image},if=none,chace=none"], "'cache"),
+            (["-drive", f"file={self.image},if=none,discrad=unmap"], "'discard'"),
             (["-drive", f"file={self.image},if=none,werror=maybe"], "enospc"),
             ([*good, *good], "'d'"),
             (["-blockdev", "driver=file,filename=x"], "node-name"),
@@ -497,7 +495,7 @@ class NBD(Base):
         subprocess.run(["qemu-img", "convert", "-f", "raw", "-O", "qcow2", self.image, self.qcow],
                        check=True, stdout=subprocess.DEVNULL)
         self.server = Server(self, "qemu-nbd", "-t", "-k", "@", "-f", "qcow2", "--discard=unmap",
-                             "--cache=none" if False else "--cache=writeback", self.qcow)
+                             "--cache=writeback", self.qcow)
         self.server.start()
 
     def nbd(self, drive=""):

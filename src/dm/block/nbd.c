@@ -307,9 +307,14 @@ static void gain_connection(struct nbd_state *state)
     log_warning("NBD server %s is connected again", name);
 }
 
+static bool is_gone(struct nbd_handle *nbd)
+{
+    return nbd_aio_is_dead(nbd) || nbd_aio_is_closed(nbd);
+}
+
 static void update_link(struct nbd_state *state)
 {
-    if (state->nbd && (nbd_aio_is_dead(state->nbd) || nbd_aio_is_closed(state->nbd))) {
+    if (state->nbd && is_gone(state->nbd)) {
         lose_connection(state);
     } else if (state->link == NBD_CONNECTING &&
                (nbd_aio_is_ready(state->nbd) || nbd_aio_is_processing(state->nbd))) {
@@ -405,6 +410,9 @@ static void wait_for_events(struct nbd_state *state)
     struct pollfd fds[2] = {{.fd = state->wake_fd, .events = POLLIN}, {.fd = -1}};
     unsigned direction;
 
+    if (state->nbd && is_gone(state->nbd)) {
+        return; /* found out while connecting or sending: there is nothing to wait for */
+    }
     if (state->nbd) {
         direction = nbd_aio_get_direction(state->nbd);
         fds[1].fd = nbd_aio_get_fd(state->nbd);

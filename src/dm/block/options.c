@@ -95,17 +95,18 @@ static const struct option_row *find_row(const char *key)
 static bool fail_key(const char *key, unsigned driver, GError **error)
 {
     g_autoptr(GPtrArray) names = g_ptr_array_new();
-    g_autofree char *hint = NULL;
+    g_autofree char *hint = NULL, *all = NULL;
 
     for (unsigned i = 0; i < G_N_ELEMENTS(rows); i++) {
-        if (rows[i].drivers & driver) {
+        if (rows[i].drivers & driver && !g_str_equal(rows[i].key, "format-guessed")) {
             g_ptr_array_add(names, (void *)rows[i].key);
         }
     }
     g_ptr_array_add(names, NULL);
     hint = suggestion(key, (const char *const *)names->pdata);
-    return duodm_fail(error, DUODM_ERROR_INVALID_ARGUMENT, "an image of this driver has no '%s'%s",
-                      key, hint);
+    all = g_strjoinv(", ", (char **)names->pdata);
+    return duodm_fail(error, DUODM_ERROR_INVALID_ARGUMENT,
+                      "an image of this driver has no '%s'%s (it has %s)", key, hint, all);
 }
 
 static bool set_choice(const struct option_row *row, void *field, const char *text, GError **error)
