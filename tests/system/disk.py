@@ -22,8 +22,7 @@ sync
 round=$(cat /proc/sys/kernel/random/boot_id | cut -c1-8)
 n=0
 while [ $n -lt 200 ]; do
-    head -c $((RANDOM % 60000)) /dev/urandom > $round.$n
-    fsync $round.$n
+    head -c $((RANDOM % 60000)) /dev/urandom | dd of=$round.$n bs=64k conv=fsync 2>/dev/null
     echo "SYNCED $(md5sum < $round.$n | cut -c1-32) $round.$n"
     n=$((n + 1))
 done
