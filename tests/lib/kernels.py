@@ -50,8 +50,9 @@ def modules(kind, *names):
     return order
 
 
-def initramfs_with(path, kind, names, files=()):
-    """The initramfs at path, with modules that it loads at its start, and more files (name, text)."""
+def initramfs_with(path, kind, names, files=(), copies=()):
+    """The initramfs at path, with modules that it loads at its start, and more files: (name, text),
+    and (path, name) of such as are there."""
     with tempfile.TemporaryDirectory() as extra:
         os.mkdir(os.path.join(extra, "modules"))
         for number, module in enumerate(modules(kind, *names)):
@@ -61,6 +62,8 @@ def initramfs_with(path, kind, names, files=()):
             with open(os.path.join(extra, name), "w", encoding="utf-8") as file:
                 file.write(text)
             os.chmod(os.path.join(extra, name), 0o755)
+        for file, name in copies:
+            shutil.copy(file, os.path.join(extra, name))
         subprocess.run([os.path.join(LIB, "make-initramfs"), path, extra], check=True)
     return path
 
