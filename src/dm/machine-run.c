@@ -71,6 +71,7 @@ const char *run_state_name(enum run_state state)
         [RUN_STATE_SHUTDOWN] = "shutdown",
         [RUN_STATE_INTERNAL_ERROR] = "internal-error",
         [RUN_STATE_GUEST_PANICKED] = "guest-panicked",
+        [RUN_STATE_IO_ERROR] = "io-error",
     };
 
     return names[state];

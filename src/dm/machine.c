@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Making a machine, and taking it down in the opposite order. machine-run.c makes it go. */
 #include "dm/machine.h"
+#include "dm/block/block.h"
 #include "dm/chardev.h"
 #include "dm/intc/local-apic.h"
 #include "dm/machine-private.h"
@@ -138,6 +139,7 @@ struct machine *machine_new(struct machine_config *config, const struct engine_o
     if (!machine_run_init(machine, error)) {
         goto fail_clock;
     }
+    machine->blocks = block_registry_new(machine);
     make_memory(machine);
     machine->system_bus = bus_new(BUS_SYSTEM, "system", NULL);
     machine->isa_bus = bus_new(BUS_ISA, "isa.0", NULL);
@@ -150,6 +152,7 @@ fail_engine:
     bus_free(machine->isa_bus);
     bus_free(machine->system_bus);
     destroy_memory(machine);
+    block_registry_free(machine->blocks);
     machine_run_destroy(machine);
 fail_clock:
     machine_clock_free(machine->clock);
@@ -300,6 +303,7 @@ void machine_free(struct machine *machine)
     }
     objects_free(machine);
     destroy_memory(machine);
+    block_registry_free(machine->blocks);
     machine_run_destroy(machine);
     machine_clock_free(machine->clock);
     while (machine->chardevs->len) {

@@ -21,6 +21,7 @@ struct fw_cfg;
 struct io_thread;
 struct i8259_pair;
 struct ioapic;
+struct block_registry;
 struct board_class;
 struct chardev;
 struct qmp_server;
@@ -38,6 +39,7 @@ enum run_state {
     RUN_STATE_SHUTDOWN,       /* guest shut down, -no-shutdown */
     RUN_STATE_INTERNAL_ERROR, /* the engine could not go on */
     RUN_STATE_GUEST_PANICKED,
+    RUN_STATE_IO_ERROR, /* a disk's, with werror=stop or rerror=stop */
 };
 const char *run_state_name(enum run_state state); /* as QMP's RunState has it */
 
@@ -121,11 +123,12 @@ struct machine {
     void *balloon; /* struct virtio_balloon, or NULL */
     unsigned discard_blockers; /* atomic: who needs RAM to stay where it is (DMA mappings) */
     GPtrArray *reset_handlers;
-    GPtrArray *cleanups; /* machine_add_cleanup */
-    GPtrArray *chardevs; /* chardev_new adds, machine_free frees what is left */
-    GPtrArray *objects;  /* of struct object, in order of creation: -object's */
+    GPtrArray *cleanups;                 /* machine_add_cleanup */
+    GPtrArray *chardevs;                 /* chardev_new adds, machine_free frees what is left */
+    GPtrArray *objects;                  /* of struct object, in order of creation: -object's */
     struct io_thread *default_io_thread; /* among objects; NULL: nobody needed it so far */
-    void *monitor;       /* struct monitor_state: QMP and HMP servers */
+    struct block_registry *blocks;       /* disk images */
+    void *monitor;                       /* struct monitor_state: QMP and HMP servers */
 
     /* Running. */
     enum run_state state;
@@ -206,8 +209,8 @@ int machine_run(struct machine *machine);
 bool machine_needs_reset(const struct machine *machine);
 
 /*
- * Who works beside the vCPUs (I/O threads) hears when the machine starts and stops: before the first
- * vCPU runs, and after the last one stands still. Called in the main loop, no guard held.
+ * Who works beside the vCPUs (I/O threads) hears when the machine starts and stops: before the
+ * first vCPU runs, and after the last one stands still. Called in the main loop, no guard held.
  */
 typedef void (*machine_run_fn)(void *opaque, bool running);
 void machine_add_run_listener(struct machine *machine, machine_run_fn fn, void *opaque);

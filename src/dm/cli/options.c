@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "dm/cli/options.h"
+#include "dm/block/drive.h"
 #include "util/error.h"
 
 #include <string.h>
@@ -150,6 +151,16 @@ const struct option option_table[] = {
     {"fw_cfg", NULL, "[name=]NAME,file=FILE|string=TEXT", "an item for the guest's firmware", NULL,
      option_fw_cfg},
 
+    {"drive", NULL, "[file=]FILE[,if=virtio|none][,id=ID][,format=raw][,OPTION=VALUE...]",
+     "a disk: a file, a block device or an NBD server (nbd:unix:PATH, nbd://HOST);\n"
+     "if=none: for a -device to name [virtio]; cache=, aio=, discard=, readonly=,\n"
+     "werror=, rerror= and more: see the manual page",
+     "Disks", option_drive},
+    {"blockdev", NULL, "[driver=]DRIVER,node-name=NAME[,OPTION=VALUE...]",
+     "an image for a -device to name, also as JSON: file, host_device, nbd, null-co,\n"
+     "or raw over one of them",
+     NULL, option_blockdev},
+
     {"serial", NULL, "DEV",
      "a serial port, up to 4: stdio, pty, null, none, file:PATH,\n"
      "unix:PATH[,server=on][,wait=off], tcp:HOST:PORT[,...], chardev:ID,\n"
@@ -272,8 +283,8 @@ static bool parse_one(struct command_line *line, int argc, char *const *argv, in
 
     if (argument[0] != '-' || !*name) {
         return duodm_fail(error, DUODM_ERROR_INVALID_ARGUMENT,
-                          "'%s' is not an option: options begin with '-', and this version has no "
-                          "disk images ('duodm -help' lists all)",
+                          "'%s' is not an option: options begin with '-' (a disk image is named by "
+                          "-drive; 'duodm -help' lists all)",
                           argument);
     }
     option = find_option(name);
@@ -337,6 +348,7 @@ void command_line_init(struct command_line *line)
     line->engines = g_ptr_array_new_with_free_func(free_list);
     line->devices = g_ptr_array_new_with_free_func(free_list);
     line->chardevs = g_ptr_array_new_with_free_func(g_free);
+    line->drives = g_ptr_array_new_with_free_func((GDestroyNotify)drive_free);
     line->objects = g_ptr_array_new_with_free_func(free_list);
     line->serials = g_ptr_array_new_with_free_func(g_free);
     line->monitors = g_ptr_array_new_with_free_func(free_monitor);
@@ -351,6 +363,7 @@ void command_line_clear(struct command_line *line)
     g_ptr_array_unref(line->engines);
     g_ptr_array_unref(line->devices);
     g_ptr_array_unref(line->chardevs);
+    g_ptr_array_unref(line->drives);
     g_ptr_array_unref(line->objects);
     g_ptr_array_unref(line->serials);
     g_ptr_array_unref(line->monitors);

@@ -24,6 +24,7 @@ struct command_line {
     GPtrArray *engines;               /* of struct key_values: "accel" and the engine's options */
     GPtrArray *devices;               /* of struct key_values: "driver", "id", "bus", properties */
     GPtrArray *chardevs;              /* of char: -chardev's text */
+    GPtrArray *drives;                /* of struct drive: -blockdev (no id) and -drive */
     GPtrArray *objects;               /* of struct key_values: "qom-type", "id", properties */
     GPtrArray *serials;               /* of char: short forms */
     GPtrArray *monitors;              /* of struct monitor_request */
@@ -53,7 +54,9 @@ void command_line_clear(struct command_line *line);
 bool command_line_parse(struct command_line *line, int argc, char *const *argv, GError **error);
 void command_line_print_help(FILE *out);
 
-/* Handlers: option-machine.c, option-device.c. */
+/* Handlers: option-machine.c, option-device.c, option-block.c. */
+bool option_blockdev(struct command_line *line, const char *value, GError **error);
+bool option_drive(struct command_line *line, const char *value, GError **error);
 bool option_machine(struct command_line *line, const char *value, GError **error);
 bool option_accel(struct command_line *line, const char *value, GError **error);
 bool option_cpu(struct command_line *line, const char *value, GError **error);

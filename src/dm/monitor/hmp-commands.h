@@ -29,6 +29,10 @@ void hmp_execute(struct hmp_context *context, const char *line, GString *out);
 const struct hmp_command *hmp_find(const struct hmp_command *table, const char *name,
                                    GError **error);
 
+/* hmp-block.c */
+bool hmp_info_block(struct hmp_context *context, char **words, GString *out, GError **error);
+bool hmp_info_blockstats(struct hmp_context *context, char **words, GString *out, GError **error);
+
 /* hmp-memory.c: x/FMT and xp/FMT. */
 bool hmp_examine(struct hmp_context *context, char **words, GString *out, GError **error);
 

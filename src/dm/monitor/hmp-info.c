@@ -156,6 +156,8 @@ static bool info_version(struct hmp_context *context, char **words, GString *out
 const struct hmp_command hmp_info_table[] = {
     {"balloon", NULL, NULL, "memory that the guest has, MiB, and what it tells of it",
      info_balloon},
+    {"block", NULL, NULL, "disk images", hmp_info_block},
+    {"blockstats", NULL, NULL, "what was read and written", hmp_info_blockstats},
     {"chardev", NULL, NULL, "character devices", info_chardev},
     {"cpus", NULL, NULL, "CPUs", hmp_info_cpus},
     {"mtree", NULL, "[-f]", "memory and port regions; -f: as they are seen", info_mtree},

@@ -28,6 +28,8 @@ struct qmp_command {
      * against the table, and are an object even if none were given. */
     json_t *(*run)(struct qmp_context *context, json_t *arguments, GError **error);
 };
+/* Among a command's arguments: any others may be given too, and the command checks them. */
+#define QMP_ANY_ARGUMENTS "..."
 extern const struct qmp_command qmp_command_table[]; /* ended by a NULL name */
 
 /* The reply to one JSON text that came in: an object with return or error, and id if there was
@@ -46,5 +48,13 @@ extern const struct qmp_argument qmp_balloon_arguments[];
 
 /* qmp-pci.c */
 json_t *qmp_query_pci(struct qmp_context *context, json_t *arguments, GError **error);
+
+/* qmp-block.c */
+json_t *qmp_query_block(struct qmp_context *context, json_t *arguments, GError **error);
+json_t *qmp_query_blockstats(struct qmp_context *context, json_t *arguments, GError **error);
+json_t *qmp_query_named_block_nodes(struct qmp_context *context, json_t *arguments, GError **error);
+json_t *qmp_blockdev_add(struct qmp_context *context, json_t *arguments, GError **error);
+json_t *qmp_blockdev_del(struct qmp_context *context, json_t *arguments, GError **error);
+json_t *qmp_block_resize(struct qmp_context *context, json_t *arguments, GError **error);
 
 #endif

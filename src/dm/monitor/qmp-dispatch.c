@@ -62,6 +62,9 @@ static bool check_arguments(const struct qmp_command *command, json_t *arguments
     {
         const struct qmp_argument *argument = find_argument(command, name);
 
+        if (!argument && find_argument(command, QMP_ANY_ARGUMENTS)) {
+            continue;
+        }
         if (!argument) {
             return duodm_fail(error, DUODM_ERROR_INVALID_ARGUMENT, "%s takes no argument '%s'",
                               command->name, name);

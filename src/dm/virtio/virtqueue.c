@@ -338,6 +338,25 @@ void virtqueue_unpop(struct virtqueue_element *element)
     set_in_flight(queue, queue->in_flight - places);
 }
 
+void virtqueue_park(struct virtqueue_element *element)
+{
+    struct virtqueue *queue = element->queue;
+
+    set_in_flight(queue, queue->in_flight - element->descriptor_count);
+}
+
+void virtqueue_unpark(struct virtqueue_element *element)
+{
+    struct virtqueue *queue = element->queue;
+
+    set_in_flight(queue, queue->in_flight + element->descriptor_count);
+}
+
+void virtqueue_forget(struct virtqueue_element *element)
+{
+    element_release(element, 0);
+}
+
 /* Copies. */
 
 static uint64_t copy(const struct iovec *iov, unsigned count, uint64_t offset, uint8_t *buffer,

@@ -105,6 +105,14 @@ void virtqueue_push_all(struct virtqueue *queue, struct virtqueue_element *const
 /* Back to where it was, as if it had not been popped: only the last one popped, and nothing was
  * written to it. */
 void virtqueue_unpop(struct virtqueue_element *element);
+/*
+ * An element that waits for something that a stopped machine may bring (a disk with space again) is
+ * parked: it holds up no stop, and is not to be touched until unparked. One whose queue is stopped
+ * can be forgotten: the device was reset, the driver never gets it.
+ */
+void virtqueue_park(struct virtqueue_element *element);
+void virtqueue_unpark(struct virtqueue_element *element);
+void virtqueue_forget(struct virtqueue_element *element); /* a parked one; guard or thread */
 /* Interrupt, if the driver wants one for what was pushed since the last time. */
 void virtqueue_notify(struct virtqueue *queue);
 /* Have the handler called, in the queue's thread. Any thread; async-signal-safe. */
