@@ -104,6 +104,8 @@ struct machine {
     struct fw_cfg *fw_cfg;
     GPtrArray *reset_handlers;
     GPtrArray *cleanups; /* machine_add_cleanup */
+    GPtrArray *netdevs;  /* of struct netdev: netdev_new adds, machine_free frees what is left */
+    GPtrArray *nics;     /* of struct nic, not owned: nic_realize adds */
     GPtrArray *chardevs; /* chardev_new adds, machine_free frees what is left */
     void *monitor;       /* struct monitor_state: QMP and HMP servers */
 

@@ -2,6 +2,7 @@
 #include "dm/cli/launch.h"
 #include "dm/chardev.h"
 #include "dm/monitor/monitor.h"
+#include "dm/net/net.h"
 #include "dm/test/qtest.h"
 #include "util/error.h"
 #include "util/log.h"
@@ -335,6 +336,23 @@ void launch_close_chardevs(struct launch *launch)
     g_clear_pointer(&launch->monitor_chardevs, g_ptr_array_unref);
 }
 
+/* Network back ends. */
+
+bool launch_open_netdevs(struct launch *launch, GError **error)
+{
+    const struct command_line *line = &launch->line;
+
+    for (unsigned i = 0; i < line->netdevs->len; i++) {
+        const char *text = g_ptr_array_index(line->netdevs, i);
+
+        if (!netdev_new(launch->machine, text, error)) {
+            g_prefix_error(error, "-netdev %s: ", text);
+            return false;
+        }
+    }
+    return true;
+}
+
 /* Board and devices. */
 
 static const struct board_class *default_board(void)
@@ -454,6 +472,7 @@ bool launch_add_devices(struct launch *launch, GError **error)
             return false;
         }
     }
+    netdev_warn_unused(launch->machine);
     return true;
 }
 

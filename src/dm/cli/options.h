@@ -24,6 +24,7 @@ struct command_line {
     GPtrArray *engines;               /* of struct key_values: "accel" and the engine's options */
     GPtrArray *devices;               /* of struct key_values: "driver", "id", "bus", properties */
     GPtrArray *chardevs;              /* of char: -chardev's text */
+    GPtrArray *netdevs;               /* of char: -netdev's text, and that of -nic */
     GPtrArray *serials;               /* of char: short forms */
     GPtrArray *monitors;              /* of struct monitor_request */
     GPtrArray *traces;                /* of char: patterns */
@@ -66,6 +67,9 @@ bool option_fw_cfg(struct command_line *line, const char *value, GError **error)
 bool option_device(struct command_line *line, const char *value, GError **error);
 bool option_global(struct command_line *line, const char *value, GError **error);
 bool option_chardev(struct command_line *line, const char *value, GError **error);
+bool option_netdev(struct command_line *line, const char *value, GError **error);
+bool option_nic(struct command_line *line, const char *value, GError **error);
+bool option_net(struct command_line *line, const char *value, GError **error);
 bool option_serial(struct command_line *line, const char *value, GError **error);
 bool option_monitor(struct command_line *line, const char *value, GError **error);
 bool option_qmp(struct command_line *line, const char *value, GError **error);
