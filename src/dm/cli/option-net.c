@@ -56,7 +56,8 @@ static void list_models(void)
 /* -device's text for a card on back end `id`, from what of the list is meant for it. */
 static char *take_device(struct key_values *list, const char *id)
 {
-    static const char *const properties[][2] = {{"mac", "mac"}, {"macaddr", "mac"}, {"addr", "addr"}};
+    static const char *const properties[][2] = {
+        {"mac", "mac"}, {"macaddr", "mac"}, {"addr", "addr"}};
     g_autofree char *model = key_values_take(list, "model");
     GString *text = g_string_new(model ? model : DEFAULT_MODEL);
 
@@ -95,8 +96,9 @@ bool option_nic(struct command_line *line, const char *value, GError **error)
 
     if (type && g_str_equal(type, "none")) {
         /* nothing */
-    } else if (ok && (is_help(type ? type : "help") ||
-                      is_help(key_values_get(list, "model") ? key_values_get(list, "model") : ""))) {
+    } else if (ok &&
+               (is_help(type ? type : "help") ||
+                is_help(key_values_get(list, "model") ? key_values_get(list, "model") : ""))) {
         list_models();
         line->done = true;
     } else if (ok) {

@@ -157,8 +157,8 @@ const struct option option_table[] = {
     {"parallel", NULL, "none", "accepted; there is no parallel port", NULL, option_parallel},
 
     {"netdev", NULL, "[type=]TYPE,id=ID[,OPTION=VALUE...]",
-     "a network back end for a card to name; '-netdev help' lists the types",
-     "Network", option_netdev},
+     "a network back end for a card to name; '-netdev help' lists the types", "Network",
+     option_netdev},
     {"nic", NULL, "[type=]TYPE|none[,model=MODEL][,mac=MAC][,OPTION=VALUE...]",
      "back end and card at once; '-nic model=help' lists the cards", NULL, option_nic},
     {"net", NULL, "none", "accepted; there is no network that was not asked for", NULL, option_net},

@@ -16,7 +16,7 @@ struct qmp_context {
 };
 
 struct qmp_argument {
-    const char *name;
+    const char *name; /* "*": any more, of any type */
     json_type type; /* JSON_TRUE stands for a boolean */
     bool is_optional;
 };
@@ -37,6 +37,13 @@ json_t *qmp_handle_text(struct qmp_context *context, const char *text, size_t le
 json_t *qmp_error_reply(const char *class, const char *description, json_t *id);
 json_t *qmp_greeting(void);
 json_t *qmp_version(void);
+
+/* qmp-net.c */
+json_t *qmp_announce_self(struct qmp_context *context, json_t *arguments, GError **error);
+json_t *qmp_netdev_add(struct qmp_context *context, json_t *arguments, GError **error);
+json_t *qmp_netdev_del(struct qmp_context *context, json_t *arguments, GError **error);
+json_t *qmp_query_rx_filter(struct qmp_context *context, json_t *arguments, GError **error);
+json_t *qmp_set_link(struct qmp_context *context, json_t *arguments, GError **error);
 
 /* qmp-pci.c */
 json_t *qmp_query_pci(struct qmp_context *context, json_t *arguments, GError **error);

@@ -52,11 +52,11 @@ bool net_address_parse(struct socket_address *address, const struct key_values *
     copy(plain, "host", options, prefix, "host");
     copy(plain, "port", options, prefix, "port");
     copy(plain, "fd", options, prefix, "str");
-    good = socket_address_parse(address, plain, error) &&
-           ((type[0] == 'u' && address->path) || (type[0] == 'i' && address->port) ||
-            (type[0] == 'f' && address->fd >= 0) ||
-            duodm_fail(error, DUODM_ERROR_INVALID_ARGUMENT, "does not go with %s=%s", type_key,
-                       type));
+    good =
+        socket_address_parse(address, plain, error) &&
+        ((type[0] == 'u' && address->path) || (type[0] == 'i' && address->port) ||
+         (type[0] == 'f' && address->fd >= 0) ||
+         duodm_fail(error, DUODM_ERROR_INVALID_ARGUMENT, "does not go with %s=%s", type_key, type));
     if (!good) {
         g_prefix_error(error, "%s*: ", prefix);
         socket_address_clear(address);

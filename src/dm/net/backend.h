@@ -37,7 +37,8 @@ struct netdev_kind {
      * room; net_queue_writable is called later. */
     bool (*send)(struct net_queue *queue, const struct vnet_header *header,
                  const struct iovec *data, unsigned count);
-    /* In the queue's loop: net_queue_deliver returned false some time ago; try again, then read on. */
+    /* In the queue's loop: net_queue_deliver returned false some time ago; try again, then read on.
+     */
     void (*resume)(struct net_queue *queue);
     void (*set_receive_offloads)(struct netdev *netdev, unsigned offloads); /* or NULL */
     void (*set_active)(struct net_queue *queue, bool active);               /* or NULL */
@@ -49,11 +50,11 @@ struct netdev_kind {
 struct net_queue {
     struct netdev *netdev;
     unsigned index;
-    struct event_base *base;  /* while started */
-    struct event *resume;     /* in base: the NIC has room again */
-    pthread_mutex_t lock;     /* leaf: what follows, and the kind's own sending state */
-    bool wants_writable;      /* a net_send was refused */
-    bool cutting;             /* segments of one packet are still to be sent */
+    struct event_base *base; /* while started */
+    struct event *resume;    /* in base: the NIC has room again */
+    pthread_mutex_t lock;    /* leaf: what follows, and the kind's own sending state */
+    bool wants_writable;     /* a net_send was refused */
+    bool cutting;            /* segments of one packet are still to be sent */
     struct segmenter segmenter;
     uint8_t *scratch; /* NET_PACKET_MAX bytes, made when first needed */
 };
@@ -70,8 +71,8 @@ struct netdev {
     bool link_down;         /* set_link: atomic */
     bool is_disconnected;   /* no peer: atomic, set by netdev_set_connected */
     pthread_mutex_t events_lock;
-    GQueue events;               /* of struct netdev_event, on their way to the monitors */
-    struct event *events_event;  /* in the main loop */
+    GQueue events;              /* of struct netdev_event, on their way to the monitors */
+    struct event *events_event; /* in the main loop */
 };
 
 extern const struct netdev_kind netdev_dgram, netdev_socket, netdev_stream, netdev_tap, netdev_user;

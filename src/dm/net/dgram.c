@@ -192,8 +192,8 @@ static bool resolve(const struct socket_address *address, int family, struct soc
 {
     struct addrinfo hints = {.ai_family = family, .ai_socktype = SOCK_DGRAM};
     struct addrinfo *list;
-    int result = getaddrinfo(address->host ? address->host : "127.0.0.1", address->port, &hints,
-                             &list);
+    int result =
+        getaddrinfo(address->host ? address->host : "127.0.0.1", address->port, &hints, &list);
 
     if (result) {
         return duodm_fail(error, DUODM_ERROR_IO, "cannot resolve host '%s', port '%s': %s",
@@ -260,14 +260,15 @@ static bool check_addresses(const struct dgram_netdev *dgram, bool local, bool r
                             GError **error)
 {
     if (local && dgram->local.fd >= 0) {
-        return !remote || duodm_fail(error, DUODM_ERROR_INVALID_ARGUMENT,
-                                     "dgram: local.type=fd is a connected socket: leave remote out");
+        return !remote ||
+               duodm_fail(error, DUODM_ERROR_INVALID_ARGUMENT,
+                          "dgram: local.type=fd is a connected socket: leave remote out");
     }
-    if (!local || !remote || dgram->remote.fd >= 0 ||
-        !dgram->local.path != !dgram->remote.path) {
-        return duodm_fail(error, DUODM_ERROR_INVALID_ARGUMENT,
-                          "dgram: needs local.type=fd, or local.* and remote.* of one type, unix or "
-                          "inet");
+    if (!local || !remote || dgram->remote.fd >= 0 || !dgram->local.path != !dgram->remote.path) {
+        return duodm_fail(
+            error, DUODM_ERROR_INVALID_ARGUMENT,
+            "dgram: needs local.type=fd, or local.* and remote.* of one type, unix or "
+            "inet");
     }
     return true;
 }
@@ -320,7 +321,7 @@ static char *dgram_describe(const struct netdev *netdev)
 }
 
 static const char *const dgram_keys[] = {
-    "local.type",  "local.path",  "local.host",  "local.port",  "local.str", "remote.type",
+    "local.type",  "local.path",  "local.host",  "local.port", "local.str", "remote.type",
     "remote.path", "remote.host", "remote.port", "remote.str", NULL,
 };
 

@@ -47,6 +47,7 @@ struct netdev *netdev_new(struct machine *machine, const char *options, GError *
 bool netdev_remove(struct netdev *netdev, GError **error);
 struct netdev *netdev_find(const struct machine *machine, const char *id);
 const char *netdev_id(const struct netdev *netdev);
+bool netdev_is_attached(const struct netdev *netdev); /* to a NIC */
 unsigned netdev_queue_count(const struct netdev *netdev);
 /* As `info network` has it: "type=user,net=10.0.2.0,restrict=off". Caller frees. */
 char *netdev_describe(const struct netdev *netdev);

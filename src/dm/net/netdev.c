@@ -234,6 +234,11 @@ const char *netdev_id(const struct netdev *netdev)
     return netdev->id;
 }
 
+bool netdev_is_attached(const struct netdev *netdev)
+{
+    return netdev->client != NULL;
+}
+
 unsigned netdev_queue_count(const struct netdev *netdev)
 {
     return netdev->queue_count;

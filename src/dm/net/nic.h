@@ -23,6 +23,8 @@ struct nic {
     struct rx_filter filter; /* owner: the thread that the model receives in */
     /* A copy of filter as it is, for monitors. NULL: the model has no filter to show. Main loop. */
     void (*get_filter)(struct nic *nic, struct rx_filter *copy);
+    /* Have the guest tell the network where it is. NULL: the model can't. Main loop. */
+    void (*announce)(struct nic *nic);
 };
 
 #define NIC_PROPERTIES(struct_, nic_)                                                              \

@@ -221,8 +221,7 @@ static void write_ip(struct segmenter *s, size_t total)
     store_be16(ip + IPV4_LENGTH, (uint16_t)(total - s->ip));
     store_be16(ip + IPV4_ID, (uint16_t)(load_be16(ip + IPV4_ID) + s->index));
     memset(ip + IPV4_CHECKSUM, 0, 2);
-    store_checksum(ip + IPV4_CHECKSUM,
-                   checksum_finish(checksum_add(0, ip, s->transport - s->ip)));
+    store_checksum(ip + IPV4_CHECKSUM, checksum_finish(checksum_add(0, ip, s->transport - s->ip)));
 }
 
 static void write_transport(struct segmenter *s, const uint8_t *payload, size_t size, bool is_last)

@@ -30,13 +30,13 @@ struct stream_netdev {
 
 struct stream_queue {
     struct net_queue queue;
-    int fd;                        /* -1: no peer. Written in the loop, under queue.lock */
-    struct event *acceptable;      /* server */
-    struct event *retry;           /* client */
+    int fd;                            /* -1: no peer. Written in the loop, under queue.lock */
+    struct event *acceptable;          /* server */
+    struct event *retry;               /* client */
     struct event *readable, *writable; /* while there is a peer and the queue is started */
     struct frame_reader reader;
-    bool stalled;        /* the reader holds a packet that the NIC had no room for */
-    uint8_t *unsent;     /* the rest of a packet, of which the socket took a part */
+    bool stalled;    /* the reader holds a packet that the NIC had no room for */
+    uint8_t *unsent; /* the rest of a packet, of which the socket took a part */
     size_t unsent_start, unsent_end;
 };
 
@@ -331,7 +331,8 @@ static void stream_start(struct net_queue *queue)
     struct stream_netdev *stream = stream_of(self);
 
     if (stream->listener >= 0) {
-        self->acceptable = event_new(queue->base, stream->listener, EV_READ, socket_acceptable, self);
+        self->acceptable =
+            event_new(queue->base, stream->listener, EV_READ, socket_acceptable, self);
     } else {
         self->retry = event_new(queue->base, -1, 0, socket_retry, self);
     }
@@ -458,8 +459,7 @@ static char *stream_describe(const struct netdev *netdev)
 }
 
 static const char *const stream_keys[] = {
-    "server",    "reconnect", "addr.type", "addr.path",
-    "addr.host", "addr.port", "addr.str",  NULL,
+    "server", "reconnect", "addr.type", "addr.path", "addr.host", "addr.port", "addr.str", NULL,
 };
 
 const struct netdev_kind netdev_stream = {

@@ -106,8 +106,8 @@ static bool take_given(struct tap_device *device, const char *text, int *fds, un
             !(request.ifr_flags & IFF_TAP) ||
             fcntl((int)number, F_SETFL, O_RDWR | O_NONBLOCK) < 0 ||
             fcntl((int)number, F_SETFD, FD_CLOEXEC) < 0) {
-            return duodm_fail(error, DUODM_ERROR_INVALID_ARGUMENT, "fd=%s is not an open tap device",
-                              words[*count]);
+            return duodm_fail(error, DUODM_ERROR_INVALID_ARGUMENT,
+                              "fd=%s is not an open tap device", words[*count]);
         }
         fds[*count] = (int)number;
     }
@@ -153,8 +153,7 @@ static bool open_queues(struct tap_device *device, const struct key_values *opti
                           name, IFNAMSIZ - 1);
     }
     g_strlcpy(device->name, name ? name : "", IFNAMSIZ);
-    return parse_queues(options, count, error) &&
-           open_named(device, fds, *count, header, error);
+    return parse_queues(options, count, error) && open_named(device, fds, *count, header, error);
 }
 
 /* The largest set that this kernel knows (USO came with Linux 6.2). Leaves all off. */

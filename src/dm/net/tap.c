@@ -47,8 +47,8 @@ static bool deliver(struct tap_queue *self, size_t length)
     if (length <= start) {
         return true;
     }
-    return net_queue_deliver(&self->queue,
-                             start ? (const struct vnet_header *)self->buffer : &none, &piece, 1);
+    return net_queue_deliver(&self->queue, start ? (const struct vnet_header *)self->buffer : &none,
+                             &piece, 1);
 }
 
 static void tap_readable(evutil_socket_t fd, short what, void *opaque)

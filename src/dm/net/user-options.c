@@ -8,10 +8,10 @@
 #include <string.h>
 
 const char *const user_option_keys[] = {
-    "ipv4",      "ipv6",      "net",      "host",           "ipv6-net",   "ipv6-prefix",
-    "ipv6-prefixlen", "ipv6-host", "restrict", "hostname",       "dhcpstart",  "dns",
-    "ipv6-dns",  "dnssearch", "domainname", "tftp",         "tftp-server-name", "bootfile",
-    "hostfwd",   "guestfwd",  NULL,
+    "ipv4",           "ipv6",      "net",        "host",     "ipv6-net",         "ipv6-prefix",
+    "ipv6-prefixlen", "ipv6-host", "restrict",   "hostname", "dhcpstart",        "dns",
+    "ipv6-dns",       "dnssearch", "domainname", "tftp",     "tftp-server-name", "bootfile",
+    "hostfwd",        "guestfwd",  NULL,
 };
 
 static bool parse_ipv4(const char *key, const char *text, struct in_addr *address, GError **error)
@@ -95,8 +95,8 @@ static bool parse_places(SlirpConfig *config, const struct key_values *options, 
             return false;
         }
         if (!is_inside(config, *places[i].address)) {
-            return duodm_fail(error, DUODM_ERROR_INVALID_ARGUMENT, "%s=%s is outside of net=",
-                              places[i].key, text);
+            return duodm_fail(error, DUODM_ERROR_INVALID_ARGUMENT,
+                              "%s=%s is outside of net=", places[i].key, text);
         }
     }
     if (config->vhost.s_addr == config->vnameserver.s_addr ||
@@ -113,7 +113,8 @@ static bool parse_ipv6_places(SlirpConfig *config, const struct key_values *opti
     const char *net = key_values_get(options, "ipv6-net");
     const char *prefix = key_values_get(options, "ipv6-prefix");
     const char *length = key_values_get(options, "ipv6-prefixlen");
-    const char *host = key_values_get(options, "ipv6-host"), *dns = key_values_get(options, "ipv6-dns");
+    const char *host = key_values_get(options, "ipv6-host"),
+               *dns = key_values_get(options, "ipv6-dns");
     g_auto(GStrv) parts = net ? g_strsplit(net, "/", 2) : NULL;
     uint64_t bits = 64;
 
@@ -175,7 +176,8 @@ static bool parse_all(struct user_options *user, const struct key_values *option
         return false;
     }
     if (!config->in_enabled && !config->in6_enabled) {
-        return duodm_fail(error, DUODM_ERROR_INVALID_ARGUMENT, "ipv4=off and ipv6=off leave nothing");
+        return duodm_fail(error, DUODM_ERROR_INVALID_ARGUMENT,
+                          "ipv4=off and ipv6=off leave nothing");
     }
     config->restricted = restricted;
     config->vhostname = keep(user, key_values_get(options, "hostname"));
@@ -238,12 +240,12 @@ bool user_forward_parse(struct user_forward *forward, const char *text, bool for
     *forward = (struct user_forward){.is_udp = g_str_has_prefix(text, "udp:")};
     if (rest && (forward->is_udp || g_str_has_prefix(text, "tcp:") || rest == text) && ends[0] &&
         parse_endpoint(ends[0], &forward->host_address, &forward->host_port) &&
-        (for_removal ? !ends[1]
-                     : ends[1] && parse_endpoint(ends[1], &forward->guest_address,
-                                                 &forward->guest_port) &&
-                           forward->guest_port)) {
+        (for_removal
+             ? !ends[1]
+             : ends[1] && parse_endpoint(ends[1], &forward->guest_address, &forward->guest_port) &&
+                   forward->guest_port)) {
         return true;
     }
-    return duodm_fail(error, DUODM_ERROR_INVALID_ARGUMENT, "'%s' must be tcp|udp:[ADDR]:PORT%s", text,
-                      for_removal ? "" : "-[GUESTADDR]:GUESTPORT");
+    return duodm_fail(error, DUODM_ERROR_INVALID_ARGUMENT, "'%s' must be tcp|udp:[ADDR]:PORT%s",
+                      text, for_removal ? "" : "-[GUESTADDR]:GUESTPORT");
 }

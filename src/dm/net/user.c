@@ -348,12 +348,12 @@ bool netdev_user_remove_forward(struct netdev *netdev, const char *text, GError 
         return false;
     }
     pthread_mutex_lock(&user->stack_lock);
-    result = slirp_remove_hostfwd(user->slirp, forward.is_udp, forward.host_address,
-                                  forward.host_port);
+    result =
+        slirp_remove_hostfwd(user->slirp, forward.is_udp, forward.host_address, forward.host_port);
     pthread_mutex_unlock(&user->stack_lock);
     notify(user);
-    return result == 0 || duodm_fail(error, DUODM_ERROR_NOT_FOUND,
-                                     "there is no forward from '%s'", text);
+    return result == 0 ||
+           duodm_fail(error, DUODM_ERROR_NOT_FOUND, "there is no forward from '%s'", text);
 }
 
 char *netdev_user_connections(struct netdev *netdev)

@@ -22,10 +22,10 @@ bool user_forward_parse(struct user_forward *forward, const char *text, bool for
 /* What the options say; `strings` owns what config points to. */
 struct user_options {
     SlirpConfig config;
-    GPtrArray *forwards;    /* of char: hostfwd= */
+    GPtrArray *forwards;       /* of char: hostfwd= */
     GPtrArray *guest_forwards; /* of char: guestfwd= */
-    GPtrArray *dns_search;  /* of char, ended by NULL */
-    GPtrArray *strings;     /* of char */
+    GPtrArray *dns_search;     /* of char, ended by NULL */
+    GPtrArray *strings;        /* of char */
 };
 extern const char *const user_option_keys[];
 bool user_options_parse(struct user_options *user, const struct key_values *options,
