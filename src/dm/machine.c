@@ -5,6 +5,7 @@
 #include "dm/intc/local-apic.h"
 #include "dm/machine-private.h"
 #include "dm/net/net.h"
+#include "dm/object.h"
 #include "dm/pci/pci.h"
 #include "util/error.h"
 
@@ -127,6 +128,8 @@ struct machine *machine_new(struct machine_config *config, const struct engine_o
     machine->chardevs = g_ptr_array_new();
     machine->netdevs = g_ptr_array_new();
     machine->nics = g_ptr_array_new();
+    machine->objects = g_ptr_array_new();
+    machine->device_buses = g_ptr_array_new();
     if (!check_config(&machine->config, error)) {
         goto fail_config;
     }
@@ -155,6 +158,8 @@ fail_clock:
 fail_config:
     g_ptr_array_unref(machine->nics);
     g_ptr_array_unref(machine->netdevs);
+    g_ptr_array_unref(machine->device_buses);
+    g_ptr_array_unref(machine->objects);
     g_ptr_array_unref(machine->chardevs);
     g_ptr_array_unref(machine->cleanups);
     g_ptr_array_unref(machine->reset_handlers);
@@ -280,6 +285,7 @@ void machine_free(struct machine *machine)
     if (machine->ram.name) {
         memory_region_destroy(&machine->ram);
     }
+    objects_free(machine);
     destroy_memory(machine);
     machine_run_destroy(machine);
     machine_clock_free(machine->clock);
@@ -288,6 +294,8 @@ void machine_free(struct machine *machine)
     }
     g_ptr_array_unref(machine->nics);
     g_ptr_array_unref(machine->netdevs);
+    g_ptr_array_unref(machine->device_buses);
+    g_ptr_array_unref(machine->objects);
     g_ptr_array_unref(machine->chardevs);
     g_ptr_array_unref(machine->cleanups);
     g_ptr_array_unref(machine->reset_handlers);

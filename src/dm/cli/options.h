@@ -25,6 +25,7 @@ struct command_line {
     GPtrArray *devices;               /* of struct key_values: "driver", "id", "bus", properties */
     GPtrArray *chardevs;              /* of char: -chardev's text */
     GPtrArray *netdevs;               /* of char: -netdev's text, and that of -nic */
+    GPtrArray *objects;               /* of struct key_values: "qom-type", "id", properties */
     GPtrArray *serials;               /* of char: short forms */
     GPtrArray *monitors;              /* of struct monitor_request */
     GPtrArray *traces;                /* of char: patterns */
@@ -66,6 +67,7 @@ bool option_name(struct command_line *line, const char *value, GError **error);
 bool option_fw_cfg(struct command_line *line, const char *value, GError **error);
 bool option_device(struct command_line *line, const char *value, GError **error);
 bool option_global(struct command_line *line, const char *value, GError **error);
+bool option_object(struct command_line *line, const char *value, GError **error);
 bool option_chardev(struct command_line *line, const char *value, GError **error);
 bool option_netdev(struct command_line *line, const char *value, GError **error);
 bool option_nic(struct command_line *line, const char *value, GError **error);

@@ -79,6 +79,9 @@ extern const struct netdev_kind netdev_dgram, netdev_socket, netdev_stream, netd
 
 /* In open: make queues 0 to count - 1, zeroed but for their base part. */
 void netdev_make_queues(struct netdev *netdev, unsigned count);
+/* Run a function in the loop of the queues and wait for it: what is theirs may be touched. Main
+ * loop. */
+void netdev_call(struct netdev *netdev, void (*run)(void *opaque), void *opaque);
 /* The peer came or went. Any thread. */
 void netdev_set_connected(struct netdev *netdev, bool connected);
 /* A QMP event; name is static, data an object of which the reference is taken over. Any thread. */

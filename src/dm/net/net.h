@@ -16,7 +16,7 @@
 #include <stdio.h>
 
 struct access_guard;
-struct event_base;
+struct io_thread;
 struct machine;
 struct netdev;
 
@@ -36,7 +36,7 @@ struct net_client {
     void *opaque;
     const char *name; /* for messages and monitors: the device's id. Not owned; may be NULL */
     struct access_guard *guard; /* entered around the callbacks; NULL: the NIC locks by itself */
-    struct event_base *base;    /* where the queues run; NULL: the main loop */
+    struct io_thread *thread;   /* where the queues run; NULL: the main loop */
     struct netdev *netdev;      /* set by attach; NULL: nothing is connected */
     bool link_down;             /* set_link NIC: atomic */
 };
@@ -58,7 +58,8 @@ void netdev_warn_unused(const struct machine *machine);
 /* The carrier of the back end, by set_link. Main loop. */
 void netdev_set_link(struct netdev *netdev, bool up);
 
-/* Main loop only. Detach returns when no callback runs any more. */
+/* Main loop only; the queues start and stop in their own. Detach returns when no callback runs any
+ * more. */
 bool net_attach(struct net_client *client, struct netdev *netdev, GError **error);
 void net_detach(struct net_client *client);
 /* The cable of the NIC, by set_link. Main loop. */

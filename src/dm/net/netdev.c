@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* The back ends of a machine: made, found, attached to NICs, taken down. */
+#include "dm/io-thread.h"
 #include "dm/machine.h"
 #include "dm/net/backend.h"
 #include "memory/guard.h"
@@ -265,6 +266,44 @@ void netdev_warn_unused(const struct machine *machine)
 
 /* NICs. */
 
+/* Run a function in the loop of a NIC's queues, and wait for it. */
+static void call_in_loop(const struct net_client *client, void (*run)(void *opaque), void *opaque)
+{
+    if (client->thread) {
+        io_thread_call(client->thread, run, opaque);
+    } else {
+        run(opaque);
+    }
+}
+
+void netdev_call(struct netdev *netdev, void (*run)(void *opaque), void *opaque)
+{
+    if (netdev->client) {
+        call_in_loop(netdev->client, run, opaque);
+    } else {
+        run(opaque);
+    }
+}
+
+static void start_queues(void *opaque)
+{
+    struct netdev *netdev = opaque;
+    struct io_thread *thread = netdev->client->thread;
+
+    for (unsigned i = 0; i < netdev->queue_count; i++) {
+        net_queue_start(netdev->queues[i], thread ? io_thread_base(thread) : netdev->machine->base);
+    }
+}
+
+static void stop_queues(void *opaque)
+{
+    struct netdev *netdev = opaque;
+
+    for (unsigned i = 0; i < netdev->queue_count; i++) {
+        net_queue_stop(netdev->queues[i]);
+    }
+}
+
 bool net_attach(struct net_client *client, struct netdev *netdev, GError **error)
 {
     if (netdev->client) {
@@ -274,9 +313,7 @@ bool net_attach(struct net_client *client, struct netdev *netdev, GError **error
     }
     netdev->client = client;
     client->netdev = netdev;
-    for (unsigned i = 0; i < netdev->queue_count; i++) {
-        net_queue_start(netdev->queues[i], client->base ? client->base : netdev->machine->base);
-    }
+    call_in_loop(client, start_queues, netdev);
     return true;
 }
 
@@ -284,10 +321,8 @@ void net_detach(struct net_client *client)
 {
     struct netdev *netdev = client->netdev;
 
-    for (unsigned i = 0; netdev && i < netdev->queue_count; i++) {
-        net_queue_stop(netdev->queues[i]);
-    }
     if (netdev) {
+        call_in_loop(client, stop_queues, netdev);
         netdev->client = NULL;
     }
     client->netdev = NULL;

@@ -26,10 +26,7 @@ struct user_timer {
 
 struct user_netdev {
     struct netdev netdev;
-    /* Around the stack: the loop has it while it works, the main loop for forwards and monitors. A
-     * NIC's guard may be taken inside, never the other way round. */
-    pthread_mutex_t stack_lock;
-    Slirp *slirp;
+    Slirp *slirp; /* of the queue's loop, as all that follows: netdev_call to reach it */
     struct poll_set *poll_set;
     GPtrArray *timers; /* of struct user_timer */
     struct user_options options;
@@ -236,13 +233,11 @@ static void work(struct user_queue *self)
 {
     struct user_netdev *user = user_of(self);
 
-    pthread_mutex_lock(&user->stack_lock);
     poll_set_collect(user->poll_set);
     slirp_pollfds_poll(user->slirp, 0, get_events, user->poll_set);
     take_inbox(self);
     run_timers(user);
     prepare_sleep(self);
-    pthread_mutex_unlock(&user->stack_lock);
     net_queue_deliver_end(&self->queue);
 }
 
@@ -316,55 +311,76 @@ bool netdev_is_user(const struct netdev *netdev)
     return netdev->kind == &netdev_user;
 }
 
+/* What the main loop wants of the stack, done in the queue's loop. */
+struct request {
+    struct user_netdev *user;
+    struct user_forward forward;
+    int result, number; /* of the call, and errno */
+    char *text;
+};
+
+static void add_forward(void *opaque)
+{
+    struct request *request = opaque;
+    const struct user_forward *forward = &request->forward;
+
+    request->result =
+        slirp_add_hostfwd(request->user->slirp, forward->is_udp, forward->host_address,
+                          forward->host_port, forward->guest_address, forward->guest_port);
+    request->number = errno;
+    notify(request->user);
+}
+
+static void remove_forward(void *opaque)
+{
+    struct request *request = opaque;
+    const struct user_forward *forward = &request->forward;
+
+    request->result = slirp_remove_hostfwd(request->user->slirp, forward->is_udp,
+                                           forward->host_address, forward->host_port);
+    notify(request->user);
+}
+
+static void list_connections(void *opaque)
+{
+    struct request *request = opaque;
+
+    request->text = slirp_connection_info(request->user->slirp);
+}
+
 bool netdev_user_add_forward(struct netdev *netdev, const char *text, GError **error)
 {
-    struct user_netdev *user = (struct user_netdev *)netdev;
-    struct user_forward forward;
-    int result, number;
+    struct request request = {.user = (struct user_netdev *)netdev};
 
-    if (!user_forward_parse(&forward, text, false, error)) {
+    if (!user_forward_parse(&request.forward, text, false, error)) {
         return false;
     }
-    if (!forward.guest_address.s_addr) {
-        forward.guest_address = user->options.config.vdhcp_start;
+    if (!request.forward.guest_address.s_addr) {
+        request.forward.guest_address = request.user->options.config.vdhcp_start;
     }
-    pthread_mutex_lock(&user->stack_lock);
-    result = slirp_add_hostfwd(user->slirp, forward.is_udp, forward.host_address, forward.host_port,
-                               forward.guest_address, forward.guest_port);
-    number = errno;
-    pthread_mutex_unlock(&user->stack_lock);
-    notify(user);
-    return result == 0 || duodm_fail(error, DUODM_ERROR_IO, "cannot listen for '%s': %s", text,
-                                     g_strerror(number));
+    netdev_call(netdev, add_forward, &request);
+    return request.result == 0 || duodm_fail(error, DUODM_ERROR_IO, "cannot listen for '%s': %s",
+                                             text, g_strerror(request.number));
 }
 
 bool netdev_user_remove_forward(struct netdev *netdev, const char *text, GError **error)
 {
-    struct user_netdev *user = (struct user_netdev *)netdev;
-    struct user_forward forward;
-    int result;
+    struct request request = {.user = (struct user_netdev *)netdev};
 
-    if (!user_forward_parse(&forward, text, true, error)) {
+    if (!user_forward_parse(&request.forward, text, true, error)) {
         return false;
     }
-    pthread_mutex_lock(&user->stack_lock);
-    result =
-        slirp_remove_hostfwd(user->slirp, forward.is_udp, forward.host_address, forward.host_port);
-    pthread_mutex_unlock(&user->stack_lock);
-    notify(user);
-    return result == 0 ||
+    netdev_call(netdev, remove_forward, &request);
+    return request.result == 0 ||
            duodm_fail(error, DUODM_ERROR_NOT_FOUND, "there is no forward from '%s'", text);
 }
 
 char *netdev_user_connections(struct netdev *netdev)
 {
-    struct user_netdev *user = (struct user_netdev *)netdev;
-    char *text;
+    struct request request = {.user = (struct user_netdev *)netdev};
 
-    pthread_mutex_lock(&user->stack_lock);
-    text = slirp_connection_info(user->slirp);
-    pthread_mutex_unlock(&user->stack_lock);
-    return text;
+    netdev_call(netdev, list_connections, &request);
+    return request.text;
 }
 
 /* "tcp:SERVER:PORT-cmd:COMMAND": the guest's connections there talk to a command. */
@@ -414,7 +430,6 @@ static void user_close(struct netdev *netdev)
     g_byte_array_unref(self->inbox);
     g_byte_array_unref(self->taken);
     g_byte_array_unref(self->outbox);
-    pthread_mutex_destroy(&user->stack_lock);
 }
 
 static bool user_open(struct netdev *netdev, const struct key_values *options, GError **error)
@@ -436,7 +451,6 @@ static bool user_open(struct netdev *netdev, const struct key_values *options, G
     self->taken = g_byte_array_new();
     self->outbox = g_byte_array_new();
     user->timers = g_ptr_array_new_with_free_func(g_free);
-    pthread_mutex_init(&user->stack_lock, NULL);
     user->slirp = slirp_new(&user->options.config, &callbacks, user);
     /* The stack takes a large packet whole, if its checksum is right. */
     netdev->send_offloads = NET_OFFLOAD_TSO4 | NET_OFFLOAD_TSO6 | NET_OFFLOAD_TSO_ECN;
