@@ -134,7 +134,8 @@ static bool set_offloads(struct virtio_net *net, const struct virtqueue_element 
     uint8_t raw[8];
 
     if (!virtio_has_feature(&net->virtio, VIRTIO_NET_F_CTRL_GUEST_OFFLOADS) ||
-        !take(element, &offset, raw, sizeof(raw)) || (load_le64(raw) & ~net->virtio.features)) {
+        !take(element, &offset, raw, sizeof(raw)) ||
+        (load_le64(raw) & ~(net->virtio.features & VIRTIO_NET_GUEST_OFFLOADS))) {
         return false;
     }
     virtio_net_set_offloads(net, load_le64(raw));

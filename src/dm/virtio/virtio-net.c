@@ -27,11 +27,6 @@
 #define DUPLEX_FULL      1
 #define DUPLEX_UNKNOWN   0xff
 
-#define GUEST_OFFLOADS                                                                             \
-    (VIRTIO_FEATURE(VIRTIO_NET_F_GUEST_CSUM) | VIRTIO_FEATURE(VIRTIO_NET_F_GUEST_TSO4) |           \
-     VIRTIO_FEATURE(VIRTIO_NET_F_GUEST_TSO6) | VIRTIO_FEATURE(VIRTIO_NET_F_GUEST_ECN) |            \
-     VIRTIO_FEATURE(VIRTIO_NET_F_GUEST_USO4) | VIRTIO_FEATURE(VIRTIO_NET_F_GUEST_USO6))
-
 /* What each switch turns on, and what that can't be without (5.1.3.1); -1: nothing. The order is
  * that of NET_PROPERTIES. */
 static const struct {
@@ -82,7 +77,7 @@ void virtio_net_set_offloads(struct virtio_net *net, uint64_t offloads)
     };
     unsigned set = 0;
 
-    net->offloads = offloads & GUEST_OFFLOADS;
+    net->offloads = offloads & VIRTIO_NET_GUEST_OFFLOADS;
     for (unsigned i = 0; i < G_N_ELEMENTS(map); i++) {
         if (offloads & VIRTIO_FEATURE(map[i].feature)) {
             set |= map[i].offload;
@@ -108,7 +103,7 @@ static void net_features_set(struct virtio_device *device)
     bool modern = virtio_has_feature(device, VIRTIO_F_VERSION_1);
 
     net->header_size = modern || virtio_has_feature(device, VIRTIO_NET_F_MRG_RXBUF) ? 12 : 10;
-    net->offloads = device->features & GUEST_OFFLOADS;
+    net->offloads = device->features & VIRTIO_NET_GUEST_OFFLOADS;
     net->nic.filter.vlan_filter = virtio_has_feature(device, VIRTIO_NET_F_CTRL_VLAN);
     /* A driver that can't say what it wants gets all that is for it; one before 1.0 that knows no
      * control queue may be a bridge: all. */

@@ -39,6 +39,12 @@
 #define VIRTIO_NET_F_HOST_USO            56
 #define VIRTIO_NET_F_SPEED_DUPLEX        63
 
+/* What the driver can take, and may change at any time (5.1.6.5.6). */
+#define VIRTIO_NET_GUEST_OFFLOADS                                                                  \
+    (VIRTIO_FEATURE(VIRTIO_NET_F_GUEST_CSUM) | VIRTIO_FEATURE(VIRTIO_NET_F_GUEST_TSO4) |           \
+     VIRTIO_FEATURE(VIRTIO_NET_F_GUEST_TSO6) | VIRTIO_FEATURE(VIRTIO_NET_F_GUEST_ECN) |            \
+     VIRTIO_FEATURE(VIRTIO_NET_F_GUEST_USO4) | VIRTIO_FEATURE(VIRTIO_NET_F_GUEST_USO6))
+
 #define VIRTIO_NET_PAIRS_MAX 31 /* with the control queue VIRTIO_QUEUES_MAX - 1 */
 
 /* Features that a property turns off: virtio-net.c has their names. */
