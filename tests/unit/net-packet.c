@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Packets: checksums, cutting of large ones, filters, framing; each against a naive model. */
 #include "dm/net/checksum.h"
+#include "dm/net/coalesce.h"
 #include "dm/net/framing.h"
 #include "dm/net/rx-filter.h"
 #include "dm/net/segment.h"
@@ -297,6 +298,57 @@ static void test_needs(void)
     CU_ASSERT_EQUAL(vnet_header_needs(&h, false), 0);
 }
 
+/* Joining what was cut gives the large packet again, for any size of segments. */
+static void test_coalesce(void)
+{
+    GRand *random = g_rand_new_with_seed(SEED + 4);
+    struct sample *s = g_new(struct sample, 1);
+    uint8_t packet[NET_PACKET_MAX];
+    struct coalescer c;
+
+    coalescer_init(&c);
+    for (unsigned i = 0; i < 300; i++) {
+        struct segmenter segmenter;
+        struct vnet_header header;
+        struct iovec pieces[2], whole;
+        unsigned segments = 0;
+
+        do {
+            make_sample(s, random);
+        } while (s->is_ipv6 || s->is_udp || s->ip != 14 || s->transport != 34 ||
+                 s->length == s->headers);
+        s->bytes[20] &= 0x40; /* no fragment */
+        s->bytes[21] = 0;
+        s->bytes[47] = 0x10 | (s->bytes[47] & 8);
+        CU_ASSERT_TRUE_FATAL(segmenter_start(&segmenter, &s->header, s->bytes, s->length));
+        while (segmenter_next(&segmenter, pieces)) {
+            size_t length = packet_copy(packet, sizeof(packet), pieces, 2);
+
+            length += length < 60 && g_rand_boolean(random) ? 4 : 0; /* padding is not payload */
+            CU_ASSERT_TRUE(coalescer_add(&c, packet, length));
+            segments++;
+        }
+        CU_ASSERT_FALSE(coalescer_add(&c, s->bytes, s->length)); /* another sequence number */
+        CU_ASSERT_TRUE(coalescer_take(&c, &header, &whole));
+        CU_ASSERT_EQUAL_FATAL(whole.iov_len, s->length);
+        CU_ASSERT_EQUAL(memcmp((uint8_t *)whole.iov_base + s->headers, s->bytes + s->headers,
+                               s->length - s->headers),
+                        0);
+        if (segments > 1) {
+            CU_ASSERT_EQUAL(header.gso_size, s->header.gso_size);
+            CU_ASSERT_TRUE(vnet_header_is_valid(&header, whole.iov_len));
+            CU_ASSERT_EQUAL(naive_sum((uint8_t *)whole.iov_base + 14, 20, 0), 0xffff);
+            header.gso_type = VNET_GSO_NONE; /* the partial checksum is right, too */
+            packet_finish_checksum(whole.iov_base, whole.iov_len, &header);
+            CU_ASSERT_TRUE(transport_is_right(s, whole.iov_base, whole.iov_len));
+        }
+        CU_ASSERT_FALSE(coalescer_take(&c, &header, &whole));
+    }
+    coalescer_destroy(&c);
+    g_free(s);
+    g_rand_free(random);
+}
+
 /* Filters. */
 
 static void test_filter_modes(void)
@@ -435,6 +487,7 @@ int main(void)
         {"a partial checksum", test_partial_checksum},
         {"headers that are wrong", test_bad_headers},
         {"what a packet needs", test_needs},
+        {"joining", test_coalesce},
         {"filter: modes and tables", test_filter_modes},
         {"filter: VLANs", test_filter_vlan},
         {"framing", test_framing},

@@ -7,6 +7,7 @@
  */
 #include "dm/net/user.h"
 #include "dm/net/backend.h"
+#include "dm/net/coalesce.h"
 #include "dm/net/poll-set.h"
 #include "util/error.h"
 #include "util/log.h"
@@ -24,22 +25,29 @@ struct user_timer {
     int64_t deadline; /* ms; -1: not armed */
 };
 
+struct box_entry {
+    struct vnet_header header;
+    uint32_t length;
+};
+
 struct user_netdev {
     struct netdev netdev;
     Slirp *slirp; /* of the queue's loop, as all that follows: netdev_call to reach it */
     struct poll_set *poll_set;
     GPtrArray *timers; /* of struct user_timer */
     struct user_options options;
+    bool joins; /* atomic: the guest takes large TCP packets */
 };
 
 struct user_queue {
     struct net_queue queue;
     struct event *work; /* the inbox has something, or the stack must be looked at */
     struct event *tick, *sockets;
-    GByteArray *inbox;  /* from the guest; under queue.lock: pairs of size_t length and bytes */
+    GByteArray *inbox;  /* from the guest; under queue.lock: struct box_entry and the packet, ... */
     GByteArray *taken;  /* what the loop took of it */
     GByteArray *outbox; /* for the guest, which had no room */
     size_t outbox_start;
+    struct coalescer coalescer;
 };
 
 static struct user_netdev *user_of(const struct user_queue *self)
@@ -54,45 +62,77 @@ static struct user_queue *queue_of(struct user_netdev *user)
 
 /* Boxes. */
 
-static void box_add(GByteArray *box, const struct iovec *data, unsigned count)
+static void box_add(GByteArray *box, const struct vnet_header *header, const struct iovec *data,
+                    unsigned count)
 {
-    size_t length = packet_length(data, count);
+    struct box_entry entry = {*header, (uint32_t)packet_length(data, count)};
     guint end = box->len;
 
-    g_byte_array_set_size(box, (guint)(end + sizeof(length) + length));
-    memcpy(box->data + end, &length, sizeof(length));
-    packet_copy(box->data + end + sizeof(length), length, data, count);
+    g_byte_array_set_size(box, (guint)(end + sizeof(entry) + entry.length));
+    memcpy(box->data + end, &entry, sizeof(entry));
+    packet_copy(box->data + end + sizeof(entry), entry.length, data, count);
 }
 
 /* The packet at *position, which moves on; false at the end. */
-static bool box_next(const GByteArray *box, size_t *position, struct iovec *packet)
+static bool box_next(const GByteArray *box, size_t *position, struct vnet_header *header,
+                     struct iovec *packet)
 {
+    struct box_entry entry;
+
     if (*position >= box->len) {
         return false;
     }
-    memcpy(&packet->iov_len, box->data + *position, sizeof(packet->iov_len));
-    packet->iov_base = box->data + *position + sizeof(packet->iov_len);
-    *position += sizeof(packet->iov_len) + packet->iov_len;
+    memcpy(&entry, box->data + *position, sizeof(entry));
+    *header = entry.header;
+    *packet = (struct iovec){box->data + *position + sizeof(entry), entry.length};
+    *position += sizeof(entry) + entry.length;
     return true;
 }
 
 /* What the stack calls. */
 
+static void give(struct user_queue *self, const struct vnet_header *header,
+                 const struct iovec *packet)
+{
+    if (self->outbox->len || !net_queue_deliver(&self->queue, header, packet, 1)) {
+        if (self->outbox->len - self->outbox_start < BOX_MAX) {
+            box_add(self->outbox, header, packet, 1);
+        }
+    }
+}
+
+static void give_joined(struct user_queue *self)
+{
+    struct vnet_header header;
+    struct iovec packet;
+
+    if (coalescer_take(&self->coalescer, &header, &packet)) {
+        give(self, &header, &packet);
+    }
+}
+
+/* Segments of one connection often come in a row: they go to the guest as one packet, when another
+ * comes between or the loop has done its round. */
 static ssize_t send_packet(const void *data, size_t length, void *opaque)
 {
-    static const struct vnet_header none;
+    static const struct vnet_header good = {.flags = VNET_DATA_VALID};
     struct user_netdev *user = opaque;
     struct user_queue *self = queue_of(user);
     struct iovec piece = {(void *)data, length};
 
-    if (!self->queue.base) {
+    if (!self->queue.base || length > NET_PACKET_MAX) {
         return (ssize_t)length; /* no NIC */
     }
-    if (self->outbox->len || !net_queue_deliver(&self->queue, &none, &piece, 1)) {
-        if (self->outbox->len - self->outbox_start < BOX_MAX) {
-            box_add(self->outbox, &piece, 1);
+    if (__atomic_load_n(&user->joins, __ATOMIC_RELAXED)) {
+        if (coalescer_add(&self->coalescer, data, length)) {
+            return (ssize_t)length;
+        }
+        give_joined(self);
+        if (coalescer_add(&self->coalescer, data, length)) {
+            return (ssize_t)length;
         }
     }
+    give(self, &good, &piece);
     return (ssize_t)length;
 }
 
@@ -210,6 +250,7 @@ static void prepare_sleep(struct user_queue *self)
 static void take_inbox(struct user_queue *self)
 {
     GByteArray *spare = self->taken;
+    struct vnet_header header;
     struct iovec packet;
     size_t position = 0;
     bool refused;
@@ -219,7 +260,7 @@ static void take_inbox(struct user_queue *self)
     self->inbox = spare;
     refused = self->queue.wants_writable || self->queue.cutting;
     pthread_mutex_unlock(&self->queue.lock);
-    while (box_next(self->taken, &position, &packet)) {
+    while (box_next(self->taken, &position, &header, &packet)) {
         slirp_input(user_of(self)->slirp, packet.iov_base, (int)packet.iov_len);
     }
     g_byte_array_set_size(self->taken, 0);
@@ -238,6 +279,7 @@ static void work(struct user_queue *self)
     take_inbox(self);
     run_timers(user);
     prepare_sleep(self);
+    give_joined(self);
     net_queue_deliver_end(&self->queue);
 }
 
@@ -257,19 +299,19 @@ static bool user_send(struct net_queue *queue, const struct vnet_header *header,
     if (!self->inbox->len) {
         event_active(self->work, 0, 0);
     }
-    box_add(self->inbox, data, count);
+    box_add(self->inbox, header, data, count);
     return true;
 }
 
 static void user_resume(struct net_queue *queue)
 {
-    static const struct vnet_header none;
     struct user_queue *self = (struct user_queue *)queue;
     size_t next = self->outbox_start;
+    struct vnet_header header;
     struct iovec packet;
 
-    while (box_next(self->outbox, &next, &packet)) {
-        if (!net_queue_deliver(queue, &none, &packet, 1)) {
+    while (box_next(self->outbox, &next, &header, &packet)) {
+        if (!net_queue_deliver(queue, &header, &packet, 1)) {
             net_queue_deliver_end(queue);
             return;
         }
@@ -280,10 +322,17 @@ static void user_resume(struct net_queue *queue)
     net_queue_deliver_end(queue);
 }
 
+static void user_set_receive_offloads(struct netdev *netdev, unsigned offloads)
+{
+    __atomic_store_n(&((struct user_netdev *)netdev)->joins, (offloads & NET_OFFLOAD_TSO4) != 0,
+                     __ATOMIC_RELAXED);
+}
+
 static void user_start(struct net_queue *queue)
 {
     struct user_queue *self = (struct user_queue *)queue;
 
+    coalescer_init(&self->coalescer);
     self->work = event_new(queue->base, -1, 0, work_event, self);
     self->tick = event_new(queue->base, -1, 0, work_event, self);
     self->sockets = event_new(queue->base, poll_set_fd(user_of(self)->poll_set),
@@ -299,6 +348,7 @@ static void user_stop(struct net_queue *queue)
     event_free(self->work);
     event_free(self->tick);
     event_free(self->sockets);
+    coalescer_destroy(&self->coalescer);
     g_byte_array_set_size(self->inbox, 0);
     g_byte_array_set_size(self->outbox, 0);
     self->outbox_start = 0;
@@ -483,5 +533,6 @@ const struct netdev_kind netdev_user = {
     .stop = user_stop,
     .send = user_send,
     .resume = user_resume,
+    .set_receive_offloads = user_set_receive_offloads,
     .describe = user_describe,
 };
