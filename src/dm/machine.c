@@ -5,6 +5,7 @@
 #include "dm/chardev.h"
 #include "dm/intc/local-apic.h"
 #include "dm/machine-private.h"
+#include "dm/net/net.h"
 #include "dm/object.h"
 #include "dm/pci/pci.h"
 #include "util/error.h"
@@ -127,6 +128,8 @@ struct machine *machine_new(struct machine_config *config, const struct engine_o
     machine->reset_handlers = g_ptr_array_new_with_free_func(g_free);
     machine->cleanups = g_ptr_array_new_with_free_func(g_free);
     machine->chardevs = g_ptr_array_new();
+    machine->netdevs = g_ptr_array_new();
+    machine->nics = g_ptr_array_new();
     machine->objects = g_ptr_array_new();
     machine->device_buses = g_ptr_array_new();
     if (!check_config(&machine->config, error)) {
@@ -157,6 +160,8 @@ fail_engine:
 fail_clock:
     machine_clock_free(machine->clock);
 fail_config:
+    g_ptr_array_unref(machine->nics);
+    g_ptr_array_unref(machine->netdevs);
     g_ptr_array_unref(machine->device_buses);
     g_ptr_array_unref(machine->objects);
     g_ptr_array_unref(machine->chardevs);
@@ -287,6 +292,9 @@ void machine_free(struct machine *machine)
         pci_bus_free(pci_bus_from_base(machine->pci_bus));
     }
     bus_free(machine->system_bus);
+    while (machine->netdevs->len) {
+        netdev_remove(g_ptr_array_index(machine->netdevs, machine->netdevs->len - 1), NULL);
+    }
     for (unsigned i = machine->cleanups->len; i-- > 0;) {
         const struct machine_cleanup *entry = g_ptr_array_index(machine->cleanups, i);
 
@@ -309,6 +317,8 @@ void machine_free(struct machine *machine)
     while (machine->chardevs->len) {
         chardev_free(g_ptr_array_index(machine->chardevs, machine->chardevs->len - 1));
     }
+    g_ptr_array_unref(machine->nics);
+    g_ptr_array_unref(machine->netdevs);
     g_ptr_array_unref(machine->device_buses);
     g_ptr_array_unref(machine->objects);
     g_ptr_array_unref(machine->chardevs);

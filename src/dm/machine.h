@@ -120,12 +120,14 @@ struct machine {
     struct i8259_pair *pic;
     struct ioapic *ioapic;
     struct fw_cfg *fw_cfg;
-    void *balloon; /* struct virtio_balloon, or NULL */
+    void *balloon;             /* struct virtio_balloon, or NULL */
     unsigned discard_blockers; /* atomic: who needs RAM to stay where it is (DMA mappings) */
     GPtrArray *reset_handlers;
-    GPtrArray *cleanups;                 /* machine_add_cleanup */
-    GPtrArray *chardevs;                 /* chardev_new adds, machine_free frees what is left */
-    GPtrArray *objects;                  /* of struct object, in order of creation: -object's */
+    GPtrArray *cleanups; /* machine_add_cleanup */
+    GPtrArray *netdevs;  /* of struct netdev: netdev_new adds, machine_free frees what is left */
+    GPtrArray *nics;     /* of struct nic, not owned: nic_realize adds */
+    GPtrArray *chardevs; /* chardev_new adds, machine_free frees what is left */
+    GPtrArray *objects;  /* of struct object, in order of creation: -object's */
     struct io_thread *default_io_thread; /* among objects; NULL: nobody needed it so far */
     struct block_registry *blocks;       /* disk images */
     void *monitor;                       /* struct monitor_state: QMP and HMP servers */
@@ -195,7 +197,8 @@ void machine_report_panic(struct machine *machine, const char *message);
  * STOP. */
 void machine_report_internal_error(struct machine *machine, const char *message);
 
-/* Run a task in the main loop soon; and take one back (main loop only). Any thread, any lock held. */
+/* Run a task in the main loop soon; and take one back (main loop only). Any thread, any lock held.
+ */
 void machine_post(struct machine *machine, struct io_task *task);
 void machine_cancel(struct machine *machine, struct io_task *task);
 

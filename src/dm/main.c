@@ -165,6 +165,7 @@ LAUNCH_DOWN(free_machine)
 LAUNCH_UP(open_chardevs)
 LAUNCH_DOWN(close_chardevs)
 LAUNCH_UP(open_drives)
+LAUNCH_UP(open_netdevs)
 LAUNCH_UP(make_objects)
 LAUNCH_UP(make_board)
 LAUNCH_DOWN(forget_board)
@@ -184,6 +185,7 @@ static const struct {
     {make_machine_up, free_machine_down},
     {open_chardevs_up, close_chardevs_down},
     {open_drives_up, NULL},
+    {open_netdevs_up, NULL},
     {make_objects_up, NULL},
     {make_board_up, forget_board_down},
     {add_devices_up, NULL},

@@ -151,7 +151,7 @@ class Duodm:
 
     def __init__(self, *arguments, qtest=False, qmp=True, serial=False, defaults=False,
                  timeout=10.0, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, env=None,
-                 accel="qtest", sockets=()):
+                 accel="qtest", sockets=(), pass_fds=()):
         self.folder = tempfile.mkdtemp(prefix="duodm-test-")
         self.timeout = timeout
         self.ours, theirs = [], list(sockets)
@@ -181,7 +181,8 @@ class Duodm:
         self.command_line = line
         self.stderr_file = open(os.path.join(self.folder, "stderr"), "w+b")
         self.process = subprocess.Popen(line, stdin=stdin, stdout=stdout, stderr=self.stderr_file,
-                                        pass_fds=[s.fileno() for s in theirs], env=env)
+                                        pass_fds=[s.fileno() for s in theirs] + list(pass_fds),
+                                        env=env)
         for sock in theirs:
             sock.close()
         try:

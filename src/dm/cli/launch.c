@@ -2,6 +2,7 @@
 #include "dm/cli/launch.h"
 #include "dm/chardev.h"
 #include "dm/monitor/monitor.h"
+#include "dm/net/net.h"
 #include "dm/object.h"
 #include "dm/test/qtest.h"
 #include "util/error.h"
@@ -338,14 +339,30 @@ void launch_close_chardevs(struct launch *launch)
     g_clear_pointer(&launch->monitor_chardevs, g_ptr_array_unref);
 }
 
+/* Network back ends. */
+
+bool launch_open_netdevs(struct launch *launch, GError **error)
+{
+    const struct command_line *line = &launch->line;
+
+    for (unsigned i = 0; i < line->netdevs->len; i++) {
+        const char *text = g_ptr_array_index(line->netdevs, i);
+
+        if (!netdev_new(launch->machine, text, error)) {
+            g_prefix_error(error, "-netdev %s: ", text);
+            return false;
+        }
+    }
+    return true;
+}
+
 /* Objects. */
 
 static bool make_object(struct machine *machine, const struct key_values *list, GError **error)
 {
     static const char *const common[] = {"qom-type", "id", NULL};
-    struct object *object =
-        object_new(machine, object_class_find(key_values_get(list, "qom-type")),
-                   key_values_get(list, "id"));
+    struct object *object = object_new(machine, object_class_find(key_values_get(list, "qom-type")),
+                                       key_values_get(list, "id"));
 
     for (unsigned i = 0; i < list->items->len; i++) {
         const struct key_value *item = g_ptr_array_index(list->items, i);
@@ -503,6 +520,7 @@ bool launch_add_devices(struct launch *launch, GError **error)
             return false;
         }
     }
+    netdev_warn_unused(launch->machine);
     return true;
 }
 

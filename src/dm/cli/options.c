@@ -31,16 +31,6 @@ static bool option_vnc(struct command_line *line, const char *value, GError **er
     return is_none("-vnc", value, "VNC server", error);
 }
 
-static bool option_net(struct command_line *line, const char *value, GError **error)
-{
-    return is_none("-net", value, "network devices", error);
-}
-
-static bool option_nic(struct command_line *line, const char *value, GError **error)
-{
-    return is_none("-nic", value, "network devices", error);
-}
-
 static bool option_parallel(struct command_line *line, const char *value, GError **error)
 {
     return is_none("-parallel", value, "parallel port", error);
@@ -179,9 +169,14 @@ const struct option option_table[] = {
     {"display", NULL, "none", "accepted; there is no display", NULL, option_display},
     {"vga", NULL, "none", "accepted; there is no graphics adapter", NULL, option_vga},
     {"vnc", NULL, "none", "accepted; there is no VNC server", NULL, option_vnc},
-    {"net", NULL, "none", "accepted; there are no network devices", NULL, option_net},
-    {"nic", NULL, "none", "accepted; there are no network devices", NULL, option_nic},
     {"parallel", NULL, "none", "accepted; there is no parallel port", NULL, option_parallel},
+
+    {"netdev", NULL, "[type=]TYPE,id=ID[,OPTION=VALUE...]",
+     "a network back end for a card to name; '-netdev help' lists the types", "Network",
+     option_netdev},
+    {"nic", NULL, "[type=]TYPE|none[,model=MODEL][,mac=MAC][,OPTION=VALUE...]",
+     "back end and card at once; '-nic model=help' lists the cards", NULL, option_nic},
+    {"net", NULL, "none", "accepted; there is no network that was not asked for", NULL, option_net},
 
     {"S", NULL, NULL, "wait for the monitor's 'cont' before the guest starts", "Running",
      option_start_paused},
@@ -349,6 +344,7 @@ void command_line_init(struct command_line *line)
     line->devices = g_ptr_array_new_with_free_func(free_list);
     line->chardevs = g_ptr_array_new_with_free_func(g_free);
     line->drives = g_ptr_array_new_with_free_func((GDestroyNotify)drive_free);
+    line->netdevs = g_ptr_array_new_with_free_func(g_free);
     line->objects = g_ptr_array_new_with_free_func(free_list);
     line->serials = g_ptr_array_new_with_free_func(g_free);
     line->monitors = g_ptr_array_new_with_free_func(free_monitor);
@@ -364,6 +360,7 @@ void command_line_clear(struct command_line *line)
     g_ptr_array_unref(line->devices);
     g_ptr_array_unref(line->chardevs);
     g_ptr_array_unref(line->drives);
+    g_ptr_array_unref(line->netdevs);
     g_ptr_array_unref(line->objects);
     g_ptr_array_unref(line->serials);
     g_ptr_array_unref(line->monitors);

@@ -25,6 +25,7 @@ struct command_line {
     GPtrArray *devices;               /* of struct key_values: "driver", "id", "bus", properties */
     GPtrArray *chardevs;              /* of char: -chardev's text */
     GPtrArray *drives;                /* of struct drive: -blockdev (no id) and -drive */
+    GPtrArray *netdevs;               /* of char: -netdev's text, and that of -nic */
     GPtrArray *objects;               /* of struct key_values: "qom-type", "id", properties */
     GPtrArray *serials;               /* of char: short forms */
     GPtrArray *monitors;              /* of struct monitor_request */
@@ -71,6 +72,9 @@ bool option_device(struct command_line *line, const char *value, GError **error)
 bool option_global(struct command_line *line, const char *value, GError **error);
 bool option_object(struct command_line *line, const char *value, GError **error);
 bool option_chardev(struct command_line *line, const char *value, GError **error);
+bool option_netdev(struct command_line *line, const char *value, GError **error);
+bool option_nic(struct command_line *line, const char *value, GError **error);
+bool option_net(struct command_line *line, const char *value, GError **error);
 bool option_serial(struct command_line *line, const char *value, GError **error);
 bool option_monitor(struct command_line *line, const char *value, GError **error);
 bool option_qmp(struct command_line *line, const char *value, GError **error);

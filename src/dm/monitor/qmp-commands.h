@@ -16,7 +16,7 @@ struct qmp_context {
 };
 
 struct qmp_argument {
-    const char *name;
+    const char *name; /* "*": any more, of any type */
     json_type type; /* JSON_TRUE stands for a boolean */
     bool is_optional;
 };
@@ -45,6 +45,12 @@ json_t *qmp_balloon(struct qmp_context *context, json_t *arguments, GError **err
 json_t *qmp_query_balloon(struct qmp_context *context, json_t *arguments, GError **error);
 json_t *qmp_query_iothreads(struct qmp_context *context, json_t *arguments, GError **error);
 extern const struct qmp_argument qmp_balloon_arguments[];
+/* qmp-net.c */
+json_t *qmp_announce_self(struct qmp_context *context, json_t *arguments, GError **error);
+json_t *qmp_netdev_add(struct qmp_context *context, json_t *arguments, GError **error);
+json_t *qmp_netdev_del(struct qmp_context *context, json_t *arguments, GError **error);
+json_t *qmp_query_rx_filter(struct qmp_context *context, json_t *arguments, GError **error);
+json_t *qmp_set_link(struct qmp_context *context, json_t *arguments, GError **error);
 
 /* qmp-pci.c */
 json_t *qmp_query_pci(struct qmp_context *context, json_t *arguments, GError **error);
