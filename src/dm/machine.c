@@ -237,6 +237,13 @@ void machine_mask_a20(struct machine *machine, bool masked)
     }
 }
 
+bool machine_complete_board(struct machine *machine, GError **error)
+{
+    const struct board_class *board = machine->board;
+
+    return !board->complete || board->complete(machine, error);
+}
+
 void machine_add_reset_handler(struct machine *machine, void (*handler)(void *opaque), void *opaque)
 {
     struct machine_cleanup *entry = g_new(struct machine_cleanup, 1);

@@ -1,10 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "dm/board/pc.h"
+#include "dm/board/x86.h"
 #include "dm/chardev.h"
 #include "dm/firmware/firmware-state.h"
-#include "dm/intc/i8259.h"
-#include "dm/intc/ioapic.h"
-#include "dm/intc/local-apic.h"
 #include "dm/isa/reset-control.h"
 #include "dm/pci/chipset.h"
 #include "dm/timer/hpet.h"
@@ -12,40 +10,13 @@
 #include "dm/timer/mc146818.h"
 #include "util/error.h"
 
-#define GIB            (1ull << 30)
-#define ISA_INTERRUPTS 16
-#define IRQ0_PIN       2 /* of the IOAPIC */
+#define GIB (1ull << 30)
 
 struct pc_options {
     uint64_t max_ram_below_4g;
 };
 
 /* Memory. */
-
-/* MSIs: writes of devices. Processors have their APICs there, which engines look at first. */
-static enum memory_result msi_write(void *opaque, uint64_t offset, unsigned size,
-                                    struct memory_attributes attributes, uint64_t value)
-{
-    if (!attributes.from_device) {
-        return MEMORY_DECODE_ERROR;
-    }
-    apic_deliver_msi(opaque, PC_MSI_WINDOW + offset, (uint32_t)value);
-    return MEMORY_OK;
-}
-
-static enum memory_result msi_read(void *opaque, uint64_t offset, unsigned size,
-                                   struct memory_attributes attributes, uint64_t *value)
-{
-    *value = UINT64_MAX;
-    return MEMORY_DECODE_ERROR;
-}
-
-static const struct memory_region_ops msi_ops = {
-    .read = msi_read,
-    .write = msi_write,
-    .valid = {.min_size = 4, .max_size = 4},
-    .implemented = {.min_size = 4, .max_size = 4},
-};
 
 static bool create_memory(struct pc *pc, const struct pc_options *options, GError **error)
 {
@@ -73,8 +44,7 @@ static bool create_memory(struct pc *pc, const struct pc_options *options, GErro
         memory_region_init_alias(&pc->ram_high, "ram-above-4g", &machine->ram, low, high);
         memory_region_add_subregion(system, E820_FOUR_GIB, &pc->ram_high);
     }
-    memory_region_init_mmio(&pc->msi_window, "msi", PC_MSI_WINDOW_SIZE, &msi_ops, machine, NULL);
-    memory_region_add_subregion(system, PC_MSI_WINDOW, &pc->msi_window);
+    x86_add_msi_window(machine, &pc->msi_window);
     memory_topology_commit();
     return true;
 }
@@ -103,42 +73,6 @@ static void pc_destroy(void *opaque)
     firmware_state_free(pc->firmware_state);
     destroy_memory(pc);
     g_free(pc);
-}
-
-/* Interrupts. */
-
-static void set_gsi(void *opaque, unsigned gsi, bool level)
-{
-    struct machine *machine = opaque;
-
-    if (gsi < ISA_INTERRUPTS) {
-        i8259_set_input(machine->pic, gsi, level);
-    }
-    ioapic_set_input(machine->ioapic, gsi == 0 ? IRQ0_PIN : gsi, level);
-}
-
-/* The 8259s' INTR goes to LINT0 of the boot processor. */
-static void set_intr(void *opaque, unsigned number, bool level)
-{
-    local_apic_set_lint(opaque, 0, level);
-}
-
-static bool create_interrupts(struct pc *pc, GError **error)
-{
-    struct machine *machine = pc->machine;
-    struct vcpu *boot = machine->vcpu_count ? machine->vcpus[0] : NULL;
-
-    if (!device_create(machine, "i8259", machine->system_bus, error, NULL) ||
-        !device_create(machine, "ioapic", machine->system_bus, error, NULL)) {
-        return false;
-    }
-    for (unsigned gsi = 0; gsi < MACHINE_GSI_COUNT; gsi++) {
-        machine->gsi[gsi] = (struct irq_line){set_gsi, machine, gsi};
-    }
-    if (boot && boot->apic) {
-        i8259_set_output(machine->pic, (struct irq_line){set_intr, boot->apic, 0});
-    }
-    return true;
 }
 
 /* Chipset. */
@@ -243,8 +177,8 @@ static bool pc_create(struct machine *machine, const void *options, GError **err
         return false;
     }
     machine_add_cleanup(machine, pc_destroy, pc);
-    return create_interrupts(pc, error) && create_chipset(pc, error) && create_isa(pc, error) &&
-           pc_describe_machine(pc, error) && pc_load_firmware(pc, error);
+    return x86_create_interrupts(machine, true, error) && create_chipset(pc, error) &&
+           create_isa(pc, error) && pc_describe_machine(pc, error) && pc_load_firmware(pc, error);
 }
 
 static const struct property pc_properties[] = {

@@ -454,7 +454,7 @@ bool launch_add_devices(struct launch *launch, GError **error)
             return false;
         }
     }
-    return true;
+    return machine_complete_board(launch->machine, error);
 }
 
 /* Monitors and the test port. */
