@@ -22,6 +22,8 @@ enum bus_type {
     BUS_SYSTEM, /* wired by the board, at addresses that the board chooses */
     BUS_ISA,    /* fixed port addresses and ISA interrupts, from properties */
     BUS_PCI,
+    BUS_VIRTIO,        /* virtio-mmio slots */
+    BUS_VIRTIO_SERIAL, /* ports of a virtio-serial device */
 };
 
 /* What a kind of bus adds to the life of its devices. Any may be NULL. */
@@ -97,6 +99,9 @@ char *device_describe(const struct device *device);
 /* For what embeds a bus (struct pci_bus). name is copied. */
 void bus_init(struct bus *bus, const struct bus_ops *ops, enum bus_type type, const char *name,
               struct device *parent);
+/* Let -device and monitors find a bus that is not one of the machine's three; and no longer. */
+void bus_offer(struct machine *machine, struct bus *bus);
+void bus_withdraw(struct machine *machine, struct bus *bus);
 void bus_clear(struct bus *bus); /* destroys the children, last first */
 
 struct bus *bus_new(enum bus_type type, const char *name, struct device *parent);

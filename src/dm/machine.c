@@ -4,6 +4,7 @@
 #include "dm/chardev.h"
 #include "dm/intc/local-apic.h"
 #include "dm/machine-private.h"
+#include "dm/object.h"
 #include "dm/pci/pci.h"
 #include "util/error.h"
 #include "util/host-memory.h"
@@ -125,6 +126,8 @@ struct machine *machine_new(struct machine_config *config, const struct engine_o
     machine->reset_handlers = g_ptr_array_new_with_free_func(g_free);
     machine->cleanups = g_ptr_array_new_with_free_func(g_free);
     machine->chardevs = g_ptr_array_new();
+    machine->objects = g_ptr_array_new();
+    machine->device_buses = g_ptr_array_new();
     if (!check_config(&machine->config, error)) {
         goto fail_config;
     }
@@ -151,6 +154,8 @@ fail_engine:
 fail_clock:
     machine_clock_free(machine->clock);
 fail_config:
+    g_ptr_array_unref(machine->device_buses);
+    g_ptr_array_unref(machine->objects);
     g_ptr_array_unref(machine->chardevs);
     g_ptr_array_unref(machine->cleanups);
     g_ptr_array_unref(machine->reset_handlers);
@@ -299,12 +304,15 @@ void machine_free(struct machine *machine)
     if (machine->ram.name) {
         memory_region_destroy(&machine->ram);
     }
+    objects_free(machine);
     destroy_memory(machine);
     machine_run_destroy(machine);
     machine_clock_free(machine->clock);
     while (machine->chardevs->len) {
         chardev_free(g_ptr_array_index(machine->chardevs, machine->chardevs->len - 1));
     }
+    g_ptr_array_unref(machine->device_buses);
+    g_ptr_array_unref(machine->objects);
     g_ptr_array_unref(machine->chardevs);
     g_ptr_array_unref(machine->cleanups);
     g_ptr_array_unref(machine->reset_handlers);

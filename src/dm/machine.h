@@ -17,6 +17,7 @@
 
 struct event_base;
 struct fw_cfg;
+struct io_thread;
 struct i8259_pair;
 struct ioapic;
 struct board_class;
@@ -97,6 +98,8 @@ struct machine {
     /* Devices. */
     struct bus *system_bus, *isa_bus;
     struct bus *pci_bus;
+    GPtrArray *device_buses; /* of struct bus, not owned: those that devices (and boards) offer
+                                besides the three: bus_offer */
     struct vcpu *vcpus[MACHINE_MAX_VCPUS];
     unsigned vcpu_count;
     struct irq_line gsi[MACHINE_GSI_COUNT]; /* 0..15: ISA interrupts too. Set up by the board */
@@ -108,6 +111,8 @@ struct machine {
     GPtrArray *reset_handlers;
     GPtrArray *cleanups; /* machine_add_cleanup */
     GPtrArray *chardevs; /* chardev_new adds, machine_free frees what is left */
+    GPtrArray *objects;  /* of struct object, in order of creation: -object's */
+    struct io_thread *default_io_thread; /* among objects; NULL: nobody needed it so far */
     void *monitor;       /* struct monitor_state: QMP and HMP servers */
 
     /* Running. */
@@ -184,6 +189,14 @@ void machine_reset(struct machine *machine);
 int machine_run(struct machine *machine);
 /* A guest that shut down, panicked or broke the engine can't continue, it can only be reset. */
 bool machine_needs_reset(const struct machine *machine);
+
+/*
+ * Who works beside the vCPUs (I/O threads) hears when the machine starts and stops: before the first
+ * vCPU runs, and after the last one stands still. Called in the main loop, no guard held.
+ */
+typedef void (*machine_run_fn)(void *opaque, bool running);
+void machine_add_run_listener(struct machine *machine, machine_run_fn fn, void *opaque);
+void machine_remove_run_listener(struct machine *machine, machine_run_fn fn, void *opaque);
 
 /* Listeners for run-state events, for the monitor: name as in QMP, data JSON text or NULL. */
 typedef void (*machine_event_fn)(void *opaque, const char *event, const char *json_data);

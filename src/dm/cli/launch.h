@@ -31,6 +31,7 @@ bool launch_make_machine(struct launch *launch, GError **error);
 void launch_free_machine(struct launch *launch);
 bool launch_open_chardevs(struct launch *launch, GError **error);
 void launch_close_chardevs(struct launch *launch);
+bool launch_make_objects(struct launch *launch, GError **error);
 bool launch_make_board(struct launch *launch, GError **error);
 void launch_forget_board(struct launch *launch);
 bool launch_add_devices(struct launch *launch, GError **error);

@@ -122,6 +122,10 @@ const struct option option_table[] = {
     {"device", NULL, "[driver=]TYPE[,id=ID][,bus=BUS][,PROPERTY=VALUE...]",
      "add a device; '-device help' lists them, '-device TYPE,help' the properties", NULL,
      option_device},
+    {"object", NULL, "TYPE,id=ID[,PROPERTY=VALUE...]",
+     "make an object that devices name; '-object help' lists them,\n"
+     "'-object TYPE,help' the properties",
+     NULL, option_object},
     {"nodefaults", NULL, NULL, "make no serial port and no monitor that were not asked for", NULL,
      option_nodefaults},
     {"no-user-config", NULL, NULL, "accepted; there are no configuration files", NULL,
@@ -333,6 +337,7 @@ void command_line_init(struct command_line *line)
     line->engines = g_ptr_array_new_with_free_func(free_list);
     line->devices = g_ptr_array_new_with_free_func(free_list);
     line->chardevs = g_ptr_array_new_with_free_func(g_free);
+    line->objects = g_ptr_array_new_with_free_func(free_list);
     line->serials = g_ptr_array_new_with_free_func(g_free);
     line->monitors = g_ptr_array_new_with_free_func(free_monitor);
     line->traces = g_ptr_array_new_with_free_func(g_free);
@@ -346,6 +351,7 @@ void command_line_clear(struct command_line *line)
     g_ptr_array_unref(line->engines);
     g_ptr_array_unref(line->devices);
     g_ptr_array_unref(line->chardevs);
+    g_ptr_array_unref(line->objects);
     g_ptr_array_unref(line->serials);
     g_ptr_array_unref(line->monitors);
     g_ptr_array_unref(line->traces);

@@ -24,6 +24,7 @@ struct command_line {
     GPtrArray *engines;               /* of struct key_values: "accel" and the engine's options */
     GPtrArray *devices;               /* of struct key_values: "driver", "id", "bus", properties */
     GPtrArray *chardevs;              /* of char: -chardev's text */
+    GPtrArray *objects;               /* of struct key_values: "qom-type", "id", properties */
     GPtrArray *serials;               /* of char: short forms */
     GPtrArray *monitors;              /* of struct monitor_request */
     GPtrArray *traces;                /* of char: patterns */
@@ -65,6 +66,7 @@ bool option_name(struct command_line *line, const char *value, GError **error);
 bool option_fw_cfg(struct command_line *line, const char *value, GError **error);
 bool option_device(struct command_line *line, const char *value, GError **error);
 bool option_global(struct command_line *line, const char *value, GError **error);
+bool option_object(struct command_line *line, const char *value, GError **error);
 bool option_chardev(struct command_line *line, const char *value, GError **error);
 bool option_serial(struct command_line *line, const char *value, GError **error);
 bool option_monitor(struct command_line *line, const char *value, GError **error);

@@ -108,6 +108,9 @@ static bool info_qtree(struct hmp_context *context, char **words, GString *out, 
             print_bus(buses[i], out);
         }
     }
+    for (unsigned i = 0; i < context->machine->device_buses->len; i++) {
+        print_bus(g_ptr_array_index(context->machine->device_buses, i), out);
+    }
     return true;
 }
 

@@ -126,6 +126,8 @@ void pci_device_release(struct device *base)
 {
     struct pci_device *device = pci_device_of(base);
 
+    pci_msi_release(device);
+    pci_msix_release(device);
     address_space_destroy(&device->dma);
     memory_region_destroy(&device->dma_window);
     memory_region_destroy(&device->dma_root);
@@ -171,6 +173,8 @@ void pci_device_reset(struct device *base)
     struct pci_device *device = pci_device_of(base);
 
     memcpy(device->config, device->power_on, sizeof(device->config));
+    pci_msi_update(device);
+    pci_msix_reset(device);
     pci_set_interrupt(device, false);
     pci_device_update_interrupt(device);
     pci_device_update_mappings(device);
@@ -190,6 +194,10 @@ static bool pci_device_after_load(void *object)
             return false;
         }
     }
+    if (!pci_msix_after_load(device)) {
+        return false;
+    }
+    pci_msi_update(device);
     pci_device_update_interrupt(device);
     pci_device_update_mappings(device);
     return true;
@@ -198,12 +206,15 @@ static bool pci_device_after_load(void *object)
 static const struct state_field pci_device_fields[] = {
     STATE_ARRAY(BYTES, pci_device, config, PCI_CONFIG_SIZE, 1),
     STATE(BOOL, pci_device, interrupt_level, 1),
+    STATE(UINT32, pci_device, msi.pending, 2),
+    STATE_ARRAY(BYTES, pci_device, msix.table, sizeof(((struct pci_device *)0)->msix.table), 2),
+    STATE_ARRAY(BYTES, pci_device, msix.pending, sizeof(((struct pci_device *)0)->msix.pending), 2),
     STATE_END,
 };
 
 const struct state_description pci_device_state = {
     .name = "pci-device",
-    .version = 1,
+    .version = 2,
     .fields = pci_device_fields,
     .after_load = pci_device_after_load,
 };
