@@ -285,6 +285,9 @@ void machine_free(struct machine *machine)
     if (machine->engine->destroy) {
         machine->engine->destroy(machine);
     }
+    if (machine->board && machine->board->release) {
+        machine->board->release(machine);
+    }
     bus_free(machine->isa_bus);
     if (machine->pci_bus) {
         pci_bus_free(pci_bus_from_base(machine->pci_bus));

@@ -137,6 +137,8 @@ struct board_class {
     bool (*create)(struct machine *machine, const void *options, GError **error);
     /* After the user's devices were added, before the first reset. NULL: nothing to do. */
     bool (*complete)(struct machine *machine, GError **error);
+    /* Free the board's own buses, before those of the machine go. NULL: it has none. */
+    void (*release)(struct machine *machine);
 };
 extern const struct board_class *const board_table[]; /* ended by NULL */
 

@@ -6,7 +6,11 @@
 #include "dm/boot/kernel-loader.h"
 #include "dm/chardev.h"
 #include "dm/firmware/direct-boot.h"
+#include "dm/virtio/virtio-mmio.h"
+#include "dm/isa/reset-control.h"
 #include "util/error.h"
+
+#define RESET_PORT 0xcf9u
 
 struct microvm_options {
     char *pic;
@@ -20,6 +24,7 @@ struct microvm {
     bool has_acpi, has_pic, has_rtc;
     bool auto_kernel_cmdline;
     bool has_serial;
+    struct virtio_mmio_bus *virtio;
     struct direct_boot *boot; /* NULL: no kernel */
 };
 
@@ -80,6 +85,48 @@ static bool create_serial(struct microvm *microvm, GError **error)
                          "0", "chardev", chardev_id(chardev), NULL);
 }
 
+static bool create_reset(struct machine *machine, GError **error)
+{
+    struct device *reset =
+        device_create(machine, "reset-control", machine->system_bus, error, NULL);
+
+    if (!reset) {
+        return false;
+    }
+    memory_region_add_subregion(&machine->system_io, RESET_PORT, reset_control_region(reset));
+    return true;
+}
+
+/* Its devices' lines lead to the interrupt controllers on the system bus. */
+static void microvm_release(struct machine *machine)
+{
+    struct microvm *microvm = machine->board_private;
+
+    if (microvm) {
+        g_clear_pointer(&microvm->virtio, virtio_mmio_bus_free);
+    }
+}
+
+static unsigned virtio_gsi(const struct microvm *microvm, unsigned slot)
+{
+    return slot + (microvm->has_acpi ? MICROVM_VIRTIO_GSI : MICROVM_VIRTIO_ISA);
+}
+
+static void create_virtio(struct microvm *microvm)
+{
+    struct machine *machine = microvm->machine;
+    struct virtio_mmio_slot slots[MICROVM_VIRTIO_SLOTS];
+
+    for (unsigned i = 0; i < MICROVM_VIRTIO_SLOTS; i++) {
+        slots[i] = (struct virtio_mmio_slot){
+            .address = MICROVM_VIRTIO_ADDRESS + i * MICROVM_VIRTIO_SIZE,
+            .line = machine->gsi[virtio_gsi(microvm, i)],
+        };
+    }
+    microvm->virtio =
+        virtio_mmio_bus_new(machine, &machine->system_memory, slots, MICROVM_VIRTIO_SLOTS);
+}
+
 static bool create_devices(struct microvm *microvm, const struct microvm_options *options,
                            GError **error)
 {
@@ -91,6 +138,7 @@ static bool create_devices(struct microvm *microvm, const struct microvm_options
            (!microvm->has_rtc ||
             device_create(machine, "mc146818rtc", machine->isa_bus, error, "base", base, NULL)) &&
            (!options->isa_serial || create_serial(microvm, error)) &&
+           create_reset(machine, error) &&
            (!microvm->has_acpi ||
             device_create(machine, "acpi-ged", machine->system_bus, error, NULL)) &&
            device_create(machine, "fw_cfg", machine->system_bus, error, NULL) &&
@@ -125,7 +173,46 @@ static bool microvm_create(struct machine *machine, const void *opaque, GError *
     }
     machine->board_private = microvm;
     machine_add_cleanup(machine, microvm_destroy, microvm);
-    return create_devices(microvm, options, error);
+    if (!create_devices(microvm, options, error)) {
+        return false;
+    }
+    create_virtio(microvm);
+    return true;
+}
+
+/* Bit n: a device is in slot n. */
+static uint32_t used_slots(const struct microvm *microvm)
+{
+    uint32_t mask = 0;
+
+    for (unsigned i = 0; i < MICROVM_VIRTIO_SLOTS; i++) {
+        mask |= virtio_mmio_slot_is_used(microvm->virtio, i) ? 1u << i : 0;
+    }
+    return mask;
+}
+
+/*
+ * What the user wrote; and without ACPI what nothing else tells the kernel: where devices are, and
+ * that the machine is reset through the real-mode entry, not by a keyboard controller.
+ */
+static char *make_command_line(const struct microvm *microvm)
+{
+    const char *append = microvm->machine->config.append;
+    GString *line = g_string_new(NULL);
+
+    if (microvm->has_acpi || !microvm->auto_kernel_cmdline) {
+        g_string_append(line, append ? append : "");
+        return g_string_free(line, FALSE);
+    }
+    g_string_append_printf(line, "reboot=b%s%s", append ? " " : "", append ? append : "");
+    for (unsigned i = 0; i < MICROVM_VIRTIO_SLOTS; i++) {
+        if (virtio_mmio_slot_is_used(microvm->virtio, i)) {
+            g_string_append_printf(line, " virtio_mmio.device=%u@0x%x:%u", MICROVM_VIRTIO_SIZE,
+                                   MICROVM_VIRTIO_ADDRESS + i * MICROVM_VIRTIO_SIZE,
+                                   virtio_gsi(microvm, i));
+        }
+    }
+    return g_string_free(line, FALSE);
 }
 
 static struct acpi_tables *build_acpi(const struct microvm *microvm)
@@ -142,13 +229,14 @@ static struct acpi_tables *build_acpi(const struct microvm *microvm)
     for (unsigned i = 0; i < machine->vcpu_count; i++) {
         ids[i] = machine->vcpus[i]->apic_id;
     }
-    return acpi_microvm_build(&config, 0, microvm->has_rtc);
+    return acpi_microvm_build(&config, used_slots(microvm), microvm->has_rtc);
 }
 
 static bool microvm_complete(struct machine *machine, GError **error)
 {
     struct microvm *microvm = machine->board_private;
-    struct direct_boot_config config = {.machine = machine, .append = machine->config.append};
+    g_autofree char *command_line = make_command_line(microvm);
+    struct direct_boot_config config = {.machine = machine, .append = command_line};
     struct acpi_tables *acpi = NULL;
 
     if (!machine->config.kernel) {
@@ -180,7 +268,7 @@ static const struct property microvm_properties[] = {
     OPTION(BOOL, "rtc", rtc, "on", "real-time clock"),
     OPTION(BOOL, "isa-serial", isa_serial, "on", "serial port, if -serial names one"),
     OPTION(BOOL, "auto-kernel-cmdline", auto_kernel_cmdline, "on",
-           "without ACPI, tell of virtio devices on the kernel's command line"),
+           "without ACPI, tell of devices on the kernel's command line"),
     PROPERTY_END,
 };
 
@@ -191,4 +279,5 @@ const struct board_class microvm_board = {
     .options_size = sizeof(struct microvm_options),
     .create = microvm_create,
     .complete = microvm_complete,
+    .release = microvm_release,
 };

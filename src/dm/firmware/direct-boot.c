@@ -11,6 +11,8 @@
 #define TABLES_SIZE    0x10000u
 #define ROOT_ADDRESS   0xf0000u /* the ACPI root pointer, or the MP pointer */
 
+#define RESET_ENTRY 0xffff0u /* F000:FFF0, where real-mode code goes to reset the machine */
+
 #define RTC_INDEX 0x70
 #define RTC_DATA  0x71
 
@@ -97,6 +99,14 @@ static void write_cmos(struct machine *machine, uint8_t index, uint8_t value)
     address_space_store(&machine->as_io, RTC_DATA, 1, MEMORY_ATTRIBUTES_CPU, value);
 }
 
+/* Linux takes this way if ACPI is hardware-reduced and there is no EFI. */
+static const uint8_t reset_code[] = {
+    0xb0, 0x06,       /* mov $6, %al */
+    0xba, 0xf9, 0x0c, /* mov $0xcf9, %dx */
+    0xee,             /* out %al, (%dx) */
+    0xf4, 0xeb, 0xfd, /* 1: hlt; jmp 1b */
+};
+
 void direct_boot_reset(void *opaque)
 {
     struct direct_boot *boot = opaque;
@@ -109,6 +119,8 @@ void direct_boot_reset(void *opaque)
                         boot->tables->data, boot->tables->len);
     address_space_write(&machine->as_memory, ROOT_ADDRESS, MEMORY_ATTRIBUTES_CPU, boot->root,
                         sizeof(boot->root));
+    address_space_write(&machine->as_memory, RESET_ENTRY, MEMORY_ATTRIBUTES_CPU, reset_code,
+                        sizeof(reset_code));
     firmware_set_up_processors(machine);
     if (!boot_plan_write(boot->plan, &machine->as_memory, &error)) {
         log_warning("%s", error->message);

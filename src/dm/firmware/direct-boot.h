@@ -2,7 +2,7 @@
 /*
  * A kernel started on a board without firmware and chipset: its tables lie in RAM below 1 MiB,
  * where a scan finds them, and the processors are as firmware leaves them. Written anew at each
- * reset.
+ * reset. The board has a reset register at port CF9h.
  */
 #ifndef DUODM_DM_FIRMWARE_DIRECT_BOOT_H
 #define DUODM_DM_FIRMWARE_DIRECT_BOOT_H
