@@ -2,6 +2,7 @@
 /* Making a machine, and taking it down in the opposite order. machine-run.c makes it go. */
 #include "dm/machine.h"
 #include "dm/chardev.h"
+#include "dm/fdt/device-tree.h"
 #include "dm/intc/local-apic.h"
 #include "dm/machine-private.h"
 #include "dm/object.h"
@@ -242,11 +243,27 @@ void machine_mask_a20(struct machine *machine, bool masked)
     }
 }
 
+static bool dump_device_tree(struct machine *machine, GError **error)
+{
+    struct device_tree *tree = device_tree_new(machine);
+    g_autoptr(GBytes) blob = device_node_pack(tree->root);
+    gsize size;
+    const char *data = g_bytes_get_data(blob, &size);
+    bool ok = g_file_set_contents(machine->config.dtb_dump, data, (gssize)size, error);
+
+    device_tree_free(tree);
+    if (!ok) {
+        g_prefix_error(error, "-machine dumpdtb: ");
+    }
+    return ok;
+}
+
 bool machine_complete_board(struct machine *machine, GError **error)
 {
     const struct board_class *board = machine->board;
 
-    return !board->complete || board->complete(machine, error);
+    return (!board->complete || board->complete(machine, error)) &&
+           (!machine->config.dtb_dump || dump_device_tree(machine, error));
 }
 
 void machine_add_reset_handler(struct machine *machine, void (*handler)(void *opaque), void *opaque)

@@ -59,7 +59,7 @@ struct machine_config {
     unsigned sockets, cores, threads;
     char *cpu_model;                       /* NULL: the engine's default */
     char *kernel, *initrd, *append, *bios; /* NULL: none */
-    char *dtb_dump;                        /* NULL: none */
+    char *dtb_dump;                        /* -machine dumpdtb=FILE; NULL: none */
     char *rtc_base;                        /* -rtc base=: NULL or "utc", "localtime", or a time
                                               "YYYY-MM-DD[Thh:mm:ss]", which was checked */
     char *boot_order;                      /* -boot order=, NULL: default */
@@ -109,11 +109,11 @@ struct machine {
     struct ioapic *ioapic;
     struct fw_cfg *fw_cfg;
     GPtrArray *reset_handlers;
-    GPtrArray *cleanups; /* machine_add_cleanup */
-    GPtrArray *chardevs; /* chardev_new adds, machine_free frees what is left */
-    GPtrArray *objects;  /* of struct object, in order of creation: -object's */
+    GPtrArray *cleanups;                 /* machine_add_cleanup */
+    GPtrArray *chardevs;                 /* chardev_new adds, machine_free frees what is left */
+    GPtrArray *objects;                  /* of struct object, in order of creation: -object's */
     struct io_thread *default_io_thread; /* among objects; NULL: nobody needed it so far */
-    void *monitor;       /* struct monitor_state: QMP and HMP servers */
+    void *monitor;                       /* struct monitor_state: QMP and HMP servers */
 
     /* Running. */
     enum run_state state;
@@ -137,6 +137,8 @@ struct board_class {
     bool (*create)(struct machine *machine, const void *options, GError **error);
     /* After the user's devices were added, before the first reset. NULL: nothing to do. */
     bool (*complete)(struct machine *machine, GError **error);
+    /* Say in the device tree what buses and devices can't know, before they add themselves. */
+    void (*describe)(struct machine *machine, struct device_tree *tree);
     /* Free the board's own buses, before those of the machine go. NULL: it has none. */
     void (*release)(struct machine *machine);
 };
@@ -193,8 +195,8 @@ int machine_run(struct machine *machine);
 bool machine_needs_reset(const struct machine *machine);
 
 /*
- * Who works beside the vCPUs (I/O threads) hears when the machine starts and stops: before the first
- * vCPU runs, and after the last one stands still. Called in the main loop, no guard held.
+ * Who works beside the vCPUs (I/O threads) hears when the machine starts and stops: before the
+ * first vCPU runs, and after the last one stands still. Called in the main loop, no guard held.
  */
 typedef void (*machine_run_fn)(void *opaque, bool running);
 void machine_add_run_listener(struct machine *machine, machine_run_fn fn, void *opaque);

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "dm/fdt/device-tree.h"
 #include "dm/acpi/acpi-ged.h"
 #include "dm/machine.h"
 
@@ -121,6 +122,25 @@ static const struct state_description ged_state = {
     .after_load = ged_after_load,
 };
 
+static void ged_describe(struct device *device, struct device_tree *tree, struct device_node *node)
+{
+    struct device_node *registers =
+        device_tree_add_memory_device(tree, "syscon", ACPI_GED_ADDRESS, ACPI_GED_SIZE, "syscon");
+    uint32_t handle = device_node_phandle(registers);
+    struct device_node *off = device_node_add(tree->root, "poweroff");
+    struct device_node *restart = device_node_add(tree->root, "reboot");
+
+    device_node_set(registers, "reg-io-width", 1);
+    device_node_set_string(off, "compatible", "syscon-poweroff");
+    device_node_set(off, "regmap", handle);
+    device_node_set(off, "offset", ACPI_GED_SLEEP_CONTROL);
+    device_node_set(off, "value", ACPI_GED_SLEEP_TYPE_OFF << SLEEP_TYPE_SHIFT | SLEEP_ENABLE);
+    device_node_set_string(restart, "compatible", "syscon-reboot");
+    device_node_set(restart, "regmap", handle);
+    device_node_set(restart, "offset", ACPI_GED_RESET);
+    device_node_set(restart, "value", ACPI_GED_RESET_VALUE);
+}
+
 const struct device_class acpi_ged_class = {
     .name = "acpi-ged",
     .description = "power button, sleep and reset registers of hardware-reduced ACPI",
@@ -130,4 +150,5 @@ const struct device_class acpi_ged_class = {
     .realize = ged_realize,
     .unrealize = ged_unrealize,
     .reset = ged_reset,
+    .describe = ged_describe,
 };

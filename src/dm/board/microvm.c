@@ -5,7 +5,9 @@
 #include "dm/boot/e820.h"
 #include "dm/boot/kernel-loader.h"
 #include "dm/chardev.h"
+#include "dm/fdt/device-tree.h"
 #include "dm/firmware/direct-boot.h"
+#include "dm/firmware/fw-cfg.h"
 #include "dm/virtio/virtio-mmio.h"
 #include "dm/isa/reset-control.h"
 #include "util/error.h"
@@ -238,9 +240,18 @@ static bool microvm_complete(struct machine *machine, GError **error)
     g_autofree char *command_line = make_command_line(microvm);
     struct direct_boot_config config = {.machine = machine, .append = command_line};
     struct acpi_tables *acpi = NULL;
+    g_autoptr(GBytes) blob = NULL;
+    struct device_tree *tree = device_tree_new(machine);
 
+    blob = device_node_pack(tree->root);
+    device_tree_free(tree);
+    config.device_tree = blob;
+    if (!fw_cfg_add_file(machine->fw_cfg, "etc/fdt", g_bytes_get_data(blob, NULL),
+                         g_bytes_get_size(blob), error)) {
+        return false;
+    }
     if (!machine->config.kernel) {
-        return !machine->engine->has_vcpus ||
+        return !machine->engine->has_vcpus || machine->config.dtb_dump ||
                duodm_fail(error, DUODM_ERROR_INVALID_ARGUMENT,
                           "machine 'microvm' has no firmware: name a kernel with -kernel");
     }

@@ -2,6 +2,7 @@
 #include "dm/board/pc.h"
 #include "dm/board/x86.h"
 #include "dm/chardev.h"
+#include "dm/fdt/device-tree.h"
 #include "dm/firmware/firmware-state.h"
 #include "dm/isa/reset-control.h"
 #include "dm/pci/chipset.h"
@@ -176,9 +177,20 @@ static bool pc_create(struct machine *machine, const void *options, GError **err
         g_free(pc);
         return false;
     }
+    machine->board_private = pc;
     machine_add_cleanup(machine, pc_destroy, pc);
     return x86_create_interrupts(machine, true, error) && create_chipset(pc, error) &&
            create_isa(pc, error) && pc_describe_machine(pc, error) && pc_load_firmware(pc, error);
+}
+
+static void pc_describe(struct machine *machine, struct device_tree *tree)
+{
+    const struct pc *pc = machine->board_private;
+
+    tree->pci_io = (struct range){PC_IO_WINDOW_START, PC_IO_WINDOW_SIZE};
+    tree->pci_window_32 = pc->pci_window_32;
+    tree->pci_window_64 = pc->pci_window_64;
+    memcpy(tree->pci_routes, firmware_pirq_routes, sizeof(tree->pci_routes));
 }
 
 static const struct property pc_properties[] = {
@@ -195,4 +207,5 @@ const struct board_class pc_board = {
     .properties = pc_properties,
     .options_size = sizeof(struct pc_options),
     .create = pc_create,
+    .describe = pc_describe,
 };

@@ -33,8 +33,7 @@ struct firmware_state {
     struct boot_plan *plan; /* NULL: none yet */
 };
 
-/* What lines A to D of PCI are routed to. */
-static const uint8_t pirq_routes[4] = {10, 10, 11, 11};
+const uint8_t firmware_pirq_routes[4] = {10, 10, 11, 11};
 
 /* The pointer, and the table right after it. */
 static bool put_mp_table(struct firmware_state *state, GError **error)
@@ -53,7 +52,7 @@ static bool put_mp_table(struct firmware_state *state, GError **error)
     for (unsigned i = 0; i < machine->vcpu_count; i++) {
         ids[i] = machine->vcpus[i]->apic_id;
     }
-    memcpy(config.pci_routes, pirq_routes, sizeof(pirq_routes));
+    memcpy(config.pci_routes, firmware_pirq_routes, sizeof(firmware_pirq_routes));
     table = mp_table_build(&config);
     if (offset + table->len > BIOS_STUB_TABLES_END) {
         return duodm_fail(error, DUODM_ERROR_NO_MEMORY,
@@ -191,8 +190,8 @@ static void set_up_interrupts(struct firmware_state *state)
     out(state, 0x21, 0xf8);
     out(state, 0xa1, 0xff);
     for (unsigned i = 0; i < 4; i++) {
-        level |= 1u << pirq_routes[i];
-        write_config(state, state->config.isa_bridge, PIRQ_ROUTE + i, pirq_routes[i]);
+        level |= 1u << firmware_pirq_routes[i];
+        write_config(state, state->config.isa_bridge, PIRQ_ROUTE + i, firmware_pirq_routes[i]);
     }
     out(state, 0x4d0, (uint8_t)level);
     out(state, 0x4d1, (uint8_t)(level >> 8));
@@ -250,7 +249,7 @@ static void set_up_pci(struct firmware_state *state)
 
     piix4_pm_enable(config->power_management, config->pm_base);
     if (!pci_bus_assign_resources(config->pci_bus, config->pci_window_32, config->pci_window_64,
-                                  config->pci_window_io, pirq_routes, &error)) {
+                                  config->pci_window_io, firmware_pirq_routes, &error)) {
         log_warning("%s", error->message);
     }
 }
