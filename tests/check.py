@@ -141,6 +141,14 @@ def step_system(log):
                   limit=2400)
 
 
+def step_testbed(log):
+    a = runner(log, build(log, "gcc"), "tests/testbed/harness_test.py")
+    status, output = run(log, [sys.executable, "tests/testbed/run"], limit=1800, check=False,
+                         env={"DUODM": os.path.join(ROOT, "build", "check-gcc", "duodm")})
+    b = count(output, status, "tests/testbed/run")
+    return tuple(x + y for x, y in zip(a, b))
+
+
 def step_clang(log):
     return unit(log, build(log, "clang", compiler="clang"))
 
@@ -194,6 +202,7 @@ STEPS = [
     ("device", "the binary over its test port, QMP and command line", step_device),
     ("guests", "guest programs that check the CPU and the board", step_guests),
     ("system", "Debian kernels, SeaBIOS, hostile guests on tcg", step_system),
+    ("testbed", "guests on a real, nested /dev/kvm", step_testbed),
     ("clang", "unit tests, clang -Werror", step_clang),
     ("tidy", "clang-tidy", step_tidy),
     ("asan", "unit, device, guests and a kernel under ASan and UBSan", step_asan),

@@ -7,11 +7,17 @@
 #include "config.h"
 #endif
 
+#ifdef ENABLE_KVM
+extern const struct engine_ops kvm_engine;
+#endif
 #ifdef ENABLE_TCG
 extern const struct engine_ops tcg_engine;
 #endif
 
 const struct engine_ops *const engine_table[] = {
+#ifdef ENABLE_KVM
+    &kvm_engine,
+#endif
 #ifdef ENABLE_TCG
     &tcg_engine,
 #endif

@@ -6,6 +6,7 @@
 #ifndef DUODM_DM_ENGINE_H
 #define DUODM_DM_ENGINE_H
 
+#include "dm/irq.h"
 #include "dm/property.h"
 #include "dm/vcpu.h"
 
@@ -13,6 +14,31 @@
 #include <stdio.h>
 
 struct machine;
+struct device_class;
+struct state_description;
+
+/* An interrupt message of a device, as it writes it (SDM vol. 3, 11.11). */
+struct msi_message {
+    uint64_t address;
+    uint32_t data;
+};
+
+/*
+ * Interrupts by event descriptors: a write of fd is the interrupt, with no thread of duodm between.
+ * attach gives a handle for the other two, NULL and an error if it can't be had. resample_fd (or
+ * -1) is for a level-triggered line: fd raises it, the guest's EOI lowers it and signals
+ * resample_fd. Any thread; not on a hot path. detach waits for what is under way.
+ */
+struct irqfd;
+struct irqfd_ops {
+    struct irqfd *(*attach_msi)(struct machine *machine, int fd, const struct msi_message *message,
+                                GError **error);
+    struct irqfd *(*attach_gsi)(struct machine *machine, int fd, int resample_fd, unsigned gsi,
+                                GError **error);
+    /* The guest changed the message of an attach_msi. */
+    bool (*set_message)(struct irqfd *irqfd, const struct msi_message *message, GError **error);
+    void (*detach)(struct irqfd *irqfd);
+};
 
 struct engine_ops {
     const char *name;               /* as -accel has it */
@@ -20,7 +46,7 @@ struct engine_ops {
     size_t options_size;            /* bytes of the struct that options fills, 0: no options */
     const struct property *options; /* what -accel NAME,option=... accepts, or NULL */
     bool has_vcpus;                 /* false for qtest: create_vcpu .. set_state may be NULL */
-    bool in_kernel_apic; /* true: vcpu->apic stays NULL; else it is there before create_vcpu */
+    const struct device_class *const *devices; /* the engine's own, ended by NULL; or NULL */
 
     /* Can it be used on this host? The error says why not and what to do. */
     bool (*is_available)(GError **error);
@@ -30,12 +56,15 @@ struct engine_ops {
     void (*list_cpu_models)(FILE *out);
 
     /* Called in this order. machine->memory exists, no vCPU does. machine->engine_data is the
-     * engine's own. */
+     * engine's own. An engine that brings the local APICs sets machine->engine_apics: then
+     * vcpu->apic stays NULL; else it is there before create_vcpu. */
     bool (*create)(struct machine *machine, const void *options, GError **error);
     bool (*create_vcpu)(struct vcpu *vcpu, GError **error); /* thread made, not running */
-    void (*resume)(struct machine *machine);                /* let all vCPUs run */
-    void (*pause)(struct machine *machine);                 /* returns when no vCPU executes */
-    void (*destroy)(struct machine *machine);               /* paused before; joins the threads */
+    /* The board is complete: is all of it in the engine's hands? NULL: it is. */
+    bool (*check_board)(struct machine *machine, GError **error);
+    void (*resume)(struct machine *machine);  /* let all vCPUs run */
+    void (*pause)(struct machine *machine);   /* returns when no vCPU executes */
+    void (*destroy)(struct machine *machine); /* paused before; joins the threads */
 
     void (*kick)(struct vcpu *vcpu); /* make a running or halted vCPU look at its signals */
     /* Put a vCPU in the power-on state. Paused; vcpu->apic was reset just before. */
@@ -47,6 +76,32 @@ struct engine_ops {
     bool (*write_msr)(struct vcpu *vcpu, uint32_t msr, uint64_t value);
     /* Guest virtual to physical for debuggers; false if not mapped. Paused or a racy look. */
     bool (*virtual_to_physical)(struct vcpu *vcpu, uint64_t address, uint64_t *physical);
+    /* Guest time stands still (stop) or goes on (cont). Paused. NULL: it has the machine's clock.
+     */
+    void (*set_clock_running)(struct machine *machine, bool running);
+    /* What a snapshot must hold of a vCPU, appended to a stream, and back, as device_save_state and
+     * device_load_state have it. Paused. NULL: the engine can't. */
+    bool (*save_vcpu)(struct vcpu *vcpu, GByteArray *stream, GError **error);
+    bool (*load_vcpu)(struct vcpu *vcpu, const uint8_t *stream, size_t length, size_t *consumed,
+                      GError **error);
+
+    /* For engines that set machine->engine_apics. */
+
+    /* Write a register of a local APIC, at its offset in the page. Paused. */
+    void (*write_apic)(struct vcpu *vcpu, unsigned offset, uint32_t value);
+    /* A message to the local APICs. True if one took it. Any thread, any lock held. */
+    bool (*deliver_msi)(struct machine *machine, const struct msi_message *message);
+    /* What the engine has in place of a class of the board's ("i8259", "ioapic", "i8254"); NULL:
+     * nothing. If it has the interrupt controllers, machine->pic and ->ioapic stay NULL. */
+    const struct device_class *(*replace_device)(struct machine *machine, const char *name);
+    irq_handler_fn set_gsi; /* opaque is the machine: an input of the engine's controllers */
+    irq_handler_fn set_pit_disconnected; /* as i8254_set_disconnected, of the engine's PIT */
+    /* An entry of the board's IOAPIC changed: the message it sends. level: its EOI is of interest
+     * (ioapic_eoi). NULL: nobody listens. Called with the IOAPIC's lock held. */
+    void (*set_ioapic_route)(struct machine *machine, unsigned pin,
+                             const struct msi_message *message, bool level);
+    const struct irqfd_ops *irqfd; /* NULL: there are none, a device has to call irq lines */
+
     /* Text for HMP `info NAME` that only this engine has (`info jit`, `info tlb`); false: unknown
      */
     bool (*print_info)(struct machine *machine, const char *name, GString *out);

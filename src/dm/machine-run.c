@@ -22,7 +22,8 @@ struct run_requests {
     enum shutdown_cause cause;
     bool reset_from_guest;
     enum run_state stop_state;
-    char *panic; /* message; NULL: none */
+    char *panic;          /* message; NULL: none */
+    char *internal_error; /* message; NULL: none */
 };
 
 struct event_listener {
@@ -246,6 +247,16 @@ void machine_report_panic(struct machine *machine, const char *message)
     requests_unlock_and_hold(machine);
 }
 
+void machine_report_internal_error(struct machine *machine, const char *message)
+{
+    struct run_requests *requests = requests_lock(machine);
+
+    if (!requests->internal_error) {
+        requests->internal_error = g_strdup(message);
+    }
+    requests_unlock_and_hold(machine);
+}
+
 /* The main loop's part. */
 
 static void pause_vcpus(struct machine *machine)
@@ -272,6 +283,18 @@ static void resume_vcpus(struct machine *machine)
     }
 }
 
+static void set_clock_running(struct machine *machine, bool running)
+{
+    if (running) {
+        machine_clock_start(machine->clock);
+    } else {
+        machine_clock_stop(machine->clock);
+    }
+    if (machine->engine->set_clock_running) {
+        machine->engine->set_clock_running(machine, running);
+    }
+}
+
 void machine_start(struct machine *machine)
 {
     if (machine->state == RUN_STATE_RUNNING || machine_needs_reset(machine)) {
@@ -279,7 +302,7 @@ void machine_start(struct machine *machine)
     }
     machine->state = RUN_STATE_RUNNING;
     machine_emit_event(machine, "RESUME", NULL);
-    machine_clock_start(machine->clock);
+    set_clock_running(machine, true);
     tell_run_listeners(machine, true);
     resume_vcpus(machine);
 }
@@ -291,7 +314,7 @@ void machine_stop(struct machine *machine, enum run_state state)
     }
     pause_vcpus(machine);
     tell_run_listeners(machine, false);
-    machine_clock_stop(machine->clock);
+    set_clock_running(machine, false);
     machine->state = state;
     machine_emit_event(machine, "STOP", NULL);
 }
@@ -379,6 +402,12 @@ static void handle_panic(struct machine *machine, const char *message)
     machine_stop(machine, RUN_STATE_GUEST_PANICKED);
 }
 
+static void handle_internal_error(struct machine *machine, const char *message)
+{
+    log_warning("%s", message);
+    machine_stop(machine, RUN_STATE_INTERNAL_ERROR);
+}
+
 static void handle_powerdown(struct machine *machine)
 {
     struct machine_run *run = machine->run_private;
@@ -408,6 +437,9 @@ static void handle_requests(struct machine *machine, struct run_requests *reques
     if (requests->panic) {
         handle_panic(machine, requests->panic);
     }
+    if (requests->internal_error) {
+        handle_internal_error(machine, requests->internal_error);
+    }
     if (requests->reset) {
         reset_paused(machine, requests->reset_from_guest);
     }
@@ -417,6 +449,12 @@ static void handle_requests(struct machine *machine, struct run_requests *reques
     if (requests->stop) {
         machine_stop(machine, requests->stop_state);
     }
+}
+
+static void clear_requests(struct run_requests *requests)
+{
+    g_free(requests->panic);
+    g_free(requests->internal_error);
 }
 
 static void on_wake(evutil_socket_t fd, short events, void *opaque)
@@ -436,12 +474,12 @@ static void on_wake(evutil_socket_t fd, short events, void *opaque)
     pthread_mutex_unlock(&run->lock);
 
     if (machine->quit) {
-        g_free(requests.panic);
+        clear_requests(&requests);
         return;
     }
     pause_vcpus(machine);
     handle_requests(machine, &requests);
-    g_free(requests.panic);
+    clear_requests(&requests);
     if (machine->state == RUN_STATE_RUNNING && !machine->quit) {
         resume_vcpus(machine);
     }
@@ -519,7 +557,7 @@ void machine_run_destroy(struct machine *machine)
     close(run->wake_fd);
     g_array_unref(run->listeners);
     g_array_unref(run->run_listeners);
-    g_free(run->requests.panic);
+    clear_requests(&run->requests);
     pthread_mutex_destroy(&run->lock);
     g_free(run);
     machine->run_private = NULL;

@@ -196,7 +196,7 @@ static bool create_vcpu(struct machine *machine, GError **error)
     vcpu->apic_id = topology_apic_id(&machine->config, vcpu->index);
     /* In its place before the engine sees it: its thread may look for it there. */
     machine->vcpus[vcpu->index] = vcpu;
-    if (!machine->engine->in_kernel_apic) {
+    if (!machine->engine_apics) {
         vcpu->apic = local_apic_new(machine, vcpu);
     }
     if (machine->engine->create_vcpu(vcpu, error)) {
@@ -221,7 +221,8 @@ bool machine_create_board(struct machine *machine, const struct board_class *boa
             return false;
         }
     }
-    return board->create(machine, board_options, error);
+    return board->create(machine, board_options, error) &&
+           (!machine->engine->check_board || machine->engine->check_board(machine, error));
 }
 
 bool machine_make_ram(struct machine *machine, GError **error)

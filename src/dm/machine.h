@@ -50,6 +50,14 @@ enum shutdown_cause {
     SHUTDOWN_HOST_QMP_RESET,  /* system_reset with -no-reboot */
 };
 
+/* Where interrupt controllers are under an engine that has a choice (-machine kernel-irqchip=). */
+enum kernel_irqchip {
+    KERNEL_IRQCHIP_DEFAULT,
+    KERNEL_IRQCHIP_ON,    /* all in the kernel */
+    KERNEL_IRQCHIP_SPLIT, /* local APICs in the kernel, 8259 and IOAPIC here */
+    KERNEL_IRQCHIP_OFF,   /* all here */
+};
+
 /* What the command line asked for. Strings owned. */
 struct machine_config {
     char *name;
@@ -64,6 +72,7 @@ struct machine_config {
                                               "YYYY-MM-DD[Thh:mm:ss]", which was checked */
     char *boot_order;                      /* -boot order=, NULL: default */
     bool boot_menu;
+    enum kernel_irqchip kernel_irqchip;
     bool no_defaults, no_reboot, no_shutdown, no_acpi, no_hpet;
     bool start_paused;  /* -S */
     GPtrArray *globals; /* of struct global_property */
@@ -85,6 +94,7 @@ struct machine {
     void *board_private; /* the board's own */
     const struct engine_ops *engine;
     void *engine_data;
+    bool engine_apics;       /* set by engine->create: it has the local APICs */
     struct event_base *base; /* the main loop */
     struct machine_clock *clock;
 
@@ -182,8 +192,11 @@ void machine_request_powerdown(struct machine *machine); /* ACPI power button */
 void machine_request_stop(struct machine *machine, enum run_state state);
 /* End the process with a status, at once, as isa-debug-exit does: no vCPU runs another insn. */
 void machine_request_exit(struct machine *machine, int status);
-/* The guest panicked or an engine cannot go on: message to the user, QMP event, pause. */
+/* The guest panicked: message to the user, QMP event, pause. */
 void machine_report_panic(struct machine *machine, const char *message);
+/* The engine can't go on: message to the user, and RUN_STATE_INTERNAL_ERROR, which QMP tells as
+ * STOP. */
+void machine_report_internal_error(struct machine *machine, const char *message);
 
 /* Main-loop thread only. */
 void machine_start(struct machine *machine); /* or continue */

@@ -181,6 +181,21 @@ void address_space_notify(struct address_space *as, const struct view_difference
     }
 }
 
+void address_space_sync_dirty_log(struct address_space *as)
+{
+    GPtrArray *listeners = as->listeners;
+
+    memory_topology_begin();
+    for (unsigned l = 0; l < listeners->len; l++) {
+        struct memory_listener *listener = listeners->pdata[l];
+
+        if (listener->log_sync) {
+            listener->log_sync(listener);
+        }
+    }
+    memory_topology_commit();
+}
+
 /* ---- Registration ---- */
 
 /* Take back the first `ranges` sections and `eventfds` descriptors, the last first. */

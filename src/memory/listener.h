@@ -42,6 +42,8 @@ struct memory_listener {
                            const struct listener_section *section);
     void (*log_changed)(struct memory_listener *listener, const struct listener_section *section,
                         uint32_t old_clients, uint32_t new_clients);
+    /* Bring what it knows of written pages into the regions' dirty logs. */
+    void (*log_sync)(struct memory_listener *listener);
     bool (*ioeventfd_add)(struct memory_listener *listener, const struct ioeventfd_section *section,
                           GError **error);
     void (*ioeventfd_remove)(struct memory_listener *listener,

@@ -295,6 +295,12 @@ void memory_region_set_rom_mode(struct memory_region *region, bool rom_mode)
 
 /* ---- Host memory ---- */
 
+void memory_region_set_coalesced(struct memory_region *region, bool coalesced)
+{
+    assert(!region->container);
+    region->coalesced = coalesced;
+}
+
 void *memory_region_host_pointer(struct memory_region *region)
 {
     return region->ram ? region->ram->host : NULL;

@@ -97,6 +97,7 @@ struct memory_region {
     bool enabled;
     bool read_only; /* RAM seen through this region can't be written (shadowed ROM) */
     bool rom_mode;  /* ROM device: reads go to memory */
+    bool coalesced; /* writes may come late, if in order: nothing is to be seen of them at once */
     struct memory_region *container;
     uint64_t offset; /* in container */
     int priority;
@@ -153,6 +154,9 @@ void memory_region_set_size(struct memory_region *region, uint64_t size);
 void memory_region_set_alias_offset(struct memory_region *region, uint64_t target_offset);
 void memory_region_set_read_only(struct memory_region *region, bool read_only);
 void memory_region_set_rom_mode(struct memory_region *region, bool rom_mode);
+/* An engine may collect writes to this MMIO region and carry them out later, in order, before any
+ * other access of a vCPU. Before the region is in a tree. */
+void memory_region_set_coalesced(struct memory_region *region, bool coalesced);
 
 /* Batch edits. Nests. Readers and listeners see the result at the outermost commit. */
 void memory_topology_begin(void);
@@ -179,6 +183,9 @@ void memory_region_remove_ioeventfd(struct memory_region *region, uint64_t offse
 /* Dirty log, in 4 KiB pages. Logging is counted: each start needs its stop. */
 void memory_region_dirty_log_start(struct memory_region *region, enum dirty_client client);
 void memory_region_dirty_log_stop(struct memory_region *region, enum dirty_client client);
+/* Bring in what engines know of pages that vCPUs wrote in an address space; test_dirty sees it from
+ * then on. Not in a callback. */
+void address_space_sync_dirty_log(struct address_space *as);
 /* Mark a range dirty for all clients that log. Any thread, wait-free. */
 void memory_region_set_dirty(struct memory_region *region, uint64_t offset, uint64_t length);
 /* Is a page of the range dirty for the client? If clear, atomically made clean as it is read. */

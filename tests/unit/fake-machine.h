@@ -29,6 +29,7 @@ static bool fake_create(struct machine *machine, const void *options, GError **e
         g_set_error_literal(error, g_quark_from_static_string("test"), 0, "engine refused");
         return false;
     }
+    machine->engine_apics = true;
     return true;
 }
 
@@ -78,7 +79,6 @@ static void fake_reset_vcpu(struct vcpu *vcpu)
 static const struct engine_ops fake_engine_ops = {
     .name = "fake",
     .has_vcpus = true,
-    .in_kernel_apic = true,
     .create = fake_create,
     .create_vcpu = fake_create_vcpu,
     .resume = fake_resume,

@@ -136,7 +136,7 @@ static bool create_devices(struct microvm *microvm, const struct microvm_options
     const char *base = machine->config.rtc_base ? machine->config.rtc_base : "utc";
 
     return x86_create_interrupts(machine, microvm->has_pic, error) &&
-           (!options->pit || device_create(machine, "i8254", machine->isa_bus, error, NULL)) &&
+           (!options->pit || x86_create_replaceable(machine, "i8254", machine->isa_bus, error)) &&
            (!microvm->has_rtc ||
             device_create(machine, "mc146818rtc", machine->isa_bus, error, "base", base, NULL)) &&
            (!options->isa_serial || create_serial(microvm, error)) &&

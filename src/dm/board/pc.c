@@ -114,11 +114,15 @@ static bool create_chipset(struct pc *pc, GError **error)
 static bool create_timers(struct pc *pc, GError **error)
 {
     struct machine *machine = pc->machine;
+    irq_handler_fn set_disconnected = i8254_set_disconnected;
     struct device *pit, *hpet;
 
-    pit = device_create(machine, "i8254", machine->isa_bus, error, NULL);
+    pit = x86_create_replaceable(machine, "i8254", machine->isa_bus, error);
     if (!pit) {
         return false;
+    }
+    if (pit->class != &i8254_class) {
+        set_disconnected = machine->engine->set_pit_disconnected;
     }
     pc->rtc = device_create(machine, "mc146818rtc", machine->isa_bus, error, "base",
                             machine->config.rtc_base ? machine->config.rtc_base : "utc", NULL);
@@ -132,7 +136,7 @@ static bool create_timers(struct pc *pc, GError **error)
     if (!hpet) {
         return false;
     }
-    hpet_set_legacy_output(hpet, 0, (struct irq_line){i8254_set_disconnected, pit, 0});
+    hpet_set_legacy_output(hpet, 0, (struct irq_line){set_disconnected, pit, 0});
     hpet_set_legacy_output(hpet, 1, (struct irq_line){mc146818_set_disconnected, pc->rtc, 0});
     return true;
 }

@@ -54,19 +54,51 @@ static void set_intr(void *opaque, unsigned number, bool level)
     local_apic_set_lint(opaque, 0, level);
 }
 
+/* The same to a local APIC of the engine's, which has the processor ask the 8259s. */
+static void signal_intr(void *opaque, unsigned number, bool level)
+{
+    if (level) {
+        vcpu_signal(opaque, VCPU_SIGNAL_INTERRUPT);
+    }
+}
+
+struct device *x86_create_replaceable(struct machine *machine, const char *name, struct bus *bus,
+                                      GError **error)
+{
+    const struct engine_ops *engine = machine->engine;
+    const struct device_class *own =
+        engine->replace_device ? engine->replace_device(machine, name) : NULL;
+    struct device *device;
+
+    if (!own) {
+        return device_create(machine, name, bus, error, NULL);
+    }
+    device = device_new(machine, own, bus, NULL, error);
+    if (device && !device_realize(device, error)) {
+        device_destroy(device);
+        device = NULL;
+    }
+    return device;
+}
+
 bool x86_create_interrupts(struct machine *machine, bool has_pic, GError **error)
 {
     struct vcpu *boot = machine->vcpu_count ? machine->vcpus[0] : NULL;
+    irq_handler_fn handler = set_gsi;
 
-    if ((has_pic && !device_create(machine, "i8259", machine->system_bus, error, NULL)) ||
-        !device_create(machine, "ioapic", machine->system_bus, error, NULL)) {
+    if ((has_pic && !x86_create_replaceable(machine, "i8259", machine->system_bus, error)) ||
+        !x86_create_replaceable(machine, "ioapic", machine->system_bus, error)) {
         return false;
     }
-    for (unsigned gsi = 0; gsi < MACHINE_GSI_COUNT; gsi++) {
-        machine->gsi[gsi] = (struct irq_line){set_gsi, machine, gsi};
+    if (!machine->ioapic) {
+        handler = machine->engine->set_gsi; /* the engine has it, and 8259s too */
     }
-    if (machine->pic && boot && boot->apic) {
-        i8259_set_output(machine->pic, (struct irq_line){set_intr, boot->apic, 0});
+    for (unsigned gsi = 0; gsi < MACHINE_GSI_COUNT; gsi++) {
+        machine->gsi[gsi] = (struct irq_line){handler, machine, gsi};
+    }
+    if (machine->pic && boot) {
+        i8259_set_output(machine->pic, boot->apic ? (struct irq_line){set_intr, boot->apic, 0}
+                                                  : (struct irq_line){signal_intr, boot, 0});
     }
     return true;
 }

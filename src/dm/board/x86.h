@@ -11,6 +11,9 @@
 
 /* Where devices write MSIs, over system memory. The caller destroys the region. */
 void x86_add_msi_window(struct machine *machine, struct memory_region *window);
+/* A device of the board, or what the engine has in its place. */
+struct device *x86_create_replaceable(struct machine *machine, const char *name, struct bus *bus,
+                                      GError **error);
 /* IOAPIC, 8259s if has_pic, and machine->gsi. */
 bool x86_create_interrupts(struct machine *machine, bool has_pic, GError **error);
 /* The items that firmware and guests look for on any board, and the user's. x86-fw-cfg.c. */

@@ -52,7 +52,9 @@ static bool is_usable(const struct engine_ops *engine, const char *name, GError 
 /* Without -accel: the engines of this build that run CPUs, in the order of the table. */
 static void add_default_engines(struct command_line *line)
 {
-    for (unsigned i = 0; !line->engines->len && engine_table[i]; i++) {
+    bool named = line->engines->len > 0;
+
+    for (unsigned i = 0; !named && engine_table[i]; i++) {
         if (engine_table[i]->has_vcpus) {
             option_accel(line, engine_table[i]->name, NULL);
         }

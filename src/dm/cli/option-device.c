@@ -46,12 +46,30 @@ static void print_device_help(const struct device_class *class)
     }
 }
 
+/* Those of an engine are made by boards only, but have properties (-global). */
+static const struct device_class *find_class_of_engines(const char *name)
+{
+    for (unsigned i = 0; engine_table[i]; i++) {
+        const struct device_class *const *table = engine_table[i]->devices;
+
+        for (; table && *table; table++) {
+            if (g_str_equal((*table)->name, name)) {
+                return *table;
+            }
+        }
+    }
+    return NULL;
+}
+
 static const struct device_class *find_class(const char *name, bool user_creatable, GError **error)
 {
     const struct device_class *class = device_class_find(name);
     g_autoptr(GPtrArray) names = g_ptr_array_new();
     g_autofree char *hint = NULL;
 
+    if (!class) {
+        class = find_class_of_engines(name);
+    }
     if (class && (class->user_creatable || !user_creatable)) {
         return class;
     }

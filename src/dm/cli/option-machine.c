@@ -101,19 +101,23 @@ static bool add_engines(struct command_line *line, const char *list, GError **er
     return true;
 }
 
-/* Who has the interrupt controllers under a hypervisor in the kernel. Here it is always duodm, so
- * that there is nothing to choose between. */
 static bool is_irqchip_option(const char *name)
 {
     return g_str_equal(name, "kernel-irqchip") || g_str_equal(name, "kernel_irqchip");
 }
 
-static bool check_irqchip(const char *value, GError **error)
+static bool set_irqchip(struct machine_config *config, const char *value, GError **error)
 {
-    static const char *const valid[] = {"on", "off", "split", NULL};
+    static const char *const names[] = {
+        [KERNEL_IRQCHIP_ON] = "on", [KERNEL_IRQCHIP_SPLIT] = "split", [KERNEL_IRQCHIP_OFF] = "off"};
 
-    return g_strv_contains(valid, value) ||
-           duodm_fail(error, DUODM_ERROR_INVALID_ARGUMENT,
+    for (unsigned i = KERNEL_IRQCHIP_ON; i < G_N_ELEMENTS(names); i++) {
+        if (g_str_equal(names[i], value)) {
+            config->kernel_irqchip = (enum kernel_irqchip)i;
+            return true;
+        }
+    }
+    return duodm_fail(error, DUODM_ERROR_INVALID_ARGUMENT,
                       "kernel-irqchip: '%s' is not valid: on, off or split is expected", value);
 }
 
@@ -142,7 +146,7 @@ static bool set_board_option(struct command_line *line, const struct key_value *
         return true;
     }
     if (is_irqchip_option(item->key)) {
-        return check_irqchip(item->value, error);
+        return set_irqchip(&line->config, item->value, error);
     }
     if (!check_board_property(line, item->key, error)) {
         return false;
@@ -166,7 +170,8 @@ static bool apply_machine(struct command_line *line, const struct key_values *li
     if (key_values_get(list, "help") || key_values_get(list, "?")) {
         printf("  %-20s engines to try, in order\n  %-20s ACPI tables [on]\n"
                "  %-20s write the machine as a flattened device tree to a file, and end\n"
-               "  %-20s HPET [on]\n  %-20s on, off or split: has no effect\n",
+               "  %-20s HPET [on]\n"
+               "  %-20s interrupt controllers in the kernel (kvm): on, off or split\n",
                "accel", "acpi", "dumpdtb", "hpet", "kernel-irqchip");
         print_properties(board_or_default(line) ? board_or_default(line)->properties : NULL);
         line->done = true;
@@ -308,8 +313,8 @@ static bool get_count(const struct key_values *list, const char *key, unsigned *
         return false;
     }
     if (number < 1 || number > MACHINE_MAX_VCPUS) {
-        return duodm_fail(error, DUODM_ERROR_INVALID_ARGUMENT, "%s must be 1 to %d", key,
-                          MACHINE_MAX_VCPUS);
+        return duodm_fail(error, DUODM_ERROR_INVALID_ARGUMENT,
+                          "%s must be 1 to %d, the most CPUs of a machine", key, MACHINE_MAX_VCPUS);
     }
     *count = (unsigned)number;
     return true;

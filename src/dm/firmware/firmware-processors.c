@@ -5,12 +5,23 @@
 
 static void set_up_local_apic(struct vcpu *vcpu)
 {
-    if (!vcpu->apic) {
-        return;
+    static const struct {
+        unsigned offset;
+        uint32_t value;
+    } registers[] = {
+        {0xf0, 0x1ff},  /* spurious vector, enabled */
+        {0x350, 0x700}, /* LINT0: ExtINT */
+        {0x360, 0x400}, /* LINT1: NMI */
+    };
+    const struct engine_ops *engine = vcpu->machine->engine;
+
+    for (unsigned i = 0; i < G_N_ELEMENTS(registers); i++) {
+        if (vcpu->apic) {
+            local_apic_write(vcpu->apic, registers[i].offset, 4, registers[i].value);
+        } else if (engine->write_apic) {
+            engine->write_apic(vcpu, registers[i].offset, registers[i].value);
+        }
     }
-    local_apic_write(vcpu->apic, 0xf0, 4, 0x1ff);  /* spurious vector, enabled */
-    local_apic_write(vcpu->apic, 0x350, 4, 0x700); /* LINT0: ExtINT */
-    local_apic_write(vcpu->apic, 0x360, 4, 0x400); /* LINT1: NMI */
 }
 
 /* Memory types (SDM vol. 3, 12.11): write-back but for the VGA and PCI holes. */

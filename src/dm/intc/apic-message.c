@@ -123,10 +123,26 @@ static bool deliver_lowest(struct machine *machine, const struct apic_message *m
     return lowest && accept_message(lowest, message);
 }
 
+/* The same as a device's write; boards and the IOAPIC have destinations of 8 bits. */
+static bool deliver_to_engine(struct machine *machine, const struct apic_message *message)
+{
+    struct msi_message msi = {
+        .address = APIC_DEFAULT_BASE | (message->destination & 0xff) << 12 |
+                   (message->logical ? 1u << 2 : 0),
+        .data = message->vector | (uint32_t)message->delivery << 8 |
+                (message->deassert ? 0 : 1u << 14) | (message->level_triggered ? 1u << 15 : 0),
+    };
+
+    return machine->engine->deliver_msi(machine, &msi);
+}
+
 bool apic_deliver(struct machine *machine, const struct apic_message *message)
 {
     bool accepted = false;
 
+    if (machine->engine_apics) {
+        return machine->engine->deliver_msi && deliver_to_engine(machine, message);
+    }
     if (message->delivery == APIC_LOWEST) {
         return deliver_lowest(machine, message);
     }
@@ -159,6 +175,14 @@ void apic_deliver_msi(struct machine *machine, uint64_t address, uint32_t data)
         .vector = data & 0xff,
     };
 
+    if (machine->engine_apics) {
+        struct msi_message msi = {address, data};
+
+        if (machine->engine->deliver_msi) {
+            machine->engine->deliver_msi(machine, &msi);
+        }
+        return;
+    }
     if (message.level_triggered && message.deassert && message.delivery != APIC_INIT) {
         return; /* the end of a level: nothing to deliver */
     }

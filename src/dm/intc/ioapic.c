@@ -77,6 +77,23 @@ static bool send_message(struct ioapic *ioapic, unsigned pin)
     return apic_deliver(ioapic->device.machine, &message);
 }
 
+/* Tell an engine that has the local APICs what an entry sends. */
+static void tell_engine(struct ioapic *ioapic, unsigned pin)
+{
+    struct machine *machine = ioapic->device.machine;
+    uint64_t entry = ioapic->entries[pin];
+    struct msi_message message = {
+        .address = APIC_DEFAULT_BASE | (entry >> ENTRY_DESTINATION & 0xff) << 12 |
+                   (entry & ENTRY_LOGICAL ? 1u << 2 : 0),
+        .data = (uint32_t)(entry & (ENTRY_VECTOR | ENTRY_DELIVERY)) | 1u << 14 |
+                (is_level_triggered(entry) ? 1u << 15 : 0),
+    };
+
+    if (machine->engine->set_ioapic_route) {
+        machine->engine->set_ioapic_route(machine, pin, &message, is_level_triggered(entry));
+    }
+}
+
 /* Send a level-triggered pin's message if it is due. */
 static void service_level(struct ioapic *ioapic, unsigned pin)
 {
@@ -165,6 +182,7 @@ static void write_register(struct ioapic *ioapic, unsigned number, uint32_t valu
     }
     ioapic->entries[pin] = entry;
     trace_ioapic_set_entry(pin, entry);
+    tell_engine(ioapic, pin);
     service_level(ioapic, pin);
 }
 
@@ -252,6 +270,7 @@ static void ioapic_reset(struct device *device)
     ioapic->id = 0;
     for (unsigned pin = 0; pin < PINS; pin++) {
         ioapic->entries[pin] = ENTRY_MASKED;
+        tell_engine(ioapic, pin);
     }
     pthread_mutex_unlock(&ioapic->lock);
 }
@@ -265,7 +284,13 @@ static bool ioapic_after_load(void *object)
             return false;
         }
     }
-    return !(ioapic->id & ~ID_MASK) && !(ioapic->lines >> PINS);
+    if ((ioapic->id & ~ID_MASK) || ioapic->lines >> PINS) {
+        return false;
+    }
+    for (unsigned pin = 0; pin < PINS; pin++) {
+        tell_engine(ioapic, pin);
+    }
+    return true;
 }
 
 static const struct state_field ioapic_fields[] = {

@@ -42,6 +42,7 @@ static bool port80_realize(struct device *device, GError **error)
 
     /* Without a guard: the one register is atomic, and all vCPUs write it often. */
     memory_region_init_mmio(&port80->port, "port80", 1, &port80_ops, port80, NULL);
+    memory_region_set_coalesced(&port80->port, true);
     memory_region_add_subregion(&device->machine->system_io, 0x80, &port80->port);
     return true;
 }

@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* What -cpu asks for. cpuid.c makes of it, and of what the kernel supports, what a guest sees. */
+#ifndef DUODM_BACKEND_KVM_CPU_MODEL_H
+#define DUODM_BACKEND_KVM_CPU_MODEL_H
+
+#include <glib.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+
+enum cpu_feature {
+    FEATURE_NONE,
+#define FEATURE(id, name, leaf, subleaf, reg, bit) FEATURE_##id,
+#include "backend-kvm/cpu-features.def"
+#undef FEATURE
+    FEATURE_COUNT
+};
+
+enum { EAX, EBX, ECX, EDX };
+
+struct cpu_feature_place {
+    const char *name;
+    uint32_t leaf, subleaf;
+    uint8_t reg, bit; /* reg: EAX .. EDX */
+};
+extern const struct cpu_feature_place kvm_feature_places[FEATURE_COUNT];
+
+struct kvm_cpu_model {
+    const char *name, *description;
+    /* The rest up to feature_list is the host's where it is NULL or 0. */
+    const char *brand;  /* CPUID 80000002h: up to 47 characters */
+    const char *vendor; /* 12 characters */
+    uint8_t family, model, stepping;
+    uint32_t max_leaf;
+    const uint8_t *feature_list; /* enum cpu_feature, ended by FEATURE_NONE; NULL: the host's */
+
+    /* Of the rest of -cpu's text. */
+    bool added[FEATURE_COUNT], removed[FEATURE_COUNT];
+    unsigned physical_bits; /* 0: the host's */
+    uint64_t tsc_frequency; /* Hz; 0: the host's */
+    bool hide_kvm;          /* kvm=off */
+    bool quiet, enforce;    /* check=off: say nothing of what the host lacks; enforce=on: fail */
+};
+
+#define KVM_CPU_DEFAULT_MODEL "host"
+
+/* Parse "NAME[,+flag][,-flag][,flag=on|off][,property=value]"; NULL is the default model. Errors
+ * name what is wrong and the nearest valid word. */
+bool kvm_cpu_model_parse(const char *text, struct kvm_cpu_model *model, GError **error);
+void kvm_cpu_model_list(FILE *out);
+
+#endif

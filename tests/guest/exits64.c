@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * A load, not a test: exits to the device model as fast as one and two processors can cause them.
+ * Prints "begin NAME" and "end NAME" around EXITS writes by each; who reads that takes the time.
+ */
+#include "guest.h"
+
+#define EXITS 20000
+
+/* Ports where a device just takes the byte: POST codes, the second UART's scratch register. */
+enum {
+    PORT_POST = 0x80,
+    PORT_SCRATCH = 0x2ff,
+};
+
+static volatile unsigned go, done;
+static volatile uint16_t other_port;
+
+static void write_port(uint16_t port)
+{
+    for (unsigned i = 0; i < EXITS; i++) {
+        outb(port, 0);
+    }
+}
+
+static void other_processor(unsigned index)
+{
+    for (unsigned round = 1; index == 1; round++) {
+        while (__atomic_load_n(&go, __ATOMIC_ACQUIRE) < round) {
+            asm volatile("pause");
+        }
+        write_port(other_port);
+        __atomic_store_n(&done, round, __ATOMIC_RELEASE);
+    }
+    for (;;) {
+        asm volatile("hlt");
+    }
+}
+
+static void measure_two(const char *name, uint16_t port)
+{
+    static unsigned round;
+
+    print("begin ");
+    print(name);
+    print("\n");
+    other_port = port;
+    __atomic_store_n(&go, ++round, __ATOMIC_RELEASE);
+    write_port(PORT_POST);
+    while (__atomic_load_n(&done, __ATOMIC_ACQUIRE) < round) {
+        asm volatile("pause");
+    }
+    print("end ");
+    print(name);
+    print("\n");
+}
+
+int main(void)
+{
+    apic_enable();
+    unsigned processors = 1 + start_processors(other_processor);
+
+    print("begin one\n");
+    write_port(PORT_POST);
+    print("end one\n");
+    if (processors > 1) {
+        measure_two("same", PORT_POST);
+        measure_two("different", PORT_SCRATCH);
+    }
+    return 0;
+}

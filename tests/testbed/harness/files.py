@@ -1,0 +1,123 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What goes into the machines: the files of L1 and of L2."""
+import os
+import shutil
+import subprocess
+import tempfile
+
+from harness.initramfs import add_modules, busybox_tree
+from harness.modules import find_modules
+from harness.packages import CACHE, ROOT, Kernel
+
+GUEST_MODULES = ["virtio_pci", "virtio_mmio", "virtio_blk", "virtio_net", "virtio_rng",
+                 "virtio_console", "virtio_balloon", "evdev", "button"]
+AGENT_MODULES = ["virtio_pci", "virtio_console"]  # for L1's own port
+AGENT_PORT = "/dev/vport0p1"
+
+
+PROGRAMS = {"agent": ["agent.c"],
+            "load": ["load.c", "load.h", "randread.c", "stream.c", "files.c"]}
+
+
+def build_program(name):
+    """Compile one of programs/, statically, if that was not done; its path."""
+    folder = os.path.join(ROOT, "tests", "testbed", "programs")
+    sources = [os.path.join(folder, file) for file in PROGRAMS[name]]
+    target = os.path.join(CACHE, "bin", name)
+    newest = max(os.path.getmtime(source) for source in sources)
+    if not os.path.exists(target) or os.path.getmtime(target) < newest:
+        os.makedirs(os.path.dirname(target), exist_ok=True)
+        subprocess.run(["gcc", "-std=gnu11", "-D_GNU_SOURCE", "-O2", "-Wall", "-Wextra", "-Wshadow",
+                        "-Werror", "-static", "-pthread", "-o", target,
+                        *[source for source in sources if source.endswith(".c")]], check=True)
+    return target
+
+
+def build_guest_program(name):
+    """Build one of tests/guest, a multiboot kernel; its path."""
+    folder = os.path.join(ROOT, "tests", "guest")
+    target = os.path.join(CACHE, "bin")
+    os.makedirs(target, exist_ok=True)
+    subprocess.run(["sh", os.path.join(folder, "build"), folder, target, name], check=True)
+    return os.path.join(target, name)
+
+
+class Program:
+    """The program under test: duodm, or QEMU as the peer (or to try a scenario)."""
+
+    def __init__(self, name):
+        self.name = name
+        if name == "qemu":
+            self.source = shutil.which("qemu-system-x86_64")
+        else:
+            self.source = os.path.abspath(os.environ.get("DUODM",
+                                                         os.path.join(ROOT, "build", "duodm")))
+        if not self.source or not os.path.exists(self.source):
+            raise RuntimeError(f"there is no program {self.source or name}")
+        self.path = "/usr/bin/" + os.path.basename(self.source)
+        self.devices = self._help("-device")
+        self.engines = self._help("-accel")
+
+    def _help(self, option):
+        return subprocess.run([self.source, option, "help"], text=True, capture_output=True,
+                              check=False).stdout
+
+    def has_device(self, name):
+        return f'"{name}"' in self.devices or f"\n{name} " in "\n" + self.devices
+
+    def has_engine(self, name):
+        return name in self.engines.split()
+
+    def add_to(self, tree):
+        tree.add_program(self.source, self.path)
+        tree.add_folder_files("/usr/share/seabios", "/usr/share/seabios")
+        if self.name == "qemu":
+            for name in ("kvmvapic.bin", "linuxboot_dma.bin", "linuxboot.bin", "multiboot_dma.bin",
+                         "pvh.bin", "bios-microvm.bin"):
+                source = os.path.join("/usr/share/qemu", name)
+                tree.add_file(source)
+            tree.add_file("/usr/lib/ipxe/qemu/efi-virtio.rom")
+
+
+def guest_tree():
+    """L2's files: on an initial RAM disk, or on a root disk (without the modules)."""
+    kernel = Kernel("cloud")
+    tree = busybox_tree(build_program("agent"))
+    tree.add_file(build_program("load"), "/bin/load")
+    tree.add("/etc/agent-port", "/dev/ttyS1\n")
+    add_modules(tree, find_modules(kernel.root, GUEST_MODULES))
+    return tree
+
+
+def guest_disk_image(path, megabytes=64):
+    """An ext4 file system with L2's files, which it starts from with root=/dev/vda."""
+    tree = guest_tree()
+    del tree.entries["etc/modules"]
+    with tempfile.TemporaryDirectory(prefix="duodm-testbed-") as folder:
+        tree.write_folder(folder)
+        subprocess.run(["mke2fs", "-q", "-t", "ext4", "-d", folder, "-E", "root_owner=0:0",
+                        path, f"{megabytes}M"], check=True, stdout=subprocess.DEVNULL)
+
+
+def base_tree(folder, kernel, modules, programs, arguments=None):
+    """L1's files: the programs under test, L2's kernel and RAM disk, tools to look at the result.
+    FOLDER is for temporary files."""
+    tree = busybox_tree(build_program("agent"))
+    tree.add_file(build_program("load"), "/bin/load")
+    tree.add("/etc/agent-port", AGENT_PORT + "\n")
+    add_modules(tree, find_modules(kernel.root, AGENT_MODULES + modules), arguments)
+    for program in programs:
+        program.add_to(tree)
+    guest = os.path.join(folder, "guest.cpio")
+    guest_tree().write_cpio(guest)
+    tree.add_file(guest, "/boot/guest.cpio")
+    os.unlink(guest)
+    tree.add_file(Kernel("cloud").image, "/boot/vmlinuz")
+    disk = os.path.join(folder, "guest.ext4")
+    guest_disk_image(disk)
+    subprocess.run(["gzip", "-1", "-f", disk], check=True)
+    tree.add_file(disk + ".gz", "/boot/guest.ext4.gz")
+    os.unlink(disk + ".gz")
+    tree.add_file(build_guest_program("exits64"), "/boot/exits64")
+    tree.add_program("/sbin/e2fsck")
+    return tree

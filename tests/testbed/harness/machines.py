@@ -1,0 +1,71 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The kinds of L1: what QEMU emulates and what runs on it. A scenario names one (MACHINE)."""
+import gzip
+import os
+
+from harness.files import base_tree
+from harness.packages import Kernel, package
+from harness.xen_files import add_dom0_files
+
+APPEND = "console=ttyS0 panic=-1 quiet"
+
+
+def linux(folder, programs, modules, arguments, append="", module_arguments=None):
+    """QEMU's arguments for an L1 that is Debian's cloud kernel."""
+    kernel = Kernel("cloud")
+    initrd = os.path.join(folder, "L1.cpio")
+    base_tree(folder, kernel, modules, programs, module_arguments).write_cpio(initrd)
+    return [*arguments, "-kernel", kernel.image, "-initrd", initrd,
+            "-append", f"{APPEND} {append}".strip()]
+
+
+def kvm(folder, programs):
+    """Linux with /dev/kvm (emulated AMD SVM, nested paging), tun and loop devices."""
+    return linux(folder, programs, ["kvm_amd", "tun", "msr"],
+                 ["-cpu", "EPYC", "-m", "2048", "-smp", "2"])
+
+
+def vfio(folder, programs):
+    """Linux with /dev/kvm, an IOMMU and devices to assign: edu at 00:05.0, nvme at 00:06.0."""
+    disk = os.path.join(folder, "nvme.img")
+    with open(disk, "wb") as f:
+        f.truncate(64 << 20)
+    return linux(folder, programs, ["kvm_amd", "vfio_iommu_type1", "vfio_pci"],
+                 ["-M", "q35", "-cpu", "EPYC", "-m", "2048", "-smp", "2",
+                  "-device", "intel-iommu,intremap=on,caching-mode=on",
+                  "-device", "edu,addr=5",
+                  "-drive", f"file={disk},format=raw,if=none,id=nvme",
+                  "-device", "nvme,drive=nvme,serial=testbed,addr=6"],
+                 append="intel_iommu=on")
+
+
+def xen(folder, programs):
+    """Xen 4.17 with a Linux dom0, xl and a started xenstored.
+
+    Without -smap,-smep a PV dom0 dies at its first page fault, without -monitor Xen's idle loop
+    takes a #GP in MWAIT. A comma separates modules, so dom0's command line must not hold one.
+    """
+    kernel = Kernel("full")
+    initrd = os.path.join(folder, "dom0.cpio")
+    tree = base_tree(folder, kernel, ["xen_privcmd", "xen_evtchn", "xen_gntdev", "xen_gntalloc",
+                                      "xenfs"], programs)
+    add_dom0_files(tree)
+    tree.write_cpio(initrd)
+    hypervisor = os.path.join(folder, "xen.elf")
+    with gzip.open(next_file(package("xen-hypervisor-4.17-amd64"), "boot", "xen-4", ".gz")) as f:
+        with open(hypervisor, "wb") as out:
+            out.write(f.read())
+    return ["-cpu", "EPYC,-monitor,-smap,-smep", "-m", "3072", "-smp", "2",
+            "-kernel", hypervisor,
+            "-append", "console=com1 com1=115200,8n1 dom0_mem=1536M loglvl=warning "
+                       "guest_loglvl=all cpuidle=0",
+            "-initrd", f"{kernel.image} console=hvc0 quiet panic=-1,{initrd}"]
+
+
+def next_file(root, folder, start, end):
+    path = os.path.join(root, folder)
+    return os.path.join(path, next(f for f in sorted(os.listdir(path))
+                                   if f.startswith(start) and f.endswith(end)))
+
+
+KINDS = {"kvm": kvm, "vfio": vfio, "xen": xen}

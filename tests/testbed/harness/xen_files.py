@@ -1,0 +1,40 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What dom0 needs beside Linux: Xen's tools, its daemons, the reference device model."""
+import os
+import shutil
+
+from harness.packages import package
+
+LIBRARIES = ["libxencall1", "libxendevicemodel1", "libxenevtchn1", "libxenforeignmemory1",
+             "libxengnttab1", "libxenhypfs1", "libxenmisc4.17", "libxenstore4", "libxentoolcore1",
+             "libxentoollog1", "libyajl2"]
+TOOLS = ["xl", "xenstored", "xenconsoled", "xen-init-dom0", "libxl-save-helper", "xenconsole"]
+
+START = """
+for folder in /run/xen /run/xenstored /run/lock /var/lib/xen /var/lib/xenstored /var/log/xen; do
+    mkdir -p $folder
+done
+ln -s /run /var/run
+mount -t xenfs xenfs /proc/xen
+"""
+
+
+def add_dom0_files(tree):
+    utils = package("xen-utils-4.17")
+    libraries = ":".join(os.path.join(package(name), "usr/lib/x86_64-linux-gnu")
+                         for name in LIBRARIES)
+    for tool in TOOLS:
+        path = f"/usr/lib/xen-4.17/bin/{tool}"
+        tree.add_program(utils + path, path, libraries)
+        tree.add_link("/bin/" + tool, path)
+    tree.add_file(utils + "/usr/lib/xen-4.17/boot/hvmloader", "/usr/lib/xen-4.17/boot/hvmloader")
+    tree.add_program(package("xenstore-utils") + "/usr/bin/xenstore", "/usr/bin/xenstore", libraries)
+    for name in ("read", "write", "ls", "watch", "rm"):
+        tree.add_link(f"/usr/bin/xenstore-{name}", "xenstore")
+    tree.add_program(package("qemu-system-xen") + "/usr/libexec/xen-qemu-system-i386",
+                     "/usr/libexec/xen-qemu-system-i386", libraries)
+    tree.add_folder_files("/usr/share/seabios", "/usr/share/seabios")
+    tree.add_file("/usr/share/qemu/keymaps/en-us")
+    tree.add_program(shutil.which("bash"), "/bin/bash")
+    tree.add("/etc/xen/xl.conf", "")
+    tree.add("/etc/start", START)

@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* load NAME ARGUMENT...: see load.h and each load's file. */
+#include "load.h"
+
+static const struct {
+    const char *name;
+    int (*run)(int argc, char **argv);
+} LOADS[] = {
+    {"randread", load_randread},
+    {"stream", load_stream},
+    {"files", load_files},
+};
+
+int main(int argc, char **argv)
+{
+    setvbuf(stdout, NULL, _IOLBF, 0);
+    for (size_t i = 0; argc > 1 && i < sizeof(LOADS) / sizeof(LOADS[0]); i++) {
+        if (strcmp(argv[1], LOADS[i].name) == 0) {
+            return LOADS[i].run(argc - 2, argv + 2);
+        }
+    }
+    fprintf(stderr, "usage: load randread|stream|files ARGUMENT...\n");
+    return 2;
+}
