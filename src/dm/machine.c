@@ -3,6 +3,7 @@
 #include "dm/machine.h"
 #include "dm/block/block.h"
 #include "dm/chardev.h"
+#include "dm/fdt/device-tree.h"
 #include "dm/intc/local-apic.h"
 #include "dm/machine-private.h"
 #include "dm/net/net.h"
@@ -251,6 +252,29 @@ void machine_mask_a20(struct machine *machine, bool masked)
     }
 }
 
+static bool dump_device_tree(struct machine *machine, GError **error)
+{
+    struct device_tree *tree = device_tree_new(machine);
+    g_autoptr(GBytes) blob = device_node_pack(tree->root);
+    gsize size;
+    const char *data = g_bytes_get_data(blob, &size);
+    bool ok = g_file_set_contents(machine->config.dtb_dump, data, (gssize)size, error);
+
+    device_tree_free(tree);
+    if (!ok) {
+        g_prefix_error(error, "-machine dumpdtb: ");
+    }
+    return ok;
+}
+
+bool machine_complete_board(struct machine *machine, GError **error)
+{
+    const struct board_class *board = machine->board;
+
+    return (!board->complete || board->complete(machine, error)) &&
+           (!machine->config.dtb_dump || dump_device_tree(machine, error));
+}
+
 void machine_add_reset_handler(struct machine *machine, void (*handler)(void *opaque), void *opaque)
 {
     struct machine_cleanup *entry = g_new(struct machine_cleanup, 1);
@@ -286,6 +310,9 @@ void machine_free(struct machine *machine)
     machine_run_stop(machine);
     if (machine->engine->destroy) {
         machine->engine->destroy(machine);
+    }
+    if (machine->board && machine->board->release) {
+        machine->board->release(machine);
     }
     bus_free(machine->isa_bus);
     if (machine->pci_bus) {

@@ -70,7 +70,7 @@ struct machine_config {
     unsigned sockets, cores, threads;
     char *cpu_model;                       /* NULL: the engine's default */
     char *kernel, *initrd, *append, *bios; /* NULL: none */
-    char *dtb_dump;                        /* NULL: none */
+    char *dtb_dump;                        /* -machine dumpdtb=FILE; NULL: none */
     char *rtc_base;                        /* -rtc base=: NULL or "utc", "localtime", or a time
                                               "YYYY-MM-DD[Thh:mm:ss]", which was checked */
     char *boot_order;                      /* -boot order=, NULL: default */
@@ -94,6 +94,7 @@ struct fw_cfg_option {
 struct machine {
     struct machine_config config;
     const struct board_class *board;
+    void *board_private; /* the board's own */
     const struct engine_ops *engine;
     void *engine_data;
     bool engine_apics;       /* set by engine->create: it has the local APICs */
@@ -152,6 +153,12 @@ struct board_class {
     const struct property *properties; /* -machine NAME,property=... into the board's own struct */
     size_t options_size;
     bool (*create)(struct machine *machine, const void *options, GError **error);
+    /* After the user's devices were added, before the first reset. NULL: nothing to do. */
+    bool (*complete)(struct machine *machine, GError **error);
+    /* Say in the device tree what buses and devices can't know, before they add themselves. */
+    void (*describe)(struct machine *machine, struct device_tree *tree);
+    /* Free the board's own buses, before those of the machine go. NULL: it has none. */
+    void (*release)(struct machine *machine);
 };
 extern const struct board_class *const board_table[]; /* ended by NULL */
 
@@ -164,6 +171,8 @@ struct machine *machine_new(struct machine_config *config, const struct engine_o
 /* Make the vCPUs (machine->vcpus, each with its local APIC), then what the board consists of. */
 bool machine_create_board(struct machine *machine, const struct board_class *board,
                           const void *board_options, GError **error);
+/* All devices are there: the board describes them to the guest and loads its kernel. */
+bool machine_complete_board(struct machine *machine, GError **error);
 /* Takes down in reverse order all that the above made; no engine thread is left. NULL is fine. */
 void machine_free(struct machine *machine);
 /* What a board made besides devices (regions, tables): called by machine_free, last added first,

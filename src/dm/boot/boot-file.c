@@ -86,8 +86,8 @@ GBytes *boot_file_read(const char *role, const char *path, uint64_t limit, const
     if (!S_ISREG(status.st_mode) && !S_ISBLK(status.st_mode)) {
         close(fd);
         duodm_fail(error, DUODM_ERROR_INVALID_ARGUMENT,
-                   "cannot read %s '%s': it is a pipe, a socket or a device, a file is needed", role,
-                   path);
+                   "cannot read %s '%s': it is a pipe, a socket or a device, a file is needed",
+                   role, path);
         return NULL;
     }
     if (S_ISREG(status.st_mode)) {

@@ -521,6 +521,10 @@ bool launch_add_devices(struct launch *launch, GError **error)
         }
     }
     netdev_warn_unused(launch->machine);
+    if (!machine_complete_board(launch->machine, error)) {
+        return false;
+    }
+    launch->line.done = launch->machine->config.dtb_dump; /* that was all */
     return true;
 }
 

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "dm/fdt/device-tree.h"
 #include "dm/input/i8042.h"
 #include "dm/machine.h"
 
@@ -375,6 +376,15 @@ static const struct state_description i8042_state = {
     .after_load = i8042_after_load,
 };
 
+static void i8042_describe(struct device *device, struct device_tree *tree,
+                           struct device_node *node)
+{
+    struct device_node *i8042 = device_tree_add_port(tree, "8042", 0x60, 1, "chrp,8042");
+
+    device_node_set(i8042, "reg", 1, 0x60, 1, 1, 0x64, 1);
+    device_node_set(i8042, "interrupts", 1, DEVICE_TREE_EDGE, 12, DEVICE_TREE_EDGE);
+}
+
 const struct device_class i8042_class = {
     .name = "i8042",
     .description = "keyboard controller with PS/2 keyboard and mouse",
@@ -384,4 +394,5 @@ const struct device_class i8042_class = {
     .realize = i8042_realize,
     .unrealize = i8042_unrealize,
     .reset = i8042_reset,
+    .describe = i8042_describe,
 };

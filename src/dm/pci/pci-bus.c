@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* The root bus: who is where, config cycles, interrupt lines. */
 #include "dm/pci/pci-bus.h"
+#include "dm/fdt/pci-tree.h"
 #include "dm/machine.h"
 #include "dm/pci/pci-regs.h"
 
@@ -11,6 +12,7 @@ static const struct bus_ops pci_bus_ops = {
     .release = pci_device_release,
     .reset = pci_device_reset,
     .state = &pci_device_state,
+    .describe = pci_bus_describe,
 };
 
 struct pci_bus *pci_bus_new(struct machine *machine, struct memory_region *memory_space,

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "dm/virtio/virtio-mmio.h"
+#include "dm/fdt/device-tree.h"
 #include "dm/machine.h"
 #include "util/error.h"
 
@@ -271,12 +272,33 @@ static struct virtio_mmio_bus *bus_of(const struct virtio_device *device)
     return (struct virtio_mmio_bus *)device->pci.device.bus;
 }
 
+/* A node for each slot that is used. */
+static void bus_describe(struct bus *base, struct device_tree *tree, struct device_node *parent)
+{
+    const struct virtio_mmio_bus *bus = (const struct virtio_mmio_bus *)base;
+
+    for (unsigned i = 0; i < bus->count; i++) {
+        const struct virtio_mmio_slot *slot = &bus->slots[i].board;
+        struct device_node *node;
+
+        if (!virtio_mmio_slot_is_used(bus, i)) {
+            continue;
+        }
+        node = device_tree_add_memory_device(tree, "virtio_mmio", slot->address,
+                                             VIRTIO_MMIO_SLOT_SIZE, "virtio,mmio");
+        device_node_set(node, "interrupts", slot->line.number, DEVICE_TREE_LEVEL);
+        device_node_set_flag(node, "dma-coherent");
+    }
+}
+
+static const struct bus_ops bus_ops = {.describe = bus_describe};
+
 struct virtio_mmio_bus *virtio_mmio_bus_new(struct machine *machine, struct memory_region *space,
                                             const struct virtio_mmio_slot *slots, unsigned count)
 {
     struct virtio_mmio_bus *bus = g_malloc0(sizeof(*bus) + count * sizeof(bus->slots[0]));
 
-    bus_init(&bus->base, NULL, BUS_VIRTIO, "virtio-mmio", NULL);
+    bus_init(&bus->base, &bus_ops, BUS_VIRTIO, "virtio-mmio", NULL);
     bus->machine = machine;
     bus->space = space;
     bus->count = count;
