@@ -27,6 +27,7 @@ struct local_apic;
 struct cpu_model;
 struct tlb_entry;
 struct cpu_rollback;
+struct host_stubs;
 
 /* EFLAGS: SDM vol. 1, 3.4.3. */
 enum cpu_flag {
@@ -122,6 +123,19 @@ union vector128 {
     double f64[2];
 } __attribute__((aligned(16)));
 
+/* A 32-byte vector register: its low half is the SSE register. */
+union vector256 {
+    struct {
+        union vector128 xmm, high;
+    };
+    union vector128 lanes[2];
+    uint8_t u8[32];
+    uint32_t u32[8];
+    int32_t s32[8];
+    uint64_t u64[4];
+    int64_t s64[4];
+} __attribute__((aligned(16)));
+
 /* x87 in the form that FXSAVE has it. */
 struct cpu_fpu {
     struct {
@@ -174,7 +188,7 @@ struct cpu {
     uint64_t dr[8];
     uint64_t pdpte[4]; /* PAE: loaded with CR3 */
 
-    union vector128 xmm[16];
+    union vector256 ymm[16];
     struct cpu_fpu fpu;
     uint32_t mxcsr;
 
@@ -205,6 +219,7 @@ struct cpu {
     struct tlb *tlb;
     struct tlb_entry *data_table[4]; /* of tlb, by CPL: cpu_update_data_tables */
     struct block_cache *blocks;
+    struct host_stubs *stubs; /* how AVX instructions are executed (avx.h); NULL: no AVX */
     /* Host addresses of the executing block's bytes, with a margin before them: a store there ends
      * the block (access.h). */
     uintptr_t code_window;

@@ -3,6 +3,7 @@
 #include "tcg/engine-tcg.h"
 #include "dm/intc/local-apic.h"
 #include "tcg/access.h"
+#include "tcg/avx.h"
 #include "tcg/blocks.h"
 #include "tcg/cpu-model.h"
 #include "tcg/mmu.h"
@@ -129,6 +130,7 @@ static bool create_vcpu(struct vcpu *vcpu, GError **error)
     cpu->physical_bits = tcg->model.physical_bits;
     cpu->machine_lock = &tcg->machine_lock;
     cpu->tlb = tlb_new();
+    cpu->stubs = host_stubs_new();
     cpu->blocks = block_cache_new();
     cpu->msrs = cpu_msrs_new();
     if (cpu->apic) {
@@ -188,6 +190,7 @@ static void destroy_vcpu(struct tcg_vcpu *v)
         pthread_join(v->thread, NULL);
     }
     tlb_free(v->cpu.tlb);
+    host_stubs_free(v->cpu.stubs);
     block_cache_free(v->cpu.blocks);
     cpu_msrs_free(v->cpu.msrs);
     pthread_mutex_destroy(&v->sleep_lock);

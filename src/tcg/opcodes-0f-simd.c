@@ -145,6 +145,7 @@ const struct opcode opcode_map_0f_simd[256] = {
     [0xc5] = BY_PREFIX(INSN("pextrw", SSE, mmx_pextrw, Gd, Nq, Ib),
                        INSN("pextrw", SSE2, sse_pextrw, Gd, Ux, Ib)),
     [0xc6] = PS_PD("shuf", shuf, Vx, Wx, Ib),
+    [0xc7] = BY_PREFIX(BY_MOD(BY_REG([4] = INSN("xsavec", XSAVEC, fpu_xsavec, My)))),
 
     [0xd0] = BY_PREFIX(INVALID, INSN("addsubpd", SSE3, sse_addsubpd, Vx, Wx), INVALID,
                        INSN("addsubps", SSE3, sse_addsubps, Vx, Wx)),

@@ -5,6 +5,7 @@
 #include "memory/address-space.h"
 #include "memory/region.h"
 #include "tcg/access.h"
+#include "tcg/avx.h"
 #include "tcg/cpu-model.h"
 #include "tcg/fpu.h"
 #include "tcg/tlb.h"
@@ -33,6 +34,7 @@ struct native_engine {
     struct memory_region root, ram;
     struct address_space memory;
     struct tlb *tlb;
+    struct host_stubs *stubs;
     struct vcpu vcpu;
     struct cpu cpu;
     pthread_mutex_t machine_lock;
@@ -71,6 +73,7 @@ struct native_engine *native_engine_new(void)
     engine->code = ram + CODE_PHYSICAL;
     engine->data = ram + DATA_PHYSICAL;
     engine->tlb = tlb_new();
+    engine->stubs = host_stubs_new();
     pthread_mutex_init(&engine->machine_lock, NULL);
     return engine;
 }
@@ -79,6 +82,7 @@ void native_engine_free(struct native_engine *engine)
 {
     pthread_mutex_destroy(&engine->machine_lock);
     tlb_free(engine->tlb);
+    host_stubs_free(engine->stubs);
     address_space_destroy(&engine->memory);
     memory_region_remove_subregion(&engine->root, &engine->ram);
     memory_region_destroy(&engine->ram);
@@ -102,7 +106,6 @@ void native_engine_prepare(struct cpu *cpu, const struct native_case *c)
     cpu->cr0 = CR0_PE | CR0_MP | CR0_ET | CR0_NE | CR0_WP | CR0_AM | CR0_PG;
     cpu->cr4 = CR4_PAE | CR4_OSFXSR | CR4_OSXMMEXCPT | CR4_OSXSAVE | CR4_FSGSBASE;
     cpu->efer = EFER_SCE | EFER_LME | EFER_LMA | EFER_NXE;
-    cpu->xcr0 = XCR0_SUPPORTED;
     for (unsigned i = 0; i < X86_SEGMENT_COUNT; i++) {
         cpu->segment[i] = (struct x86_segment){DATA_SELECTOR, ATTRIBUTES_DATA, UINT32_MAX, 0};
     }
@@ -114,6 +117,7 @@ void native_engine_prepare(struct cpu *cpu, const struct native_case *c)
     if (c->features) {
         cpu->features = *c->features;
     }
+    cpu->xcr0 = xcr0_supported(cpu);
 }
 
 static void load_state(struct cpu *cpu, const struct native_state *s)
@@ -122,7 +126,7 @@ static void load_state(struct cpu *cpu, const struct native_state *s)
     cpu->rip = s->rip;
     cpu->eflags = s->rflags;
     cpu_set_eflags(cpu, s->rflags, FLAGS_STATUS);
-    memcpy(cpu->xmm, s->xmm, sizeof(cpu->xmm));
+    memcpy(cpu->ymm, s->ymm, sizeof(cpu->ymm));
     cpu->mxcsr = s->mxcsr;
     cpu->fpu.control = s->fpu_control;
     cpu->fpu.status = s->fpu_status;
@@ -139,7 +143,7 @@ static void save_state(struct cpu *cpu, struct native_state *s)
     memcpy(s->gpr, cpu->gpr, sizeof(cpu->gpr));
     s->rip = cpu->rip;
     s->rflags = cpu_get_eflags(cpu);
-    memcpy(s->xmm, cpu->xmm, sizeof(cpu->xmm));
+    memcpy(s->ymm, cpu->ymm, sizeof(cpu->ymm));
     s->mxcsr = cpu->mxcsr;
     s->fpu_control = cpu->fpu.control;
     s->fpu_status = cpu->fpu.status;
@@ -177,6 +181,7 @@ void native_engine_run(struct native_engine *engine, const struct native_case *c
     cpu->vcpu = &engine->vcpu;
     cpu->unwind = &engine->unwind;
     cpu->tlb = engine->tlb;
+    cpu->stubs = engine->stubs;
     cpu->memory = &engine->memory;
     cpu->machine_lock = &engine->machine_lock;
     cpu->cr3 = TABLE_4;

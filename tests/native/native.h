@@ -37,7 +37,7 @@ struct native_state {
     uint16_t fpu_control, fpu_status;
     uint8_t fpu_valid; /* bit per physical register */
     uint32_t mxcsr;
-    union vector128 xmm[16];
+    union vector256 ymm[16];
 };
 
 struct native_outcome {
