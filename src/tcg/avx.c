@@ -132,7 +132,7 @@ static uint64_t stub_code(const struct insn *insn)
                                                          : 0;
     bool long_vector = insn->vex_l && !is_scalar(row);
     bytes[0] = 0xc4;
-    bytes[1] = 0xe0 | insn->vex; /* R, X, B: the low registers */
+    bytes[1] = 0xe0 | insn->map; /* R, X, B: the low registers */
     bytes[2] = wide << 7 | (~vvvv & 15) << 3 | long_vector << 2 | prefix;
     bytes[3] = insn->byte;
     bytes[4] = (insn->memory ? 0 : 0xc0) | reg << 3 | (insn->memory ? STUB_MEMORY : rm);

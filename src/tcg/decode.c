@@ -189,6 +189,7 @@ static const struct opcode *decode_0f(struct decoder *d)
 {
     struct insn *insn = d->insn;
     insn->byte = fetch_byte(d);
+    insn->map = insn->byte == 0x38 ? 2 : insn->byte == 0x3a ? 3 : 1;
     switch (insn->byte) {
     case 0x38:
         insn->byte = fetch_byte(d);
@@ -236,7 +237,8 @@ static const struct opcode *decode_vex(struct decoder *d, uint8_t byte)
         d->rex = 0;
     else if (insn->vex_w)
         d->rex |= REX_W;
-    insn->vex = map;
+    insn->vex = true;
+    insn->map = map;
     insn->vex_l = last & 4;
     insn->vex_register = (~last >> 3) & (mode_64(d) ? 15 : 7);
     d->prefix_66 = (last & 3) == 1;
