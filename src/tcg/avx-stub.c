@@ -4,6 +4,7 @@
  * that the memory is its own table: it lies at the hash of its bytes, or is put there.
  */
 #include "tcg/avx-stub.h"
+#include "tcg/cpu-model.h"
 
 #include <cpuid.h>
 #include <glib.h>
@@ -18,27 +19,27 @@ struct host_stubs {
     uint64_t *code; /* STUB_COUNT of them; writable or executable, never both */
 };
 
-static bool host_has(unsigned leaf, unsigned reg, unsigned bit)
+/* AVX needs the system too: its state must be saved. */
+static bool needs_avx(enum cpu_feature feature)
 {
-    unsigned registers[4] = {0};
-
-    return __get_cpuid_count(leaf, 0, &registers[0], &registers[1], &registers[2], &registers[3]) &&
-           (registers[reg] >> bit & 1);
+    return feature == FEATURE_AVX || feature == FEATURE_AVX2 || feature == FEATURE_FMA ||
+           feature == FEATURE_F16C;
 }
 
-bool host_has_feature(enum cpu_feature feature)
+void host_features_get(struct cpu_features *features)
 {
-    switch (feature) {
-    case FEATURE_AVX:
-        return __builtin_cpu_supports("avx");
-    case FEATURE_AVX2:
-        return __builtin_cpu_supports("avx2");
-    case FEATURE_FMA:
-        return __builtin_cpu_supports("avx") && host_has(1, 2, 12);
-    case FEATURE_F16C:
-        return __builtin_cpu_supports("avx") && host_has(1, 2, 29);
-    default:
-        return true;
+    bool avx = __builtin_cpu_supports("avx");
+
+    memset(features, 0, sizeof(*features));
+    for (unsigned i = FEATURE_NONE + 1; i < FEATURE_COUNT; i++) {
+        const struct cpu_feature_place *place = &cpu_feature_places[i];
+        unsigned registers[4] = {0};
+
+        bool known = __get_cpuid_count(place->leaf, place->subleaf, &registers[0], &registers[1],
+                                       &registers[2], &registers[3]);
+        cpu_features_set(features, i,
+                         known && (registers[place->reg] >> place->bit & 1) &&
+                             (avx || !needs_avx(i)));
     }
 }
 
@@ -46,7 +47,7 @@ struct host_stubs *host_stubs_new(void)
 {
     void *code;
 
-    if (!host_has_feature(FEATURE_AVX)) {
+    if (!__builtin_cpu_supports("avx")) {
         return NULL;
     }
     code = mmap(NULL, STUB_COUNT * sizeof(uint64_t), PROT_READ | PROT_EXEC,
@@ -117,10 +118,9 @@ void host_stub_run(const void *stub, struct stub_frame *frame)
 
 #else
 
-bool host_has_feature(enum cpu_feature feature)
+void host_features_get(struct cpu_features *features)
 {
-    return feature != FEATURE_AVX && feature != FEATURE_AVX2 && feature != FEATURE_FMA &&
-           feature != FEATURE_F16C;
+    memset(features, 0, sizeof(*features));
 }
 
 struct host_stubs *host_stubs_new(void)
@@ -148,9 +148,11 @@ void avx_hide_unavailable(struct cpu_features *features)
     static const enum cpu_feature by_host[] = {FEATURE_AVX, FEATURE_AVX2, FEATURE_FMA,
                                                FEATURE_F16C};
     struct host_stubs *stubs = host_stubs_new();
+    struct cpu_features host;
 
+    host_features_get(&host);
     for (unsigned i = 0; i < G_N_ELEMENTS(by_host); i++) {
-        if (!stubs || !host_has_feature(by_host[i])) {
+        if (!stubs || !cpu_features_have(&host, by_host[i])) {
             cpu_features_set(features, by_host[i], false);
         }
     }

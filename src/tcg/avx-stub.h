@@ -27,6 +27,5 @@ struct stub_frame {
 /* The stub with these bytes (the first in bits 7:0); NULL: the host refuses the memory. */
 const void *host_stub_find(struct host_stubs *stubs, uint64_t code);
 void host_stub_run(const void *stub, struct stub_frame *frame);
-bool host_has_feature(enum cpu_feature feature);
 
 #endif

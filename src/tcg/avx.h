@@ -17,6 +17,8 @@
 struct host_stubs *host_stubs_new(void);
 void host_stubs_free(struct host_stubs *stubs);
 
+/* What this machine's processor executes and its system has enabled: CPUID. */
+void host_features_get(struct cpu_features *features);
 /* Take from *features what this host can't execute (AVX, AVX2, FMA, F16C). */
 void avx_hide_unavailable(struct cpu_features *features);
 

@@ -28,6 +28,7 @@ struct cpu_model;
 struct tlb_entry;
 struct cpu_rollback;
 struct host_stubs;
+struct jit;
 
 /* EFLAGS: SDM vol. 1, 3.4.3. */
 enum cpu_flag {
@@ -236,6 +237,18 @@ struct cpu {
     struct local_apic *apic;
     struct address_space *memory, *io;
     struct machine_clock *clock;
+
+    /* What translated code uses (translate.h). It reaches this struct by GS. */
+    struct jit *jit;         /* the machine's translator, or NULL: interpreter */
+    struct cpu *self;        /* this struct's address */
+    uint64_t page_linear;    /* of the translated block that runs */
+    uint64_t scratch;        /* within one instruction */
+    uint64_t jump_fix;       /* of an indirect jump that left translated code: jit-run.c */
+    uint32_t exit_request;   /* atomic; not 0: leave translated code. Set by kicks */
+    uint32_t host_mxcsr;     /* of this thread's C code */
+    bool vector_resident;    /* YMM0-15 and MXCSR are in the host's registers */
+    bool x87_resident;       /* the x87 state is in the host's unit */
+    uint64_t jit_entered, jit_missed; /* translated code; looks for it in vain */
     uint64_t instructions; /* retired, counted by block; for info and tests */
 };
 

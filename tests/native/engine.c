@@ -8,6 +8,7 @@
 #include "tcg/avx.h"
 #include "tcg/cpu-model.h"
 #include "tcg/fpu.h"
+#include "tcg/jit.h"
 #include "tcg/tlb.h"
 #include "tcg/xsave.h"
 
@@ -33,10 +34,11 @@
 struct native_engine {
     struct memory_region root, ram;
     struct address_space memory;
-    struct tlb *tlb;
     struct host_stubs *stubs;
     struct vcpu vcpu;
     struct cpu cpu;
+    struct tlb tlb;
+    struct jit *jit; /* NULL: the interpreter executes */
     pthread_mutex_t machine_lock;
     jmp_buf unwind;
     uint8_t *code, *data; /* the guest's pages */
@@ -52,7 +54,7 @@ static void map_page(uint8_t *ram, uint64_t linear, uint32_t table_1, uint32_t p
     level_1[(linear >> 12) & 511] = physical | rights;
 }
 
-struct native_engine *native_engine_new(void)
+struct native_engine *native_engine_new(bool translator)
 {
     struct native_engine *engine = g_new0(struct native_engine, 1);
     uint8_t *ram;
@@ -72,8 +74,12 @@ struct native_engine *native_engine_new(void)
     map_page(ram, DATA_ADDRESS, TABLE_1_DATA, DATA_PHYSICAL, ENTRY_TABLE);
     engine->code = ram + CODE_PHYSICAL;
     engine->data = ram + DATA_PHYSICAL;
-    engine->tlb = tlb_new();
     engine->stubs = host_stubs_new();
+    tlb_init(&engine->tlb);
+    if (translator) {
+        engine->jit = jit_new(offsetof(struct native_engine, tlb) - offsetof(struct native_engine, cpu), NULL);
+        engine->jit->block_limit = 1;
+    }
     pthread_mutex_init(&engine->machine_lock, NULL);
     return engine;
 }
@@ -81,8 +87,10 @@ struct native_engine *native_engine_new(void)
 void native_engine_free(struct native_engine *engine)
 {
     pthread_mutex_destroy(&engine->machine_lock);
-    tlb_free(engine->tlb);
     host_stubs_free(engine->stubs);
+    if (engine->jit) {
+        jit_free(engine->jit);
+    }
     address_space_destroy(&engine->memory);
     memory_region_remove_subregion(&engine->root, &engine->ram);
     memory_region_destroy(&engine->ram);
@@ -161,6 +169,16 @@ static void step(struct native_engine *engine, const struct native_case *c, stru
     struct cpu *cpu = &engine->cpu;
 
     for (unsigned i = 0; i < STEPS_MAX && cpu->rip == c->before.rip; i++) {
+        if (engine->jit && cpu->mode == CPU_MODE_64) {
+            cpu->exit_block = false;
+            if (!jit_run_block(cpu)) {
+                g_error("not translated: %s", insn->opcode->name);
+            }
+            if (!(insn->opcode->flags & OP_STRING)) {
+                break;
+            }
+            continue;
+        }
         cpu->current = insn;
         cpu->exit_block = false;
         cpu->rip += insn->length;
@@ -180,8 +198,8 @@ void native_engine_run(struct native_engine *engine, const struct native_case *c
     native_engine_prepare(cpu, c);
     cpu->vcpu = &engine->vcpu;
     cpu->unwind = &engine->unwind;
-    cpu->tlb = engine->tlb;
     cpu->stubs = engine->stubs;
+    cpu->tlb = &engine->tlb;
     cpu->memory = &engine->memory;
     cpu->machine_lock = &engine->machine_lock;
     cpu->cr3 = TABLE_4;
@@ -191,6 +209,13 @@ void native_engine_run(struct native_engine *engine, const struct native_case *c
     memcpy(engine->code + CODE_ENTRY, c->bytes, c->length);
     memcpy(engine->data, c->memory, NATIVE_PAGE);
     load_state(cpu, &c->before);
+    if (engine->jit) {
+        /* Nothing of the last case: the code was written behind the translator's back. */
+        engine->jit->vcpu_count = 0;
+        jit_add_vcpu(engine->jit, cpu);
+        jit_flush(engine->jit);
+        jit_attach_thread(cpu);
+    }
     memset(outcome, 0, offsetof(struct native_outcome, memory));
 
     if (decode_insn(cpu, engine->code + CODE_ENTRY, 15, &insn) != DECODE_OK) {

@@ -37,7 +37,7 @@ struct options {
     gint64 seed, cases, first;
     gint mismatches;
     gchar *only;
-    gboolean verbose;
+    gboolean verbose, translator;
 };
 
 struct run {
@@ -181,6 +181,7 @@ static bool parse_options(struct options *o, int argc, char **argv)
         {"first", 'f', 0, G_OPTION_ARG_INT64, &o->first, "Number of the first case", "N"},
         {"only", 'o', 0, G_OPTION_ARG_STRING, &o->only, "Only instructions of this name", "NAME"},
         {"max-mismatches", 'm', 0, G_OPTION_ARG_INT, &o->mismatches, "Stop after so many", "N"},
+        {"translator", 't', 0, G_OPTION_ARG_NONE, &o->translator, "Run the translator", NULL},
         {"verbose", 'v', 0, G_OPTION_ARG_NONE, &o->verbose, "Name all rows", NULL},
         G_OPTION_ENTRY_NULL};
     g_autoptr(GOptionContext) context = g_option_context_new(NULL);
@@ -220,7 +221,7 @@ int main(int argc, char **argv)
         return EXIT_FAILURE;
     }
     run.row_of = g_new(unsigned, BATCH);
-    run.engine = native_engine_new();
+    run.engine = native_engine_new(run.options.translator);
     if (!run.engine) {
         perror("compare: guest memory");
         return EXIT_SKIPPED;

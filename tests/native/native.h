@@ -104,7 +104,7 @@ bool native_has_32(struct native_case *c);
 
 /* engine.c */
 struct native_engine;
-struct native_engine *native_engine_new(void);
+struct native_engine *native_engine_new(bool translator);
 void native_engine_free(struct native_engine *engine);
 /* A CPU in the mode and with the features of the case, for decoding. */
 void native_engine_prepare(struct cpu *cpu, const struct native_case *c);
