@@ -152,13 +152,16 @@ bool jit_run(struct cpu *cpu)
         if (!code || must_return(cpu)) {
             return ran || must_return(cpu);
         }
-        if (exit && generation == cpu->jit->cache.generation) {
+        if (exit && exit != JIT_STALE && generation == cpu->jit->cache.generation) {
             patch(cpu, exit, code);
         }
         generation = cpu->jit->cache.generation;
         cpu->blocks->current = NULL;
         exit = enter(cpu, code);
         ran = true;
+        if (exit == JIT_STALE) {
+            cpu->tlb->jumps[context][jump_index(cpu->rip)].linear = JUMP_EMPTY;
+        }
         if (must_return(cpu)) {
             return true;
         }

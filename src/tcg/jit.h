@@ -72,6 +72,9 @@ struct jit_exit {
     const uint8_t *host_page; /* that it is in, and its target */
 };
 
+/* Instead of an exit: the translation entered was invalid, nothing was executed. */
+#define JIT_STALE ((struct jit_exit *)1)
+
 /* Entry points in the code cache that all blocks use (trampolines.c). */
 struct jit_stubs {
     /* Run translated code; the exit by which it left, or NULL. */

@@ -165,7 +165,7 @@ static const uint8_t *emit_leave_at_start(struct translator *t)
     const uint8_t *at = t->e.at + t->e.to_exec;
 
     emit_load_immediate(&t->e, S0, t->start);
-    emit_load_immediate(&t->e, S1, 0);
+    emit_load_immediate(&t->e, S1, (uintptr_t)JIT_STALE);
     emit_jump_to(&t->e, t->jit->stubs.leave_to - t->e.to_exec);
     return at;
 }
