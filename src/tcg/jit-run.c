@@ -9,7 +9,7 @@
 #include <unistd.h>
 
 /* Code is translated when it is come to for the n-th time without a translation. */
-#define HOT_COUNT 3
+#define HOT_COUNT 2
 
 void jit_attach_thread(struct cpu *cpu)
 {
