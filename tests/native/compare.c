@@ -273,6 +273,40 @@ static void print_case(const struct native_case *c, const struct insn *insn,
     print_state(&engine->state);
 }
 
+bool native_compare_sequence(const struct native_case *c, const struct native_outcome *engine,
+                             const char *who, bool print)
+{
+    struct report r = {.c = c, .engine = engine, .print = print};
+
+    check(&r, "completed", 0, c->native.completed, engine->completed);
+    if (!c->native.completed && !engine->completed) {
+        check(&r, "vector", 0, c->native.vector, engine->vector);
+    }
+    check_general(&r, 0);
+    check_vectors(&r);
+    check_x87(&r, 0);
+    check_memory(&r, c->native.memory, engine->memory);
+    if (r.differs && print) {
+        struct cpu cpu;
+        native_engine_prepare(&cpu, c);
+        printf("  %s, native ended by %u, %s by %u\n", who, c->native.vector, who, engine->vector);
+        for (unsigned at = 0; at < c->length;) {
+            struct insn insn;
+            if (decode_insn(&cpu, c->bytes + at, MIN(15, c->length - at), &insn) != DECODE_OK) {
+                break;
+            }
+            uint64_t rip = c->before.rip + at;
+            g_autofree char *text = insn_format(&insn, rip);
+            printf("    %08" G_GINT64_MODIFIER "x%s%s  %s\n", rip,
+                   rip == c->native.state.rip ? " N" : "  ", rip == engine->state.rip ? "E" : " ",
+                   text);
+            at += insn.length;
+        }
+        print_state(&c->before);
+    }
+    return !r.differs;
+}
+
 bool native_compare(const struct native_case *c, const struct native_outcome *engine, bool print)
 {
     struct report r = {.c = c, .engine = engine, .print = print};

@@ -9,6 +9,7 @@
 #include "tcg/cpu-model.h"
 #include "tcg/fpu.h"
 #include "tcg/jit.h"
+#include "tcg/translate.h"
 #include "tcg/tlb.h"
 #include "tcg/xsave.h"
 
@@ -39,6 +40,7 @@ struct native_engine {
     struct cpu cpu;
     struct tlb tlb;
     struct jit *jit; /* NULL: the interpreter executes */
+    bool sequences;
     pthread_mutex_t machine_lock;
     jmp_buf unwind;
     uint8_t *code, *data; /* the guest's pages */
@@ -54,7 +56,7 @@ static void map_page(uint8_t *ram, uint64_t linear, uint32_t table_1, uint32_t p
     level_1[(linear >> 12) & 511] = physical | rights;
 }
 
-struct native_engine *native_engine_new(bool translator)
+struct native_engine *native_engine_new(bool translator, bool sequences)
 {
     struct native_engine *engine = g_new0(struct native_engine, 1);
     uint8_t *ram;
@@ -74,11 +76,13 @@ struct native_engine *native_engine_new(bool translator)
     map_page(ram, DATA_ADDRESS, TABLE_1_DATA, DATA_PHYSICAL, ENTRY_TABLE);
     engine->code = ram + CODE_PHYSICAL;
     engine->data = ram + DATA_PHYSICAL;
+    engine->sequences = sequences;
     engine->stubs = host_stubs_new();
     tlb_init(&engine->tlb);
     if (translator) {
-        engine->jit = jit_new(offsetof(struct native_engine, tlb) - offsetof(struct native_engine, cpu), NULL);
-        engine->jit->block_limit = 1;
+        engine->jit = jit_new(
+            offsetof(struct native_engine, tlb) - offsetof(struct native_engine, cpu), NULL);
+        engine->jit->block_limit = sequences ? TRANSLATE_MAX_INSNS : 1;
     }
     pthread_mutex_init(&engine->machine_lock, NULL);
     return engine;
@@ -86,6 +90,9 @@ struct native_engine *native_engine_new(bool translator)
 
 void native_engine_free(struct native_engine *engine)
 {
+    if (!engine) {
+        return;
+    }
     pthread_mutex_destroy(&engine->machine_lock);
     host_stubs_free(engine->stubs);
     if (engine->jit) {
@@ -189,11 +196,9 @@ static void step(struct native_engine *engine, const struct native_case *c, stru
     }
 }
 
-void native_engine_run(struct native_engine *engine, const struct native_case *c,
-                       struct native_outcome *outcome)
+struct cpu *native_engine_begin(struct native_engine *engine, const struct native_case *c)
 {
     struct cpu *cpu = &engine->cpu;
-    struct insn insn;
 
     native_engine_prepare(cpu, c);
     cpu->vcpu = &engine->vcpu;
@@ -205,7 +210,7 @@ void native_engine_run(struct native_engine *engine, const struct native_case *c
     cpu->cr3 = TABLE_4;
     cpu_update_mode(cpu);
     cpu_update_data_tables(cpu);
-    memset(engine->code, INT3_OPCODE, NATIVE_PAGE);
+    memset(engine->code, engine->sequences ? NO_OPCODE : INT3_OPCODE, NATIVE_PAGE);
     memcpy(engine->code + CODE_ENTRY, c->bytes, c->length);
     memcpy(engine->data, c->memory, NATIVE_PAGE);
     load_state(cpu, &c->before);
@@ -216,8 +221,22 @@ void native_engine_run(struct native_engine *engine, const struct native_case *c
         jit_flush(engine->jit);
         jit_attach_thread(cpu);
     }
-    memset(outcome, 0, offsetof(struct native_outcome, memory));
+    return cpu;
+}
 
+void native_engine_end(struct native_engine *engine, struct native_outcome *outcome)
+{
+    save_state(&engine->cpu, &outcome->state);
+    memcpy(outcome->memory, engine->data, NATIVE_PAGE);
+}
+
+void native_engine_run(struct native_engine *engine, const struct native_case *c,
+                       struct native_outcome *outcome)
+{
+    struct cpu *cpu = native_engine_begin(engine, c);
+    struct insn insn;
+
+    memset(outcome, 0, offsetof(struct native_outcome, memory));
     if (decode_insn(cpu, engine->code + CODE_ENTRY, 15, &insn) != DECODE_OK) {
         outcome->vector = EXCEPTION_UD;
     } else if (setjmp(engine->unwind) == 0) {
@@ -227,6 +246,63 @@ void native_engine_run(struct native_engine *engine, const struct native_case *c
         outcome->vector = cpu->pending_vector;
         cpu->rip = c->before.rip;
     }
-    save_state(cpu, &outcome->state);
-    memcpy(outcome->memory, engine->data, NATIVE_PAGE);
+    native_engine_end(engine, outcome);
+}
+
+static void interpret(struct cpu *cpu, const struct insn *insn)
+{
+    cpu->current = insn;
+    cpu->exit_block = false;
+    cpu->rip += insn->length;
+    insn->execute(cpu, insn);
+}
+
+bool native_engine_step(struct native_engine *engine, unsigned offset, const uint8_t *bytes,
+                        unsigned length)
+{
+    struct cpu *cpu = &engine->cpu;
+    struct insn insn;
+
+    memcpy(engine->code + CODE_ENTRY + offset, bytes, length);
+    cpu->rip = CODE_ADDRESS + CODE_ENTRY + offset;
+    if (decode_insn(cpu, bytes, length, &insn) != DECODE_OK || setjmp(engine->unwind) != 0) {
+        return false;
+    }
+    interpret(cpu, &insn);
+    return true;
+}
+
+/* What the translator leaves to the run loop is interpreted here too. */
+static void run_to(struct native_engine *engine, uint64_t end)
+{
+    static const struct insn no_insn;
+    struct cpu *cpu = &engine->cpu;
+    struct insn insn;
+
+    while (cpu->rip != end) {
+        cpu->exit_block = false;
+        if (engine->jit && jit_run_block(cpu)) {
+            continue;
+        }
+        if (decode_insn(cpu, engine->code + (cpu->rip - CODE_ADDRESS), 15, &insn) != DECODE_OK) {
+            cpu->current = &no_insn;
+            cpu_raise(cpu, EXCEPTION_UD);
+        }
+        interpret(cpu, &insn);
+    }
+}
+
+void native_engine_run_sequence(struct native_engine *engine, const struct native_case *c,
+                                struct native_outcome *outcome)
+{
+    struct cpu *cpu = native_engine_begin(engine, c);
+
+    memset(outcome, 0, offsetof(struct native_outcome, memory));
+    if (setjmp(engine->unwind) == 0) {
+        run_to(engine, CODE_ADDRESS + CODE_ENTRY + c->length);
+        outcome->completed = true;
+    } else {
+        outcome->vector = cpu->pending_vector;
+    }
+    native_engine_end(engine, outcome);
 }

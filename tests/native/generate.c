@@ -279,7 +279,7 @@ static uint64_t choose_target(struct random *random, const struct opcode *row)
                      : random_next(random) >> random_below(random, 32);
 }
 
-static unsigned displacement_at(const struct encoding *e, const struct insn *insn)
+static unsigned displacement_at_of(const struct encoding *e, const struct insn *insn)
 {
     bool has_sib = insn->address_size != 2 && (insn->modrm & 7) == 4;
 
@@ -350,7 +350,7 @@ static bool aim(struct random *random, struct native_case *c, const struct insn 
     if (insn->rip_relative) {
         displacement = offset - (CODE_ADDRESS + CODE_ENTRY + insn->length);
     }
-    memcpy(e->bytes + displacement_at(e, insn), &displacement, 4);
+    memcpy(e->bytes + displacement_at_of(e, insn), &displacement, 4);
     return true;
 }
 
@@ -587,4 +587,42 @@ bool native_generate(struct random *random, const struct native_row *row,
     c->done = false;
     memset(&c->native, 0, offsetof(struct native_outcome, memory));
     return true;
+}
+
+bool native_generate_insn(struct random *random, const struct native_row *row,
+                          const struct native_case *c, uint8_t bytes[16], struct insn *insn,
+                          unsigned *displacement_at)
+{
+    struct encoding e = {.length = 0};
+    struct cpu cpu;
+
+    encode(random, row, c, &e);
+    native_engine_prepare(&cpu, c);
+    if (decode_insn(&cpu, e.bytes, INSN_MAX, insn) != DECODE_OK || insn->opcode != row->row) {
+        return false;
+    }
+    *displacement_at = 0;
+    if (insn->memory) {
+        /* A displacement of 32 bits, so that it reaches something. */
+        if (insn->base != INSN_NO_REGISTER) {
+            e.bytes[e.modrm_at] = (e.bytes[e.modrm_at] & 0x3f) | 0x80;
+        }
+        if (decode_insn(&cpu, e.bytes, INSN_MAX, insn) != DECODE_OK) {
+            return false;
+        }
+        *displacement_at = displacement_at_of(&e, insn);
+    }
+    memcpy(bytes, e.bytes, 16);
+    return true;
+}
+
+void native_generate_state(struct random *random, struct native_case *c)
+{
+    random_registers(random, &c->before);
+    random_x87(random, &c->before);
+    random_sse(random, random_below(random, 3), &c->before);
+    for (unsigned i = 0; i < NATIVE_PAGE / 8; i++) {
+        uint64_t value = PERCENT(50) ? random_next(random) : random_double(random);
+        memcpy(c->memory + 8 * i, &value, 8);
+    }
 }
