@@ -257,10 +257,21 @@ static void write_memory(struct native_case *c, uint64_t address, const void *by
     }
 }
 
-static uint64_t choose_target(struct random *random, const struct opcode *row)
+/* Where no memory is, or none behind its first byte. */
+static uint64_t choose_hole(struct random *random)
+{
+    uint64_t end = DATA_ADDRESS + NATIVE_PAGE;
+
+    return PERCENT(50) ? end + 16 * random_below(random, 16) : end - 1;
+}
+
+static uint64_t choose_target(struct random *random, const struct opcode *row, bool want_fault)
 {
     /* AMD's SHA instructions take misaligned operands, Intel's do not: always aligned here. */
     unsigned kind = random_below(random, row->feature == FEATURE_SHA ? 65 : 100);
+    if (want_fault && row->feature != FEATURE_SHA) {
+        return choose_hole(random);
+    }
     bool state_area = row_has_operand(row, My, My) && (name_is(row, "x") || name_is(row, "fx"));
 
     if (state_area && kind < 85) {
@@ -415,7 +426,7 @@ static bool arrange_memory(struct random *random, struct native_case *c, const s
                            struct encoding *e, enum vector_style style)
 {
     const struct opcode *row = insn->opcode;
-    uint64_t target = choose_target(random, row);
+    uint64_t target = choose_target(random, row, c->want_fault);
 
     /* A stack pointer that is not canonical does not survive every way into user mode. */
     if (insn->base == X86_RSP && !cpu_is_canonical(target)) {
@@ -571,7 +582,7 @@ bool native_generate(struct random *random, const struct native_row *row,
             return false;
         }
         if (row_has_operand(row->row, Ob, Ov)) {
-            uint64_t target = choose_target(random, row->row);
+            uint64_t target = choose_target(random, row->row, c->want_fault);
             target -= insn.segment == X86_GS && c->code_64 ? GS_BASE : 0;
             memcpy(e.bytes + e.modrm_at, &target, insn.address_size);
         }

@@ -20,6 +20,7 @@
 #define CASES_DEFAULT     200000
 #define SEQUENCES_DEFAULT 10000
 #define TRIES_MAX         200 /* encodings that are not to be run */
+#define FAULT_EVERY       6
 #define EXIT_SKIPPED      77
 
 /* A sanitizer fills so much of the address space with its shadow that wild addresses hit it: then
@@ -65,6 +66,8 @@ static bool generate(struct run *run, uint64_t number, unsigned slot)
     unsigned index = number % run->rows->len;
     struct native_case *c = &run->cases[slot];
 
+    /* Each row in turn with an operand that is not there. */
+    c->want_fault = number / run->rows->len % FAULT_EVERY == FAULT_EVERY - 1;
     for (unsigned i = 0; i < TRIES_MAX; i++) {
         if (native_generate(&random, &g_array_index(run->rows, struct native_row, index),
                             &run->features, run->with_32, c)) {
@@ -111,6 +114,22 @@ static void compare_engine(struct run *run, unsigned slot, struct native_engine 
            run->options.only ? run->options.only : "");
 }
 
+static bool accesses_memory(const struct native_case *c)
+{
+    struct cpu cpu;
+    struct insn insn;
+
+    native_engine_prepare(&cpu, c);
+    return decode_insn(&cpu, c->bytes, c->length, &insn) == DECODE_OK && insn.memory;
+}
+
+static bool is_memory_fault(const struct native_outcome *outcome)
+{
+    return !outcome->completed &&
+           (outcome->vector == EXCEPTION_PF || outcome->vector == EXCEPTION_GP ||
+            outcome->vector == EXCEPTION_SS || outcome->vector == EXCEPTION_AC);
+}
+
 static void compare(struct run *run, unsigned slot)
 {
     struct native_case *c = &run->cases[slot];
@@ -122,6 +141,8 @@ static void compare(struct run *run, unsigned slot)
     }
     row->cases++;
     row->completed += c->native.completed;
+    row->accessed += c->want_fault && accesses_memory(c);
+    row->refused += c->want_fault && is_memory_fault(&c->native);
     run->compared++;
     run->faults += !c->native.completed;
 }
@@ -209,11 +230,13 @@ static bool run_all(struct run *run)
 
 static void report_coverage(const struct run *run)
 {
-    unsigned covered = 0;
+    unsigned covered = 0, accessed = 0, refused = 0;
     g_autoptr(GString) uncovered = g_string_new(NULL);
 
     for (unsigned i = 0; i < run->rows->len; i++) {
         const struct native_row *row = &g_array_index(run->rows, struct native_row, i);
+        accessed += row->accessed != 0;
+        refused += row->refused != 0;
         if (row->completed) {
             covered++;
         } else {
@@ -236,6 +259,8 @@ static void report_coverage(const struct run *run)
     }
     printf("native: rows covered %u / %u comparable here (%u in the tables)%s%s\n", covered,
            run->rows->len, run->row_total, uncovered->len ? "; not covered:" : "", uncovered->str);
+    printf("native: rows whose memory operand faulted: %u of %u that have one\n", refused,
+           accessed);
 }
 
 /* The rows to compare; the names of those that are not, with --verbose. */

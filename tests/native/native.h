@@ -53,7 +53,8 @@ struct native_outcome {
 struct native_case {
     uint64_t number;
     const struct cpu_features *features;
-    bool code_64; /* else 32-bit compatibility mode */
+    bool code_64;    /* else 32-bit compatibility mode */
+    bool want_fault; /* at the memory operand */
     uint8_t bytes[SEQUENCE_BYTES];
     unsigned length;
     struct native_state before;
@@ -73,9 +74,10 @@ struct native_row {
     uint8_t opcode;
     int8_t prefix; /* 0 none, 1 66, 2 F3, 3 F2 */
     int8_t reg, rm, mod, w;
-    uint8_t vex_map;    /* 0: no VEX */
-    uint64_t cases;     /* compared */
-    uint64_t completed; /* of them, without a fault */
+    uint8_t vex_map;            /* 0: no VEX */
+    uint64_t cases;             /* compared */
+    uint64_t completed;         /* of them, without a fault */
+    uint64_t accessed, refused; /* with a memory operand; of them, with #PF, #GP, #SS or #AC */
 };
 
 /* rows.c: all instructions of all maps. Caller frees with g_array_unref; of struct native_row. */
