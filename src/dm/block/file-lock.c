@@ -11,9 +11,13 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <time.h>
 
 #define USE_BASE    100
 #define REFUSE_BASE 200
+
+#define PATIENCE_NS    1000000000 /* for the locks of a process that has just ended */
+#define PATIENCE_STEPS 50
 
 #define PERMISSION_READ  0
 #define PERMISSION_WRITE 1
@@ -70,6 +74,24 @@ static bool check_others(const struct block_backend *backend, bool write, bool s
     return true;
 }
 
+/*
+ * The kernel ends the io_uring of a process that was killed some time after the process, and until
+ * then its writes may still be under way, and its locks are held: so have patience.
+ */
+static bool await_others(const struct block_backend *backend, bool write, bool share,
+                         GError **error)
+{
+    const struct timespec pause = {.tv_nsec = PATIENCE_NS / PATIENCE_STEPS};
+
+    for (unsigned step = 0; step < PATIENCE_STEPS; step++) {
+        if (check_others(backend, write, share, NULL)) {
+            return true;
+        }
+        nanosleep(&pause, NULL);
+    }
+    return check_others(backend, write, share, error);
+}
+
 bool block_file_lock(struct block_backend *backend, bool write, bool share, GError **error)
 {
     const struct block_options *options = &backend->options;
@@ -90,7 +112,7 @@ bool block_file_lock(struct block_backend *backend, bool write, bool share, GErr
         block_file_unlock(backend);
         return true;
     }
-    if (problem ? fail_lock(backend, problem, error) : check_others(backend, write, share, error)) {
+    if (problem ? fail_lock(backend, problem, error) : await_others(backend, write, share, error)) {
         return true;
     }
     block_file_unlock(backend);
