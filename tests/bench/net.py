@@ -6,7 +6,8 @@
 
 One guest of each is started and kept; the runs alternate between them. A run receives and then
 sends that many megabytes over the gateway, to a server in this process. Prints each run, the medians
-in MB/s, their ratios, and the processor seconds of the host per megabyte. Nothing is judged.
+in MB/s, their ratios, and the processor time per megabyte: of all threads, and of those besides the
+vCPU's, which is the device model's own work. Nothing is judged.
 """
 import argparse
 import os
@@ -55,9 +56,19 @@ class Guest:
         self.expect(rb"@\d+@")
 
     def cpu(self):
-        with open(f"/proc/{self.process.pid}/stat", encoding="ascii") as file:
-            fields = file.read().rsplit(")", 1)[1].split()
-        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+        """Processor seconds (of all threads, of those that run no CPU of the guest)."""
+        every = others = 0.0
+        for thread in os.listdir(f"/proc/{self.process.pid}/task"):
+            try:
+                with open(f"/proc/{self.process.pid}/task/{thread}/schedstat", encoding="ascii") as f:
+                    seconds = int(f.read().split()[0]) / 1e9
+                with open(f"/proc/{self.process.pid}/task/{thread}/comm", encoding="ascii") as f:
+                    name = f.read().lower()
+            except OSError:
+                continue  # it has ended
+            every += seconds
+            others += 0 if "cpu" in name else seconds
+        return every, others
 
     def transfer(self, kind, size):
         """Seconds that the server counted from the first byte to the last, and the process's."""
@@ -85,7 +96,8 @@ class Guest:
         else:
             self.run(f"dd if=/dev/zero bs=1M count={size >> 20} 2>/dev/null | nc 10.0.2.2 {port}")
         thread.join()
-        self.times[kind].append((spent[0], self.cpu() - before))
+        after = self.cpu()
+        self.times[kind].append((spent[0], after[0] - before[0], after[1] - before[1]))
 
 
 def main():
@@ -111,20 +123,22 @@ def main():
                 for kind in ("receive", "send"):
                     for guest in guests:
                         guest.transfer(kind, size)
-                        seconds, cpu = guest.times[kind][-1]
+                        seconds, cpu, own = guest.times[kind][-1]
                         print(f"run {number} {guest.name:5} {kind:7} {options.megabytes / seconds:7.1f} MB/s"
-                              f" {1000 * cpu / options.megabytes:6.1f} ms of CPU per MB", flush=True)
+                              f" {1000 * cpu / options.megabytes:7.1f} ms of CPU per MB, device model"
+                              f" {1000 * own / options.megabytes:6.2f} ms", flush=True)
         finally:
             for guest in guests:
                 guest.process.kill()
                 guest.process.wait()
     for kind in ("receive", "send"):
-        speeds = [options.megabytes / statistics.median(t for t, _ in guest.times[kind])
-                  for guest in guests]
-        work = [statistics.median(c for _, c in guest.times[kind]) for guest in guests]
+        seconds, cpu, own = ([statistics.median(run[i] for run in guest.times[kind])
+                              for guest in guests] for i in range(3))
+        speeds = [options.megabytes / s for s in seconds]
         line = ", ".join(f"{g.name} {s:.1f} MB/s" for g, s in zip(guests, speeds))
         if len(guests) == 2:
-            line += f"; ratio {speeds[0] / speeds[1]:.2f}; CPU {work[0] / max(work[1], 0.01):.2f} of QEMU's"
+            line += (f"; ratio {speeds[0] / speeds[1]:.2f}; CPU {cpu[0] / cpu[1]:.2f} of QEMU's, "
+                     f"device model {own[0] / own[1]:.2f} of QEMU's")
         print(f"{kind}: {line}")
 
 

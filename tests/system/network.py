@@ -101,7 +101,8 @@ class User(Network):
                                   "ip -4 address show eth0 && ping -c 1 10.0.2.2")
             self.assertIn("inet 10.0.2.15/24", text)
             self.transfer_both_ways(vm, "10.0.2.2", "127.0.0.1")
-            self.shell(vm, "(echo from the guest | nc -l -p 7777 >/tmp/heard) &")
+            self.shell(vm, "(echo from the guest | nc -l -p 7777 >/tmp/heard) &\n"
+                           "until netstat -ltn | grep -q :7777; do :; done")
             port = int(re.search(r"HOST_FORWARD\]\s+\d+\s+\S+\s+(\d+)",
                                  vm.qmp.human("info usernet"))[1])
             with socket.create_connection(("127.0.0.1", port)) as client:
@@ -125,10 +126,12 @@ class Pair(Network):
                     self.shell(vm, f"ip address add 10.9.0.{number}/24 dev eth0 && ip link set eth0 up")
                 self.assertIn(" 0% packet loss", self.shell(one, "ping -c 3 -s 1400 10.9.0.2"))
                 self.assertIn(" 0% packet loss", self.shell(two, "ping -c 3 10.9.0.1"))
-                self.shell(two, "(nc -l -p 99 </dev/null | md5sum >/tmp/sum) &")
+                self.shell(two, "mkfifo /tmp/open; (nc -l -p 99 <>/tmp/open | md5sum >/tmp/sum) &\n"
+                                "until netstat -ltn | grep -q :99; do :; done")
                 sent = self.shell(one, "head -c 1000000 /dev/urandom >/tmp/d; md5sum </tmp/d; "
                                        "nc 10.9.0.2 99 </tmp/d")
-                self.assertIn(self.shell(two, "wait; cat /tmp/sum").split()[0], sent)
+                got = self.shell(two, "wait; cat /tmp/sum")
+                self.assertIn(re.search("[0-9a-f]{32}", got)[0], sent)
 
 
 class Tap(Network):

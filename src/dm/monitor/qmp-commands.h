@@ -45,6 +45,7 @@ json_t *qmp_balloon(struct qmp_context *context, json_t *arguments, GError **err
 json_t *qmp_query_balloon(struct qmp_context *context, json_t *arguments, GError **error);
 json_t *qmp_query_iothreads(struct qmp_context *context, json_t *arguments, GError **error);
 extern const struct qmp_argument qmp_balloon_arguments[];
+
 /* qmp-net.c */
 json_t *qmp_announce_self(struct qmp_context *context, json_t *arguments, GError **error);
 json_t *qmp_netdev_add(struct qmp_context *context, json_t *arguments, GError **error);
