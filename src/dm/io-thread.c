@@ -5,11 +5,9 @@
 #include "util/error.h"
 #include "util/thread.h"
 
-#include <assert.h>
 #include <errno.h>
 #include <event2/event.h>
 #include <pthread.h>
-#include <sys/eventfd.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -21,45 +19,13 @@ struct io_thread {
     pthread_t thread;
     int tid;                 /* set before the thread can be found */
     struct event_base *base; /* used by the thread alone; it has no locks */
-    int wake_fd;             /* eventfd, readable while tasks wait */
-    struct event *wake;
-    pthread_mutex_t lock; /* leaf; protects the tasks */
-    struct io_task *first, **last;
+    struct task_queue tasks;
     bool quit; /* of the thread */
 };
 
 extern const struct object_class io_thread_class;
 
 static __thread const struct io_thread *current;
-
-static struct io_task *take_task(struct io_thread *thread)
-{
-    struct io_task *task;
-
-    pthread_mutex_lock(&thread->lock);
-    task = thread->first;
-    if (task) {
-        thread->first = task->next;
-        if (!thread->first) {
-            thread->last = &thread->first;
-        }
-        task->queued = false;
-    }
-    pthread_mutex_unlock(&thread->lock);
-    return task;
-}
-
-static void on_wake(evutil_socket_t fd, short events, void *opaque)
-{
-    struct io_thread *thread = opaque;
-    struct io_task *task;
-    eventfd_t count;
-
-    eventfd_read(fd, &count); /* nonblocking; nothing there: an earlier round took it */
-    while ((task = take_task(thread))) {
-        task->run(task->opaque); /* the task may be gone after that */
-    }
-}
 
 static void *thread_main(void *opaque)
 {
@@ -73,36 +39,12 @@ static void *thread_main(void *opaque)
 
 void io_thread_post(struct io_thread *thread, struct io_task *task)
 {
-    bool queued;
-
-    pthread_mutex_lock(&thread->lock);
-    queued = task->queued;
-    if (!queued) {
-        task->queued = true;
-        task->next = NULL;
-        *thread->last = task;
-        thread->last = &task->next;
-    }
-    pthread_mutex_unlock(&thread->lock);
-    if (!queued) {
-        eventfd_write(thread->wake_fd, 1); /* fails only when full: then it is awake */
-    }
+    task_queue_post(&thread->tasks, task);
 }
 
 void io_thread_cancel(struct io_thread *thread, struct io_task *task)
 {
-    pthread_mutex_lock(&thread->lock);
-    for (struct io_task **link = &thread->first; *link; link = &(*link)->next) {
-        if (*link == task) {
-            *link = task->next;
-            if (!*link) {
-                thread->last = link;
-            }
-            task->queued = false;
-            break;
-        }
-    }
-    pthread_mutex_unlock(&thread->lock);
+    task_queue_cancel(&thread->tasks, task);
 }
 
 /* A function that somebody waits for. */
@@ -207,27 +149,19 @@ static bool io_thread_complete(struct object *object, GError **error)
 {
     struct io_thread *thread = (struct io_thread *)object;
 
-    thread->last = &thread->first;
     thread->base = make_base();
-    thread->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-    if (thread->base && thread->wake_fd >= 0) {
-        thread->wake =
-            event_new(thread->base, thread->wake_fd, EV_READ | EV_PERSIST, on_wake, thread);
-    }
-    pthread_mutex_init(&thread->lock, NULL);
-    if (!thread->wake || event_add(thread->wake, NULL) < 0) {
+    if (!thread->base || !task_queue_init(&thread->tasks, thread->base)) {
         duodm_fail(error, DUODM_ERROR_FAILED, "I/O thread '%s' gets no event loop: %s", object->id,
                    g_strerror(errno));
-    } else if (start_thread(thread, error)) {
-        return true;
+        g_clear_pointer(&thread->base, event_base_free);
+        return false;
     }
-    g_clear_pointer(&thread->wake, event_free);
-    if (thread->wake_fd >= 0) {
-        close(thread->wake_fd);
+    if (!start_thread(thread, error)) {
+        task_queue_destroy(&thread->tasks);
+        event_base_free(thread->base);
+        return false;
     }
-    g_clear_pointer(&thread->base, event_base_free);
-    pthread_mutex_destroy(&thread->lock);
-    return false;
+    return true;
 }
 
 static void quit(void *opaque)
@@ -243,11 +177,8 @@ static void io_thread_finalize(struct object *object)
 
     io_thread_call(thread, quit, thread);
     pthread_join(thread->thread, NULL);
-    assert(!thread->first);
-    event_free(thread->wake);
-    close(thread->wake_fd);
+    task_queue_destroy(&thread->tasks);
     event_base_free(thread->base);
-    pthread_mutex_destroy(&thread->lock);
 }
 
 const struct object_class io_thread_class = {

@@ -9,21 +9,13 @@
 #ifndef DUODM_DM_IO_THREAD_H
 #define DUODM_DM_IO_THREAD_H
 
+#include "dm/task-queue.h"
+
 #include <glib.h>
-#include <stdbool.h>
 
 struct event_base;
 struct io_thread;
 struct machine;
-
-/* Something to be run in an I/O thread. Embedded in its owner; zeroed but for run and opaque. */
-struct io_task {
-    void (*run)(void *opaque);
-    void *opaque;
-    /* Private. */
-    struct io_task *next;
-    bool queued;
-};
 
 /* The thread of that id; NULL or "": the default one, which is made when first asked for. They live
  * until the machine ends. Main loop only. */
@@ -35,7 +27,8 @@ bool io_thread_is_current(const struct io_thread *thread);
 void io_thread_call(struct io_thread *thread, void (*run)(void *opaque), void *opaque);
 /* Run a task there soon; if it is queued already, once is enough. Any thread, never blocks. */
 void io_thread_post(struct io_thread *thread, struct io_task *task);
-/* Is it still queued? Take it out. In the thread itself, or with io_thread_call. */
+/* If a task is queued, take it out. In the thread itself (io_thread_call), so that it does not run
+ * meanwhile. */
 void io_thread_cancel(struct io_thread *thread, struct io_task *task);
 /* The host's ID of the thread, for monitors. */
 int io_thread_tid(const struct io_thread *thread);

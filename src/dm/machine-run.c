@@ -43,6 +43,7 @@ struct machine_run {
     struct event *wake;
     GArray *listeners; /* of struct event_listener */
     GArray *run_listeners; /* of struct run_listener */
+    struct task_queue tasks;
     bool vcpus_run;    /* between resume and pause of the engine */
     void (*powerdown)(void *opaque);
     void *powerdown_opaque;
@@ -255,6 +256,20 @@ void machine_report_internal_error(struct machine *machine, const char *message)
         requests->internal_error = g_strdup(message);
     }
     requests_unlock_and_hold(machine);
+}
+
+void machine_post(struct machine *machine, struct io_task *task)
+{
+    struct machine_run *run = machine->run_private;
+
+    task_queue_post(&run->tasks, task);
+}
+
+void machine_cancel(struct machine *machine, struct io_task *task)
+{
+    struct machine_run *run = machine->run_private;
+
+    task_queue_cancel(&run->tasks, task);
 }
 
 /* The main loop's part. */
@@ -533,6 +548,11 @@ bool machine_run_init(struct machine *machine, GError **error)
         duodm_fail(error, DUODM_ERROR_FAILED, "the main loop takes no event for requests");
         goto fail_fd;
     }
+    if (!task_queue_init(&run->tasks, machine->base)) {
+        duodm_fail(error, DUODM_ERROR_IO, "no event descriptor for the main loop: %s",
+                   g_strerror(errno));
+        goto fail_fd;
+    }
     pthread_mutex_init(&run->lock, NULL);
     run->listeners = g_array_new(FALSE, FALSE, sizeof(struct event_listener));
     run->run_listeners = g_array_new(FALSE, FALSE, sizeof(struct run_listener));
@@ -553,6 +573,7 @@ void machine_run_destroy(struct machine *machine)
 {
     struct machine_run *run = machine->run_private;
 
+    task_queue_destroy(&run->tasks);
     event_free(run->wake);
     close(run->wake_fd);
     g_array_unref(run->listeners);

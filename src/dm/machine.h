@@ -10,6 +10,7 @@
 #include "dm/device.h"
 #include "dm/engine.h"
 #include "dm/irq.h"
+#include "dm/task-queue.h"
 #include "dm/vcpu.h"
 #include "memory/address-space.h"
 
@@ -118,6 +119,8 @@ struct machine {
     struct i8259_pair *pic;
     struct ioapic *ioapic;
     struct fw_cfg *fw_cfg;
+    void *balloon; /* struct virtio_balloon, or NULL */
+    unsigned discard_blockers; /* atomic: who needs RAM to stay where it is (DMA mappings) */
     GPtrArray *reset_handlers;
     GPtrArray *cleanups;                 /* machine_add_cleanup */
     GPtrArray *chardevs;                 /* chardev_new adds, machine_free frees what is left */
@@ -197,6 +200,10 @@ void machine_report_panic(struct machine *machine, const char *message);
 /* The engine can't go on: message to the user, and RUN_STATE_INTERNAL_ERROR, which QMP tells as
  * STOP. */
 void machine_report_internal_error(struct machine *machine, const char *message);
+
+/* Run a task in the main loop soon; and take one back (main loop only). Any thread, any lock held. */
+void machine_post(struct machine *machine, struct io_task *task);
+void machine_cancel(struct machine *machine, struct io_task *task);
 
 /* Main-loop thread only. */
 void machine_start(struct machine *machine); /* or continue */

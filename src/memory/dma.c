@@ -101,6 +101,11 @@ void *dma_segment_map(struct address_space *as, gpa_t address, uint64_t *length,
     return section.host;
 }
 
+void dma_segment_discard(const struct dma_segment *segment, uint64_t length)
+{
+    ram_block_discard(segment->block, segment->block_offset, length);
+}
+
 void dma_segment_unmap(struct dma_segment *segment, uint64_t written)
 {
     if (written) {

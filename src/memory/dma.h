@@ -72,6 +72,9 @@ struct dma_segment {
 void *dma_segment_map(struct address_space *as, gpa_t address, uint64_t *length, bool is_write,
                       struct memory_attributes attributes, const struct dma_segment *previous,
                       struct dma_segment *segment);
+/* Give its first `length` bytes (whole host pages of them) back to the host: they read as zeros,
+ * and take no memory until they are touched. */
+void dma_segment_discard(const struct dma_segment *segment, uint64_t length);
 /* written: bytes from its start that were stored. Unmap the last of several first. */
 void dma_segment_unmap(struct dma_segment *segment, uint64_t written);
 

@@ -33,6 +33,10 @@ void ram_block_set_dirty(struct ram_block *block, uint64_t offset, uint64_t leng
 bool ram_block_test_dirty(struct ram_block *block, uint64_t offset, uint64_t length,
                           enum dirty_client client, bool clear);
 
+/* Give the whole host pages of a range back to the host: they become zeros. Not of foreign blocks.
+ */
+void ram_block_discard(struct ram_block *block, uint64_t offset, uint64_t length);
+
 static inline uint32_t ram_block_dirty_clients(const struct ram_block *block)
 {
     return __atomic_load_n(&block->dirty_clients, __ATOMIC_ACQUIRE);

@@ -162,8 +162,8 @@ void memory_region_set_coalesced(struct memory_region *region, bool coalesced);
 void memory_topology_begin(void);
 void memory_topology_commit(void);
 
-/* Do accesses to the region enter a device's guard? If not, its callbacks may be called with any lock
- * held but a leaf's. */
+/* Do accesses to the region enter a device's guard? If not, its callbacks may be called with any
+ * lock held but a leaf's. */
 static inline bool memory_region_is_guarded(const struct memory_region *region)
 {
     return region->guard != NULL;

@@ -126,6 +126,7 @@ class SplitQueue(Queue):
             self.qtest.memset(address, length, 0)
         self.free = list(range(size))
         self.next_available = self.next_used_index = 0
+        self.follow = True  # ask for an interrupt for each used buffer, by the event index
 
     def write_descriptor(self, table, index, address, length, flags, following):
         self.qtest.write(table + 16 * index, struct.pack("<QIHH", address, length, flags, following))
@@ -166,6 +167,8 @@ class SplitQueue(Queue):
             return None
         at = self.used + 4 + 8 * (self.next_used_index % self.size)
         self.next_used_index = (self.next_used_index + 1) & 0xffff
+        if self.follow:
+            self.qtest.writew(self.available + 4 + 2 * self.size, self.next_used_index)
         return struct.unpack("<II", self.qtest.read(at, 8))
 
     def used_index(self):
@@ -173,6 +176,7 @@ class SplitQueue(Queue):
 
     def set_interrupts(self, on):
         """Without event indexes: the flag. With them: an index that is near, or far away."""
+        self.follow = on
         self.qtest.writew(self.available, 0 if on else 1)
         event = self.next_used_index if on else (self.next_used_index - 1) & 0xffff
         self.qtest.writew(self.available + 4 + 2 * self.size, event)
@@ -398,6 +402,12 @@ class PCI(Device):
 
     def pending(self, vector):
         return self.qtest.readb(self.msix + 2048 + vector // 8) >> vector % 8 & 1
+
+    def wait_pending(self, vector, limit=LIMIT):
+        deadline = time.monotonic() + limit * self.slower
+        while not self.pending(vector):
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"vector {vector} is not pending")
 
     def vector_came(self, vector):
         """Did it fire since the last look?"""

@@ -4,6 +4,7 @@
 #include "dm/machine.h"
 #include "dm/monitor/hmp-commands.h"
 #include "dm/monitor/pci-look.h"
+#include "dm/virtio/virtio-balloon.h"
 #include "util/error.h"
 
 #include <inttypes.h>
@@ -11,6 +12,18 @@
 #ifdef HAVE_CONFIG_H
 #include "config.h"
 #endif
+
+static bool info_balloon(struct hmp_context *context, char **words, GString *out, GError **error)
+{
+    uint64_t bytes;
+
+    if (!balloon_query(context->machine, &bytes, error)) {
+        return false;
+    }
+    g_string_append_printf(out, "balloon: actual=%" PRIu64 "\n", bytes >> 20);
+    balloon_print_statistics(context->machine, out);
+    return true;
+}
 
 static bool info_chardev(struct hmp_context *context, char **words, GString *out, GError **error)
 {
@@ -141,6 +154,8 @@ static bool info_version(struct hmp_context *context, char **words, GString *out
 }
 
 const struct hmp_command hmp_info_table[] = {
+    {"balloon", NULL, NULL, "memory that the guest has, MiB, and what it tells of it",
+     info_balloon},
     {"chardev", NULL, NULL, "character devices", info_chardev},
     {"cpus", NULL, NULL, "CPUs", hmp_info_cpus},
     {"mtree", NULL, "[-f]", "memory and port regions; -f: as they are seen", info_mtree},

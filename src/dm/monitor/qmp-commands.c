@@ -228,13 +228,16 @@ static const struct qmp_argument option_arguments[] = {
 };
 
 const struct qmp_command qmp_command_table[] = {
+    {"balloon", qmp_balloon_arguments, qmp_balloon},
     {"cont", NULL, cont},
     {"human-monitor-command", human_arguments, human_monitor_command},
     {"qmp_capabilities", capabilities_arguments, qmp_capabilities},
+    {"query-balloon", NULL, qmp_query_balloon},
     {"query-chardev", NULL, query_chardev},
     {"query-command-line-options", option_arguments, query_command_line_options},
     {"query-commands", NULL, query_commands},
     {"query-cpus-fast", NULL, query_cpus_fast},
+    {"query-iothreads", NULL, qmp_query_iothreads},
     {"query-kvm", NULL, query_kvm},
     {"query-machines", NULL, query_machines},
     {"query-name", NULL, query_name},

@@ -38,6 +38,12 @@ json_t *qmp_error_reply(const char *class, const char *description, json_t *id);
 json_t *qmp_greeting(void);
 json_t *qmp_version(void);
 
+/* qmp-virtio.c */
+json_t *qmp_balloon(struct qmp_context *context, json_t *arguments, GError **error);
+json_t *qmp_query_balloon(struct qmp_context *context, json_t *arguments, GError **error);
+json_t *qmp_query_iothreads(struct qmp_context *context, json_t *arguments, GError **error);
+extern const struct qmp_argument qmp_balloon_arguments[];
+
 /* qmp-pci.c */
 json_t *qmp_query_pci(struct qmp_context *context, json_t *arguments, GError **error);
 

@@ -279,33 +279,11 @@ void virtio_enable_queue(struct virtqueue *queue)
     }
 }
 
-static void stop_one(void *opaque)
-{
-    struct virtqueue *queue = opaque;
-
-    virtqueue_stop(queue);
-    if (queue->device->class->stop_queue) {
-        queue->device->class->stop_queue(queue);
-    }
-}
-
-/* 2.6.1. Without the class's help (legacy drivers) all of the device stops for the moment. */
+/* 2.6.1. All of the device stops for the moment. */
 void virtio_reset_queue(struct virtqueue *queue)
 {
     struct virtio_device *device = queue->device;
 
-    if (device->running && device->class->stop_queue) {
-        begin_drain(device);
-        io_thread_call(queue->thread, stop_one, queue);
-        pthread_mutex_lock(&device->lock);
-        while (__atomic_load_n(&queue->in_flight, __ATOMIC_ACQUIRE)) {
-            pthread_cond_wait(&device->drained, &device->lock);
-        }
-        pthread_mutex_unlock(&device->lock);
-        __atomic_store_n(&device->draining, false, __ATOMIC_SEQ_CST);
-        forget_queue(queue);
-        return;
-    }
     if (device->running) {
         stop_running(device);
     }
@@ -410,7 +388,6 @@ uint32_t virtio_config_read(struct virtio_device *device, unsigned offset, unsig
     if (device->class->config_read) {
         device->class->config_read(device);
     }
-    device->config_seen = true;
     for (unsigned i = 0; i < size; i++) {
         uint64_t at = (uint64_t)offset + i;
 
@@ -484,10 +461,9 @@ static uint64_t common_features(const struct virtio_device *device, bool legacy_
     if (legacy_only) {
         return features;
     }
-    features |= VIRTIO_FEATURE(VIRTIO_F_VERSION_1);
+    features |= VIRTIO_FEATURE(VIRTIO_F_VERSION_1) | VIRTIO_FEATURE(VIRTIO_F_RING_RESET);
     features |= device->packed ? VIRTIO_FEATURE(VIRTIO_F_RING_PACKED) : 0;
     features |= device->access_platform ? VIRTIO_FEATURE(VIRTIO_F_ACCESS_PLATFORM) : 0;
-    features |= device->class->stop_queue ? VIRTIO_FEATURE(VIRTIO_F_RING_RESET) : 0;
     return features;
 }
 
@@ -553,11 +529,11 @@ void virtio_unrealize(struct virtio_device *device)
     if (device->running) {
         stop_running(device);
     }
-    for (unsigned i = 0; i < device->queue_count; i++) {
-        virtqueue_destroy(&device->queues[i]);
-    }
     if (device->class->unrealize) {
         device->class->unrealize(device);
+    }
+    for (unsigned i = 0; i < device->queue_count; i++) {
+        virtqueue_destroy(&device->queues[i]);
     }
     clear(device);
 }
@@ -632,6 +608,7 @@ bool virtio_after_load(void *opaque)
     if (device->class->after_load && !device->class->after_load(device)) {
         return false;
     }
+    virtio_isr_take(device, 0); /* the line, as it says */
     virtio_update_running(device);
     return true;
 }

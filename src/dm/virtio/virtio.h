@@ -71,9 +71,6 @@ struct virtio_class {
     /* No buffer can be popped any more. Give back (virtqueue_unpop, virtqueue_push) what would not
      * be pushed soon by itself; the core waits for the rest. In device->thread. */
     void (*stop)(struct virtio_device *device);
-    /* One queue alone is to stop: VIRTIO_F_RING_RESET is offered if this is there (with no buffers
-     * held, an empty function does). In the queue's thread. */
-    void (*stop_queue)(struct virtqueue *queue);
     void (*before_save)(struct virtio_device *device);
     bool (*after_load)(struct virtio_device *device); /* false: the values can't be */
 };
@@ -123,7 +120,6 @@ struct virtio_device {
     uint8_t config_write_mask[VIRTIO_CONFIG_MAX]; /* bits that the guest may write */
     unsigned config_size;
     uint8_t config_generation;
-    bool config_seen; /* read since the generation was last raised */
     uint16_t config_vector;
     bool legacy;          /* the driver uses the legacy interface, 1.3.1 */
     bool machine_running; /* as the machine last told */

@@ -12,8 +12,8 @@
 #include <unistd.h>
 
 #define CAPACITY_MIN  8
-#define CAPACITY_KEPT 64 /* a free element keeps arrays up to that */
-#define ROUNDS_MAX    16 /* calls of a handler before others of the thread have their turn */
+#define CAPACITY_KEPT 64         /* a free element keeps arrays up to that */
+#define TURN_BUFFERS  1024       /* popped in a row before others of the thread have their turn */
 #define IOVECS_MAX    (1u << 16) /* pieces of RAM of one element */
 
 static const struct ring_ops *ops_of(const struct virtqueue *queue)
@@ -268,7 +268,7 @@ struct virtqueue_element *virtqueue_pop(struct virtqueue *queue)
     struct virtqueue_element *element;
     bool good;
 
-    if (G_UNLIKELY(!queue->running || virtio_is_broken(queue->device))) {
+    if (G_UNLIKELY(!queue->running || !queue->budget || virtio_is_broken(queue->device))) {
         return NULL;
     }
     element = element_new(queue);
@@ -283,6 +283,7 @@ struct virtqueue_element *virtqueue_pop(struct virtqueue *queue)
     element->out = element->iovecs;
     element->in = element->iovecs + element->out_count;
     set_in_flight(queue, queue->in_flight + element->descriptor_count);
+    queue->budget--;
     trace_virtio_queue_pop(virtio_name(queue->device), queue->index, element->id,
                            element->out_length, element->in_length);
     return element;
@@ -424,26 +425,29 @@ void virtqueue_kick(struct virtqueue *queue)
     eventfd_write(queue->kick_fd, 1); /* fails only when full: then it is awake */
 }
 
+/* A driver that never stops must not keep the thread from others: a turn is bounded. */
 static void on_kick(evutil_socket_t fd, short events, void *opaque)
 {
     struct virtqueue *queue = opaque;
     eventfd_t count;
 
     eventfd_read(fd, &count);
-    for (unsigned round = 0; queue->running && !virtio_is_broken(queue->device); round++) {
-        if (round == ROUNDS_MAX) {
-            virtqueue_kick(queue);
-            return;
-        }
+    queue->budget = TURN_BUFFERS;
+    while (queue->running && !virtio_is_broken(queue->device)) {
         set_notifications(queue, false);
         if (!queue->handle(queue)) {
-            return;
+            break;
+        }
+        if (!queue->budget) {
+            virtqueue_kick(queue);
+            break;
         }
         set_notifications(queue, true);
         if (virtqueue_is_empty(queue)) {
-            return;
+            break;
         }
     }
+    queue->budget = UINT64_MAX;
 }
 
 /* Life. */
@@ -528,6 +532,7 @@ void virtqueue_start(struct virtqueue *queue)
     }
     queue->ring[RING_DESCRIPTORS].is_write = queue->packed;
     queue->available_seen = queue->available_next;
+    queue->budget = UINT64_MAX;
     queue->running = true;
     set_notifications(queue, true);
 }

@@ -79,6 +79,7 @@ struct virtqueue {
     uint16_t available_next;   /* where the next available descriptor is looked for */
     uint16_t available_seen;   /* split: the driver's index as it was last read */
     uint16_t used_next;        /* where the next used descriptor goes */
+    uint64_t budget;           /* buffers that may be popped before others have their turn */
     uint16_t unsignalled;      /* places pushed since the driver was last (considered to be) told */
     uint16_t in_flight;        /* atomic; places popped and not pushed */
     struct dma_window ring[3]; /* descriptor, driver and device area */
