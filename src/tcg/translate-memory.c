@@ -32,8 +32,8 @@ static void emit_offset(struct translator *t, const struct insn *insn)
     base = base == INSN_NO_REGISTER ? HOST_NO_REGISTER : guest_value(t, base, 8, S0);
     index = index == INSN_NO_REGISTER ? HOST_NO_REGISTER : guest_value(t, index, 8, S1);
     if (base == HOST_NO_REGISTER && index == HOST_NO_REGISTER) {
-        emit_load_immediate(e, S0, size == 4 ? (uint32_t)displacement
-                                             : (uint64_t)(int64_t)displacement);
+        emit_load_immediate(e, S0,
+                            size == 4 ? (uint32_t)displacement : (uint64_t)(int64_t)displacement);
     } else if (index == HOST_NO_REGISTER && displacement == 0 && base != S0) {
         emit_move(e, size, S0, base);
     } else if (index == HOST_NO_REGISTER && displacement == 0 && size == 8) {
@@ -86,32 +86,54 @@ void emit_slow_if(struct translator *t, unsigned condition)
     slow->from[slow->count++] = emit_jump_if(&t->e, condition);
 }
 
-void emit_probe(struct translator *t, unsigned size, bool is_write)
+/* S0: the offset in the page, or more if the TLB has it not. S1: of the entry. */
+static int32_t emit_tag_test(struct translator *t, bool is_write)
 {
     static const uint8_t classes[] = {
         [JIT_SUPERVISOR] = TLB_SUPERVISOR,
         [JIT_USER] = TLB_USER,
         [JIT_SUPERVISOR_SMAP] = TLB_SUPERVISOR_SMAP,
     };
-    int32_t table = t->jit->tlb_offset +
-                    (int32_t)offsetof(struct tlb, data) +
+    int32_t table = t->jit->tlb_offset + (int32_t)offsetof(struct tlb, data) +
                     (int32_t)(classes[t->context] * TLB_ENTRIES * sizeof(struct tlb_entry));
     struct emitter *e = &t->e;
-    size_t tag = is_write ? offsetof(struct tlb_entry, write_tag)
-                          : offsetof(struct tlb_entry, read_tag);
+    size_t tag =
+        is_write ? offsetof(struct tlb_entry, write_tag) : offsetof(struct tlb_entry, read_tag);
 
     emit_move(e, 8, S1, S0);
     emit_shift_immediate(e, 8, GROUP2_SHR, S1, PAGE_BITS - ENTRY_SHIFT);
     emit_alu_immediate(e, 4, GROUP1_AND, host_register(S1), (TLB_ENTRIES - 1) << ENTRY_SHIFT);
     emit_rm(e, 8, 0x33, S0, false, host_cpu_indexed(S1, table + (int32_t)tag)); /* XOR */
-    emit_alu_immediate(e, 8, GROUP1_CMP, host_register(S0), (int32_t)(PAGE_SIZE_4K - size));
-    emit_slow_if(t, HOST_ABOVE);
-    emit_rm(e, 8, 0x03, S0, false,
+    return table;
+}
+
+static void emit_host_address(struct translator *t, int32_t table)
+{
+    emit_rm(&t->e, 8, 0x03, S0, false,
             host_cpu_indexed(S1, table + (int32_t)offsetof(struct tlb_entry, host)));
 }
 
-void emit_operand_probe(struct translator *t, const struct insn *insn, unsigned size,
-                        bool is_write)
+void emit_probe(struct translator *t, unsigned size, bool is_write)
+{
+    int32_t table = emit_tag_test(t, is_write);
+
+    emit_alu_immediate(&t->e, 8, GROUP1_CMP, host_register(S0), (int32_t)(PAGE_SIZE_4K - size));
+    emit_slow_if(t, HOST_ABOVE);
+    emit_host_address(t, table);
+}
+
+void emit_probe_aligned(struct translator *t, unsigned size, bool is_write)
+{
+    int32_t table = emit_tag_test(t, is_write);
+
+    /* One test for the tag, the page's end and the alignment. */
+    emit_rm(&t->e, 8, 0xf7, 0, false, host_register(S0));
+    emit_32(&t->e, ~(uint32_t)(PAGE_SIZE_4K - size));
+    emit_slow_if(t, HOST_NOT_EQUAL);
+    emit_host_address(t, table);
+}
+
+void emit_operand_probe(struct translator *t, const struct insn *insn, unsigned size, bool is_write)
 {
     flags_before_spoil(t);
     emit_address(t, insn);

@@ -12,9 +12,7 @@
 #include "tcg/translate.h"
 #include "tcg/xsave.h"
 
-#define GROUP1_CMP    7
-#define MISALIGNED_16 15
-#define MISALIGNED_32 31
+#define GROUP1_CMP 7
 
 /* What the operands' letters say. */
 struct vector_form {
@@ -150,17 +148,13 @@ static bool writes_flags(const struct insn *insn)
 }
 
 /* Of legacy instructions all but a few want their 16 bytes aligned, of VEX ones a few. */
-static unsigned misalignment_mask(const struct insn *insn, const struct vector_form *form)
+static bool is_aligned(const struct insn *insn, const struct vector_form *form)
 {
     if (insn->vex) {
-        bool aligned = insn->execute == avx_execute_aligned;
-        return !aligned ? 0 : form->memory_bytes == 32 ? MISALIGNED_32 : MISALIGNED_16;
+        return insn->execute == avx_execute_aligned;
     }
-    if (form->memory_bytes != 16 || insn->execute == sse_load_unaligned ||
-        insn->execute == sse_store_unaligned || is_string_compare(insn)) {
-        return 0;
-    }
-    return MISALIGNED_16;
+    return form->memory_bytes == 16 && insn->execute != sse_load_unaligned &&
+           insn->execute != sse_store_unaligned && !is_string_compare(insn);
 }
 
 /* --- The code --- */
@@ -185,15 +179,6 @@ void vector_require(struct translator *t, const struct insn *insn)
         emit_slow_if(t, HOST_EQUAL);
         emit_bind(e, resident);
         t->vector_resident = true;
-    }
-}
-
-static void emit_alignment_check(struct translator *t, unsigned mask)
-{
-    if (mask) {
-        emit_rm(&t->e, 1, 0xf6, 0, false, host_register(S0)); /* TEST */
-        emit_8(&t->e, (uint8_t)mask);
-        emit_slow_if(t, HOST_NOT_EQUAL);
     }
 }
 
@@ -236,8 +221,11 @@ static bool translate_vector(struct translator *t, const struct insn *insn,
     vector_require(t, insn);
     if (insn->memory) {
         emit_address(t, insn);
-        emit_alignment_check(t, misalignment_mask(insn, &form));
-        emit_probe(t, form.memory_bytes, form.store);
+        if (is_aligned(insn, &form)) {
+            emit_probe_aligned(t, form.memory_bytes, form.store);
+        } else {
+            emit_probe(t, form.memory_bytes, form.store);
+        }
         rm = host_memory(S0, 0);
     } else if (form.general_rm && !form.store) {
         rm = guest_operand(insn, insn->rm, 4);

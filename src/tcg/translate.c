@@ -53,6 +53,7 @@ static const struct translate_row *find_row(const struct jit *jit, const struct 
     }
     if (!rows->slots[slot]) {
         row = translate_vector_row(insn, &jit->host_features);
+        row = row ? row : translate_bmi_row(insn, &jit->host_features);
         return row ? row : translate_x87_row(insn);
     }
     if (rows->slots[slot] && shift_count_is_zero(insn, rows->slots[slot])) {

@@ -183,6 +183,8 @@ void emit_address(struct translator *t, const struct insn *insn);
 /* Probe the TLB for S0. Then S0 is the host address. Spoils S1; flags must have been seen to. Misses
  * go to the instruction's slow path. */
 void emit_probe(struct translator *t, unsigned size, bool is_write);
+/* Likewise, of an operand that must be a multiple of its size, 16 or 32: else to the slow path. */
+void emit_probe_aligned(struct translator *t, unsigned size, bool is_write);
 /* All of it: save flags, address, probe. */
 void emit_operand_probe(struct translator *t, const struct insn *insn, unsigned size,
                         bool is_write);
@@ -234,6 +236,11 @@ void vector_require(struct translator *t, const struct insn *insn);
 /* How to translate an SSE or AVX instruction that these features suffice for, or NULL. */
 const struct translate_row *translate_vector_row(const struct insn *insn,
                                                  const struct cpu_features *host);
+
+/* --- BMI1, BMI2 (translate-bmi.c) --- */
+
+const struct translate_row *translate_bmi_row(const struct insn *insn,
+                                              const struct cpu_features *host);
 
 /* --- x87 (translate-x87.c) --- */
 
