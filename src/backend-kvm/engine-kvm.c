@@ -48,10 +48,6 @@ static bool choose_irqchip(struct kvm_machine *kvm, const struct kvm_options *op
     if (kvm->irqchip == KERNEL_IRQCHIP_DEFAULT) {
         kvm->irqchip = KERNEL_IRQCHIP_ON;
     }
-    if (kvm->irqchip == KERNEL_IRQCHIP_OFF) {
-        return duodm_fail(error, DUODM_ERROR_NOT_SUPPORTED,
-                          "kernel-irqchip=off is not supported by this version: use split");
-    }
     kvm->machine->engine_apics = kvm->irqchip != KERNEL_IRQCHIP_OFF;
     return true;
 }

@@ -64,6 +64,8 @@ struct kvm_vcpu {
     bool io_pending; /* the kernel has yet to complete an access that was carried out */
     bool halted;     /* in HLT, with no local APIC in the kernel */
     bool wait_for_sipi;
+    pthread_mutex_t sleep_lock; /* leaf; with woken for the sleep in HLT, if that is here */
+    pthread_cond_t woken;
     struct kvm_dirty_gfn *ring;
     uint32_t ring_next;
     struct kvm_cpu_state *power_on; /* as the kernel made it */
@@ -100,6 +102,8 @@ bool kvm_prepare_interrupts(struct kvm_vcpu *v);
 void kvm_sleep(struct kvm_vcpu *v);     /* until a kick */
 void kvm_wake(struct kvm_vcpu *v);      /* a kick for one that may sleep; any thread */
 void kvm_after_run(struct kvm_vcpu *v); /* what the guest did with its local APIC by registers */
+/* An MMIO exit of the page of the vCPU's own local APIC? Carried out then. */
+bool kvm_access_local_apic(struct kvm_vcpu *v);
 /* What signals but VCPU_SIGNAL_EXIT ask for. */
 void kvm_take_signals(struct kvm_vcpu *v, uint32_t signals);
 

@@ -47,6 +47,9 @@ static void handle_mmio(struct kvm_vcpu *v)
     unsigned size = run->mmio.len;
     uint64_t value = 0;
 
+    if (G_UNLIKELY(v->vcpu->apic) && kvm_access_local_apic(v)) {
+        return;
+    }
     if (size & (size - 1)) { /* part of an access that crosses a page */
         if (run->mmio.is_write) {
             address_space_write(memory, run->mmio.phys_addr, MEMORY_ATTRIBUTES_CPU, run->mmio.data,
@@ -216,6 +219,9 @@ static void run_once(struct kvm_vcpu *v)
     int result = ioctl(v->fd, KVM_RUN, 0), number = errno;
 
     leave_guest(v);
+    if (G_UNLIKELY(v->vcpu->apic)) {
+        kvm_after_run(v);
+    }
     if (G_LIKELY(result == 0)) {
         handle_exit(v);
     } else {
@@ -269,8 +275,5 @@ void kvm_run_loop(struct kvm_vcpu *v)
             continue;
         }
         run_once(v);
-        if (G_UNLIKELY(v->vcpu->apic)) {
-            kvm_after_run(v);
-        }
     }
 }

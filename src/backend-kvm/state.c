@@ -168,6 +168,36 @@ void kvm_reset_vcpu(struct vcpu *vcpu)
     }
 }
 
+/* INIT leaves the FPU and most MSRs alone (SDM vol. 3, 9.1.1). */
+void kvm_init_vcpu(struct kvm_vcpu *v)
+{
+    const struct kvm_cpu_state *state = v->power_on;
+    struct kvm_sregs sregs = state->sregs, now = {0};
+    g_autoptr(GError) error = NULL;
+
+    kvm_ioctl(v->fd, KVM_GET_SREGS, &now);
+    sregs.apic_base = now.apic_base;
+    if (!call(v, KVM_SET_SREGS, &sregs, "system registers", &error) ||
+        !call(v, KVM_SET_REGS, &state->regs, "registers", &error) ||
+        !call(v, KVM_SET_VCPU_EVENTS, &state->events, "pending events", &error) ||
+        !call(v, KVM_SET_DEBUGREGS, &state->debugregs, "debug registers", &error)) {
+        log_warning("%s; INIT is incomplete", error->message);
+    }
+}
+
+void kvm_start_vcpu(struct kvm_vcpu *v, uint8_t vector)
+{
+    struct kvm_sregs sregs = {0};
+    struct kvm_regs regs = v->power_on->regs;
+
+    kvm_ioctl(v->fd, KVM_GET_SREGS, &sregs);
+    sregs.cs.selector = (uint16_t)(vector << 8);
+    sregs.cs.base = (uint64_t)vector << 12;
+    kvm_ioctl(v->fd, KVM_SET_SREGS, &sregs);
+    regs.rip = 0;
+    kvm_ioctl(v->fd, KVM_SET_REGS, &regs);
+}
+
 /* Architectural form. */
 
 static void get_segment(struct x86_segment *to, const struct kvm_segment *from)

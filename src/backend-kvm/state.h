@@ -34,6 +34,10 @@ struct kvm_cpu_state {
 bool kvm_state_get(struct kvm_vcpu *v, struct kvm_cpu_state *state, GError **error);
 bool kvm_state_set(struct kvm_vcpu *v, const struct kvm_cpu_state *state, GError **error);
 
+/* INIT and SIPI, where the local APIC is not in the kernel. By the vCPU's own thread. */
+void kvm_init_vcpu(struct kvm_vcpu *v);
+void kvm_start_vcpu(struct kvm_vcpu *v, uint8_t vector);
+
 /* struct engine_ops. */
 void kvm_reset_vcpu(struct vcpu *vcpu);
 void kvm_get_x86_state(struct vcpu *vcpu, struct x86_state *state);

@@ -146,6 +146,8 @@ bool kvm_create_vcpu(struct vcpu *vcpu, GError **error)
     v->kvm = kvm_of(vcpu->machine);
     v->vcpu = vcpu;
     v->fd = -1;
+    pthread_mutex_init(&v->sleep_lock, NULL);
+    pthread_cond_init(&v->woken, NULL);
     v->power_on = g_new0(struct kvm_cpu_state, 1);
     v->wait_for_sipi = vcpu->index != 0;
     if (!make_in_kernel(v, error) || !kvm_state_get(v, v->power_on, error)) {
@@ -173,6 +175,8 @@ void kvm_destroy_vcpu(struct kvm_vcpu *v)
     if (v->fd >= 0) {
         close(v->fd);
     }
+    pthread_mutex_destroy(&v->sleep_lock);
+    pthread_cond_destroy(&v->woken);
     g_free(v->power_on);
     g_free(v);
 }
