@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "dm/device.h"
+#include "dm/machine.h"
 
 void bus_init(struct bus *bus, const struct bus_ops *ops, enum bus_type type, const char *name,
               struct device *parent)
@@ -9,6 +10,16 @@ void bus_init(struct bus *bus, const struct bus_ops *ops, enum bus_type type, co
     bus->name = g_strdup(name);
     bus->parent = parent;
     bus->children = g_ptr_array_new();
+}
+
+void bus_offer(struct machine *machine, struct bus *bus)
+{
+    g_ptr_array_add(machine->device_buses, bus);
+}
+
+void bus_withdraw(struct machine *machine, struct bus *bus)
+{
+    g_ptr_array_remove(machine->device_buses, bus);
 }
 
 void bus_clear(struct bus *bus)

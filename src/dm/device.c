@@ -13,9 +13,19 @@ static struct bus *machine_default_bus(struct machine *machine, enum bus_type ty
         return machine->isa_bus;
     case BUS_PCI:
         return machine->pci_bus;
-    default:
+    case BUS_SYSTEM:
         return machine->system_bus;
+    default:
+        break;
     }
+    for (unsigned i = 0; i < machine->device_buses->len; i++) {
+        struct bus *bus = g_ptr_array_index(machine->device_buses, i);
+
+        if (bus->type == type) {
+            return bus;
+        }
+    }
+    return NULL;
 }
 
 static bool apply_globals(struct device *device, GError **error)

@@ -17,12 +17,18 @@
 
 struct machine;
 struct device;
+struct device_tree;
+struct device_node;
 
 enum bus_type {
     BUS_SYSTEM, /* wired by the board, at addresses that the board chooses */
     BUS_ISA,    /* fixed port addresses and ISA interrupts, from properties */
     BUS_PCI,
+    BUS_VIRTIO,        /* virtio-mmio slots */
+    BUS_VIRTIO_SERIAL, /* ports of a virtio-serial device */
 };
+
+struct bus;
 
 /* What a kind of bus adds to the life of its devices. Any may be NULL. */
 struct bus_ops {
@@ -32,6 +38,8 @@ struct bus_ops {
     void (*release)(struct device *device);                 /* mirror of prepare */
     void (*reset)(struct device *device);                   /* before the class's reset */
     const struct state_description *state; /* of struct device, saved before the class's */
+    /* Add the bus and what is on it to the device tree. NULL: the devices do so by themselves. */
+    void (*describe)(struct bus *bus, struct device_tree *tree, struct device_node *node);
 };
 
 struct bus {
@@ -55,6 +63,8 @@ struct device_class {
     void (*unrealize)(struct device *device); /* mirror of realize; may be NULL */
     void (*reset)(struct device *device);     /* to power-on state; may be NULL */
     const void *bus_class;                    /* PCI: struct pci_class; else NULL */
+    /* Add it to the device tree (dm/fdt/device-tree.h); node: of its bus. NULL: it is left out. */
+    void (*describe)(struct device *device, struct device_tree *tree, struct device_node *node);
 };
 
 struct device {
@@ -97,6 +107,9 @@ char *device_describe(const struct device *device);
 /* For what embeds a bus (struct pci_bus). name is copied. */
 void bus_init(struct bus *bus, const struct bus_ops *ops, enum bus_type type, const char *name,
               struct device *parent);
+/* Let -device and monitors find a bus that is not one of the machine's three; and no longer. */
+void bus_offer(struct machine *machine, struct bus *bus);
+void bus_withdraw(struct machine *machine, struct bus *bus);
 void bus_clear(struct bus *bus); /* destroys the children, last first */
 
 struct bus *bus_new(enum bus_type type, const char *name, struct device *parent);

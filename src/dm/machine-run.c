@@ -31,12 +31,19 @@ struct event_listener {
     void *opaque;
 };
 
+struct run_listener {
+    machine_run_fn function;
+    void *opaque;
+};
+
 struct machine_run {
     pthread_mutex_t lock; /* leaf: protects requests */
     struct run_requests requests;
     int wake_fd; /* eventfd, readable while requests wait */
     struct event *wake;
     GArray *listeners; /* of struct event_listener */
+    GArray *run_listeners; /* of struct run_listener */
+    struct task_queue tasks;
     bool vcpus_run;    /* between resume and pause of the engine */
     void (*powerdown)(void *opaque);
     void *powerdown_opaque;
@@ -64,6 +71,7 @@ const char *run_state_name(enum run_state state)
         [RUN_STATE_SHUTDOWN] = "shutdown",
         [RUN_STATE_INTERNAL_ERROR] = "internal-error",
         [RUN_STATE_GUEST_PANICKED] = "guest-panicked",
+        [RUN_STATE_IO_ERROR] = "io-error",
     };
 
     return names[state];
@@ -93,6 +101,39 @@ void machine_emit_event(struct machine *machine, const char *event, const char *
         struct event_listener listener = g_array_index(run->listeners, struct event_listener, i);
 
         listener.function(listener.opaque, event, json_data);
+    }
+}
+
+void machine_add_run_listener(struct machine *machine, machine_run_fn fn, void *opaque)
+{
+    struct machine_run *run = machine->run_private;
+    struct run_listener listener = {fn, opaque};
+
+    g_array_append_val(run->run_listeners, listener);
+}
+
+void machine_remove_run_listener(struct machine *machine, machine_run_fn fn, void *opaque)
+{
+    struct machine_run *run = machine->run_private;
+
+    for (unsigned i = 0; i < run->run_listeners->len; i++) {
+        struct run_listener *listener = &g_array_index(run->run_listeners, struct run_listener, i);
+
+        if (listener->function == fn && listener->opaque == opaque) {
+            g_array_remove_index(run->run_listeners, i);
+            return;
+        }
+    }
+}
+
+static void tell_run_listeners(struct machine *machine, bool running)
+{
+    struct machine_run *run = machine->run_private;
+
+    for (unsigned i = 0; i < run->run_listeners->len; i++) {
+        struct run_listener listener = g_array_index(run->run_listeners, struct run_listener, i);
+
+        listener.function(listener.opaque, running);
     }
 }
 
@@ -218,6 +259,20 @@ void machine_report_internal_error(struct machine *machine, const char *message)
     requests_unlock_and_hold(machine);
 }
 
+void machine_post(struct machine *machine, struct io_task *task)
+{
+    struct machine_run *run = machine->run_private;
+
+    task_queue_post(&run->tasks, task);
+}
+
+void machine_cancel(struct machine *machine, struct io_task *task)
+{
+    struct machine_run *run = machine->run_private;
+
+    task_queue_cancel(&run->tasks, task);
+}
+
 /* The main loop's part. */
 
 static void pause_vcpus(struct machine *machine)
@@ -264,6 +319,7 @@ void machine_start(struct machine *machine)
     machine->state = RUN_STATE_RUNNING;
     machine_emit_event(machine, "RESUME", NULL);
     set_clock_running(machine, true);
+    tell_run_listeners(machine, true);
     resume_vcpus(machine);
 }
 
@@ -273,6 +329,7 @@ void machine_stop(struct machine *machine, enum run_state state)
         return;
     }
     pause_vcpus(machine);
+    tell_run_listeners(machine, false);
     set_clock_running(machine, false);
     machine->state = state;
     machine_emit_event(machine, "STOP", NULL);
@@ -303,6 +360,9 @@ static void reset_vcpu(struct vcpu *vcpu)
  * that is reset later forgets; then CPUs; then who loads a kernel or firmware anew. */
 static void reset_all(struct machine *machine)
 {
+    for (unsigned i = machine->device_buses->len; i-- > 0;) {
+        reset_bus(g_ptr_array_index(machine->device_buses, i));
+    }
     reset_bus(machine->pci_bus);
     reset_bus(machine->isa_bus);
     reset_bus(machine->system_bus);
@@ -469,6 +529,7 @@ void machine_run_stop(struct machine *machine)
         return;
     }
     pause_vcpus(machine);
+    tell_run_listeners(machine, false);
     machine_clock_stop(machine->clock);
     machine->state = RUN_STATE_SHUTDOWN;
 }
@@ -488,8 +549,14 @@ bool machine_run_init(struct machine *machine, GError **error)
         duodm_fail(error, DUODM_ERROR_FAILED, "the main loop takes no event for requests");
         goto fail_fd;
     }
+    if (!task_queue_init(&run->tasks, machine->base)) {
+        duodm_fail(error, DUODM_ERROR_IO, "no event descriptor for the main loop: %s",
+                   g_strerror(errno));
+        goto fail_fd;
+    }
     pthread_mutex_init(&run->lock, NULL);
     run->listeners = g_array_new(FALSE, FALSE, sizeof(struct event_listener));
+    run->run_listeners = g_array_new(FALSE, FALSE, sizeof(struct run_listener));
     machine->run_private = run;
     return true;
 
@@ -507,10 +574,12 @@ void machine_run_destroy(struct machine *machine)
 {
     struct machine_run *run = machine->run_private;
 
+    task_queue_destroy(&run->tasks);
     event_free(run->wake);
     close(run->wake_fd);
     g_array_unref(run->listeners);
     clear_requests(&run->requests);
+    g_array_unref(run->run_listeners);
     pthread_mutex_destroy(&run->lock);
     g_free(run);
     machine->run_private = NULL;

@@ -1,11 +1,16 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Making a machine, and taking it down in the opposite order. machine-run.c makes it go. */
 #include "dm/machine.h"
+#include "dm/block/block.h"
 #include "dm/chardev.h"
+#include "dm/fdt/device-tree.h"
 #include "dm/intc/local-apic.h"
 #include "dm/machine-private.h"
+#include "dm/net/net.h"
+#include "dm/object.h"
 #include "dm/pci/pci.h"
 #include "util/error.h"
+#include "util/host-memory.h"
 
 #include <inttypes.h>
 
@@ -124,6 +129,10 @@ struct machine *machine_new(struct machine_config *config, const struct engine_o
     machine->reset_handlers = g_ptr_array_new_with_free_func(g_free);
     machine->cleanups = g_ptr_array_new_with_free_func(g_free);
     machine->chardevs = g_ptr_array_new();
+    machine->netdevs = g_ptr_array_new();
+    machine->nics = g_ptr_array_new();
+    machine->objects = g_ptr_array_new();
+    machine->device_buses = g_ptr_array_new();
     if (!check_config(&machine->config, error)) {
         goto fail_config;
     }
@@ -134,6 +143,7 @@ struct machine *machine_new(struct machine_config *config, const struct engine_o
     if (!machine_run_init(machine, error)) {
         goto fail_clock;
     }
+    machine->blocks = block_registry_new(machine);
     make_memory(machine);
     machine->system_bus = bus_new(BUS_SYSTEM, "system", NULL);
     machine->isa_bus = bus_new(BUS_ISA, "isa.0", NULL);
@@ -146,10 +156,15 @@ fail_engine:
     bus_free(machine->isa_bus);
     bus_free(machine->system_bus);
     destroy_memory(machine);
+    block_registry_free(machine->blocks);
     machine_run_destroy(machine);
 fail_clock:
     machine_clock_free(machine->clock);
 fail_config:
+    g_ptr_array_unref(machine->nics);
+    g_ptr_array_unref(machine->netdevs);
+    g_ptr_array_unref(machine->device_buses);
+    g_ptr_array_unref(machine->objects);
     g_ptr_array_unref(machine->chardevs);
     g_ptr_array_unref(machine->cleanups);
     g_ptr_array_unref(machine->reset_handlers);
@@ -218,6 +233,48 @@ bool machine_create_board(struct machine *machine, const struct board_class *boa
            (!machine->engine->check_board || machine->engine->check_board(machine, error));
 }
 
+bool machine_make_ram(struct machine *machine, GError **error)
+{
+    struct host_memory host;
+
+    host_memory_read(&host);
+    return host_memory_check(&host, machine->config.ram_size, error) &&
+           memory_region_init_ram(&machine->ram, "ram", machine->config.ram_size, error);
+}
+
+void machine_mask_a20(struct machine *machine, bool masked)
+{
+    if (__atomic_exchange_n(&machine->a20_masked, masked, __ATOMIC_SEQ_CST) == masked) {
+        return;
+    }
+    for (unsigned i = 0; i < machine->vcpu_count; i++) {
+        vcpu_signal(machine->vcpus[i], VCPU_SIGNAL_FLUSH);
+    }
+}
+
+static bool dump_device_tree(struct machine *machine, GError **error)
+{
+    struct device_tree *tree = device_tree_new(machine);
+    g_autoptr(GBytes) blob = device_node_pack(tree->root);
+    gsize size;
+    const char *data = g_bytes_get_data(blob, &size);
+    bool ok = g_file_set_contents(machine->config.dtb_dump, data, (gssize)size, error);
+
+    device_tree_free(tree);
+    if (!ok) {
+        g_prefix_error(error, "-machine dumpdtb: ");
+    }
+    return ok;
+}
+
+bool machine_complete_board(struct machine *machine, GError **error)
+{
+    const struct board_class *board = machine->board;
+
+    return (!board->complete || board->complete(machine, error)) &&
+           (!machine->config.dtb_dump || dump_device_tree(machine, error));
+}
+
 void machine_add_reset_handler(struct machine *machine, void (*handler)(void *opaque), void *opaque)
 {
     struct machine_cleanup *entry = g_new(struct machine_cleanup, 1);
@@ -254,11 +311,17 @@ void machine_free(struct machine *machine)
     if (machine->engine->destroy) {
         machine->engine->destroy(machine);
     }
+    if (machine->board && machine->board->release) {
+        machine->board->release(machine);
+    }
     bus_free(machine->isa_bus);
     if (machine->pci_bus) {
         pci_bus_free(pci_bus_from_base(machine->pci_bus));
     }
     bus_free(machine->system_bus);
+    while (machine->netdevs->len) {
+        netdev_remove(g_ptr_array_index(machine->netdevs, machine->netdevs->len - 1), NULL);
+    }
     for (unsigned i = machine->cleanups->len; i-- > 0;) {
         const struct machine_cleanup *entry = g_ptr_array_index(machine->cleanups, i);
 
@@ -273,12 +336,18 @@ void machine_free(struct machine *machine)
     if (machine->ram.name) {
         memory_region_destroy(&machine->ram);
     }
+    objects_free(machine);
     destroy_memory(machine);
+    block_registry_free(machine->blocks);
     machine_run_destroy(machine);
     machine_clock_free(machine->clock);
     while (machine->chardevs->len) {
         chardev_free(g_ptr_array_index(machine->chardevs, machine->chardevs->len - 1));
     }
+    g_ptr_array_unref(machine->nics);
+    g_ptr_array_unref(machine->netdevs);
+    g_ptr_array_unref(machine->device_buses);
+    g_ptr_array_unref(machine->objects);
     g_ptr_array_unref(machine->chardevs);
     g_ptr_array_unref(machine->cleanups);
     g_ptr_array_unref(machine->reset_handlers);

@@ -10,6 +10,7 @@
 #include "dm/device.h"
 #include "dm/engine.h"
 #include "dm/irq.h"
+#include "dm/task-queue.h"
 #include "dm/vcpu.h"
 #include "memory/address-space.h"
 
@@ -17,8 +18,10 @@
 
 struct event_base;
 struct fw_cfg;
+struct io_thread;
 struct i8259_pair;
 struct ioapic;
+struct block_registry;
 struct board_class;
 struct chardev;
 struct qmp_server;
@@ -36,6 +39,7 @@ enum run_state {
     RUN_STATE_SHUTDOWN,       /* guest shut down, -no-shutdown */
     RUN_STATE_INTERNAL_ERROR, /* the engine could not go on */
     RUN_STATE_GUEST_PANICKED,
+    RUN_STATE_IO_ERROR, /* a disk's, with werror=stop or rerror=stop */
 };
 const char *run_state_name(enum run_state state); /* as QMP's RunState has it */
 
@@ -66,7 +70,7 @@ struct machine_config {
     unsigned sockets, cores, threads;
     char *cpu_model;                       /* NULL: the engine's default */
     char *kernel, *initrd, *append, *bios; /* NULL: none */
-    char *dtb_dump;                        /* NULL: none */
+    char *dtb_dump;                        /* -machine dumpdtb=FILE; NULL: none */
     char *rtc_base;                        /* -rtc base=: NULL or "utc", "localtime", or a time
                                               "YYYY-MM-DD[Thh:mm:ss]", which was checked */
     char *boot_order;                      /* -boot order=, NULL: default */
@@ -90,6 +94,7 @@ struct fw_cfg_option {
 struct machine {
     struct machine_config config;
     const struct board_class *board;
+    void *board_private; /* the board's own */
     const struct engine_ops *engine;
     void *engine_data;
     bool engine_apics;       /* set by engine->create: it has the local APICs */
@@ -106,16 +111,27 @@ struct machine {
     /* Devices. */
     struct bus *system_bus, *isa_bus;
     struct bus *pci_bus;
+    GPtrArray *device_buses; /* of struct bus, not owned: those that devices (and boards) offer
+                                besides the three: bus_offer */
     struct vcpu *vcpus[MACHINE_MAX_VCPUS];
     unsigned vcpu_count;
     struct irq_line gsi[MACHINE_GSI_COUNT]; /* 0..15: ISA interrupts too. Set up by the board */
+    struct irq_line a20; /* input of the gate of address line 20 (port92.c); high: it passes */
+    bool a20_masked;     /* atomic. What the gate says to processors: machine_mask_a20 */
     struct i8259_pair *pic;
     struct ioapic *ioapic;
     struct fw_cfg *fw_cfg;
+    void *balloon;             /* struct virtio_balloon, or NULL */
+    unsigned discard_blockers; /* atomic: who needs RAM to stay where it is (DMA mappings) */
     GPtrArray *reset_handlers;
     GPtrArray *cleanups; /* machine_add_cleanup */
+    GPtrArray *netdevs;  /* of struct netdev: netdev_new adds, machine_free frees what is left */
+    GPtrArray *nics;     /* of struct nic, not owned: nic_realize adds */
     GPtrArray *chardevs; /* chardev_new adds, machine_free frees what is left */
-    void *monitor;       /* struct monitor_state: QMP and HMP servers */
+    GPtrArray *objects;  /* of struct object, in order of creation: -object's */
+    struct io_thread *default_io_thread; /* among objects; NULL: nobody needed it so far */
+    struct block_registry *blocks;       /* disk images */
+    void *monitor;                       /* struct monitor_state: QMP and HMP servers */
 
     /* Running. */
     enum run_state state;
@@ -137,6 +153,12 @@ struct board_class {
     const struct property *properties; /* -machine NAME,property=... into the board's own struct */
     size_t options_size;
     bool (*create)(struct machine *machine, const void *options, GError **error);
+    /* After the user's devices were added, before the first reset. NULL: nothing to do. */
+    bool (*complete)(struct machine *machine, GError **error);
+    /* Say in the device tree what buses and devices can't know, before they add themselves. */
+    void (*describe)(struct machine *machine, struct device_tree *tree);
+    /* Free the board's own buses, before those of the machine go. NULL: it has none. */
+    void (*release)(struct machine *machine);
 };
 extern const struct board_class *const board_table[]; /* ended by NULL */
 
@@ -149,6 +171,8 @@ struct machine *machine_new(struct machine_config *config, const struct engine_o
 /* Make the vCPUs (machine->vcpus, each with its local APIC), then what the board consists of. */
 bool machine_create_board(struct machine *machine, const struct board_class *board,
                           const void *board_options, GError **error);
+/* All devices are there: the board describes them to the guest and loads its kernel. */
+bool machine_complete_board(struct machine *machine, GError **error);
 /* Takes down in reverse order all that the above made; no engine thread is left. NULL is fine. */
 void machine_free(struct machine *machine);
 /* What a board made besides devices (regions, tables): called by machine_free, last added first,
@@ -158,6 +182,13 @@ void machine_add_cleanup(struct machine *machine, void (*cleanup)(void *opaque),
 /* Called on machine reset, in order of registration, after all devices were reset. */
 void machine_add_reset_handler(struct machine *machine, void (*handler)(void *opaque),
                                void *opaque);
+
+/* machine->ram of config.ram_size bytes, if this host can give that. For boards. */
+bool machine_make_ram(struct machine *machine, GError **error);
+
+/* Hold address line 20 of all processors low, or let it go: an engine that can sees it before the
+ * instruction after the one that made the change. Any thread, any lock held. */
+void machine_mask_a20(struct machine *machine, bool masked);
 
 /*
  * Requests. Any thread, any lock held: they are carried out by the main loop. A guest's reset
@@ -175,6 +206,11 @@ void machine_report_panic(struct machine *machine, const char *message);
  * STOP. */
 void machine_report_internal_error(struct machine *machine, const char *message);
 
+/* Run a task in the main loop soon; and take one back (main loop only). Any thread, any lock held.
+ */
+void machine_post(struct machine *machine, struct io_task *task);
+void machine_cancel(struct machine *machine, struct io_task *task);
+
 /* Main-loop thread only. */
 void machine_start(struct machine *machine); /* or continue */
 void machine_stop(struct machine *machine, enum run_state state);
@@ -183,6 +219,14 @@ void machine_reset(struct machine *machine);
 int machine_run(struct machine *machine);
 /* A guest that shut down, panicked or broke the engine can't continue, it can only be reset. */
 bool machine_needs_reset(const struct machine *machine);
+
+/*
+ * Who works beside the vCPUs (I/O threads) hears when the machine starts and stops: before the
+ * first vCPU runs, and after the last one stands still. Called in the main loop, no guard held.
+ */
+typedef void (*machine_run_fn)(void *opaque, bool running);
+void machine_add_run_listener(struct machine *machine, machine_run_fn fn, void *opaque);
+void machine_remove_run_listener(struct machine *machine, machine_run_fn fn, void *opaque);
 
 /* Listeners for run-state events, for the monitor: name as in QMP, data JSON text or NULL. */
 typedef void (*machine_event_fn)(void *opaque, const char *event, const char *json_data);

@@ -164,6 +164,9 @@ LAUNCH_UP(make_machine)
 LAUNCH_DOWN(free_machine)
 LAUNCH_UP(open_chardevs)
 LAUNCH_DOWN(close_chardevs)
+LAUNCH_UP(open_drives)
+LAUNCH_UP(open_netdevs)
+LAUNCH_UP(make_objects)
 LAUNCH_UP(make_board)
 LAUNCH_DOWN(forget_board)
 LAUNCH_UP(add_devices)
@@ -181,6 +184,9 @@ static const struct {
     {write_pidfile, remove_pidfile},
     {make_machine_up, free_machine_down},
     {open_chardevs_up, close_chardevs_down},
+    {open_drives_up, NULL},
+    {open_netdevs_up, NULL},
+    {make_objects_up, NULL},
     {make_board_up, forget_board_down},
     {add_devices_up, NULL},
     {start_monitors_up, stop_monitors_down},

@@ -2,6 +2,7 @@
 /* Parsing of property values: strict, and with errors that say what would be right. */
 #include "dm/property.h"
 #include "dm/chardev.h"
+#include "dm/net/net.h"
 #include "util/error.h"
 
 #include <assert.h>
@@ -249,6 +250,21 @@ static bool parse_chardev(struct machine *machine, const char *text, struct char
     return true;
 }
 
+static bool parse_netdev(struct machine *machine, const char *text, struct netdev **netdev,
+                         GError **error)
+{
+    struct netdev *found = machine ? netdev_find(machine, text) : NULL;
+
+    if (!found) {
+        g_autofree char *quoted = quote(text);
+
+        return duodm_fail(error, DUODM_ERROR_NOT_FOUND,
+                          "there is no network back end %s: make it with -netdev TYPE,id=", quoted);
+    }
+    *netdev = found;
+    return true;
+}
+
 static bool set_value(struct machine *machine, void *field, const struct property *property,
                       const char *text, GError **error)
 {
@@ -263,6 +279,8 @@ static bool set_value(struct machine *machine, void *field, const struct propert
         return true;
     case PROPERTY_CHARDEV:
         return parse_chardev(machine, text, field, error);
+    case PROPERTY_NETDEV:
+        return parse_netdev(machine, text, field, error);
     case PROPERTY_PCI_ADDRESS:
         return parse_pci_address(text, field, error);
     case PROPERTY_MAC:
@@ -340,6 +358,7 @@ char *property_get_text(const void *object, const struct property *property)
     const char *field = (const char *)object + property->offset;
     const uint8_t *mac = (const uint8_t *)field;
     const struct chardev *chardev;
+    const struct netdev *netdev;
 
     switch (property->type) {
     case PROPERTY_BOOL:
@@ -358,6 +377,9 @@ char *property_get_text(const void *object, const struct property *property)
     case PROPERTY_CHARDEV:
         chardev = *(struct chardev *const *)field;
         return g_strdup(chardev ? chardev_id(chardev) : "");
+    case PROPERTY_NETDEV:
+        netdev = *(struct netdev *const *)field;
+        return g_strdup(netdev ? netdev_id(netdev) : "");
     case PROPERTY_PCI_ADDRESS:
         return pci_address_text(*(const int32_t *)field);
     case PROPERTY_MAC:

@@ -20,6 +20,7 @@ enum property_type {
     PROPERTY_SIZE,        /* uint64_t bytes, with suffix B K M G T P E (powers of 1024) */
     PROPERTY_STRING,      /* char *, g_free'd by the core */
     PROPERTY_CHARDEV,     /* struct chardev *, by id */
+    PROPERTY_NETDEV,      /* struct netdev *, by id */
     PROPERTY_PCI_ADDRESS, /* int32_t devfn, "slot[.function]" in hex; -1: any */
     PROPERTY_MAC,         /* uint8_t[6] */
 };

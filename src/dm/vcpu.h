@@ -19,7 +19,7 @@ enum vcpu_signal {
     VCPU_SIGNAL_SMI = 1 << 4,     /* ignored by tcg */
     VCPU_SIGNAL_RESET = 1 << 5,   /* machine reset: to the reset vector */
     VCPU_SIGNAL_EXIT = 1 << 6,    /* engine's own: leave the loop (pause, quit) */
-    VCPU_SIGNAL_FLUSH = 1 << 7,   /* engine's own: memory topology changed */
+    VCPU_SIGNAL_FLUSH = 1 << 7,   /* memory topology or the A20 gate changed */
     VCPU_SIGNAL_WORK = 1 << 8,    /* engine's own: run a queued function */
 };
 

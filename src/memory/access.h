@@ -13,6 +13,7 @@ typedef uint64_t iova_t; /* address as a device puts it on its bus, bytes */
 struct memory_attributes {
     uint16_t requester; /* PCI requester ID (bus << 8 | devfn) of a device's access */
     bool from_device;   /* by DMA; false: by a vCPU or the user's debugger */
+    bool is_probe;      /* nobody accesses anything: an IOMMU answers, but records no fault */
 };
 #define MEMORY_ATTRIBUTES_CPU ((struct memory_attributes){0})
 

@@ -59,10 +59,30 @@ static void bitmap_set(uint64_t *bitmap, uint64_t first, uint64_t last)
     }
 }
 
+void ram_block_watch(struct ram_block *block,
+                     void (*written)(void *opaque, const uint8_t *host, uint64_t length),
+                     void *opaque)
+{
+    block->written_opaque = opaque;
+    __atomic_store_n(&block->written, written, __ATOMIC_RELEASE);
+}
+
+static void tell_watcher(struct ram_block *block, uint64_t offset, uint64_t length)
+{
+    void (*written)(void *opaque, const uint8_t *host, uint64_t length) =
+        __atomic_load_n(&block->written, __ATOMIC_ACQUIRE);
+
+    if (written && offset < block->size) {
+        written(block->written_opaque, block->host + offset, MIN(length, block->size - offset));
+    }
+}
+
 void ram_block_set_dirty(struct ram_block *block, uint64_t offset, uint64_t length)
 {
     uint32_t clients = ram_block_dirty_clients(block);
     uint64_t first, last;
+
+    tell_watcher(block, offset, length);
 
     if (!clients || !pages_of(block, offset, length, &first, &last)) {
         return;

@@ -3,6 +3,7 @@
 #include "util/error.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -83,5 +84,20 @@ void ram_block_unref(struct ram_block *block)
 {
     if (block && g_atomic_int_dec_and_test(&block->references)) {
         memory_rcu_defer(&block->rcu, block_free);
+    }
+}
+
+void ram_block_discard(struct ram_block *block, uint64_t offset, uint64_t length)
+{
+    uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE), start, end;
+
+    if (block->fd < 0 || offset >= block->size) {
+        return;
+    }
+    start = (offset + page - 1) & ~(page - 1);
+    end = (offset + MIN(length, block->size - offset)) & ~(page - 1);
+    if (start < end && fallocate(block->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
+                                 (off_t)start, (off_t)(end - start)) == 0) {
+        ram_block_set_dirty(block, start, end - start);
     }
 }

@@ -17,6 +17,9 @@ struct ram_block {
     unsigned log_count[DIRTY_CLIENT_COUNT]; /* starts without stops; topology lock */
     uint64_t *dirty_bitmap[DIRTY_CLIENT_COUNT]; /* a bit per page; atomic; NULL until a first start,
                                                    then there for as long as the block */
+    /* Who wants to hear of each write that is marked, or NULL: atomic. */
+    void (*written)(void *opaque, const uint8_t *host, uint64_t length);
+    void *written_opaque;
     struct rcu_head rcu;
 };
 
@@ -28,10 +31,19 @@ struct ram_block *ram_block_new_foreign(void *host, uint64_t size);
 void ram_block_ref(struct ram_block *block);
 void ram_block_unref(struct ram_block *block);
 
+/* Call written(opaque, first byte, length) after each write by others than the caller, in the
+ * writer's thread, until the next call (with NULL: nobody is called). One caller at a time. */
+void ram_block_watch(struct ram_block *block,
+                     void (*written)(void *opaque, const uint8_t *host, uint64_t length),
+                     void *opaque);
 /* As memory_region_set_dirty and memory_region_test_dirty. */
 void ram_block_set_dirty(struct ram_block *block, uint64_t offset, uint64_t length);
 bool ram_block_test_dirty(struct ram_block *block, uint64_t offset, uint64_t length,
                           enum dirty_client client, bool clear);
+
+/* Give the whole host pages of a range back to the host: they become zeros. Not of foreign blocks.
+ */
+void ram_block_discard(struct ram_block *block, uint64_t offset, uint64_t length);
 
 static inline uint32_t ram_block_dirty_clients(const struct ram_block *block)
 {

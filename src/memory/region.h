@@ -162,6 +162,13 @@ void memory_region_set_coalesced(struct memory_region *region, bool coalesced);
 void memory_topology_begin(void);
 void memory_topology_commit(void);
 
+/* Do accesses to the region enter a device's guard? If not, its callbacks may be called with any
+ * lock held but a leaf's. */
+static inline bool memory_region_is_guarded(const struct memory_region *region)
+{
+    return region->guard != NULL;
+}
+
 /* Host address of byte 0 of a RAM, ROM or ROM device region; NULL for others. */
 void *memory_region_host_pointer(struct memory_region *region);
 /* The memfd behind a RAM region and the offset of its first byte; -1 if none. */

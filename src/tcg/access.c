@@ -3,6 +3,7 @@
 #include "tcg/access.h"
 #include "dm/intc/local-apic.h"
 #include "tcg/debug.h"
+#include "tcg/jit.h"
 
 #include <glib.h>
 
@@ -188,7 +189,7 @@ static void read_piece(struct cpu *cpu, enum tlb_class class, uint64_t linear, u
         debug_note_access(cpu, linear, length, false);
     }
     if (!(entry->physical & TLB_PAGE_IO)) {
-        copy_bytes(buffer, (const void *)(entry->addend + linear), length);
+        copy_bytes(buffer, entry->host + (linear & ~PAGE_MASK), length);
         return;
     }
     while (length) {
@@ -226,7 +227,7 @@ static void note_long_store(struct cpu *cpu, uintptr_t host, unsigned length)
 static void write_piece(struct cpu *cpu, enum tlb_class class, uint64_t linear,
                         const uint8_t *buffer, unsigned length)
 {
-    const struct tlb_entry *entry = tlb_lookup(cpu, class, linear, true);
+    struct tlb_entry *entry = tlb_lookup(cpu, class, linear, true);
     uint64_t physical = (entry->physical & PAGE_MASK) | (linear & ~PAGE_MASK);
     unsigned flags = entry->physical & ~PAGE_MASK;
 
@@ -234,10 +235,16 @@ static void write_piece(struct cpu *cpu, enum tlb_class class, uint64_t linear,
         debug_note_access(cpu, linear, length, true);
     }
     if (!(flags & (TLB_PAGE_IO | TLB_PAGE_READ_ONLY))) {
-        uintptr_t host = entry->addend + linear;
+        uint8_t *host = entry->host + (linear & ~PAGE_MASK);
 
-        copy_bytes((void *)host, buffer, length);
-        note_long_store(cpu, host, length);
+        copy_bytes(host, buffer, length);
+        note_long_store(cpu, (uintptr_t)host, length);
+        if (flags & TLB_PAGE_CODE) {
+            jit_note_store(cpu, host, length);
+            if (!jit_page_has_code(cpu->jit, host)) {
+                tlb_rearm(cpu, entry, linear);
+            }
+        }
         if (flags & TLB_PAGE_LOGGED) {
             mark_dirty(cpu, physical, length);
         }
@@ -382,7 +389,7 @@ void *cpu_modify_begin(struct cpu *cpu, unsigned segment, uint64_t offset, unsig
     if (entry->physical & TLB_PAGE_WATCHED) {
         debug_note_access(cpu, linear, size, true);
     }
-    return (void *)(entry->addend + linear);
+    return entry->host + (linear & ~PAGE_MASK);
 }
 
 void cpu_modify_done(struct cpu *cpu, unsigned segment, uint64_t offset, unsigned size)
@@ -397,7 +404,11 @@ void cpu_modify_done(struct cpu *cpu, unsigned segment, uint64_t offset, unsigne
     }
     linear = segment_linear(cpu, segment, offset, size, true);
     entry = tlb_lookup(cpu, data_class(cpu), linear, true);
-    note_long_store(cpu, entry->addend + linear, size);
+    host = entry->host + (linear & ~PAGE_MASK);
+    note_long_store(cpu, (uintptr_t)host, size);
+    if (entry->physical & TLB_PAGE_CODE) {
+        jit_note_store(cpu, host, size);
+    }
     if (entry->physical & TLB_PAGE_LOGGED) {
         mark_dirty(cpu, (entry->physical & PAGE_MASK) | (linear & ~PAGE_MASK), size);
     }

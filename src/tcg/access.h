@@ -116,6 +116,15 @@ static inline bool cpu_linear_fast(const struct cpu *cpu, unsigned segment, uint
     return cpu->flat_segments && segment != X86_CS && segment < X86_FS;
 }
 
+/* One comparison finds misses and page crossings (tlb.h). */
+static inline uint8_t *tlb_host(uint64_t tag, const struct tlb_entry *entry, uint64_t linear,
+                                unsigned size)
+{
+    uint64_t offset = tag ^ linear;
+
+    return __builtin_expect(size <= PAGE_SIZE_4K && offset <= PAGE_SIZE_4K - size, 1) ? entry->host + offset : NULL;
+}
+
 /* Host address of an access that may be done in place, or NULL. */
 static inline uint8_t *cpu_host_for_read(const struct cpu *cpu, unsigned segment, uint64_t offset,
                                          unsigned size)
@@ -127,9 +136,7 @@ static inline uint8_t *cpu_host_for_read(const struct cpu *cpu, unsigned segment
         return NULL;
     }
     entry = &cpu->data_table[cpu->cpl][tlb_index(linear)];
-    return __builtin_expect(entry->read_tag == ((linear + size - 1) & PAGE_MASK), 1)
-               ? (uint8_t *)(entry->addend + linear)
-               : NULL;
+    return tlb_host(entry->read_tag, entry, linear, size);
 }
 
 static inline uint8_t *cpu_host_for_write(const struct cpu *cpu, unsigned segment, uint64_t offset,
@@ -142,9 +149,7 @@ static inline uint8_t *cpu_host_for_write(const struct cpu *cpu, unsigned segmen
         return NULL;
     }
     entry = &cpu->data_table[cpu->cpl][tlb_index(linear)];
-    return __builtin_expect(entry->write_tag == ((linear + size - 1) & PAGE_MASK), 1)
-               ? (uint8_t *)(entry->addend + linear)
-               : NULL;
+    return tlb_host(entry->write_tag, entry, linear, size);
 }
 
 /* After a store of up to 16 bytes: has it touched the block that is executing? */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "tcg/cpu-model.h"
 #include "dm/property.h"
+#include "tcg/avx.h"
 #include "util/error.h"
 
 #include <string.h>
@@ -27,19 +28,22 @@ const struct cpu_feature_place cpu_feature_places[FEATURE_COUNT] = {
 #define FEATURES_NEHALEM    FEATURES_CORE2, FEATURE_SSE4_1, FEATURE_SSE4_2, FEATURE_POPCNT
 #define FEATURES_WESTMERE   FEATURES_NEHALEM, FEATURE_AES, FEATURE_PCLMULQDQ
 #define FEATURES_SANDY_BRIDGE                                                                      \
-    FEATURES_WESTMERE, FEATURE_XSAVE, FEATURE_TSC_DEADLINE, FEATURE_RDTSCP, FEATURE_XSAVEOPT
+    FEATURES_WESTMERE, FEATURE_XSAVE, FEATURE_TSC_DEADLINE, FEATURE_RDTSCP, FEATURE_XSAVEOPT,      \
+        FEATURE_AVX
 #define FEATURES_IVY_BRIDGE                                                                        \
-    FEATURES_SANDY_BRIDGE, FEATURE_RDRAND, FEATURE_FSGSBASE, FEATURE_SMEP, FEATURE_ERMS
+    FEATURES_SANDY_BRIDGE, FEATURE_RDRAND, FEATURE_FSGSBASE, FEATURE_SMEP, FEATURE_ERMS,           \
+        FEATURE_F16C
 #define FEATURES_HASWELL                                                                           \
     FEATURES_IVY_BRIDGE, FEATURE_MOVBE, FEATURE_BMI1, FEATURE_BMI2, FEATURE_PCID, FEATURE_INVPCID, \
-        FEATURE_ABM
+        FEATURE_ABM, FEATURE_AVX2, FEATURE_FMA
 #define FEATURES_BROADWELL                                                                         \
     FEATURES_HASWELL, FEATURE_RDSEED, FEATURE_ADX, FEATURE_SMAP, FEATURE_PDPE1GB
 #define FEATURES_ZEN                                                                               \
     FEATURES_WESTMERE, FEATURE_MOVBE, FEATURE_XSAVE, FEATURE_RDRAND, FEATURE_FSGSBASE,             \
         FEATURE_BMI1, FEATURE_SMEP, FEATURE_BMI2, FEATURE_RDSEED, FEATURE_ADX, FEATURE_SMAP,       \
         FEATURE_CLFLUSHOPT, FEATURE_SHA, FEATURE_ARAT, FEATURE_XSAVEOPT, FEATURE_ABM,              \
-        FEATURE_PDPE1GB, FEATURE_RDTSCP, FEATURE_INVTSC
+        FEATURE_PDPE1GB, FEATURE_RDTSCP, FEATURE_INVTSC, FEATURE_AVX, FEATURE_F16C, FEATURE_FMA,   \
+        FEATURE_AVX2, FEATURE_XSAVEC, FEATURE_XGETBV1
 
 static const uint8_t features_32[] = {FEATURES_32, FEATURE_NONE};
 static const uint8_t features_64[] = {FEATURES_64, FEATURE_NONE};
@@ -227,19 +231,10 @@ static const struct cpu_model models[] = {
      {{0}}},
 };
 
-static void set_feature(struct cpu_features *features, unsigned feature, bool on)
-{
-    if (on) {
-        features->bits[feature / 64] |= 1ull << feature % 64;
-    } else {
-        features->bits[feature / 64] &= ~(1ull << feature % 64);
-    }
-}
-
 static void set_features(struct cpu_features *features, const uint8_t *list, bool on)
 {
     for (; *list != FEATURE_NONE; list++) {
-        set_feature(features, *list, on);
+        cpu_features_set(features, *list, on);
     }
 }
 
@@ -256,7 +251,7 @@ static bool find_model(const char *name, struct cpu_model *model, GError **error
                 set_features(&model->features, model->feature_list, true);
             } else {
                 for (unsigned f = FEATURE_NONE + 1; f < FEATURE_COUNT; f++) {
-                    set_feature(&model->features, f, true);
+                    cpu_features_set(&model->features, f, true);
                 }
                 set_features(&model->features, features_not_in_max, false);
             }
@@ -365,7 +360,7 @@ static bool apply_flag(struct cpu_model *model, const char *text, GError **error
     for (unsigned f = FEATURE_NONE + 1; f < FEATURE_COUNT; f++) {
         names[f - 1] = cpu_feature_places[f].name;
         if (is_same_name(name, cpu_feature_places[f].name)) {
-            set_feature(&model->features, f, on);
+            cpu_features_set(&model->features, f, on);
             return true;
         }
     }
@@ -374,6 +369,25 @@ static bool apply_flag(struct cpu_model *model, const char *text, GError **error
                       "-cpu ...,%s: there is no such CPU flag%s%s%s; -cpu help lists them", text,
                       nearest ? ", did you mean '" : "", nearest ? nearest : "",
                       nearest ? "'?" : "");
+}
+
+/* What means nothing without another feature, or is taken by software as a sign of it. */
+static void hide_dependent(struct cpu_features *features)
+{
+    static const struct {
+        uint8_t feature, needed;
+    } dependent[] = {
+        {FEATURE_INVPCID, FEATURE_PCID}, {FEATURE_XSAVEOPT, FEATURE_XSAVE},
+        {FEATURE_XSAVEC, FEATURE_XSAVE}, {FEATURE_XGETBV1, FEATURE_XSAVE},
+        {FEATURE_AVX, FEATURE_XSAVE},    {FEATURE_AVX2, FEATURE_AVX},
+        {FEATURE_FMA, FEATURE_AVX},      {FEATURE_F16C, FEATURE_AVX},
+    };
+
+    for (unsigned i = 0; i < G_N_ELEMENTS(dependent); i++) {
+        if (!cpu_features_have(features, dependent[i].needed)) {
+            cpu_features_set(features, dependent[i].feature, false);
+        }
+    }
 }
 
 bool cpu_model_parse(const char *text, struct cpu_model *model, GError **error)
@@ -392,10 +406,8 @@ bool cpu_model_parse(const char *text, struct cpu_model *model, GError **error)
             return false;
         }
     }
-    /* INVPCID comes with PCID only: software takes the one as a sign of the other. */
-    if (!cpu_features_have(&model->features, FEATURE_PCID)) {
-        set_feature(&model->features, FEATURE_INVPCID, false);
-    }
+    avx_hide_unavailable(&model->features);
+    hide_dependent(&model->features);
     return true;
 }
 

@@ -27,6 +27,8 @@ struct local_apic;
 struct cpu_model;
 struct tlb_entry;
 struct cpu_rollback;
+struct host_stubs;
+struct jit;
 
 /* EFLAGS: SDM vol. 1, 3.4.3. */
 enum cpu_flag {
@@ -122,6 +124,19 @@ union vector128 {
     double f64[2];
 } __attribute__((aligned(16)));
 
+/* A 32-byte vector register: its low half is the SSE register. */
+union vector256 {
+    struct {
+        union vector128 xmm, high;
+    };
+    union vector128 lanes[2];
+    uint8_t u8[32];
+    uint32_t u32[8];
+    int32_t s32[8];
+    uint64_t u64[4];
+    int64_t s64[4];
+} __attribute__((aligned(16)));
+
 /* x87 in the form that FXSAVE has it. */
 struct cpu_fpu {
     struct {
@@ -174,7 +189,7 @@ struct cpu {
     uint64_t dr[8];
     uint64_t pdpte[4]; /* PAE: loaded with CR3 */
 
-    union vector128 xmm[16];
+    union vector256 ymm[16];
     struct cpu_fpu fpu;
     uint32_t mxcsr;
 
@@ -205,6 +220,7 @@ struct cpu {
     struct tlb *tlb;
     struct tlb_entry *data_table[4]; /* of tlb, by CPL: cpu_update_data_tables */
     struct block_cache *blocks;
+    struct host_stubs *stubs; /* how AVX instructions are executed (avx.h); NULL: no AVX */
     /* Host addresses of the executing block's bytes, with a margin before them: a store there ends
      * the block (access.h). */
     uintptr_t code_window;
@@ -215,12 +231,25 @@ struct cpu {
     bool holds_machine_lock;       /* between cpu_locked_begin and _end */
     bool vendor_amd;               /* AuthenticAMD, else GenuineIntel */
     uint8_t physical_bits;         /* MAXPHYADDR */
+    uint64_t a20_held;             /* bits of physical addresses that are held low: tlb_reset */
     const struct cpu_model *model; /* what -cpu selected: cpuid.h */
     struct cpu_features features;
     struct vcpu *vcpu;
     struct local_apic *apic;
     struct address_space *memory, *io;
     struct machine_clock *clock;
+
+    /* What translated code uses (translate.h). It reaches this struct by GS. */
+    struct jit *jit;         /* the machine's translator, or NULL: interpreter */
+    struct cpu *self;        /* this struct's address */
+    uint64_t page_linear;    /* of the translated block that runs */
+    uint64_t scratch;        /* within one instruction */
+    uint64_t jump_fix;       /* of an indirect jump that left translated code: jit-run.c */
+    uint32_t exit_request;   /* atomic; not 0: leave translated code. Set by kicks */
+    uint32_t host_mxcsr;     /* of this thread's C code */
+    bool vector_resident;    /* YMM0-15 and MXCSR are in the host's registers */
+    bool x87_resident;       /* the x87 state is in the host's unit */
+    uint64_t jit_entered, jit_missed; /* translated code; looks for it in vain */
     uint64_t instructions; /* retired, counted by block; for info and tests */
 };
 

@@ -4,6 +4,7 @@
 #include "dm/machine.h"
 #include "tcg/access.h"
 #include "tcg/cpu-model.h"
+#include "tcg/xsave.h"
 
 #include <glib.h>
 #include <string.h>
@@ -13,8 +14,6 @@ enum { EAX, EBX, ECX, EDX };
 #define CPUID_1_EDX_APIC    (1u << 9)
 #define CPUID_1_EDX_HTT     (1u << 28)
 #define CPUID_1_ECX_OSXSAVE (1u << 27)
-#define XSAVE_SIZE          576 /* bytes: legacy area and header */
-#define XSAVE_COMPONENTS    3   /* x87 and SSE */
 
 /* Bits of 1.EDX that AMD shows again in 80000001.EDX. */
 #define AMD_COMMON_EDX 0x0183f3ffu
@@ -167,13 +166,27 @@ static void leaf_b(const struct cpu *cpu, uint32_t subleaf, uint32_t out[4])
     }
 }
 
+/* Bytes of an XSAVE area with these components; standard and compacted form agree. */
+static uint32_t area_bytes(uint64_t components)
+{
+    return components & XCR0_AVX ? XSAVE_AVX_OFFSET + XSAVE_AVX_BYTES : XSAVE_MIN_BYTES;
+}
+
 static void leaf_d(const struct cpu *cpu, uint32_t subleaf, uint32_t out[4])
 {
+    uint64_t supported = xcr0_supported(cpu);
+
     if (!cpu_features_have(&cpu->features, FEATURE_XSAVE)) {
         memset(out, 0, 4 * sizeof(out[0]));
     } else if (subleaf == 0) {
-        out[EAX] = XSAVE_COMPONENTS;
-        out[EBX] = out[ECX] = XSAVE_SIZE;
+        out[EAX] = (uint32_t)supported;
+        out[EBX] = area_bytes(cpu->xcr0);
+        out[ECX] = area_bytes(supported);
+    } else if (subleaf == 1 && cpu_features_have(&cpu->features, FEATURE_XSAVEC)) {
+        out[EBX] = area_bytes(cpu->xcr0);
+    } else if (subleaf == 2 && (supported & XCR0_AVX)) {
+        out[EAX] = XSAVE_AVX_BYTES;
+        out[EBX] = XSAVE_AVX_OFFSET;
     }
 }
 

@@ -80,10 +80,10 @@ SSE_HANDLER(sha1msg2)
 void sse_sha256rnds2(struct cpu *cpu, const struct insn *insn)
 {
     sse_check(cpu);
-    union vector128 s = sse_read(cpu, insn), *d = &cpu->xmm[insn->reg];
+    union vector128 s = sse_read(cpu, insn), *d = &cpu->ymm[insn->reg].xmm;
     uint32_t A = s.u32[3], B = s.u32[2], E = s.u32[1], F = s.u32[0];
     uint32_t C = d->u32[3], D = d->u32[2], G = d->u32[1], H = d->u32[0];
-    uint32_t words[2] = {cpu->xmm[0].u32[0], cpu->xmm[0].u32[1]};
+    uint32_t words[2] = {cpu->ymm[0].xmm.u32[0], cpu->ymm[0].xmm.u32[1]};
 
     for (unsigned i = 0; i < 2; i++) {
         uint32_t sum1 = rotate_right(E, 6) ^ rotate_right(E, 11) ^ rotate_right(E, 25);

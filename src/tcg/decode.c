@@ -24,6 +24,7 @@ struct decoder {
     uint8_t repeat;           /* F2, F3 or 0: the last one counts */
     uint8_t segment_override; /* X86_SEGMENT_COUNT if none */
     bool have_modrm;
+    bool vector_index; /* the SIB byte's index is a vector register (VSIB) */
 };
 
 static bool fetch(struct decoder *d, unsigned count, uint64_t *value)
@@ -166,7 +167,7 @@ static const struct opcode *resolve(struct decoder *d, const struct opcode *row)
             row = &row->sub[mandatory_prefix(d)];
             break;
         case OPCODE_W:
-            row = &row->sub[(d->rex & REX_W) != 0];
+            row = &row->sub[d->insn->vex ? d->insn->vex_w : (d->rex & REX_W) != 0];
             break;
         default:
             return NULL;
@@ -188,6 +189,7 @@ static const struct opcode *decode_0f(struct decoder *d)
 {
     struct insn *insn = d->insn;
     insn->byte = fetch_byte(d);
+    insn->map = insn->byte == 0x38 ? 2 : insn->byte == 0x3a ? 3 : 1;
     switch (insn->byte) {
     case 0x38:
         insn->byte = fetch_byte(d);
@@ -236,6 +238,7 @@ static const struct opcode *decode_vex(struct decoder *d, uint8_t byte)
     else if (insn->vex_w)
         d->rex |= REX_W;
     insn->vex = true;
+    insn->map = map;
     insn->vex_l = last & 4;
     insn->vex_register = (~last >> 3) & (mode_64(d) ? 15 : 7);
     d->prefix_66 = (last & 3) == 1;
@@ -243,13 +246,16 @@ static const struct opcode *decode_vex(struct decoder *d, uint8_t byte)
     insn->byte = fetch_byte(d);
     if (d->result != DECODE_OK)
         return NULL;
-    const struct opcode *row = NULL;
-    if (map == 2)
-        row = resolve(d, &opcode_map_vex_0f38[insn->byte]);
-    else if (map == 3)
-        row = resolve(d, &opcode_map_vex_0f3a[insn->byte]);
-    /* All VEX rows there are work on general registers: VEX.L must be 0. */
-    return insn->vex_l ? NULL : row;
+    switch (map) {
+    case 1:
+        return resolve(d, &opcode_map_vex_0f[insn->byte]);
+    case 2:
+        return resolve(d, &opcode_map_vex_0f38[insn->byte]);
+    case 3:
+        return resolve(d, &opcode_map_vex_0f3a[insn->byte]);
+    default:
+        return NULL;
+    }
 }
 
 static const struct opcode *decode_opcode(struct decoder *d)
@@ -306,6 +312,8 @@ static bool operand_has_modrm(enum operand operand)
     case sGS:
     case Fv:
     case By:
+    case Hx:
+    case Lx:
     case ST0:
     case STi:
         return false;
@@ -317,7 +325,8 @@ static bool operand_has_modrm(enum operand operand)
 /* Register-only operands: memory in ModRM is #UD. */
 static bool operand_needs_register(enum operand operand)
 {
-    return operand == Rd || operand == Rv || operand == Ry || operand == Ux || operand == Nq;
+    return operand == Rd || operand == Rv || operand == Ry || operand == Ux || operand == Us ||
+           operand == Nq;
 }
 
 static bool operand_needs_memory(enum operand operand)
@@ -333,6 +342,8 @@ static bool operand_needs_memory(enum operand operand)
     case Ma:
     case Mt:
     case Mdq:
+    case Mx:
+    case Mvs:
     case My:
         return true;
     default:
@@ -373,6 +384,8 @@ static unsigned operand_size(const struct decoder *d, const struct opcode *row)
             return 2;
         case Ed:
         case Gd:
+        case RdMb:
+        case RdMw:
             return 4;
         case Ey:
         case Gy:
@@ -437,7 +450,7 @@ static void decode_memory_32(struct decoder *d)
         uint8_t sib = fetch_byte(d);
         insn->scale = sib >> 6;
         insn->index = ((sib >> 3) & 7) | (d->rex & REX_X ? 8 : 0);
-        if (insn->index == X86_RSP)
+        if (insn->index == X86_RSP && !d->vector_index)
             insn->index = INSN_NO_REGISTER;
         insn->base = (sib & 7) | (d->rex & REX_B ? 8 : 0);
         no_base = mod == 0 && (sib & 7) == 5;
@@ -465,6 +478,7 @@ static bool decode_modrm(struct decoder *d, const struct opcode *row)
         if (operand_has_modrm(row->operands[i]))
             fetch_modrm(d);
         control |= row->operands[i] == Cd || row->operands[i] == Dd;
+        d->vector_index |= row->operands[i] == Mvs;
     }
     if (!d->have_modrm)
         return false;
@@ -488,6 +502,7 @@ static void decode_immediates(struct decoder *d, const struct opcode *row)
     for (unsigned i = 0; i < G_N_ELEMENTS(row->operands); i++) {
         switch (row->operands[i]) {
         case Ib:
+        case Lx:
             if (second)
                 insn->immediate2 = fetch_byte(d);
             else
@@ -532,6 +547,26 @@ static void decode_immediates(struct decoder *d, const struct opcode *row)
     }
 }
 
+/* #UD rules of VEX: SDM vol. 2, 2.3.5 to 2.3.12, 2.4. */
+static bool is_allowed_vex(const struct decoder *d, const struct opcode *row, bool has_vvvv)
+{
+    const struct insn *insn = d->insn;
+    if (insn->vex_l ? row->flags & OP_VEX_128 : row->flags & OP_VEX_256)
+        return false;
+    if ((row->flags & OP_VEX_W0) && insn->vex_w)
+        return false;
+    if ((row->flags & OP_AVX2_256) && insn->vex_l &&
+        !cpu_features_have(&d->cpu->features, FEATURE_AVX2))
+        return false;
+    /* A gather needs a SIB byte and three different registers. */
+    if (d->vector_index &&
+        (insn->address_size == 2 || (insn->modrm & 7) != 4 || insn->reg == insn->index ||
+         insn->reg == insn->vex_register || insn->index == insn->vex_register))
+        return false;
+    /* VEX.vvvv that names no operand must be 1111b. */
+    return has_vvvv || insn->vex_register == 0;
+}
+
 /* #UD rules that come with the row, the mode and the form of the operands. */
 static bool is_allowed(const struct decoder *d, const struct opcode *row)
 {
@@ -555,10 +590,9 @@ static bool is_allowed(const struct decoder *d, const struct opcode *row)
             return false;
         if (operand_needs_memory(row->operands[i]) && !insn->memory)
             return false;
-        has_vvvv |= row->operands[i] == By;
+        has_vvvv |= row->operands[i] == By || row->operands[i] == Hx;
     }
-    /* VEX.vvvv that names no operand must be 1111b. */
-    return !insn->vex || has_vvvv || insn->vex_register == 0;
+    return !insn->vex || is_allowed_vex(d, row, has_vvvv);
 }
 
 static insn_execute_fn choose_handler(const struct opcode *row, unsigned size)

@@ -3,8 +3,10 @@
 #include "tcg/engine-tcg.h"
 #include "dm/intc/local-apic.h"
 #include "tcg/access.h"
+#include "tcg/avx.h"
 #include "tcg/blocks.h"
 #include "tcg/cpu-model.h"
+#include "tcg/jit.h"
 #include "tcg/mmu.h"
 #include "tcg/msr.h"
 #include "tcg/tcg.h"
@@ -51,8 +53,19 @@ static void topology_log_changed(struct memory_listener *listener,
 
 static bool create(struct machine *machine, const void *options, GError **error)
 {
+    const struct tcg_options *choice = options;
     struct tcg_machine *tcg = g_new0(struct tcg_machine, 1);
 
+    if (!choice->interpreter) {
+        tcg->jit = jit_new(offsetof(struct tcg_vcpu, tlb), error);
+        if (!tcg->jit) {
+            g_free(tcg);
+            return false;
+        }
+        if (choice->perfmap) {
+            jit_open_perf_map(tcg->jit);
+        }
+    }
     tcg->machine = machine;
     tcg->paused = true;
     pthread_mutex_init(&tcg->machine_lock, NULL);
@@ -63,6 +76,9 @@ static bool create(struct machine *machine, const void *options, GError **error)
     tcg->listener.log_changed = topology_log_changed;
     if (!cpu_model_parse(machine->config.cpu_model, &tcg->model, error) ||
         !memory_listener_register(&tcg->listener, &machine->as_memory, error)) {
+        if (tcg->jit) {
+            jit_free(tcg->jit);
+        }
         g_free(tcg);
         return false;
     }
@@ -128,11 +144,16 @@ static bool create_vcpu(struct vcpu *vcpu, GError **error)
     cpu->vendor_amd = tcg->model.amd;
     cpu->physical_bits = tcg->model.physical_bits;
     cpu->machine_lock = &tcg->machine_lock;
-    cpu->tlb = tlb_new();
+    cpu->stubs = host_stubs_new();
+    tlb_init(&v->tlb);
+    cpu->tlb = &v->tlb;
     cpu->blocks = block_cache_new();
     cpu->msrs = cpu_msrs_new();
     if (cpu->apic) {
         local_apic_set_physical_bits(cpu->apic, cpu->physical_bits);
+    }
+    if (tcg->jit) {
+        jit_add_vcpu(tcg->jit, cpu);
     }
     cpu_reset(cpu, false);
     vcpu->engine = v;
@@ -187,7 +208,7 @@ static void destroy_vcpu(struct tcg_vcpu *v)
     if (v->has_thread) {
         pthread_join(v->thread, NULL);
     }
-    tlb_free(v->cpu.tlb);
+    host_stubs_free(v->cpu.stubs);
     block_cache_free(v->cpu.blocks);
     cpu_msrs_free(v->cpu.msrs);
     pthread_mutex_destroy(&v->sleep_lock);
@@ -215,6 +236,9 @@ static void destroy(struct machine *machine)
             destroy_vcpu(vcpu->engine);
             vcpu->engine = NULL;
         }
+    }
+    if (tcg->jit) {
+        jit_free(tcg->jit);
     }
     pthread_mutex_destroy(&tcg->machine_lock);
     pthread_mutex_destroy(&tcg->lock);
@@ -350,12 +374,14 @@ static void print_tlb(const struct tcg_vcpu *v, GString *out)
         for (unsigned i = 0; i < TLB_ENTRIES; i++) {
             const struct tlb_entry *entry = &tlb->data[class][i];
 
-            if (entry->read_tag & TLB_INVALID) {
+            uint64_t page = tlb_index(entry->read_tag) == i ? entry->read_tag : entry->read_tag ^ TLB_SLOW;
+
+            if (!cpu_is_canonical(page)) {
                 continue;
             }
             g_string_append_printf(out, "%016" PRIx64 ": %016" PRIx64 " %c%s%s (%s)\n",
-                                   entry->read_tag & PAGE_MASK, entry->physical & PAGE_MASK,
-                                   entry->write_tag & TLB_INVALID ? '-' : 'W',
+                                   page, entry->physical & PAGE_MASK,
+                                   tlb_tag_is(entry->write_tag, page) ? 'W' : '-',
                                    entry->physical & TLB_PAGE_GLOBAL ? " global" : "",
                                    entry->physical & TLB_PAGE_IO ? " device" : "", classes[class]);
         }
@@ -385,9 +411,19 @@ static bool write_msr(struct vcpu *vcpu, uint32_t msr, uint64_t value)
     return cpu_try_write_msr(&((struct tcg_vcpu *)vcpu->engine)->cpu, msr, value);
 }
 
+static const struct property options[] = {
+    {"interpreter", PROPERTY_BOOL, offsetof(struct tcg_options, interpreter),
+     JIT_SUPPORTED ? "off" : "on", 0, 0, "execute by the interpreter, without the translator"},
+    {"perfmap", PROPERTY_BOOL, offsetof(struct tcg_options, perfmap), "off", 0, 0,
+     "write /tmp/perf-PID.map, for perf to name translated code"},
+    PROPERTY_END,
+};
+
 const struct engine_ops tcg_engine = {
     .name = "tcg",
     .description = "duodm's own x86-64 CPU; needs no virtualisation",
+    .options_size = sizeof(struct tcg_options),
+    .options = options,
     .has_vcpus = true,
     .is_available = is_available,
     .check_cpu_model = check_cpu_model,

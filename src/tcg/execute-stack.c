@@ -65,11 +65,11 @@ static unsigned operand_segment(const struct insn *insn)
     return insn->opcode->operands[0] - sES;
 }
 
-/* With 32 bits only the lower half of the slot is written (SDM vol. 2, PUSH). */
+/* SDM vol. 2, PUSH: of 32 bits Intel's processors write 16; AMD's write all, the upper ones zero. */
 void execute_push_segment(struct cpu *cpu, const struct insn *insn)
 {
     uint16_t selector = cpu->segment[operand_segment(insn)].selector;
-    if (insn->operand_size == 4) {
+    if (insn->operand_size == 4 && !cpu->vendor_amd) {
         uint64_t pointer = (cpu->gpr[X86_RSP] - 4) & stack_mask(cpu);
         cpu_write16(cpu, X86_SS, pointer, selector);
         stack_pointer_write(cpu, pointer);

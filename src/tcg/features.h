@@ -25,4 +25,11 @@ static inline bool cpu_features_have(const struct cpu_features *features, enum c
     return (features->bits[f / 64] >> (f % 64)) & 1;
 }
 
+static inline void cpu_features_set(struct cpu_features *features, enum cpu_feature f, bool on)
+{
+    uint64_t bit = UINT64_C(1) << (f % 64);
+
+    features->bits[f / 64] = on ? features->bits[f / 64] | bit : features->bits[f / 64] & ~bit;
+}
+
 #endif

@@ -8,6 +8,43 @@ uint32_t flags_parity(uint64_t value)
     return __builtin_parity(value & 0xff) ? 0 : FLAG_PF;
 }
 
+void flags_complete(const struct cpu *cpu)
+{
+    /* The same flags in another form: not a change of state. */
+    struct cpu_flags *lazy = (struct cpu_flags *)&cpu->lazy;
+    unsigned size_log2 = lazy->operation & 3;
+    uint64_t mask = size_mask(1u << size_log2);
+
+    lazy->result &= mask;
+    switch (lazy->operation & ~3u) {
+    case FLAGS_COMPARE:
+        lazy->destination &= mask;
+        lazy->source &= mask;
+        lazy->result = (lazy->destination - lazy->source) & mask;
+        lazy->operation = FLAGS_SUB | size_log2;
+        break;
+    case FLAGS_SUM:
+        lazy->source &= mask;
+        lazy->destination = (lazy->result - lazy->source) & mask;
+        lazy->operation = FLAGS_ADD | size_log2;
+        break;
+    case FLAGS_LOGIC:
+        lazy->source = 0;
+        lazy->operation = FLAGS_RESULT | size_log2;
+        break;
+    case FLAGS_INC_RAW:
+        lazy->source &= FLAG_CF;
+        lazy->destination = (lazy->result - 1) & mask;
+        lazy->operation = FLAGS_INC | size_log2;
+        break;
+    default:
+        lazy->source &= FLAG_CF;
+        lazy->destination = (lazy->result + 1) & mask;
+        lazy->operation = FLAGS_DEC | size_log2;
+        break;
+    }
+}
+
 /* The carry out of each bit of destination + source, from the result. */
 static uint64_t carries_of_add(const struct cpu_flags *lazy)
 {
@@ -23,6 +60,7 @@ static uint64_t borrows_of_subtract(const struct cpu_flags *lazy)
 
 bool flags_compute_carry(const struct cpu *cpu)
 {
+    flags_look(cpu);
     const struct cpu_flags *lazy = &cpu->lazy;
     switch (lazy->operation & ~3u) {
     case FLAGS_ADD:
@@ -39,6 +77,7 @@ bool flags_compute_carry(const struct cpu *cpu)
 
 bool flags_get_overflow(const struct cpu *cpu)
 {
+    flags_look(cpu);
     const struct cpu_flags *lazy = &cpu->lazy;
     uint64_t sign = flags_sign_bit(cpu);
     switch (lazy->operation & ~3u) {
@@ -74,6 +113,7 @@ static bool get_auxiliary(const struct cpu *cpu)
 
 uint32_t flags_get_status(const struct cpu *cpu)
 {
+    flags_look(cpu);
     if (cpu->lazy.operation == FLAGS_EXPLICIT)
         return cpu->lazy.result & FLAGS_STATUS;
     return (flags_get_carry(cpu) ? FLAG_CF : 0) | flags_parity(cpu->lazy.result) |

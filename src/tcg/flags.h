@@ -17,6 +17,12 @@ enum flags_operation {
     FLAGS_SBB = 16,     /* result = destination - source - borrow */
     FLAGS_INC = 20,     /* result = destination + 1; source: the CF kept */
     FLAGS_DEC = 24,     /* result = destination - 1; source: the CF kept */
+    /* What translated code leaves: values with bits above the size, to be cut off by who reads. */
+    FLAGS_COMPARE = 28, /* of destination and source */
+    FLAGS_SUM = 32,     /* result = destination + source; destination is not there */
+    FLAGS_LOGIC = 36,   /* ZF, SF, PF from result; CF, AF, OF 0 */
+    FLAGS_INC_RAW = 40, /* result; bit 0 of source: the CF kept; destination is not there */
+    FLAGS_DEC_RAW = 44,
 };
 
 static inline unsigned flags_size_log2(unsigned size)
@@ -62,6 +68,15 @@ bool flags_compute_carry(const struct cpu *cpu);
 /* PF of a value. */
 uint32_t flags_parity(uint64_t value);
 
+/* Turn what translated code left into one of the other forms. */
+void flags_complete(const struct cpu *cpu);
+
+static inline void flags_look(const struct cpu *cpu)
+{
+    if (__builtin_expect(cpu->lazy.operation >= FLAGS_COMPARE, 0))
+        flags_complete(cpu);
+}
+
 static inline uint64_t flags_sign_bit(const struct cpu *cpu)
 {
     return 1ull << ((8u << (cpu->lazy.operation & 3)) - 1);
@@ -69,6 +84,7 @@ static inline uint64_t flags_sign_bit(const struct cpu *cpu)
 
 static inline bool flags_get_carry(const struct cpu *cpu)
 {
+    flags_look(cpu);
     switch (cpu->lazy.operation & ~3u) {
     case FLAGS_SUB:
         return cpu->lazy.destination < cpu->lazy.source;
@@ -83,6 +99,7 @@ static inline bool flags_get_carry(const struct cpu *cpu)
 
 static inline bool flags_get_zero(const struct cpu *cpu)
 {
+    flags_look(cpu);
     if (cpu->lazy.operation == FLAGS_EXPLICIT)
         return cpu->lazy.result & FLAG_ZF;
     return cpu->lazy.result == 0;
@@ -90,6 +107,7 @@ static inline bool flags_get_zero(const struct cpu *cpu)
 
 static inline bool flags_get_sign(const struct cpu *cpu)
 {
+    flags_look(cpu);
     if (cpu->lazy.operation == FLAGS_EXPLICIT)
         return cpu->lazy.result & FLAG_SF;
     return cpu->lazy.result & flags_sign_bit(cpu);
@@ -100,6 +118,7 @@ bool flags_get_overflow(const struct cpu *cpu);
 /* SF != OF: "less" after a comparison. */
 static inline bool flags_get_less(const struct cpu *cpu)
 {
+    flags_look(cpu);
     if ((cpu->lazy.operation & ~3u) == FLAGS_SUB) {
         uint64_t sign = flags_sign_bit(cpu);
         return (cpu->lazy.destination ^ sign) < (cpu->lazy.source ^ sign);
@@ -129,6 +148,7 @@ static inline __attribute__((always_inline)) bool flags_condition(const struct c
         holds = flags_get_sign(cpu);
         break;
     case 5:
+        flags_look(cpu);
         holds = cpu->lazy.operation == FLAGS_EXPLICIT ? cpu->lazy.result & FLAG_PF
                                                       : flags_parity(cpu->lazy.result);
         break;

@@ -134,9 +134,15 @@ void fpu_frstor(struct cpu *cpu, const struct insn *insn)
     unsigned size = field_bytes(insn);
     const uint8_t *registers = image + ENV_COUNT * size;
 
+    uint64_t offset;
+
     fpu_check(cpu);
-    cpu_read_bytes(cpu, insn->segment, insn_effective_address(cpu, insn), image,
-                   ENV_COUNT * size + 8 * REGISTER_BYTES);
+    offset = insn_effective_address(cpu, insn);
+    /* In two parts, as processors do it: a page fault in the first comes before the segment's end
+     * in the second. */
+    cpu_read_bytes(cpu, insn->segment, offset, image, ENV_COUNT * size);
+    cpu_read_bytes(cpu, insn->segment, offset + ENV_COUNT * size, image + ENV_COUNT * size,
+                   8 * REGISTER_BYTES);
     load_environment(cpu, size, image);
     for (unsigned i = 0; i < 8; i++) {
         unsigned r = fpu_physical(cpu, i);

@@ -110,6 +110,8 @@ static void append_operand(GString *text, const struct insn *insn, uint64_t rip,
     case Rd:
     case Rv:
     case Ry:
+    case RdMb:
+    case RdMw:
     case Zb:
     case Zv:
         append_rm(text, insn, rip, size);
@@ -134,6 +136,8 @@ static void append_operand(GString *text, const struct insn *insn, uint64_t rip,
     case Ma:
     case Mt:
     case Mdq:
+    case Mx:
+    case Mvs:
     case My:
         append_memory(text, insn, rip);
         break;
@@ -192,10 +196,28 @@ static void append_operand(GString *text, const struct insn *insn, uint64_t rip,
         g_string_append(text, "[rdi]");
         break;
     case Vx:
-        append_vector(text, insn, rip, "xmm", false);
+        append_vector(text, insn, rip, insn->vex_l ? "ymm" : "xmm", false);
+        break;
+    case Hx:
+        g_string_append_printf(text, "%cmm%u", insn->vex_l ? 'y' : 'x', insn->vex_register);
+        break;
+    case Lx:
+        g_string_append_printf(text, "%cmm%u", insn->vex_l ? 'y' : 'x',
+                               (unsigned)(insn->immediate >> 4) & 15);
+        break;
+    case Wdup:
+        append_vector(text, insn, rip, insn->vex_l ? "ymm" : "xmm", true);
         break;
     case Wx:
     case Ux:
+        append_vector(text, insn, rip, insn->vex_l ? "ymm" : "xmm", true);
+        break;
+    case Us:
+    case Wh:
+    case Wqr:
+    case Wer:
+    case Wdq:
+    case Wb:
     case Wss:
     case Wsd:
     case Wq:

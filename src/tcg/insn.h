@@ -37,6 +37,7 @@ struct insn {
     uint8_t base, index, scale; /* of the memory operand; INSN_NO_REGISTER if none; shift 0..3 */
     bool rip_relative;          /* displacement is from the next instruction */
     uint8_t vex_register;       /* VEX.vvvv */
+    uint8_t map;                /* opcode map: 0 one byte, 1 0F, 2 0F38, 3 0F3A */
     bool vex, vex_l, vex_w;
     uint8_t modrm; /* the raw byte */
 };

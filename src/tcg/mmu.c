@@ -25,9 +25,11 @@ static uint64_t bits(unsigned high, unsigned low)
 /* Paging-structure entries are read and changed by host atomics where they lie in RAM. */
 static uint64_t entry_read(struct cpu *cpu, uint64_t address, unsigned size, bool look_only)
 {
-    const struct tlb_frame *frame = look_only ? NULL : tlb_get_frame(cpu, address);
+    const struct tlb_frame *frame;
     uint64_t value = 0;
 
+    address &= ~cpu->a20_held;
+    frame = look_only ? NULL : tlb_get_frame(cpu, address);
     if (frame && frame->host) {
         const uint8_t *host = frame->host + (address & ~PAGE_MASK);
 
@@ -42,8 +44,10 @@ static uint64_t entry_read(struct cpu *cpu, uint64_t address, unsigned size, boo
 static bool entry_update(struct cpu *cpu, uint64_t address, unsigned size, uint64_t old,
                          uint64_t desired)
 {
-    const struct tlb_frame *frame = tlb_get_frame(cpu, address);
+    const struct tlb_frame *frame;
 
+    address &= ~cpu->a20_held;
+    frame = tlb_get_frame(cpu, address);
     if (frame->host && frame->writable && !frame->dirty_logged) {
         uint8_t *host = frame->host + (address & ~PAGE_MASK);
         uint32_t old32 = (uint32_t)old;
@@ -200,7 +204,7 @@ static void walk_finish(struct walk *walk, uint64_t entry, uint64_t frame, uint6
     struct cpu *cpu = walk->cpu;
     bool writable = walk->rights & ENTRY_WRITABLE;
 
-    walk->result->physical = frame | (request->linear & (page_size - 1));
+    walk->result->physical = (frame | (request->linear & (page_size - 1))) & ~cpu->a20_held;
     walk->result->page_size = page_size;
     walk->result->global = (entry & ENTRY_GLOBAL) && (cpu->cr4 & CR4_PGE);
     walk->result->writable =
@@ -297,8 +301,9 @@ bool mmu_walk(struct cpu *cpu, const struct mmu_request *request, struct mmu_res
     enum step step;
 
     if (!(cpu->cr0 & CR0_PG)) {
-        *result = (struct mmu_result){
-            .physical = request->linear, .page_size = PAGE_SIZE_4K, .writable = true};
+        *result = (struct mmu_result){.physical = request->linear & ~cpu->a20_held,
+                                      .page_size = PAGE_SIZE_4K,
+                                      .writable = true};
         return true;
     }
     do {

@@ -34,6 +34,8 @@ enum operand {
     Ma,
     Mt /* 80 bits */,
     Mdq /* 128 bits */,
+    Mx /* of the vector's length */,
+    Mvs /* at a vector of indexes: VSIB */,
     My,
     /* general register in ModRM.rm, memory is #UD */ Rd,
     Rv,
@@ -83,6 +85,19 @@ enum operand {
     Qd,
     Nq,
     By, /* VEX.vvvv general register */
+    Hx, /* VEX.vvvv vector */
+    Lx, /* vector in bits 7:4 of an immediate byte */
+    /* W of other lengths: half, quarter, eighth of the vector; 128 bits; a byte; VMOVDDUP's */
+    Wh,
+    Wqr,
+    Wer,
+    Wdq,
+    Wb,
+    Wdup,
+    Us, /* U of which the low element is meant */
+    /* general register of 32 bits, or less of memory */
+    RdMb,
+    RdMw,
     ST0,
     STi,
 };
@@ -100,6 +115,10 @@ enum opcode_flag {
     OP_PROTECTED = 1 << 9,   /* #UD in real and v86 mode */
     OP_READS_ONLY = 1 << 10, /* destination is not written (CMP, TEST) */
     OP_VEX = 1 << 11,        /* only with VEX */
+    OP_VEX_128 = 1 << 12,    /* VEX.L must be 0 */
+    OP_VEX_256 = 1 << 13,    /* VEX.L must be 1 */
+    OP_VEX_W0 = 1 << 14,     /* VEX.W must be 0 */
+    OP_AVX2_256 = 1 << 15,   /* with VEX.L it needs AVX2 */
 };
 
 enum opcode_kind {
@@ -135,7 +154,8 @@ extern const struct opcode opcode_map_0f_simd[256];          /* opcodes-0f-simd.
 extern const struct opcode opcode_map_0f38[256];             /* opcodes-0f38.c */
 extern const struct opcode opcode_map_0f3a[256];             /* opcodes-0f3a.c */
 extern const struct opcode opcode_map_x87[8];        /* opcodes-x87.c: D8..DF, each OPCODE_X87 */
-extern const struct opcode opcode_map_vex_0f38[256]; /* opcodes-vex.c: BMI1, BMI2 */
+extern const struct opcode opcode_map_vex_0f[256];   /* opcodes-vex-0f.c */
+extern const struct opcode opcode_map_vex_0f38[256]; /* opcodes-vex.c, with BMI1, BMI2 */
 extern const struct opcode opcode_map_vex_0f3a[256];
 
 enum decode_result {

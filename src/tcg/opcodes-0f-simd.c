@@ -141,10 +141,11 @@ const struct opcode opcode_map_0f_simd[256] = {
         INSN("cmpps", SSE, sse_cmpps, Vx, Wx, Ib), INSN("cmppd", SSE2, sse_cmppd, Vx, Wx, Ib),
         INSN("cmpss", SSE, sse_cmpss, Vx, Wss, Ib), INSN("cmpsd", SSE2, sse_cmpsd, Vx, Wsd, Ib)),
     [0xc4] = BY_PREFIX(INSN("pinsrw", SSE, mmx_pinsrw, Pq, Ed, Ib),
-                       INSN("pinsrw", SSE2, sse_pinsrw, Vx, Ed, Ib)),
+                       INSN("pinsrw", SSE2, sse_pinsrw, Vx, RdMw, Ib)),
     [0xc5] = BY_PREFIX(INSN("pextrw", SSE, mmx_pextrw, Gd, Nq, Ib),
                        INSN("pextrw", SSE2, sse_pextrw, Gd, Ux, Ib)),
     [0xc6] = PS_PD("shuf", shuf, Vx, Wx, Ib),
+    [0xc7] = BY_PREFIX(BY_MOD(BY_REG([4] = INSN("xsavec", XSAVEC, fpu_xsavec, My)))),
 
     [0xd0] = BY_PREFIX(INVALID, INSN("addsubpd", SSE3, sse_addsubpd, Vx, Wx), INVALID,
                        INSN("addsubps", SSE3, sse_addsubps, Vx, Wx)),

@@ -27,7 +27,7 @@ static void reset_segments(struct cpu *cpu)
 /* What INIT leaves alone. */
 static void reset_power_on_only(struct cpu *cpu)
 {
-    memset(cpu->xmm, 0, sizeof(cpu->xmm));
+    memset(cpu->ymm, 0, sizeof(cpu->ymm));
     memset(&cpu->fpu, 0, sizeof(cpu->fpu));
     cpu->fpu.control = 0x0040;
     cpu->fpu.valid = 0xff; /* all registers hold zero */

@@ -7,6 +7,7 @@
 #include "tcg/access.h"
 #include "tcg/blocks.h"
 #include "tcg/debug.h"
+#include "tcg/jit.h"
 #include "tcg/tcg.h"
 #include "util/log.h"
 
@@ -38,6 +39,7 @@ static void quiesce(struct cpu *cpu)
 
 void run_loop_kick(struct tcg_vcpu *v)
 {
+    __atomic_store_n(&v->cpu.exit_request, 1, __ATOMIC_SEQ_CST);
     if (__atomic_load_n(&v->sleeping, __ATOMIC_SEQ_CST)) {
         pthread_mutex_lock(&v->sleep_lock);
         pthread_cond_signal(&v->wake);
@@ -49,6 +51,9 @@ void run_loop_kick(struct tcg_vcpu *v)
 static void wait_for_signal(struct tcg_vcpu *v)
 {
     memory_rcu_read_unlock();
+    if (v->cpu.jit) {
+        jit_end_running(&v->cpu);
+    }
     pthread_mutex_lock(&v->sleep_lock);
     __atomic_store_n(&v->sleeping, 1, __ATOMIC_SEQ_CST);
     while (!__atomic_load_n(&v->vcpu->signals, __ATOMIC_SEQ_CST)) {
@@ -56,6 +61,9 @@ static void wait_for_signal(struct tcg_vcpu *v)
     }
     __atomic_store_n(&v->sleeping, 0, __ATOMIC_SEQ_CST);
     pthread_mutex_unlock(&v->sleep_lock);
+    if (v->cpu.jit) {
+        jit_begin_running(&v->cpu);
+    }
     memory_rcu_read_lock();
     tlb_check_generation(&v->cpu);
 }
@@ -250,6 +258,9 @@ static bool handle_border(struct tcg_vcpu *v)
 {
     struct cpu *cpu = &v->cpu;
 
+    if (cpu->jit) {
+        jit_stop_if_asked(cpu);
+    }
     for (;;) {
         cpu->blocks->current = NULL;
         if (!handle_events(v)) {
@@ -270,6 +281,10 @@ void run_loop(struct tcg_vcpu *v)
     struct cpu *cpu = &v->cpu;
 
     v->countdown = BLOCKS_PER_QUIESCENCE;
+    if (cpu->jit) {
+        jit_attach_thread(cpu);
+        jit_begin_running(cpu);
+    }
     memory_rcu_read_lock();
     tlb_check_generation(cpu);
     cpu->unwind = &v->unwind;
@@ -282,6 +297,11 @@ void run_loop(struct tcg_vcpu *v)
         cpu->exit_block = true;
     }
     for (;;) {
+        if (__builtin_expect(__atomic_load_n(&cpu->exit_request, __ATOMIC_RELAXED), 0)) {
+            /* Before the look at the signals: one that comes after it sets it again. */
+            __atomic_store_n(&cpu->exit_request, 0, __ATOMIC_SEQ_CST);
+            cpu->exit_block = true;
+        }
         if (__builtin_expect(pending_signals(cpu) | cpu->exit_block, 0) && !handle_border(v)) {
             break;
         }
@@ -290,9 +310,15 @@ void run_loop(struct tcg_vcpu *v)
             quiesce(cpu);
             continue;
         }
+        if (cpu->jit && jit_run(cpu)) {
+            continue;
+        }
         const struct block *block = block_follow(cpu);
 
         execute(cpu, block, block->count);
     }
     memory_rcu_read_unlock();
+    if (cpu->jit) {
+        jit_end_running(cpu);
+    }
 }

@@ -75,6 +75,12 @@ HANDLER_4(sse_pcmp, estri, estrm, istri, istrm) HANDLER_4(sse_aes, enc, enclast,
 HANDLER_3(sse_, aesimc, aeskeygenassist, pclmulqdq)
 HANDLER_4(sse_sha1, rnds4, nexte, msg1, msg2) HANDLER_3(sse_sha256, rnds2, msg1, msg2)
 
+/* avx.c, avx-memory.c, sse-string.c, sse-move.c, xsave.c */
+HANDLER_4(avx_, execute, execute_flags, execute_aligned, zero) HANDLER_1(avx_, gather)
+HANDLER_3(avx_, dpps, dppd, cvtps2ph)
+HANDLER_2(avx_maskmov_, load, store) HANDLER_1(avx_, maskmovdqu)
+HANDLER_4(avx_pcmp, estri, estrm, istri, istrm) HANDLER_2(avx_, ldmxcsr, stmxcsr)
+
 /* bmi.c */
 HANDLER_4(bmi_, andn, blsr, blsmsk, blsi) HANDLER_4(bmi_, bextr, bzhi, mulx, rorx)
 HANDLER_3(bmi_, shlx, shrx, sarx) HANDLER_2(bmi_, pdep, pext) HANDLER_2(adx_, adcx, adox)
@@ -106,7 +112,7 @@ HANDLER_4(fpu_ficom, _m16, _m32, p_m16, p_m32) HANDLER_2(fpu_f, tst, xam)
 HANDLER_4(fpu_fn, init, clex, stcw, stsw) HANDLER_3(fpu_f, ldcw, nstsw_ax, nop)
 HANDLER_4(fpu_f, free, freep, incstp, decstp) HANDLER_1(fpu_, ignored) HANDLER_1(mmx_, emms)
 HANDLER_4(fpu_f, nstenv, ldenv, nsave, rstor) HANDLER_2(fpu_fx, save, rstor)
-HANDLER_3(fpu_x, save, saveopt, rstor) HANDLER_2(fpu_x, getbv, setbv)
+HANDLER_4(fpu_x, save, saveopt, savec, rstor) HANDLER_2(fpu_x, getbv, setbv)
 HANDLER_2(sse_, ldmxcsr, stmxcsr)
 
 /* clang-format on */

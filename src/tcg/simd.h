@@ -121,7 +121,7 @@ static inline union vector128 sse_read(struct cpu *cpu, const struct insn *insn)
     union vector128 value;
 
     if (!insn->memory) {
-        return cpu->xmm[insn->rm];
+        return cpu->ymm[insn->rm].xmm;
     }
     uint64_t offset = insn_effective_address(cpu, insn);
     simd_check_alignment(cpu, insn->segment, offset, 16);
@@ -135,7 +135,7 @@ static inline union vector128 sse_read_unaligned(struct cpu *cpu, const struct i
     union vector128 value;
 
     if (!insn->memory) {
-        return cpu->xmm[insn->rm];
+        return cpu->ymm[insn->rm].xmm;
     }
     cpu_read_bytes(cpu, insn->segment, insn_effective_address(cpu, insn), &value, 16);
     return value;
@@ -145,7 +145,7 @@ static inline union vector128 sse_read_unaligned(struct cpu *cpu, const struct i
 static inline union vector128 sse_read_low(struct cpu *cpu, const struct insn *insn, unsigned size)
 {
     if (!insn->memory) {
-        return cpu->xmm[insn->rm];
+        return cpu->ymm[insn->rm].xmm;
     }
     return (union vector128){.u64 = {simd_read_memory(cpu, insn, size)}};
 }
@@ -182,7 +182,7 @@ static ALWAYS_INLINE void sse_execute(struct cpu *cpu, const struct insn *insn,
 {
     sse_check(cpu);
     union vector128 source = sse_read(cpu, insn);
-    operation(&cpu->xmm[insn->reg], &source, 16, insn->immediate & 0xff);
+    operation(&cpu->ymm[insn->reg].xmm, &source, 16, insn->immediate & 0xff);
 }
 
 static ALWAYS_INLINE void mmx_execute_size(struct cpu *cpu, const struct insn *insn,

@@ -8,9 +8,9 @@
     {                                                                                              \
         sse_check(cpu);                                                                            \
         union vector128 s = (size) == 16 ? sse_read(cpu, insn) : sse_read_low(cpu, insn, size);    \
-        union vector128 d = cpu->xmm[insn->reg];                                                   \
+        union vector128 d = cpu->ymm[insn->reg].xmm;                                               \
         sse_note_exceptions(cpu, host_##name(cpu->mxcsr, &d, &s));                                 \
-        cpu->xmm[insn->reg] = d;                                                                   \
+        cpu->ymm[insn->reg].xmm = d;                                                               \
     }
 CONVERT(cvtdq2ps, 16)
 CONVERT(cvtdq2pd, 8)
@@ -29,11 +29,11 @@ CONVERT(cvtsd2ss, 8)
     {                                                                                              \
         sse_check(cpu);                                                                            \
         uint64_t value = simd_read_general(cpu, insn, insn->operand_size);                         \
-        union vector128 d = cpu->xmm[insn->reg];                                                   \
+        union vector128 d = cpu->ymm[insn->reg].xmm;                                               \
         unsigned flags = insn->operand_size == 8 ? host_##name##_64(cpu->mxcsr, &d, value)         \
                                                  : host_##name##_32(cpu->mxcsr, &d, value);        \
         sse_note_exceptions(cpu, flags);                                                           \
-        cpu->xmm[insn->reg] = d;                                                                   \
+        cpu->ymm[insn->reg].xmm = d;                                                               \
     }
 CONVERT_FROM_GENERAL(cvtsi2ss)
 CONVERT_FROM_GENERAL(cvtsi2sd)
@@ -63,7 +63,7 @@ void sse_cvtpi2ps(struct cpu *cpu, const struct insn *insn)
     unsigned flags = host_cvtdq2ps(cpu->mxcsr, &d, &s);
     mmx_enter(cpu);
     sse_note_exceptions(cpu, flags);
-    cpu->xmm[insn->reg].u64[0] = d.u64[0];
+    cpu->ymm[insn->reg].xmm.u64[0] = d.u64[0];
 }
 
 /* Exact always. A memory operand leaves the x87 state alone. */
@@ -77,7 +77,7 @@ void sse_cvtpi2pd(struct cpu *cpu, const struct insn *insn)
     if (!insn->memory) {
         mmx_enter(cpu);
     }
-    host_cvtdq2pd(cpu->mxcsr, &cpu->xmm[insn->reg], &s);
+    host_cvtdq2pd(cpu->mxcsr, &cpu->ymm[insn->reg].xmm, &s);
 }
 
 /* Two floating-point numbers to integers in an MMX register. */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* SSE floating-point arithmetic and comparison. */
+#include "tcg/avx.h"
 #include "tcg/simd.h"
 
 typedef unsigned (*host_vector_operation)(uint32_t mxcsr, union vector128 *destination,
@@ -11,9 +12,9 @@ static ALWAYS_INLINE void sse_float(struct cpu *cpu, const struct insn *insn, un
 {
     sse_check(cpu);
     union vector128 s = size == 16 ? sse_read(cpu, insn) : sse_read_low(cpu, insn, size);
-    union vector128 d = cpu->xmm[insn->reg];
+    union vector128 d = cpu->ymm[insn->reg].xmm;
     sse_note_exceptions(cpu, operation(cpu->mxcsr, &d, &s));
-    cpu->xmm[insn->reg] = d;
+    cpu->ymm[insn->reg].xmm = d;
 }
 
 #define FLOAT_HANDLER(name, size)                                                                  \
@@ -43,9 +44,9 @@ FLOAT_HANDLER(rsqrtss, 4)
     {                                                                                              \
         sse_check(cpu);                                                                            \
         union vector128 s = (size) == 16 ? sse_read(cpu, insn) : sse_read_low(cpu, insn, size);    \
-        union vector128 d = cpu->xmm[insn->reg];                                                   \
+        union vector128 d = cpu->ymm[insn->reg].xmm;                                               \
         sse_note_exceptions(cpu, host_##name(cpu->mxcsr, &d, &s, insn->immediate));                \
-        cpu->xmm[insn->reg] = d;                                                                   \
+        cpu->ymm[insn->reg].xmm = d;                                                               \
     }
 COMPARE_HANDLER(cmpps, 16)
 COMPARE_HANDLER(cmppd, 16)
@@ -58,7 +59,7 @@ COMPARE_HANDLER(cmpsd, 8)
         uint32_t eflags;                                                                           \
         sse_check(cpu);                                                                            \
         union vector128 s = sse_read_low(cpu, insn, size);                                         \
-        unsigned flags = host_##name(cpu->mxcsr, &cpu->xmm[insn->reg], &s, &eflags);               \
+        unsigned flags = host_##name(cpu->mxcsr, &cpu->ymm[insn->reg].xmm, &s, &eflags);           \
         sse_note_exceptions(cpu, flags);                                                           \
         cpu_set_eflags(cpu, eflags, FLAGS_STATUS);                                                 \
     }
@@ -110,40 +111,103 @@ HORIZONTAL_PD(hsubpd, host_subpd)
 ADD_SUBTRACT(addsubps, u32, 4, host_addps, host_subps)
 ADD_SUBTRACT(addsubpd, u64, 2, host_addpd, host_subpd)
 
-/* Dot products: bits 7:4 of the immediate choose the products, bits 3:0 the lanes that get the
- * sum. Each step's exceptions count, and an unmasked one ends it. */
+/*
+ * Dot products: bits 7:4 of the immediate choose the products, bits 3:0 the lanes that get the sum.
+ * Each step's exceptions, of all 128-bit lanes, count, and an unmasked one ends it.
+ */
+static void dot_product_ps(struct cpu *cpu, union vector128 *d, const union vector128 *s,
+                           unsigned lanes, unsigned immediate)
+{
+    union vector128 even[2], odd[2];
+    unsigned flags = 0;
+
+    for (unsigned lane = 0; lane < lanes; lane++) {
+        union vector128 source = s[lane];
+        for (unsigned i = 0; i < 4; i++) {
+            if (!((immediate >> (4 + i)) & 1)) {
+                d[lane].u32[i] = source.u32[i] = 0;
+            }
+        }
+        flags |= host_mulps(cpu->mxcsr, &d[lane], &source);
+    }
+    sse_note_exceptions(cpu, flags);
+    for (unsigned lane = 0; lane < lanes; lane++) {
+        even[lane] = (union vector128){.u32 = {d[lane].u32[0], d[lane].u32[2]}};
+        odd[lane] = (union vector128){.u32 = {d[lane].u32[1], d[lane].u32[3]}};
+        flags |= host_addps(cpu->mxcsr, &even[lane], &odd[lane]);
+    }
+    sse_note_exceptions(cpu, flags);
+    for (unsigned lane = 0; lane < lanes; lane++) {
+        odd[lane].u32[0] = even[lane].u32[1];
+        flags |= host_addss(cpu->mxcsr, &even[lane], &odd[lane]);
+    }
+    sse_note_exceptions(cpu, flags);
+    for (unsigned lane = 0; lane < lanes; lane++) {
+        for (unsigned i = 0; i < 4; i++) {
+            d[lane].u32[i] = (immediate >> i) & 1 ? even[lane].u32[0] : 0;
+        }
+    }
+}
+
+static void dot_product_pd(struct cpu *cpu, union vector128 *d, const union vector128 *s,
+                           unsigned immediate)
+{
+    union vector128 source = *s;
+
+    for (unsigned i = 0; i < 2; i++) {
+        if (!((immediate >> (4 + i)) & 1)) {
+            d->u64[i] = source.u64[i] = 0;
+        }
+    }
+    sse_note_exceptions(cpu, host_mulpd(cpu->mxcsr, d, &source));
+    union vector128 sum = *d, high = {.u64 = {d->u64[1]}};
+    sse_note_exceptions(cpu, host_addsd(cpu->mxcsr, &sum, &high));
+    for (unsigned i = 0; i < 2; i++) {
+        d->u64[i] = (immediate >> i) & 1 ? sum.u64[0] : 0;
+    }
+}
+
 void sse_dpps(struct cpu *cpu, const struct insn *insn)
 {
     sse_check(cpu);
-    union vector128 s = sse_read(cpu, insn), d = cpu->xmm[insn->reg];
-    for (unsigned i = 0; i < 4; i++) {
-        if (!((insn->immediate >> (4 + i)) & 1)) {
-            d.u32[i] = s.u32[i] = 0;
-        }
-    }
-    sse_note_exceptions(cpu, host_mulps(cpu->mxcsr, &d, &s));
-    union vector128 even = {.u32 = {d.u32[0], d.u32[2]}}, odd = {.u32 = {d.u32[1], d.u32[3]}};
-    sse_note_exceptions(cpu, host_addps(cpu->mxcsr, &even, &odd));
-    odd.u32[0] = even.u32[1];
-    sse_note_exceptions(cpu, host_addss(cpu->mxcsr, &even, &odd));
-    for (unsigned i = 0; i < 4; i++) {
-        cpu->xmm[insn->reg].u32[i] = (insn->immediate >> i) & 1 ? even.u32[0] : 0;
-    }
+    union vector128 s = sse_read(cpu, insn), d = cpu->ymm[insn->reg].xmm;
+    dot_product_ps(cpu, &d, &s, 1, insn->immediate);
+    cpu->ymm[insn->reg].xmm = d;
 }
 
 void sse_dppd(struct cpu *cpu, const struct insn *insn)
 {
     sse_check(cpu);
-    union vector128 s = sse_read(cpu, insn), d = cpu->xmm[insn->reg];
-    for (unsigned i = 0; i < 2; i++) {
-        if (!((insn->immediate >> (4 + i)) & 1)) {
-            d.u64[i] = s.u64[i] = 0;
-        }
+    union vector128 s = sse_read(cpu, insn), d = cpu->ymm[insn->reg].xmm;
+    dot_product_pd(cpu, &d, &s, insn->immediate);
+    cpu->ymm[insn->reg].xmm = d;
+}
+
+static union vector256 avx_read(struct cpu *cpu, const struct insn *insn)
+{
+    union vector256 s = {.u64 = {0}};
+
+    if (!insn->memory) {
+        return cpu->ymm[insn->rm];
     }
-    sse_note_exceptions(cpu, host_mulpd(cpu->mxcsr, &d, &s));
-    union vector128 high = {.u64 = {d.u64[1]}};
-    sse_note_exceptions(cpu, host_addsd(cpu->mxcsr, &d, &high));
-    for (unsigned i = 0; i < 2; i++) {
-        cpu->xmm[insn->reg].u64[i] = (insn->immediate >> i) & 1 ? d.u64[0] : 0;
-    }
+    cpu_read_bytes(cpu, insn->segment, insn_effective_address(cpu, insn), &s, avx_length(insn));
+    return s;
+}
+
+void avx_dpps(struct cpu *cpu, const struct insn *insn)
+{
+    avx_check(cpu);
+    union vector256 s = avx_read(cpu, insn), d = cpu->ymm[insn->vex_register];
+    dot_product_ps(cpu, d.lanes, s.lanes, avx_length(insn) / 16, insn->immediate);
+    d.high = insn->vex_l ? d.high : (union vector128){.u64 = {0, 0}};
+    cpu->ymm[insn->reg] = d;
+}
+
+void avx_dppd(struct cpu *cpu, const struct insn *insn)
+{
+    avx_check(cpu);
+    union vector256 s = avx_read(cpu, insn), d = cpu->ymm[insn->vex_register];
+    dot_product_pd(cpu, &d.xmm, &s.xmm, insn->immediate);
+    d.high = (union vector128){.u64 = {0, 0}};
+    cpu->ymm[insn->reg] = d;
 }

@@ -1,29 +1,30 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Moves between memory, vector, MMX and general registers; masked and non-temporal stores. */
+#include "tcg/avx.h"
 #include "tcg/simd.h"
 
 void sse_load_aligned(struct cpu *cpu, const struct insn *insn)
 {
     sse_check(cpu);
-    cpu->xmm[insn->reg] = sse_read(cpu, insn);
+    cpu->ymm[insn->reg].xmm = sse_read(cpu, insn);
 }
 
 void sse_load_unaligned(struct cpu *cpu, const struct insn *insn)
 {
     sse_check(cpu);
-    cpu->xmm[insn->reg] = sse_read_unaligned(cpu, insn);
+    cpu->ymm[insn->reg].xmm = sse_read_unaligned(cpu, insn);
 }
 
 static void sse_store(struct cpu *cpu, const struct insn *insn, unsigned alignment)
 {
     sse_check(cpu);
     if (!insn->memory) {
-        cpu->xmm[insn->rm] = cpu->xmm[insn->reg];
+        cpu->ymm[insn->rm].xmm = cpu->ymm[insn->reg].xmm;
         return;
     }
     uint64_t offset = insn_effective_address(cpu, insn);
     simd_check_alignment(cpu, insn->segment, offset, alignment);
-    cpu_write_bytes(cpu, insn->segment, offset, &cpu->xmm[insn->reg], 16);
+    cpu_write_bytes(cpu, insn->segment, offset, &cpu->ymm[insn->reg].xmm, 16);
 }
 
 void sse_store_aligned(struct cpu *cpu, const struct insn *insn)
@@ -41,9 +42,9 @@ static ALWAYS_INLINE void sse_load_scalar(struct cpu *cpu, const struct insn *in
 {
     sse_check(cpu);
     if (insn->memory) {
-        cpu->xmm[insn->reg] = sse_read_low(cpu, insn, size);
+        cpu->ymm[insn->reg].xmm = sse_read_low(cpu, insn, size);
     } else {
-        memcpy(&cpu->xmm[insn->reg], &cpu->xmm[insn->rm], size);
+        memcpy(&cpu->ymm[insn->reg].xmm, &cpu->ymm[insn->rm].xmm, size);
     }
 }
 
@@ -61,9 +62,9 @@ static ALWAYS_INLINE void sse_store_scalar(struct cpu *cpu, const struct insn *i
 {
     sse_check(cpu);
     if (insn->memory) {
-        simd_write_memory(cpu, insn, size, cpu->xmm[insn->reg].u64[0]);
+        simd_write_memory(cpu, insn, size, cpu->ymm[insn->reg].xmm.u64[0]);
     } else {
-        memmove(&cpu->xmm[insn->rm], &cpu->xmm[insn->reg], size);
+        memmove(&cpu->ymm[insn->rm].xmm, &cpu->ymm[insn->reg].xmm, size);
     }
 }
 
@@ -82,13 +83,13 @@ void sse_movsd_store(struct cpu *cpu, const struct insn *insn)
     void sse_##name##_load(struct cpu *cpu, const struct insn *insn)                               \
     {                                                                                              \
         sse_check(cpu);                                                                            \
-        cpu->xmm[insn->reg].u64[to] =                                                              \
-            insn->memory ? simd_read_memory(cpu, insn, 8) : cpu->xmm[insn->rm].u64[from];          \
+        cpu->ymm[insn->reg].xmm.u64[to] =                                                          \
+            insn->memory ? simd_read_memory(cpu, insn, 8) : cpu->ymm[insn->rm].xmm.u64[from];      \
     }                                                                                              \
     void sse_##name##_store(struct cpu *cpu, const struct insn *insn)                              \
     {                                                                                              \
         sse_check(cpu);                                                                            \
-        simd_write_memory(cpu, insn, 8, cpu->xmm[insn->reg].u64[to]);                              \
+        simd_write_memory(cpu, insn, 8, cpu->ymm[insn->reg].xmm.u64[to]);                          \
     }
 MOVE_HALF(movlps, 0, 1)
 MOVE_HALF(movhps, 1, 0)
@@ -97,18 +98,18 @@ MOVE_HALF(movhps, 1, 0)
 void sse_movq_load(struct cpu *cpu, const struct insn *insn)
 {
     sse_check(cpu);
-    cpu->xmm[insn->reg] = (union vector128){.u64 = {sse_read_low(cpu, insn, 8).u64[0]}};
+    cpu->ymm[insn->reg].xmm = (union vector128){.u64 = {sse_read_low(cpu, insn, 8).u64[0]}};
 }
 
 void sse_movq_store(struct cpu *cpu, const struct insn *insn)
 {
-    uint64_t value = cpu->xmm[insn->reg].u64[0];
+    uint64_t value = cpu->ymm[insn->reg].xmm.u64[0];
 
     sse_check(cpu);
     if (insn->memory) {
         simd_write_memory(cpu, insn, 8, value);
     } else {
-        cpu->xmm[insn->rm] = (union vector128){.u64 = {value}};
+        cpu->ymm[insn->rm].xmm = (union vector128){.u64 = {value}};
     }
 }
 
@@ -117,7 +118,7 @@ void sse_movd_load(struct cpu *cpu, const struct insn *insn)
 {
     sse_check(cpu);
     uint64_t value = simd_read_general(cpu, insn, insn->operand_size);
-    cpu->xmm[insn->reg] = (union vector128){.u64 = {value}};
+    cpu->ymm[insn->reg].xmm = (union vector128){.u64 = {value}};
 }
 
 static ALWAYS_INLINE void store_general(struct cpu *cpu, const struct insn *insn, uint64_t value)
@@ -132,7 +133,7 @@ static ALWAYS_INLINE void store_general(struct cpu *cpu, const struct insn *insn
 void sse_movd_store(struct cpu *cpu, const struct insn *insn)
 {
     sse_check(cpu);
-    store_general(cpu, insn, cpu->xmm[insn->reg].u64[0]);
+    store_general(cpu, insn, cpu->ymm[insn->reg].xmm.u64[0]);
 }
 
 void mmx_movd_load(struct cpu *cpu, const struct insn *insn)
@@ -175,14 +176,14 @@ void sse_movdq2q(struct cpu *cpu, const struct insn *insn)
 {
     sse_mmx_check(cpu);
     mmx_enter(cpu);
-    mmx_write(cpu, insn->reg, cpu->xmm[insn->rm].u64[0]);
+    mmx_write(cpu, insn->reg, cpu->ymm[insn->rm].xmm.u64[0]);
 }
 
 void sse_movq2dq(struct cpu *cpu, const struct insn *insn)
 {
     sse_mmx_check(cpu);
     mmx_enter(cpu);
-    cpu->xmm[insn->reg] = (union vector128){.u64 = {*mmx_register(cpu, insn->rm)}};
+    cpu->ymm[insn->reg].xmm = (union vector128){.u64 = {*mmx_register(cpu, insn->rm)}};
 }
 
 /* Duplicating moves */
@@ -190,7 +191,7 @@ void sse_movddup(struct cpu *cpu, const struct insn *insn)
 {
     sse_check(cpu);
     uint64_t value = sse_read_low(cpu, insn, 8).u64[0];
-    cpu->xmm[insn->reg] = (union vector128){.u64 = {value, value}};
+    cpu->ymm[insn->reg].xmm = (union vector128){.u64 = {value, value}};
 }
 
 LANES(movsldup)
@@ -239,5 +240,11 @@ void mmx_maskmovq(struct cpu *cpu, const struct insn *insn)
 void sse_maskmovdqu(struct cpu *cpu, const struct insn *insn)
 {
     sse_check(cpu);
-    store_masked(cpu, insn, &cpu->xmm[insn->reg], &cpu->xmm[insn->rm], 16);
+    store_masked(cpu, insn, &cpu->ymm[insn->reg].xmm, &cpu->ymm[insn->rm].xmm, 16);
+}
+
+void avx_maskmovdqu(struct cpu *cpu, const struct insn *insn)
+{
+    avx_check(cpu);
+    store_masked(cpu, insn, &cpu->ymm[insn->reg].xmm, &cpu->ymm[insn->rm].xmm, 16);
 }

@@ -46,7 +46,7 @@
     {                                                                                              \
         const union vector128 count = {.u64 = {insn->immediate & 0xff}};                           \
         sse_check(cpu);                                                                            \
-        name##_lanes(&cpu->xmm[insn->rm], &count, 16, 0);                                          \
+        name##_lanes(&cpu->ymm[insn->rm].xmm, &count, 16, 0);                                      \
     }
 SHIFT(psllw, u16, 16, d->u16[i] << count, 0)
 SHIFT(pslld, u32, 32, d->u32[i] << count, 0)
@@ -60,7 +60,7 @@ SHIFT(psrad, s32, 32, d->s32[i] >> count, d->s32[i] >> 31)
 /* Shifts of the whole register by bytes. */
 static void sse_shift_bytes(struct cpu *cpu, const struct insn *insn, int direction)
 {
-    union vector128 *d = &cpu->xmm[insn->rm], result = {.u64 = {0, 0}};
+    union vector128 *d = &cpu->ymm[insn->rm].xmm, result = {.u64 = {0, 0}};
     int count = MIN(insn->immediate & 0xff, 16);
 
     sse_check(cpu);

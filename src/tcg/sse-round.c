@@ -70,14 +70,14 @@ static enum rounding rounding_of(const struct cpu *cpu, const struct insn *insn)
         unsigned flags = 0;                                                                        \
         sse_check(cpu);                                                                            \
         union vector128 s = (size) == 16 ? sse_read(cpu, insn) : sse_read_low(cpu, insn, size);    \
-        union vector128 d = cpu->xmm[insn->reg];                                                   \
+        union vector128 d = cpu->ymm[insn->reg].xmm;                                               \
         for (unsigned i = 0; i < (count); i++) {                                                   \
             d.lane[i] =                                                                            \
                 round_value(&format, s.lane[i], rounding_of(cpu, insn), cpu->mxcsr, &flags);       \
         }                                                                                          \
         flags &= insn->immediate & ROUND_NO_INEXACT ? MXCSR_FLAGS & ~MXCSR_PE : MXCSR_FLAGS;       \
         sse_note_exceptions(cpu, flags);                                                           \
-        cpu->xmm[insn->reg] = d;                                                                   \
+        cpu->ymm[insn->reg].xmm = d;                                                               \
     }
 ROUND_HANDLER(roundps, u32, 4, 16, float_single)
 ROUND_HANDLER(roundpd, u64, 2, 16, float_double)

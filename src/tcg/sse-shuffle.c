@@ -151,7 +151,8 @@ BLEND(blendpd, u64)
     void sse_##name(struct cpu *cpu, const struct insn *insn)                                      \
     {                                                                                              \
         sse_check(cpu);                                                                            \
-        union vector128 s = sse_read(cpu, insn), mask = cpu->xmm[0], *d = &cpu->xmm[insn->reg];    \
+        union vector128 s = sse_read(cpu, insn), mask = cpu->ymm[0].xmm,                           \
+                        *d = &cpu->ymm[insn->reg].xmm;                                             \
         for (unsigned i = 0; i < 16 / sizeof(d->lane[0]); i++) {                                   \
             d->lane[i] = mask.signed_lane[i] < 0 ? s.lane[i] : d->lane[i];                         \
         }                                                                                          \
@@ -164,7 +165,7 @@ BLEND_VARIABLE(blendvpd, u64, s64)
 #define WIDEN(name, narrow, wide)                                                                  \
     void sse_##name(struct cpu *cpu, const struct insn *insn)                                      \
     {                                                                                              \
-        union vector128 s, *d = &cpu->xmm[insn->reg];                                              \
+        union vector128 s, *d = &cpu->ymm[insn->reg].xmm;                                          \
         unsigned count = 16 / sizeof(d->wide[0]);                                                  \
         sse_check(cpu);                                                                            \
         s = sse_read_low(cpu, insn, count * sizeof(d->narrow[0]));                                 \
@@ -191,7 +192,7 @@ WIDEN(pmovzxdq, u32, u64)
     {                                                                                              \
         sse_check(cpu);                                                                            \
         uint64_t value = simd_read_general(cpu, insn, size);                                       \
-        cpu->xmm[insn->reg].lane[insn->immediate & (16 / (size)-1)] = value;                       \
+        cpu->ymm[insn->reg].xmm.lane[insn->immediate & (16 / (size)-1)] = value;                   \
     }
 INSERT(pinsrb, u8, 1)
 INSERT(pinsrw, u16, 2)
@@ -213,7 +214,7 @@ void mmx_pinsrw(struct cpu *cpu, const struct insn *insn)
     void sse_##name(struct cpu *cpu, const struct insn *insn)                                      \
     {                                                                                              \
         sse_check(cpu);                                                                            \
-        uint64_t value = cpu->xmm[insn->reg].lane[insn->immediate & (16 / (size)-1)];              \
+        uint64_t value = cpu->ymm[insn->reg].xmm.lane[insn->immediate & (16 / (size)-1)];          \
         if (insn->memory) {                                                                        \
             simd_write_memory(cpu, insn, size, value);                                             \
         } else {                                                                                   \
@@ -229,7 +230,7 @@ EXTRACT(pextrq, u64, 8)
 void sse_pextrw(struct cpu *cpu, const struct insn *insn)
 {
     sse_check(cpu);
-    cpu->gpr[insn->reg] = cpu->xmm[insn->rm].u16[insn->immediate & 7];
+    cpu->gpr[insn->reg] = cpu->ymm[insn->rm].xmm.u16[insn->immediate & 7];
 }
 
 void mmx_pextrw(struct cpu *cpu, const struct insn *insn)
@@ -243,7 +244,7 @@ void mmx_pextrw(struct cpu *cpu, const struct insn *insn)
 void sse_insertps(struct cpu *cpu, const struct insn *insn)
 {
     sse_check(cpu);
-    union vector128 s = sse_read_low(cpu, insn, 4), *d = &cpu->xmm[insn->reg];
+    union vector128 s = sse_read_low(cpu, insn, 4), *d = &cpu->ymm[insn->reg].xmm;
     unsigned from = insn->memory ? 0 : (insn->immediate >> 6) & 3;
     d->u32[(insn->immediate >> 4) & 3] = s.u32[from];
     for (unsigned i = 0; i < 4; i++) {
@@ -260,7 +261,7 @@ void sse_insertps(struct cpu *cpu, const struct insn *insn)
         uint64_t mask = 0;                                                                         \
         sse_check(cpu);                                                                            \
         for (unsigned i = 0; i < (count); i++) {                                                   \
-            mask |= (uint64_t)(cpu->xmm[insn->rm].lane[i] < 0) << i;                               \
+            mask |= (uint64_t)(cpu->ymm[insn->rm].xmm.lane[i] < 0) << i;                           \
         }                                                                                          \
         cpu->gpr[insn->reg] = mask;                                                                \
     }
@@ -285,7 +286,7 @@ void sse_ptest(struct cpu *cpu, const struct insn *insn)
 {
     sse_check(cpu);
     union vector128 s = sse_read(cpu, insn);
-    const union vector128 *d = &cpu->xmm[insn->reg];
+    const union vector128 *d = &cpu->ymm[insn->reg].xmm;
     bool zero = !((s.u64[0] & d->u64[0]) | (s.u64[1] & d->u64[1]));
     bool carry = !((s.u64[0] & ~d->u64[0]) | (s.u64[1] & ~d->u64[1]));
     cpu_set_eflags(cpu, (zero ? FLAG_ZF : 0) | (carry ? FLAG_CF : 0), FLAGS_STATUS);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* SSE4.2 string comparison: PCMPESTRI, PCMPESTRM, PCMPISTRI, PCMPISTRM (SDM vol. 2, 4.1). */
+#include "tcg/avx.h"
 #include "tcg/simd.h"
 
 enum string_aggregation { EQUAL_ANY, RANGES, EQUAL_EACH, EQUAL_ORDERED };
@@ -121,9 +122,8 @@ static unsigned implicit_length(const union vector128 *v, bool words, unsigned c
 static unsigned string_compare(struct cpu *cpu, const struct insn *insn, bool explicit_lengths,
                                unsigned *count)
 {
-    sse_check(cpu);
     union vector128 second = sse_read_unaligned(cpu, insn);
-    struct strings s = {.first = &cpu->xmm[insn->reg], .second = &second};
+    struct strings s = {.first = &cpu->ymm[insn->reg].xmm, .second = &second};
     s.immediate = insn->immediate & 0xff;
     bool words = s.immediate & STRING_WORDS;
     s.count = *count = words ? 8 : 16;
@@ -165,25 +165,25 @@ static void string_mask(struct cpu *cpu, const struct insn *insn, bool explicit_
             mask.u8[i] = (result >> (i * count / 16)) & 1 ? 0xff : 0;
         }
     }
-    cpu->xmm[0] = mask;
+    cpu->ymm[0].xmm = mask;
 }
 
-void sse_pcmpestri(struct cpu *cpu, const struct insn *insn)
-{
-    string_index(cpu, insn, true);
-}
-
-void sse_pcmpestrm(struct cpu *cpu, const struct insn *insn)
-{
-    string_mask(cpu, insn, true);
-}
-
-void sse_pcmpistri(struct cpu *cpu, const struct insn *insn)
-{
-    string_index(cpu, insn, false);
-}
-
-void sse_pcmpistrm(struct cpu *cpu, const struct insn *insn)
-{
-    string_mask(cpu, insn, false);
-}
+/* The VEX forms clear the upper half of XMM0 when they write it. */
+#define STRING_HANDLERS(name, make, explicit_lengths, writes_vector)                               \
+    void sse_##name(struct cpu *cpu, const struct insn *insn)                                      \
+    {                                                                                              \
+        sse_check(cpu);                                                                            \
+        make(cpu, insn, explicit_lengths);                                                         \
+    }                                                                                              \
+    void avx_##name(struct cpu *cpu, const struct insn *insn)                                      \
+    {                                                                                              \
+        avx_check(cpu);                                                                            \
+        make(cpu, insn, explicit_lengths);                                                         \
+        if (writes_vector) {                                                                       \
+            cpu->ymm[0].high = (union vector128){.u64 = {0, 0}};                                   \
+        }                                                                                          \
+    }
+STRING_HANDLERS(pcmpestri, string_index, true, false)
+STRING_HANDLERS(pcmpestrm, string_mask, true, true)
+STRING_HANDLERS(pcmpistri, string_index, false, false)
+STRING_HANDLERS(pcmpistrm, string_mask, false, true)

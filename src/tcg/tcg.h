@@ -7,12 +7,20 @@
 #include "memory/listener.h"
 #include "tcg/cpu-model.h"
 #include "tcg/cpu.h"
+#include "tcg/tlb.h"
 
 #include <pthread.h>
+
+/* -accel tcg,... */
+struct tcg_options {
+    bool interpreter; /* no translator */
+    bool perfmap;
+};
 
 struct tcg_machine {
     struct machine *machine;
     struct cpu_model model;
+    struct jit *jit; /* NULL: interpreter */
     struct memory_listener listener; /* tells all vCPUs when the memory map changes */
     pthread_mutex_t machine_lock;    /* cpu_locked_begin */
 
@@ -25,6 +33,7 @@ struct tcg_machine {
 
 struct tcg_vcpu {
     struct cpu cpu;
+    struct tlb tlb; /* cpu.tlb: at one distance for all, for translated code */
     struct tcg_machine *tcg;
     struct vcpu *vcpu;
     pthread_t thread;

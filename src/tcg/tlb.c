@@ -1,45 +1,178 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "tcg/tlb.h"
 #include "dm/intc/local-apic.h"
+#include "dm/machine.h"
 #include "tcg/access.h"
+#include "tcg/jit.h"
 #include "tcg/mmu.h"
 
 #include <glib.h>
 #include <stdlib.h>
 #include <string.h>
 
-static void invalidate_entry(struct tlb_entry *entry)
+#define ADDRESS_LINE_20 (1ull << 20)
+
+/* The tag of nothing: its index is not this entry's. */
+static uint64_t empty_tag(unsigned index)
 {
-    entry->read_tag = entry->write_tag = TLB_INVALID;
+    return (uint64_t)(index ^ 1) << PAGE_BITS | 1ull << 61;
+}
+
+static void invalidate_entry(struct tlb_entry *entry, unsigned index)
+{
+    entry->read_tag = entry->write_tag = empty_tag(index);
+}
+
+static bool entry_is_empty(const struct tlb_entry *entry, unsigned index)
+{
+    return entry->read_tag == empty_tag(index) && entry->write_tag == empty_tag(index);
+}
+
+static void note(struct tlb_notes *notes, unsigned class, unsigned index)
+{
+    if (notes->count < notes->limit) {
+        notes->notes[notes->count] = class << 16 | index;
+    }
+    notes->count += notes->count <= notes->limit;
+}
+
+static void invalidate_noted(struct tlb *tlb, uint32_t noted)
+{
+    unsigned class = noted >> 16, index = noted & 0xffff;
+
+    if (class < TLB_CLASS_COUNT) {
+        invalidate_entry(&tlb->data[class][index], index);
+    } else {
+        tlb->fetch[class - TLB_CLASS_COUNT][index].tag = TLB_NO_PAGE;
+    }
+}
+
+/* Drop what is noted, or if that is too much, everything that `all` or its not being global says. */
+static void drop_notes(struct tlb *tlb, struct tlb_notes *notes, bool all)
+{
+    if (notes->count <= notes->limit) {
+        for (unsigned i = 0; i < notes->count; i++) {
+            invalidate_noted(tlb, notes->notes[i]);
+        }
+        notes->count = 0;
+        return;
+    }
+    for (unsigned class = 0; class < TLB_EMPTY; class ++) {
+        for (unsigned i = 0; i < TLB_ENTRIES; i++) {
+            if (all || !(tlb->data[class][i].physical & TLB_PAGE_GLOBAL)) {
+                invalidate_entry(&tlb->data[class][i], i);
+            }
+        }
+    }
+    for (unsigned i = 0; i < 2 * TLB_FETCH_ENTRIES; i++) {
+        struct tlb_fetch_entry *entry = &tlb->fetch[0][0] + i;
+
+        if (all || !entry->global) {
+            entry->tag = TLB_NO_PAGE;
+        }
+    }
+    notes->count = 0;
+}
+
+static void drop_jumps(struct tlb *tlb, struct tlb_notes *notes)
+{
+    if (notes->count > notes->limit) {
+        for (unsigned i = 0; i < JUMP_CONTEXTS * JUMP_ENTRIES; i++) {
+            (&tlb->jumps[0][0] + i)->linear = JUMP_EMPTY;
+        }
+        tlb->local_jumps.count = tlb->global_jumps.count = 0;
+        return;
+    }
+    for (unsigned i = 0; i < notes->count; i++) {
+        tlb->jumps[notes->notes[i] >> 16][notes->notes[i] & 0xffff].linear = JUMP_EMPTY;
+    }
+    notes->count = 0;
+}
+
+void tlb_flush_jumps(struct tlb *tlb)
+{
+    drop_jumps(tlb, &tlb->local_jumps);
+    drop_jumps(tlb, &tlb->global_jumps);
+}
+
+void tlb_enter_jump(struct tlb *tlb, unsigned context, uint64_t linear, const uint8_t *code,
+                    bool global)
+{
+    struct jump_entry *entry = &tlb->jumps[context][jump_index(linear)];
+
+    entry->linear = linear;
+    entry->code = code;
+    note(global ? &tlb->global_jumps : &tlb->local_jumps, context, jump_index(linear));
+}
+
+static void protect_entry(struct tlb_entry *entry, unsigned index, const uint8_t *host)
+{
+    uint64_t tag = __atomic_load_n(&entry->write_tag, __ATOMIC_RELAXED);
+
+    if (entry->host == host && tag != empty_tag(index) && tlb_index(tag) == index) {
+        entry->physical |= TLB_PAGE_CODE;
+        __atomic_store_n(&entry->write_tag, tag ^ TLB_SLOW, __ATOMIC_SEQ_CST);
+    }
+}
+
+static void protect_noted(struct tlb *tlb, const struct tlb_notes *notes, const uint8_t *host)
+{
+    for (unsigned i = 0; i < notes->count; i++) {
+        unsigned class = notes->notes[i] >> 16, index = notes->notes[i] & 0xffff;
+
+        if (class < TLB_EMPTY) {
+            protect_entry(&tlb->data[class][index], index, host);
+        }
+    }
+}
+
+void tlb_protect_page(struct tlb *tlb, const uint8_t *host)
+{
+    if (tlb->local.count <= tlb->local.limit && tlb->global.count <= tlb->global.limit) {
+        protect_noted(tlb, &tlb->local, host);
+        protect_noted(tlb, &tlb->global, host);
+        return;
+    }
+    for (unsigned class = 0; class < TLB_EMPTY; class ++) {
+        for (unsigned i = 0; i < TLB_ENTRIES; i++) {
+            protect_entry(&tlb->data[class][i], i, host);
+        }
+    }
 }
 
 static void invalidate_all(struct tlb *tlb)
 {
     memset(tlb->large_2m, 0, sizeof(tlb->large_2m));
     memset(tlb->large_1g, 0, sizeof(tlb->large_1g));
-    for (unsigned class = 0; class < TLB_EMPTY; class ++) {
-        for (unsigned i = 0; i < TLB_ENTRIES; i++) {
-            invalidate_entry(&tlb->data[class][i]);
-        }
-    }
-    for (unsigned i = 0; i < TLB_FETCH_ENTRIES; i++) {
-        tlb->fetch[0][i].tag = tlb->fetch[1][i].tag = TLB_INVALID;
-    }
-    tlb->local_count = 0;
+    drop_notes(tlb, &tlb->local, true);
+    drop_notes(tlb, &tlb->global, true);
+    tlb_flush_jumps(tlb);
     tlb->flushes++;
+}
+
+void tlb_init(struct tlb *tlb)
+{
+    tlb->local = (struct tlb_notes){.notes = tlb->local_notes, .limit = TLB_NOTES};
+    tlb->global = (struct tlb_notes){.notes = tlb->global_notes, .limit = TLB_NOTES};
+    tlb->local_jumps = (struct tlb_notes){.notes = tlb->local_jump_notes, .limit = JUMP_NOTES};
+    tlb->global_jumps = (struct tlb_notes){.notes = tlb->global_jump_notes, .limit = JUMP_NOTES};
+    /* More than the limit: all are dropped, by looking at all. */
+    tlb->local.count = TLB_NOTES + 1;
+    tlb->local_jumps.count = JUMP_NOTES + 1;
+    for (unsigned i = 0; i < TLB_ENTRIES; i++) {
+        invalidate_entry(&tlb->data[TLB_EMPTY][i], i);
+    }
+    for (unsigned i = 0; i < TLB_FRAMES; i++) {
+        tlb->frames[i].page = TLB_NO_PAGE;
+    }
+    invalidate_all(tlb);
 }
 
 struct tlb *tlb_new(void)
 {
     struct tlb *tlb = g_new0(struct tlb, 1);
 
-    for (unsigned i = 0; i < TLB_ENTRIES; i++) {
-        invalidate_entry(&tlb->data[TLB_EMPTY][i]);
-    }
-    for (unsigned i = 0; i < TLB_FRAMES; i++) {
-        tlb->frames[i].page = TLB_INVALID;
-    }
-    invalidate_all(tlb);
+    tlb_init(tlb);
     return tlb;
 }
 
@@ -55,9 +188,14 @@ void tlb_reset(struct cpu *cpu)
     /* Read first: a view that is published while we forget the old one makes us come again. */
     tlb->generation = __atomic_load_n(&cpu->memory->generation, __ATOMIC_ACQUIRE);
     for (unsigned i = 0; i < TLB_FRAMES; i++) {
-        tlb->frames[i].page = TLB_INVALID;
+        tlb->frames[i].page = TLB_NO_PAGE;
     }
     invalidate_all(tlb);
+    cpu->a20_held = 0;
+    if (cpu->vcpu && cpu->vcpu->machine &&
+        __atomic_load_n(&cpu->vcpu->machine->a20_masked, __ATOMIC_ACQUIRE)) {
+        cpu->a20_held = ADDRESS_LINE_20;
+    }
     cpu->exit_block = true;
 }
 
@@ -71,35 +209,8 @@ void tlb_check_generation(struct cpu *cpu)
 /* Drop what is not global. */
 static void flush_local(struct tlb *tlb)
 {
-    if (tlb->local_count <= TLB_LOCAL_LIMIT) {
-        for (unsigned i = 0; i < tlb->local_count; i++) {
-            unsigned class = tlb->local[i] >> 16, index = tlb->local[i] & 0xffff;
-
-            if (class < TLB_CLASS_COUNT) {
-                if (!(tlb->data[class][index].physical & TLB_PAGE_GLOBAL)) {
-                    invalidate_entry(&tlb->data[class][index]);
-                }
-            } else if (!tlb->fetch[class - TLB_CLASS_COUNT][index].global) {
-                tlb->fetch[class - TLB_CLASS_COUNT][index].tag = TLB_INVALID;
-            }
-        }
-    } else {
-        for (unsigned class = 0; class < TLB_EMPTY; class ++) {
-            for (unsigned i = 0; i < TLB_ENTRIES; i++) {
-                if (!(tlb->data[class][i].physical & TLB_PAGE_GLOBAL)) {
-                    invalidate_entry(&tlb->data[class][i]);
-                }
-            }
-        }
-        for (unsigned i = 0; i < 2 * TLB_FETCH_ENTRIES; i++) {
-            struct tlb_fetch_entry *entry = &tlb->fetch[0][0] + i;
-
-            if (!entry->global) {
-                entry->tag = TLB_INVALID;
-            }
-        }
-    }
-    tlb->local_count = 0;
+    drop_notes(tlb, &tlb->local, false);
+    drop_jumps(tlb, &tlb->local_jumps);
     tlb->flushes++;
 }
 
@@ -111,14 +222,6 @@ void cpu_tlb_flush(struct cpu *cpu, bool global_too)
         flush_local(cpu->tlb);
     }
     cpu->exit_block = true;
-}
-
-static void note_local(struct tlb *tlb, unsigned class, unsigned index)
-{
-    if (tlb->local_count < TLB_LOCAL_LIMIT) {
-        tlb->local[tlb->local_count] = class << 16 | index;
-    }
-    tlb->local_count += tlb->local_count <= TLB_LOCAL_LIMIT;
 }
 
 /* The hashed sets of large pages: wrong only to the safe side. */
@@ -157,10 +260,12 @@ static void invalidate_pages(struct tlb *tlb, uint64_t page, unsigned count)
 
     for (unsigned class = 0; class < TLB_EMPTY; class ++) {
         for (unsigned i = 0; i < count; i++) {
-            struct tlb_entry *entry = &tlb->data[class][tlb_index(page + i * PAGE_SIZE_4K)];
+            unsigned index = tlb_index(page + i * PAGE_SIZE_4K);
+            struct tlb_entry *entry = &tlb->data[class][index];
 
-            if ((entry->read_tag & mask) == page || (entry->write_tag & mask) == page) {
-                invalidate_entry(entry);
+            if (((entry->read_tag ^ page) & ~TLB_SLOW & mask) == 0 ||
+                ((entry->write_tag ^ page) & ~TLB_SLOW & mask) == 0) {
+                invalidate_entry(entry, index);
             }
         }
     }
@@ -169,7 +274,22 @@ static void invalidate_pages(struct tlb *tlb, uint64_t page, unsigned count)
 
         for (unsigned user = 0; user < 2; user++) {
             if ((tlb->fetch[user][index].tag & mask) == page) {
-                tlb->fetch[user][index].tag = TLB_INVALID;
+                tlb->fetch[user][index].tag = TLB_NO_PAGE;
+            }
+        }
+    }
+}
+
+/* The page's addresses have as many places in each table as the page has bytes. */
+static void drop_jumps_of_page(struct tlb *tlb, uint64_t page)
+{
+    _Static_assert(JUMP_ENTRIES >= PAGE_SIZE_4K, "a page's jumps are neighbours");
+    for (unsigned context = 0; context < JUMP_CONTEXTS; context++) {
+        struct jump_entry *entry = &tlb->jumps[context][jump_index(page)];
+
+        for (unsigned i = 0; i < PAGE_SIZE_4K; i++) {
+            if ((entry[i].linear & PAGE_MASK) == page) {
+                entry[i].linear = JUMP_EMPTY;
             }
         }
     }
@@ -185,8 +305,10 @@ void cpu_tlb_flush_page(struct cpu *cpu, uint64_t linear)
         invalidate_all(tlb);
     } else if (tlb->large_2m[bit_2m / 64] >> bit_2m % 64 & 1) {
         invalidate_pages(tlb, linear & ~((2ull << 20) - 1), 512);
+        tlb_flush_jumps(tlb);
     } else {
         invalidate_pages(tlb, linear & PAGE_MASK, 1);
+        drop_jumps_of_page(tlb, linear & PAGE_MASK);
     }
     cpu->exit_block = true;
 }
@@ -235,10 +357,33 @@ static void translate(struct cpu *cpu, const struct mmu_request *request, struct
     }
 }
 
+/* Another vCPU may be about to make code of the page: it sees the tag, or we see its mark. */
+static void set_fast_write_tag(struct cpu *cpu, struct tlb_entry *entry, uint64_t page)
+{
+    if (cpu->jit) {
+        jit_note_fast_write(cpu->jit, entry->host);
+    }
+    __atomic_store_n(&entry->write_tag, page, __ATOMIC_SEQ_CST);
+    if (cpu->jit && jit_page_has_code(cpu->jit, entry->host)) {
+        entry->physical |= TLB_PAGE_CODE;
+        __atomic_store_n(&entry->write_tag, page ^ TLB_SLOW, __ATOMIC_SEQ_CST);
+    }
+}
+
+void tlb_rearm(struct cpu *cpu, struct tlb_entry *entry, uint64_t linear)
+{
+    entry->physical &= ~(uint64_t)TLB_PAGE_CODE;
+    if (!(entry->physical & ~PAGE_MASK & ~(uint64_t)TLB_PAGE_GLOBAL)) {
+        set_fast_write_tag(cpu, entry, linear & PAGE_MASK);
+    }
+}
+
 static void fill(struct cpu *cpu, enum tlb_class class, uint64_t linear, bool is_write)
 {
     struct tlb *tlb = cpu->tlb;
-    struct tlb_entry *entry = &tlb->data[class][tlb_index(linear)];
+    unsigned index = tlb_index(linear);
+    struct tlb_entry *entry = &tlb->data[class][index];
+    bool was_empty = entry_is_empty(entry, index), was_global = entry->physical & TLB_PAGE_GLOBAL;
     struct mmu_request request = {
         .linear = linear,
         .access = is_write ? MMU_WRITE : MMU_READ,
@@ -258,19 +403,27 @@ static void fill(struct cpu *cpu, enum tlb_class class, uint64_t linear, bool is
     } else {
         flags |= (frame->writable ? 0 : TLB_PAGE_READ_ONLY);
         flags |= (frame->dirty_logged ? TLB_PAGE_LOGGED : 0);
-        entry->addend = (uintptr_t)frame->host - page;
+        flags |= cpu->jit && jit_page_has_code(cpu->jit, frame->host) ? TLB_PAGE_CODE : 0;
     }
+    entry->host = frame->host;
     if ((cpu->dr[7] & 0xff) && page_is_watched(cpu, page)) {
         flags |= TLB_PAGE_WATCHED;
     }
-    entry->read_tag = page | (flags & (TLB_PAGE_IO | TLB_PAGE_WATCHED) ? TLB_SLOW : 0);
-    entry->write_tag = result.writable ? page | (flags ? TLB_SLOW : 0) : TLB_INVALID;
     if (result.global) {
         flags |= TLB_PAGE_GLOBAL;
-    } else {
-        note_local(tlb, class, tlb_index(linear));
     }
     entry->physical = physical | flags;
+    entry->read_tag = page ^ (flags & (TLB_PAGE_IO | TLB_PAGE_WATCHED) ? TLB_SLOW : 0);
+    if (!result.writable) {
+        entry->write_tag = empty_tag(index);
+    } else if (flags & ~(unsigned)TLB_PAGE_GLOBAL) {
+        entry->write_tag = page ^ TLB_SLOW;
+    } else {
+        set_fast_write_tag(cpu, entry, page);
+    }
+    if (was_empty || was_global != result.global) {
+        note(result.global ? &tlb->global : &tlb->local, class, index);
+    }
     note_large(tlb, linear, result.page_size);
     tlb->fills++;
 }
@@ -280,7 +433,7 @@ struct tlb_entry *tlb_lookup(struct cpu *cpu, enum tlb_class class, uint64_t lin
     struct tlb_entry *entry = &cpu->tlb->data[class][tlb_index(linear)];
     uint64_t tag = is_write ? entry->write_tag : entry->read_tag;
 
-    if ((tag & (PAGE_MASK | TLB_INVALID)) != (linear & PAGE_MASK)) {
+    if (!tlb_tag_is(tag, linear & PAGE_MASK)) {
         fill(cpu, class, linear, is_write);
     }
     return entry;
@@ -303,9 +456,7 @@ const struct tlb_fetch_entry *tlb_lookup_fetch(struct cpu *cpu, uint64_t linear)
     entry->host = tlb_get_frame(cpu, entry->physical)->host;
     entry->global = result.global;
     entry->tag = linear & PAGE_MASK;
-    if (!result.global) {
-        note_local(tlb, TLB_CLASS_COUNT + user, index);
-    }
+    note(result.global ? &tlb->global : &tlb->local, TLB_CLASS_COUNT + user, index);
     note_large(tlb, linear, result.page_size);
     tlb->fills++;
     return entry;

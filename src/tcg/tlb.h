@@ -21,10 +21,16 @@ struct cpu;
 #define PAGE_SIZE_4K ((uint64_t)4096)
 #define PAGE_MASK    (~(PAGE_SIZE_4K - 1))
 
-#define TLB_ENTRIES       1024
+#define TLB_INDEX_BITS    14
+#define TLB_ENTRIES       (1u << TLB_INDEX_BITS) /* 64 MiB */
 #define TLB_FETCH_ENTRIES 256
 #define TLB_FRAMES        512
-#define TLB_LOCAL_LIMIT   1024
+#define TLB_NOTES         8192
+
+/* struct jump_entry: where translated code goes on at a linear address. One table per context. */
+#define JUMP_CONTEXTS 3
+#define JUMP_ENTRIES  4096
+#define JUMP_NOTES    2048
 
 /* Who accesses, as far as the page tables distinguish it. */
 enum tlb_class {
@@ -35,11 +41,13 @@ enum tlb_class {
     TLB_CLASS_COUNT
 };
 
-/* Low bits of a tag; a tag with any of them never equals a page address. */
-enum tlb_tag_flag {
-    TLB_INVALID = 1 << 0, /* nothing is known */
-    TLB_SLOW = 1 << 1,    /* the page may be accessed, but through the slow path */
-};
+/*
+ * A tag is the linear address of the page, so that (tag ^ linear) is the offset in the page, and one
+ * comparison of it with 4096 - size finds misses and page crossings both. TLB_SLOW is XORed in if
+ * the page may be accessed, but only through the slow path. Both that and the tag of an empty entry
+ * are addresses which are not canonical, and would have another index: no access can match them.
+ */
+#define TLB_SLOW (1ull << 62 | 1ull << PAGE_BITS)
 
 /* Low bits of tlb_entry.physical: why TLB_SLOW. */
 enum tlb_page_flag {
@@ -48,16 +56,20 @@ enum tlb_page_flag {
     TLB_PAGE_LOGGED = 1 << 2,    /* a dirty log client wants to know of writes */
     TLB_PAGE_READ_ONLY = 1 << 3, /* writes go to the memory layer (ROM, ROM device) */
     TLB_PAGE_GLOBAL = 1 << 4,    /* survives CR3 loads */
+    TLB_PAGE_CODE = 1 << 5,      /* translated code was made from it: writes are looked at */
 };
 
 struct tlb_entry {
-    uint64_t read_tag, write_tag; /* linear page address, with enum tlb_tag_flag */
-    uintptr_t addend;             /* host address = linear + addend */
-    uint64_t physical;            /* page address, with enum tlb_page_flag */
+    uint64_t read_tag;
+    uint64_t write_tag; /* atomic: another vCPU may make it slow */
+    uint8_t *host;      /* of the page; NULL: no memory */
+    uint64_t physical;  /* page address, with enum tlb_page_flag */
 };
 
+#define TLB_NO_PAGE 1ull /* equals no page address */
+
 struct tlb_fetch_entry {
-    uint64_t tag;        /* linear page address, or TLB_INVALID */
+    uint64_t tag;        /* linear page address, or TLB_NO_PAGE */
     uint64_t physical;   /* page address */
     const uint8_t *host; /* of the page; NULL: no memory */
     bool global;
@@ -65,25 +77,44 @@ struct tlb_fetch_entry {
 
 /* What is at a physical page, so that page walks and fills need not ask the memory layer. */
 struct tlb_frame {
-    uint64_t page; /* physical page address, or TLB_INVALID */
+    uint64_t page; /* physical page address, or TLB_NO_PAGE */
     uint8_t *host; /* of the page; NULL: not (all) memory */
     bool writable, dirty_logged;
+};
+
+/* Of a context's jump cache. Valid while the translation of its page is. */
+struct jump_entry {
+    uint64_t linear;     /* of the code, or JUMP_EMPTY */
+    const uint8_t *code; /* of the translation */
+};
+
+#define JUMP_EMPTY (1ull << 62) /* not canonical */
+
+/* What was filled since the last flush, so that a flush need look at nothing else. */
+struct tlb_notes {
+    uint32_t *notes; /* class << 16 | index */
+    unsigned count;  /* > limit: too many, look at all */
+    unsigned limit;
 };
 
 struct tlb {
     struct tlb_entry data[TLB_CLASS_COUNT][TLB_ENTRIES];
     struct tlb_fetch_entry fetch[2][TLB_FETCH_ENTRIES]; /* supervisor, user */
     struct tlb_frame frames[TLB_FRAMES];
-    /* Which entries are not global: class << 16 | index; fetch classes count from TLB_CLASS_COUNT.
-     */
-    uint32_t local[TLB_LOCAL_LIMIT];
-    unsigned local_count; /* > TLB_LOCAL_LIMIT: too many, look at all */
+    struct jump_entry jumps[JUMP_CONTEXTS][JUMP_ENTRIES];
+    /* Data entries; those from TLB_CLASS_COUNT on are fetch entries. */
+    struct tlb_notes local, global;
+    struct tlb_notes local_jumps, global_jumps;
+    uint32_t local_notes[TLB_NOTES], global_notes[TLB_NOTES];
+    uint32_t local_jump_notes[JUMP_NOTES], global_jump_notes[JUMP_NOTES];
     /* Hashed sets of the 2 MiB and 1 GiB areas where a large page was entered, for INVLPG. */
     uint64_t large_2m[32], large_1g[4];
     uint64_t generation; /* of the address space that frames and host addresses belong to */
     uint64_t fills, flushes, page_flushes; /* for `info tlb` */
 };
 
+/* Make an empty one in place, and one of its own. */
+void tlb_init(struct tlb *tlb);
 struct tlb *tlb_new(void);
 void tlb_free(struct tlb *tlb);
 
@@ -93,10 +124,31 @@ const struct tlb_fetch_entry *tlb_lookup_fetch(struct cpu *cpu, uint64_t linear)
 /* What is at a physical page. Valid until the next call. */
 const struct tlb_frame *tlb_get_frame(struct cpu *cpu, uint64_t physical);
 
-/* Forget everything, host addresses too: the memory map changed. */
+/* Forget everything, host addresses too: the memory map or the A20 gate changed. */
 void tlb_reset(struct cpu *cpu);
+/* Forget where translated code is. */
+void tlb_flush_jumps(struct tlb *tlb);
+/* Remember a translation's code for a linear address whose page is in the fetch TLB. */
+void tlb_enter_jump(struct tlb *tlb, unsigned context, uint64_t linear, const uint8_t *code,
+                    bool global);
+/* Let writes to the page at this host address take the slow path. Any thread, while the CPU is not
+ * between a look at a tag and the store. */
+void tlb_protect_page(struct tlb *tlb, const uint8_t *host);
+/* The page of an entry with TLB_PAGE_CODE has no code any more: writes may be fast again. */
+void tlb_rearm(struct cpu *cpu, struct tlb_entry *entry, uint64_t linear);
 /* Is the memory map still the one that the entries were made from? If not, reset. */
 void tlb_check_generation(struct cpu *cpu);
+
+static inline unsigned jump_index(uint64_t linear)
+{
+    return linear & (JUMP_ENTRIES - 1);
+}
+
+/* Is it the tag of this page, be it slow? */
+static inline bool tlb_tag_is(uint64_t tag, uint64_t page)
+{
+    return tag == page || tag == (page ^ TLB_SLOW);
+}
 
 static inline unsigned tlb_index(uint64_t linear)
 {

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* FXSAVE, FXRSTOR; XSAVE, XSAVEOPT, XRSTOR in the standard format; XGETBV, XSETBV; MXCSR. */
+/* FXSAVE, FXRSTOR; XSAVE, XSAVEOPT, XSAVEC, XRSTOR; XGETBV, XSETBV; MXCSR. */
 #include "tcg/xsave.h"
+#include "tcg/avx.h"
 #include "tcg/fpu.h"
 #include "tcg/simd.h"
 
@@ -28,10 +29,36 @@ struct xsave_header {
 };
 G_STATIC_ASSERT(sizeof(struct xsave_header) == XSAVE_HEADER_BYTES);
 
-/* XMM8 to XMM15 are neither saved nor restored outside 64-bit mode. */
-static unsigned xmm_bytes(const struct cpu *cpu)
+/* Registers 8 to 15 are neither saved nor restored outside 64-bit mode. */
+static unsigned vector_count(const struct cpu *cpu)
 {
-    return cpu->mode == CPU_MODE_64 ? 256 : 128;
+    return cpu->mode == CPU_MODE_64 ? 16 : 8;
+}
+
+static unsigned vector_bytes(const struct cpu *cpu)
+{
+    return vector_count(cpu) * sizeof(union vector128);
+}
+
+static void get_xmm(const struct cpu *cpu, union vector128 *to)
+{
+    for (unsigned i = 0; i < 16; i++) {
+        to[i] = cpu->ymm[i].xmm;
+    }
+}
+
+static void set_xmm(struct cpu *cpu, const union vector128 *from)
+{
+    for (unsigned i = 0; i < vector_count(cpu); i++) {
+        cpu->ymm[i].xmm = from[i];
+    }
+}
+
+static void set_high(struct cpu *cpu, const union vector128 *from)
+{
+    for (unsigned i = 0; i < vector_count(cpu); i++) {
+        cpu->ymm[i].high = from[i];
+    }
 }
 
 static bool has_64_bit_pointers(const struct insn *insn)
@@ -103,8 +130,8 @@ void fpu_fxsave(struct cpu *cpu, const struct insn *insn)
     uint64_t offset = aligned_address(cpu, insn, 16);
     save_x87(cpu, insn, &area);
     if (cpu->cr4 & CR4_OSFXSR) {
-        memcpy(area.xmm, cpu->xmm, sizeof(area.xmm));
-        bytes += xmm_bytes(cpu);
+        get_xmm(cpu, area.xmm);
+        bytes += vector_bytes(cpu);
     }
     /* All 512 bytes must be writable, though the last are left as they are. */
     cpu_probe_write(cpu, insn->segment, offset, FXSAVE_BYTES);
@@ -123,30 +150,46 @@ void fpu_fxrstor(struct cpu *cpu, const struct insn *insn)
             cpu_raise_error(cpu, EXCEPTION_GP, 0);
         }
         cpu->mxcsr = area.mxcsr;
-        memcpy(cpu->xmm, area.xmm, xmm_bytes(cpu));
+        set_xmm(cpu, area.xmm);
     }
     restore_x87(cpu, insn, &area);
+}
+
+uint64_t xcr0_supported(const struct cpu *cpu)
+{
+    bool avx = cpu_features_have(&cpu->features, FEATURE_AVX);
+
+    return XCR0_X87 | XCR0_SSE | (avx ? XCR0_AVX : 0);
+}
+
+static bool is_zero(const union vector128 *v)
+{
+    return (v->u64[0] | v->u64[1]) == 0;
+}
+
+static bool is_x87_initial(const struct cpu_fpu *fpu)
+{
+    if (fpu->control != FPU_CONTROL_RESET || fpu->status || fpu->valid || fpu->opcode ||
+        fpu->instruction_pointer || fpu->data_pointer || fpu->instruction_selector ||
+        fpu->data_selector) {
+        return false;
+    }
+    for (unsigned i = 0; i < 8; i++) {
+        if (fpu->registers[i].mantissa || fpu->registers[i].exponent) {
+            return false;
+        }
+    }
+    return true;
 }
 
 /* XINUSE: the components that are not in their initial configuration (SDM vol. 1, 13.6). */
 static uint64_t components_in_use(const struct cpu *cpu)
 {
-    static const union vector128 zero[16];
-    const struct cpu_fpu *fpu = &cpu->fpu;
-    uint64_t used = 0;
+    uint64_t used = is_x87_initial(&cpu->fpu) ? 0 : XCR0_X87;
 
-    if (fpu->control != FPU_CONTROL_RESET || fpu->status || fpu->valid || fpu->opcode ||
-        fpu->instruction_pointer || fpu->data_pointer || fpu->instruction_selector ||
-        fpu->data_selector) {
-        used |= XCR0_X87;
-    }
-    for (unsigned i = 0; i < 8; i++) {
-        if (fpu->registers[i].mantissa || fpu->registers[i].exponent) {
-            used |= XCR0_X87;
-        }
-    }
-    if (memcmp(cpu->xmm, zero, sizeof(zero)) != 0) {
-        used |= XCR0_SSE;
+    for (unsigned i = 0; i < 16; i++) {
+        used |= is_zero(&cpu->ymm[i].xmm) ? 0 : XCR0_SSE;
+        used |= is_zero(&cpu->ymm[i].high) ? 0 : XCR0_AVX;
     }
     return used;
 }
@@ -169,28 +212,50 @@ static uint64_t requested_components(const struct cpu *cpu)
     return mask & cpu->xcr0;
 }
 
-/* requested decides on XSTATE_BV; written, a subset, on which parts of the area are stored. */
-static void xsave(struct cpu *cpu, const struct insn *insn, uint64_t offset, uint64_t requested,
-                  uint64_t written)
+/* The components in `written` go to the area; with_mxcsr: MXCSR too. AVX state is the only one in
+ * the extended region, so that it lies at the same place in the standard and the compacted form. */
+static void write_components(struct cpu *cpu, const struct insn *insn, uint64_t offset,
+                             uint64_t written, bool with_mxcsr)
 {
     struct fxsave_area area = {.mxcsr = cpu->mxcsr, .mxcsr_mask = MXCSR_VALID};
+    union vector128 high[16];
     unsigned segment = insn->segment;
-    uint64_t xstate_bv = cpu_read64(cpu, segment, offset + FXSAVE_BYTES);
 
-    cpu_probe_write(cpu, segment, offset, XSAVE_BYTES);
     save_x87(cpu, insn, &area);
-    memcpy(area.xmm, cpu->xmm, sizeof(area.xmm));
+    get_xmm(cpu, area.xmm);
+    for (unsigned i = 0; i < 16; i++) {
+        high[i] = cpu->ymm[i].high;
+    }
     if (written & XCR0_X87) {
         cpu_write_bytes(cpu, segment, offset, &area, offsetof(struct fxsave_area, mxcsr));
         cpu_write_bytes(cpu, segment, offset + offsetof(struct fxsave_area, st), area.st,
                         sizeof(area.st));
     }
-    if (requested & XCR0_SSE) {
+    if (with_mxcsr) {
         cpu_write_bytes(cpu, segment, offset + offsetof(struct fxsave_area, mxcsr), &area.mxcsr, 8);
     }
     if (written & XCR0_SSE) {
-        cpu_write_bytes(cpu, segment, offset + XMM_OFFSET, area.xmm, xmm_bytes(cpu));
+        cpu_write_bytes(cpu, segment, offset + XMM_OFFSET, area.xmm, vector_bytes(cpu));
     }
+    if (written & XCR0_AVX) {
+        cpu_write_bytes(cpu, segment, offset + XSAVE_AVX_OFFSET, high, vector_bytes(cpu));
+    }
+}
+
+static unsigned area_bytes(uint64_t components)
+{
+    return components & XCR0_AVX ? XSAVE_AVX_OFFSET + XSAVE_AVX_BYTES : XSAVE_MIN_BYTES;
+}
+
+/* requested decides on XSTATE_BV; written, a subset, on which parts of the area are stored. */
+static void xsave(struct cpu *cpu, const struct insn *insn, uint64_t offset, uint64_t requested,
+                  uint64_t written)
+{
+    unsigned segment = insn->segment;
+    uint64_t xstate_bv = cpu_read64(cpu, segment, offset + FXSAVE_BYTES);
+
+    cpu_probe_write(cpu, segment, offset, area_bytes(requested));
+    write_components(cpu, insn, offset, written, requested & (XCR0_SSE | XCR0_AVX));
     xstate_bv = (xstate_bv & ~requested) | (requested & components_in_use(cpu));
     cpu_write64(cpu, segment, offset + FXSAVE_BYTES, xstate_bv);
 }
@@ -212,40 +277,92 @@ void fpu_xsaveopt(struct cpu *cpu, const struct insn *insn)
     xsave(cpu, insn, aligned_address(cpu, insn, 64), requested, requested & components_in_use(cpu));
 }
 
+/* Compacted: MXCSR belongs to the SSE component, and keeps it in use (SDM vol. 1, 13.10). */
+void fpu_xsavec(struct cpu *cpu, const struct insn *insn)
+{
+    uint64_t requested = requested_components(cpu), used = components_in_use(cpu);
+
+    xsave_check(cpu);
+    uint64_t offset = aligned_address(cpu, insn, 64);
+    used |= cpu->mxcsr != MXCSR_RESET ? XCR0_SSE : 0;
+    used &= requested;
+    uint64_t header[2] = {used, requested | XCOMP_COMPACTED};
+    cpu_probe_write(cpu, insn->segment, offset, area_bytes(requested));
+    write_components(cpu, insn, offset, used, used & XCR0_SSE);
+    cpu_write_bytes(cpu, insn->segment, offset + FXSAVE_BYTES, header, sizeof(header));
+}
+
+/* SDM vol. 1, 13.8.1 and 13.8.2 */
+static bool is_header_valid(const struct cpu *cpu, const struct xsave_header *header)
+{
+    uint64_t format = header->xcomp_bv & ~XCOMP_COMPACTED, reserved = header->reserved[0];
+
+    if (!(header->xcomp_bv & XCOMP_COMPACTED)) {
+        return !(header->xstate_bv & ~cpu->xcr0) && !format && !reserved;
+    }
+    for (unsigned i = 1; i < G_N_ELEMENTS(header->reserved); i++) {
+        reserved |= header->reserved[i];
+    }
+    return cpu_features_have(&cpu->features, FEATURE_XSAVEC) && !(format & ~cpu->xcr0) &&
+           !(header->xstate_bv & ~format) && !reserved;
+}
+
 void fpu_xrstor(struct cpu *cpu, const struct insn *insn)
 {
-    static const struct fxsave_area initial = {.control = FPU_CONTROL_RESET};
+    static const struct fxsave_area initial = {.control = FPU_CONTROL_RESET, .mxcsr = MXCSR_RESET};
     struct fxsave_area area;
     struct xsave_header header;
+    union vector128 high[16] = {{.u64 = {0}}};
 
     xsave_check(cpu);
     uint64_t requested = requested_components(cpu);
     uint64_t offset = aligned_address(cpu, insn, 64);
     cpu_read_bytes(cpu, insn->segment, offset, &area, sizeof(area));
     cpu_read_bytes(cpu, insn->segment, offset + FXSAVE_BYTES, &header, sizeof(header));
-    if ((header.xstate_bv & ~cpu->xcr0) || header.xcomp_bv || header.reserved[0] ||
-        ((requested & XCR0_SSE) && (area.mxcsr & ~MXCSR_VALID))) {
+    if (!is_header_valid(cpu, &header)) {
         cpu_raise_error(cpu, EXCEPTION_GP, 0);
     }
+    uint64_t stored = header.xstate_bv;
+    bool compacted = header.xcomp_bv & XCOMP_COMPACTED;
+    bool with_mxcsr = requested & (compacted ? XCR0_SSE : XCR0_SSE | XCR0_AVX);
+    uint32_t mxcsr = !compacted || (stored & XCR0_SSE) ? area.mxcsr : initial.mxcsr;
+    if (with_mxcsr && (mxcsr & ~MXCSR_VALID)) {
+        cpu_raise_error(cpu, EXCEPTION_GP, 0);
+    }
+    if (requested & stored & XCR0_AVX) {
+        cpu_read_bytes(cpu, insn->segment, offset + XSAVE_AVX_OFFSET, high, vector_bytes(cpu));
+    }
+    if (with_mxcsr) {
+        cpu->mxcsr = mxcsr;
+    }
     if (requested & XCR0_X87) {
-        restore_x87(cpu, insn, header.xstate_bv & XCR0_X87 ? &area : &initial);
+        restore_x87(cpu, insn, stored & XCR0_X87 ? &area : &initial);
     }
     if (requested & XCR0_SSE) {
-        cpu->mxcsr = area.mxcsr;
-        memcpy(cpu->xmm, header.xstate_bv & XCR0_SSE ? area.xmm : initial.xmm, xmm_bytes(cpu));
+        set_xmm(cpu, stored & XCR0_SSE ? area.xmm : initial.xmm);
+    }
+    if (requested & XCR0_AVX) {
+        set_high(cpu, high);
     }
 }
 
+/* XCR0 or, with ECX 1, what of it is in use */
 void fpu_xgetbv(struct cpu *cpu, const struct insn *insn)
 {
+    uint32_t number = cpu->gpr[X86_RCX];
+    uint64_t value = cpu->xcr0;
+
     if (!(cpu->cr4 & CR4_OSXSAVE)) {
         cpu_raise(cpu, EXCEPTION_UD);
     }
-    if ((uint32_t)cpu->gpr[X86_RCX] != 0) {
+    if (number > 1 || (number == 1 && !cpu_features_have(&cpu->features, FEATURE_XGETBV1))) {
         cpu_raise_error(cpu, EXCEPTION_GP, 0);
     }
-    cpu->gpr[X86_RAX] = (uint32_t)cpu->xcr0;
-    cpu->gpr[X86_RDX] = cpu->xcr0 >> 32;
+    if (number == 1) {
+        value &= components_in_use(cpu);
+    }
+    cpu->gpr[X86_RAX] = (uint32_t)value;
+    cpu->gpr[X86_RDX] = value >> 32;
 }
 
 void fpu_xsetbv(struct cpu *cpu, const struct insn *insn)
@@ -256,15 +373,14 @@ void fpu_xsetbv(struct cpu *cpu, const struct insn *insn)
         cpu_raise(cpu, EXCEPTION_UD);
     }
     if (cpu->cpl != 0 || (uint32_t)cpu->gpr[X86_RCX] != 0 || !(value & XCR0_X87) ||
-        (value & ~XCR0_SUPPORTED)) {
+        (value & ~xcr0_supported(cpu)) || (value & (XCR0_SSE | XCR0_AVX)) == XCR0_AVX) {
         cpu_raise_error(cpu, EXCEPTION_GP, 0);
     }
     cpu->xcr0 = value;
 }
 
-void sse_ldmxcsr(struct cpu *cpu, const struct insn *insn)
+static void load_mxcsr(struct cpu *cpu, const struct insn *insn)
 {
-    sse_check(cpu);
     uint32_t value = simd_read_memory(cpu, insn, 4);
     if (value & ~MXCSR_VALID) {
         cpu_raise_error(cpu, EXCEPTION_GP, 0);
@@ -272,8 +388,26 @@ void sse_ldmxcsr(struct cpu *cpu, const struct insn *insn)
     cpu->mxcsr = value;
 }
 
+void sse_ldmxcsr(struct cpu *cpu, const struct insn *insn)
+{
+    sse_check(cpu);
+    load_mxcsr(cpu, insn);
+}
+
 void sse_stmxcsr(struct cpu *cpu, const struct insn *insn)
 {
     sse_check(cpu);
+    simd_write_memory(cpu, insn, 4, cpu->mxcsr);
+}
+
+void avx_ldmxcsr(struct cpu *cpu, const struct insn *insn)
+{
+    avx_check(cpu);
+    load_mxcsr(cpu, insn);
+}
+
+void avx_stmxcsr(struct cpu *cpu, const struct insn *insn)
+{
+    avx_check(cpu);
     simd_write_memory(cpu, insn, 4, cpu->mxcsr);
 }

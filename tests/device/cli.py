@@ -29,7 +29,7 @@ BAD = [
     # memory
     (["-m", "0"], ["-m 0"]),
     (["-m", "1"], ["-m 1", "2M"]),
-    (["-m", "1P"], ["-m 1P"]),
+    (["-m", "1P"], ["-m 1P", "this host has"]),
     (["-m", "-1"], ["-m -1"]),
     (["-m", "x"], ["-m x"]),
     (["-m", "12Q"], ["-m 12Q"]),
@@ -157,6 +157,20 @@ class Bad(unittest.TestCase):
                                             stdin=subprocess.DEVNULL)
                     self.assertEqual(result.returncode, 1, result.stderr)
                     self.assertTrue(result.stderr.startswith(b"duodm: "), result.stderr)
+
+
+class HostMemory(unittest.TestCase):
+    def test_more_than_the_host_has(self):
+        with open("/proc/sys/vm/overcommit_memory", encoding="ascii") as file:
+            if file.read().strip() == "1":
+                self.skipTest("vm.overcommit_memory is 1")
+        with open("/proc/meminfo", encoding="ascii") as file:
+            fields = dict(line.split(":") for line in file)
+        have = sum(int(fields[name].split()[0]) for name in ("MemTotal", "SwapTotal"))
+        result = run(*QTEST, "-m", f"{have // 1024 + 1}M")
+        self.assertEqual(result.returncode, 1)
+        self.assertEqual(len(result.stderr.splitlines()), 1, result.stderr)
+        self.assertIn(f"{int(fields['MemTotal'].split()[0]) // 1024} MiB of RAM", result.stderr)
 
 
 class NothingLeftBehind(unittest.TestCase):

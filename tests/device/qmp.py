@@ -180,7 +180,8 @@ class Protocol(unittest.TestCase):
 class Commands(unittest.TestCase):
     def test_all_answer(self):
         with Duodm("-name", "guest=unit", "-uuid", "01234567-89AB-cdef-0123-456789abcdef",
-                   "-chardev", "null,id=nul", qtest=True, serial=True) as vm:
+                   "-chardev", "null,id=nul", "-device", "virtio-balloon-pci", qtest=True,
+                   serial=True) as vm:
             names = [entry["name"] for entry in vm.qmp.execute("query-commands")]
             for name in ("qmp_capabilities", "query-status", "query-version", "query-commands",
                          "query-name", "query-uuid", "query-chardev", "query-cpus-fast",

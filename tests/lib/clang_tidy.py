@@ -16,7 +16,7 @@ def flags(build):
         variables = dict(re.findall(r"^([A-Z]+_CFLAGS) = (.*)$", f.read(), re.M))
     out = ["-std=gnu11", "-D_GNU_SOURCE", "-DHAVE_CONFIG_H", '-DDUODM_DATADIR="/usr/share/duodm"',
            "-I" + build, "-I" + os.path.join(build, "src"), "-I" + os.path.join(ROOT, "src")]
-    for name in ("GLIB", "EVENT", "URCU", "JANSSON", "FDT"):
+    for name in ("GLIB", "EVENT", "URCU", "JANSSON", "FDT", "SLIRP"):
         out += variables.get(name + "_CFLAGS", "").split()
     return out
 

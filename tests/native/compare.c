@@ -66,6 +66,7 @@ struct open_bytes {
 };
 static const struct open_bytes open_environment_32[] = {{12, 16}, {0, 0}};
 static const struct open_bytes open_environment_16[] = {{6, 8}, {0, 0}};
+static const struct open_bytes open_segment[] = {{2, 2}, {0, 0}};
 static const struct open_bytes open_fxsave[] = {{6, 18}, {28, 4}, {0, 0}};
 
 static const struct open_bytes *open_bytes_of(const struct insn *insn)
@@ -75,8 +76,12 @@ static const struct open_bytes *open_bytes_of(const struct insn *insn)
     if (strcmp(name, "fnstenv") == 0 || strcmp(name, "fnsave") == 0) {
         return insn->operand_size == 2 ? open_environment_16 : open_environment_32;
     }
-    if (strcmp(name, "fxsave") == 0 || strcmp(name, "xsave") == 0 ||
-        strcmp(name, "xsaveopt") == 0) {
+    /* A 32-bit push of a segment register writes 2 bytes (Intel) or clears the others (AMD). */
+    if (strcmp(name, "push") == 0 && insn->operand_size == 4 && insn->opcode->operands[0] >= sES &&
+        insn->opcode->operands[0] <= sGS) {
+        return open_segment;
+    }
+    if (strcmp(name, "fxsave") == 0 || g_str_has_prefix(name, "xsave")) {
         return open_fxsave;
     }
     return NULL;
@@ -86,7 +91,8 @@ static const struct open_bytes *open_bytes_of(const struct insn *insn)
  * neither canonical nor aligned (MMX and SSE instructions agree on that, these do not). */
 static bool may_choose_fault(const struct opcode *row)
 {
-    static const char *const names[] = {"call", "fxsave", "fxrstor"};
+    static const char *const names[] = {"call",  "fxsave", "fxrstor",  "fldenv", "frstor",
+                                        "xsave", "xsavec", "xsaveopt", "xrstor"};
 
     return name_in(row->name, names, G_N_ELEMENTS(names));
 }
@@ -151,9 +157,9 @@ static void check_vectors(struct report *r)
     char name[16];
 
     for (unsigned i = 0; i < 16; i++) {
-        for (unsigned half = 0; half < 2; half++) {
-            g_snprintf(name, sizeof(name), "xmm%u.%s", i, half ? "high" : "low");
-            check(r, name, b->xmm[i].u64[half], n->xmm[i].u64[half], e->xmm[i].u64[half]);
+        for (unsigned part = 0; part < 4; part++) {
+            g_snprintf(name, sizeof(name), "ymm%u.%u", i, part);
+            check(r, name, b->ymm[i].u64[part], n->ymm[i].u64[part], e->ymm[i].u64[part]);
         }
     }
     uint32_t mask = ~undefined_mxcsr(r);
@@ -201,9 +207,11 @@ static void take_open_bytes(const struct native_case *c, const struct insn *insn
                             const struct cpu *cpu, uint8_t *memory)
 {
     const struct open_bytes *open = open_bytes_of(insn);
-    uint64_t offset = open ? insn_effective_address(cpu, insn) - DATA_ADDRESS : 0;
+    uint64_t offset = open == open_segment ? cpu->gpr[X86_RSP] - insn->operand_size - DATA_ADDRESS
+                      : open               ? insn_effective_address(cpu, insn) - DATA_ADDRESS
+                                           : 0;
 
-    if (open && cpu->mode == CPU_MODE_64 && insn->segment == X86_GS) {
+    if (open && insn->memory && cpu->mode == CPU_MODE_64 && insn->segment == X86_GS) {
         offset += GS_BASE;
     }
     for (; open && open->count; open++) {
@@ -222,8 +230,11 @@ static void print_state(const struct native_state *s)
         printf("    r%-2u %016" G_GINT64_MODIFIER "x%s", i, s->gpr[i], i % 4 == 3 ? "\n" : "");
     }
     for (unsigned i = 0; i < 16; i++) {
-        printf("    xmm%-2u %016" G_GINT64_MODIFIER "x%016" G_GINT64_MODIFIER "x%s", i,
-               s->xmm[i].u64[1], s->xmm[i].u64[0], i % 2 == 1 ? "\n" : "");
+        printf("    ymm%-2u", i);
+        for (unsigned part = 4; part-- > 0;) {
+            printf(" %016" G_GINT64_MODIFIER "x", s->ymm[i].u64[part]);
+        }
+        printf("\n");
     }
     for (unsigned i = 0; i < 8; i++) {
         printf("    st%u %04x:%016" G_GINT64_MODIFIER "x%s", i, s->st[i].exponent,
@@ -260,6 +271,40 @@ static void print_case(const struct native_case *c, const struct insn *insn,
     print_state(&c->native.state);
     printf("  state after, engine\n");
     print_state(&engine->state);
+}
+
+bool native_compare_sequence(const struct native_case *c, const struct native_outcome *engine,
+                             const char *who, bool print)
+{
+    struct report r = {.c = c, .engine = engine, .print = print};
+
+    check(&r, "completed", 0, c->native.completed, engine->completed);
+    if (!c->native.completed && !engine->completed) {
+        check(&r, "vector", 0, c->native.vector, engine->vector);
+    }
+    check_general(&r, 0);
+    check_vectors(&r);
+    check_x87(&r, 0);
+    check_memory(&r, c->native.memory, engine->memory);
+    if (r.differs && print) {
+        struct cpu cpu;
+        native_engine_prepare(&cpu, c);
+        printf("  %s, native ended by %u, %s by %u\n", who, c->native.vector, who, engine->vector);
+        for (unsigned at = 0; at < c->length;) {
+            struct insn insn;
+            if (decode_insn(&cpu, c->bytes + at, MIN(15, c->length - at), &insn) != DECODE_OK) {
+                break;
+            }
+            uint64_t rip = c->before.rip + at;
+            g_autofree char *text = insn_format(&insn, rip);
+            printf("    %08" G_GINT64_MODIFIER "x%s%s  %s\n", rip,
+                   rip == c->native.state.rip ? " N" : "  ", rip == engine->state.rip ? "E" : " ",
+                   text);
+            at += insn.length;
+        }
+        print_state(&c->before);
+    }
+    return !r.differs;
 }
 
 bool native_compare(const struct native_case *c, const struct native_outcome *engine, bool print)

@@ -72,23 +72,34 @@ static void put_legacy_prefixes(struct random *random, const struct native_row *
     }
 }
 
+/* VEX.L and VEX.W are mostly what the row wants; else #UD must come. */
 static void put_vex(struct random *random, const struct native_row *row,
                     const struct native_case *c, struct encoding *e)
 {
+    uint16_t flags = row->row->flags;
+    bool has_vvvv = row_has_operand(row->row, By, By) || row_has_operand(row->row, Hx, Hx);
     uint8_t inverted = c->code_64 ? random_below(random, 8) << 5 : 0xe0;
-    uint8_t vvvv = row_has_operand(row->row, By, By) ? random_below(random, 16) : 15;
+    uint8_t vvvv = has_vvvv || PERCENT(2) ? random_below(random, 16) : 15;
+    /* Hosts with VAES and VPCLMULQDQ have what is #UD without. */
+    bool may_be_longer = row->row->feature != FEATURE_AES && row->row->feature != FEATURE_PCLMULQDQ;
+    bool long_vector = flags & OP_VEX_128   ? may_be_longer && PERCENT(3)
+                       : flags & OP_VEX_256 ? !PERCENT(3)
+                                            : PERCENT(50);
+    bool wide = row->w >= 0 ? row->w : flags & OP_VEX_W0 ? PERCENT(3) : PERCENT(50);
+    uint8_t last = vvvv << 3 | long_vector << 2 | (row->prefix > 0 ? row->prefix : 0);
 
-    put(e, 0xc4);
-    put(e, (inverted | (c->code_64 ? 0 : 0xc0)) | row->vex_map);
-    uint8_t last = random_below(random, 2) << 7 | vvvv << 3 | (row->prefix > 0 ? row->prefix : 0);
+    e->undefined_meant = true;
     if (!c->code_64) {
         last |= 0x40;
     }
-    if (PERCENT(2)) {
-        last |= 4; /* VEX.L */
-        e->undefined_meant = true;
+    if (row->vex_map == 1 && !wide && PERCENT(50)) {
+        put(e, 0xc5);
+        put(e, last | (inverted & 0x80));
+        return;
     }
-    put(e, last);
+    put(e, 0xc4);
+    put(e, (inverted | (c->code_64 ? 0 : 0xc0)) | row->vex_map);
+    put(e, last | wide << 7);
 }
 
 static uint8_t random_modrm(struct random *random, const struct native_row *row, struct encoding *e)
@@ -228,7 +239,11 @@ static void random_sse(struct random *random, enum vector_style style, struct na
         s->mxcsr &= ~0xe040; /* the usual */
     }
     for (unsigned i = 0; i < 16; i++) {
-        random_vector(random, style, &s->xmm[i]);
+        random_vector(random, style, &s->ymm[i].xmm);
+        random_vector(random, style, &s->ymm[i].high);
+        if (PERCENT(3)) {
+            s->ymm[i].high = (union vector128){.u64 = {0, 0}};
+        }
     }
 }
 
@@ -242,14 +257,25 @@ static void write_memory(struct native_case *c, uint64_t address, const void *by
     }
 }
 
-static uint64_t choose_target(struct random *random, const struct opcode *row)
+/* Where no memory is, or none behind its first byte. */
+static uint64_t choose_hole(struct random *random)
+{
+    uint64_t end = DATA_ADDRESS + NATIVE_PAGE;
+
+    return PERCENT(50) ? end + 16 * random_below(random, 16) : end - 1;
+}
+
+static uint64_t choose_target(struct random *random, const struct opcode *row, bool want_fault)
 {
     /* AMD's SHA instructions take misaligned operands, Intel's do not: always aligned here. */
     unsigned kind = random_below(random, row->feature == FEATURE_SHA ? 65 : 100);
+    if (want_fault && row->feature != FEATURE_SHA) {
+        return choose_hole(random);
+    }
     bool state_area = row_has_operand(row, My, My) && (name_is(row, "x") || name_is(row, "fx"));
 
     if (state_area && kind < 85) {
-        return DATA_ADDRESS + 64 * random_below(random, NATIVE_PAGE / 64 - 10);
+        return DATA_ADDRESS + 64 * random_below(random, NATIVE_PAGE / 64 - 14);
     }
     if (kind < 65) {
         return DATA_ADDRESS + 16 * random_below(random, NATIVE_PAGE / 16);
@@ -264,11 +290,34 @@ static uint64_t choose_target(struct random *random, const struct opcode *row)
                      : random_next(random) >> random_below(random, 32);
 }
 
-static unsigned displacement_at(const struct encoding *e, const struct insn *insn)
+static unsigned displacement_at_of(const struct encoding *e, const struct insn *insn)
 {
     bool has_sib = insn->address_size != 2 && (insn->modrm & 7) == 4;
 
     return e->modrm_at + 1 + has_sib;
+}
+
+/* A gather: elements at the target and near, some of them not to be had. */
+static bool aim_gather(struct random *random, struct native_case *c, const struct insn *insn,
+                       uint64_t offset)
+{
+    union vector256 *index = &c->before.ymm[insn->index];
+    bool by_quadwords = insn->opcode->name[insn->opcode->name[1] == 'p' ? 8 : 7] == 'q';
+
+    if (insn->base == INSN_NO_REGISTER || insn->base == X86_RSP) {
+        return PERCENT(5) && insn->base != X86_RSP;
+    }
+    c->before.gpr[insn->base] = offset - (int64_t)insn->displacement;
+    for (unsigned i = 0; i < (by_quadwords ? 4 : 8); i++) {
+        int32_t number = (int32_t)random_below(random, 64) - 32;
+        number = PERCENT(2) ? (int32_t)random_integer(random) : number;
+        if (by_quadwords) {
+            index->s64[i] = number;
+        } else {
+            index->s32[i] = number;
+        }
+    }
+    return true;
 }
 
 /* Make the memory operand lie at target. False if this encoding can't. */
@@ -279,6 +328,9 @@ static bool aim(struct random *random, struct native_case *c, const struct insn 
 
     if (c->code_64 && insn->segment == X86_GS) {
         offset -= GS_BASE;
+    }
+    if (row_has_operand(insn->opcode, Mvs, Mvs)) {
+        return aim_gather(random, c, insn, offset);
     }
     if (insn->index != INSN_NO_REGISTER) {
         if (insn->index == insn->base) {
@@ -299,7 +351,7 @@ static bool aim(struct random *random, struct native_case *c, const struct insn 
         return true;
     }
     if (insn->address_size == 2) {
-        return true;
+        return insn->opcode->feature != FEATURE_SHA;
     }
     if (insn->index != INSN_NO_REGISTER && c->code_64) {
         gpr[insn->index] &= 0xffff;
@@ -309,7 +361,7 @@ static bool aim(struct random *random, struct native_case *c, const struct insn 
     if (insn->rip_relative) {
         displacement = offset - (CODE_ADDRESS + CODE_ENTRY + insn->length);
     }
-    memcpy(e->bytes + displacement_at(e, insn), &displacement, 4);
+    memcpy(e->bytes + displacement_at_of(e, insn), &displacement, 4);
     return true;
 }
 
@@ -320,6 +372,8 @@ static void random_operand(struct random *random, struct native_case *c, const s
     union vector128 v;
     uint16_t exponent;
 
+    random_vector(random, style, &v);
+    write_memory(c, target + 16, &v, sizeof(v));
     random_vector(random, style, &v);
     if (row_has_operand(row, Mt, Mt) && PERCENT(60)) {
         random_extended(random, &v.u64[0], &exponent);
@@ -348,11 +402,15 @@ static void random_operand(struct random *random, struct native_case *c, const s
 static void arrange_state_area(struct random *random, struct native_case *c,
                                const struct opcode *row, uint64_t target)
 {
-    uint64_t header[8] = {random_next(random) & 3};
+    uint64_t header[8] = {random_next(random) & 7};
     uint32_t mxcsr = random_next(random) & 0xffff;
 
     if (name_is(row, "xsave") || name_is(row, "xrstor")) {
-        c->before.gpr[X86_RAX] = random_next(random) & 3;
+        c->before.gpr[X86_RAX] = random_next(random) & 7;
+        if (name_is(row, "xrstor") && PERCENT(40)) {
+            header[1] =
+                UINT64_C(1) << 63 | header[0] | (random_next(random) & (PERCENT(95) ? 7 : 31));
+        }
         c->before.gpr[X86_RDX] = 0;
         if (PERCENT(5)) {
             header[1 + random_below(random, 2)] = 1 + random_below(random, 100);
@@ -368,7 +426,7 @@ static bool arrange_memory(struct random *random, struct native_case *c, const s
                            struct encoding *e, enum vector_style style)
 {
     const struct opcode *row = insn->opcode;
-    uint64_t target = choose_target(random, row);
+    uint64_t target = choose_target(random, row, c->want_fault);
 
     /* A stack pointer that is not canonical does not survive every way into user mode. */
     if (insn->base == X86_RSP && !cpu_is_canonical(target)) {
@@ -378,7 +436,7 @@ static bool arrange_memory(struct random *random, struct native_case *c, const s
         return false;
     }
     random_operand(random, c, row, style, target);
-    if (name_is(row, "ldmxcsr")) { /* bit 17 is AMD's alone */
+    if (strstr(row->name, "ldmxcsr")) { /* bit 17 is AMD's alone */
         uint32_t mxcsr = random_next(random) & (PERCENT(90) ? 0xffff : ~0x20000);
         write_memory(c, target, &mxcsr, sizeof(mxcsr));
     }
@@ -428,7 +486,7 @@ static void arrange_implicit(struct random *random, struct native_case *c, const
     const struct opcode *row = insn->opcode;
     bool repeated = (row->flags & OP_STRING) && (insn->prefixes & (INSN_REP | INSN_REPNE));
 
-    if ((row->flags & OP_STRING) || name_is(row, "maskmov")) {
+    if ((row->flags & OP_STRING) || (name_is(row, "maskmov") || name_is(row, "vmaskmovdqu"))) {
         /* Whether MASKMOV faults for bytes that it does not write is open: it never does here. */
         bool is_string = row->flags & OP_STRING;
         point(random, c, insn, X86_RSI, 90);
@@ -513,7 +571,10 @@ bool native_generate(struct random *random, const struct native_row *row,
     enum decode_result result = decode_insn(&cpu, e.bytes, INSN_MAX, &insn);
     c->length = INSN_MAX;
     if (result == DECODE_OK) {
-        if (insn.opcode != row->row || jumps_into_itself(c, &insn)) {
+        /* Whether a mask of zeros hides that there is no memory is open. */
+        bool no_data =
+            strstr(row->row->name, "maskmov") && (insn.segment == X86_CS || insn.address_size == 2);
+        if (insn.opcode != row->row || jumps_into_itself(c, &insn) || no_data) {
             return false;
         }
         c->length = insn.length;
@@ -521,7 +582,7 @@ bool native_generate(struct random *random, const struct native_row *row,
             return false;
         }
         if (row_has_operand(row->row, Ob, Ov)) {
-            uint64_t target = choose_target(random, row->row);
+            uint64_t target = choose_target(random, row->row, c->want_fault);
             target -= insn.segment == X86_GS && c->code_64 ? GS_BASE : 0;
             memcpy(e.bytes + e.modrm_at, &target, insn.address_size);
         }
@@ -537,4 +598,42 @@ bool native_generate(struct random *random, const struct native_row *row,
     c->done = false;
     memset(&c->native, 0, offsetof(struct native_outcome, memory));
     return true;
+}
+
+bool native_generate_insn(struct random *random, const struct native_row *row,
+                          const struct native_case *c, uint8_t bytes[16], struct insn *insn,
+                          unsigned *displacement_at)
+{
+    struct encoding e = {.length = 0};
+    struct cpu cpu;
+
+    encode(random, row, c, &e);
+    native_engine_prepare(&cpu, c);
+    if (decode_insn(&cpu, e.bytes, INSN_MAX, insn) != DECODE_OK || insn->opcode != row->row) {
+        return false;
+    }
+    *displacement_at = 0;
+    if (insn->memory) {
+        /* A displacement of 32 bits, so that it reaches something. */
+        if (insn->base != INSN_NO_REGISTER) {
+            e.bytes[e.modrm_at] = (e.bytes[e.modrm_at] & 0x3f) | 0x80;
+        }
+        if (decode_insn(&cpu, e.bytes, INSN_MAX, insn) != DECODE_OK) {
+            return false;
+        }
+        *displacement_at = displacement_at_of(&e, insn);
+    }
+    memcpy(bytes, e.bytes, 16);
+    return true;
+}
+
+void native_generate_state(struct random *random, struct native_case *c)
+{
+    random_registers(random, &c->before);
+    random_x87(random, &c->before);
+    random_sse(random, random_below(random, 3), &c->before);
+    for (unsigned i = 0; i < NATIVE_PAGE / 8; i++) {
+        uint64_t value = PERCENT(50) ? random_next(random) : random_double(random);
+        memcpy(c->memory + 8 * i, &value, 8);
+    }
 }

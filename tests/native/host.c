@@ -27,13 +27,14 @@
 #define FRAME_MAGIC_OFFSET 464
 #define FRAME_MAGIC        0x46505853u
 #define XSTATE_BV_OFFSET   512
+#define AVX_OFFSET         576
 #define PAGE_FAULT_FETCH   0x10 /* bit of the error code */
 
 /* The handler has no argument for it; this is a process of its own. */
 static struct {
     struct native_case *cases;
     unsigned count, current;
-    bool running;
+    bool running, has_avx;
     uint8_t *code; /* writable alias of the code page */
 } child;
 
@@ -70,11 +71,19 @@ static void frame_load(ucontext_t *frame, const struct native_case *c)
         memcpy(&fpu->_st[i], &s->st[i].mantissa, 8);
         fpu->_st[i].exponent = s->st[i].exponent;
     }
-    memcpy(fpu->_xmm, s->xmm, sizeof(s->xmm));
+    for (unsigned i = 0; i < 16; i++) {
+        memcpy(&fpu->_xmm[i], &s->ymm[i].xmm, 16);
+    }
     memcpy(&magic, (uint8_t *)fpu + FRAME_MAGIC_OFFSET, sizeof(magic));
     if (magic == FRAME_MAGIC) { /* x87 and SSE state is there, not initial */
         memcpy(&xstate_bv, (uint8_t *)fpu + XSTATE_BV_OFFSET, sizeof(xstate_bv));
         xstate_bv |= 3;
+        if (child.has_avx) {
+            xstate_bv |= 4;
+            for (unsigned i = 0; i < 16; i++) {
+                memcpy((uint8_t *)fpu + AVX_OFFSET + 16 * i, &s->ymm[i].high, 16);
+            }
+        }
         memcpy((uint8_t *)fpu + XSTATE_BV_OFFSET, &xstate_bv, sizeof(xstate_bv));
     }
 }
@@ -97,7 +106,15 @@ static void frame_save(const ucontext_t *frame, struct native_state *s)
         memcpy(&s->st[i].mantissa, &fpu->_st[i], 8);
         s->st[i].exponent = fpu->_st[i].exponent;
     }
-    memcpy(s->xmm, fpu->_xmm, sizeof(s->xmm));
+    for (unsigned i = 0; i < 16; i++) {
+        memcpy(&s->ymm[i].xmm, &fpu->_xmm[i], 16);
+        s->ymm[i].high = (union vector128){.u64 = {0, 0}};
+    }
+    uint64_t xstate_bv;
+    memcpy(&xstate_bv, (const uint8_t *)fpu + XSTATE_BV_OFFSET, sizeof(xstate_bv));
+    for (unsigned i = 0; child.has_avx && (xstate_bv & 4) && i < 16; i++) {
+        memcpy(&s->ymm[i].high, (const uint8_t *)fpu + AVX_OFFSET + 16 * i, 16);
+    }
 }
 
 /* The instruction ended if INT3 in the code page came, or the fetch at a jump's target failed. */
@@ -183,6 +200,7 @@ static _Noreturn void child_main(struct native_case *cases, unsigned count)
     }
     child.cases = cases;
     child.count = count;
+    child.has_avx = __builtin_cpu_supports("avx");
     /* Compatibility mode uses DS, ES; the 64-bit code around does not. */
     __asm__ volatile("mov %0, %%ds\n\tmov %0, %%es" : : "r"(DATA_SELECTOR));
     if (syscall(SYS_arch_prctl, ARCH_SET_GS, GS_BASE) < 0) {

@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * compare [--seed S] [--cases N] [--first N] [--only NAME] [--max-mismatches N] [--verbose]
+ * compare [--seed S] [--cases N] [--sequences N] [--first N] [--only NAME] [--verbose] ...
  *
- * Runs N random cases natively and in the engine, spread evenly over all rows of the opcode maps,
- * and compares. A case depends on the seed and its number alone, so that
- * --seed S --first N --cases 1 repeats it. Exit status 77 where the test can't run.
+ * Runs N random instructions natively, in the interpreter and in the translator, spread evenly over
+ * all rows of the opcode maps, then N random sequences, and compares. A case depends on the seed
+ * and its number alone, so that --seed S --first N --cases 1 --sequences 0 repeats it. Exit status
+ * 77 where the test can't run.
  */
 #include "native.h"
+#include "tcg/jit.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,10 +16,12 @@
 #include <sys/mman.h>
 #include <time.h>
 
-#define BATCH         256
-#define CASES_DEFAULT 400000
-#define TRIES_MAX     200 /* encodings that are not to be run */
-#define EXIT_SKIPPED  77
+#define BATCH             256
+#define CASES_DEFAULT     200000
+#define SEQUENCES_DEFAULT 10000
+#define TRIES_MAX         200 /* encodings that are not to be run */
+#define FAULT_EVERY       6
+#define EXIT_SKIPPED      77
 
 /* A sanitizer fills so much of the address space with its shadow that wild addresses hit it: then
  * the engine runs alone, for what the sanitizer finds in it. */
@@ -34,10 +38,10 @@
 #endif
 
 struct options {
-    gint64 seed, cases, first;
+    gint64 seed, cases, sequences, first;
     gint mismatches;
     gchar *only;
-    gboolean verbose;
+    gboolean verbose, interpreter;
 };
 
 struct run {
@@ -48,8 +52,11 @@ struct run {
     bool with_32;                 /* the host runs 32-bit code */
     struct native_case *cases;
     unsigned *row_of; /* of each case in the batch */
-    struct native_engine *engine;
+    struct native_engine *interpreter;
+    struct native_engine *translator, *sequencer; /* NULL: this host has none */
+    struct native_outcome *outcomes;              /* of the interpreter, for sequences */
     uint64_t compared, faults, mismatches;
+    uint64_t sequences, sequence_faults;
     uint64_t unsteady; /* differed once, agreed when repeated: the host's doing */
 };
 
@@ -59,6 +66,8 @@ static bool generate(struct run *run, uint64_t number, unsigned slot)
     unsigned index = number % run->rows->len;
     struct native_case *c = &run->cases[slot];
 
+    /* Each row in turn with an operand that is not there. */
+    c->want_fault = number / run->rows->len % FAULT_EVERY == FAULT_EVERY - 1;
     for (unsigned i = 0; i < TRIES_MAX; i++) {
         if (native_generate(&random, &g_array_index(run->rows, struct native_row, index),
                             &run->features, run->with_32, c)) {
@@ -79,19 +88,18 @@ static bool differs_again(struct native_case *c, const struct native_outcome *ou
     return !native_run(c, 1) || !native_compare(c, outcome, true);
 }
 
-static void compare(struct run *run, unsigned slot)
+static void compare_engine(struct run *run, unsigned slot, struct native_engine *engine)
 {
     struct native_outcome outcome;
     struct native_case *c = &run->cases[slot];
     struct native_row *row = &g_array_index(run->rows, struct native_row, run->row_of[slot]);
 
-    native_engine_run(run->engine, c, &outcome);
-    bool completed = ENGINE_ALONE ? outcome.completed : c->native.completed;
-    row->cases++;
-    row->completed += completed;
-    run->compared++;
-    run->faults += !completed;
-    if (ENGINE_ALONE || native_compare(c, &outcome, false)) {
+    native_engine_run(engine, c, &outcome);
+    if (ENGINE_ALONE) {
+        c->native.completed = outcome.completed;
+        return;
+    }
+    if (native_compare(c, &outcome, false)) {
         return;
     }
     if (!differs_again(c, &outcome)) {
@@ -99,10 +107,105 @@ static void compare(struct run *run, unsigned slot)
         return;
     }
     run->mismatches++;
-    printf("MISMATCH in %s: repeat with --seed %" G_GINT64_FORMAT " --first %" G_GUINT64_FORMAT
-           " --cases 1%s%s\n",
-           row->row->name, run->options.seed, c->number, run->options.only ? " --only " : "",
+    printf("MISMATCH of the %s in %s: repeat with --seed %" G_GINT64_FORMAT
+           " --first %" G_GUINT64_FORMAT " --cases 1 --sequences 0%s%s\n",
+           engine == run->translator ? "translator" : "interpreter", row->row->name,
+           run->options.seed, c->number, run->options.only ? " --only " : "",
            run->options.only ? run->options.only : "");
+}
+
+static bool accesses_memory(const struct native_case *c)
+{
+    struct cpu cpu;
+    struct insn insn;
+
+    native_engine_prepare(&cpu, c);
+    return decode_insn(&cpu, c->bytes, c->length, &insn) == DECODE_OK && insn.memory;
+}
+
+static bool is_memory_fault(const struct native_outcome *outcome)
+{
+    return !outcome->completed &&
+           (outcome->vector == EXCEPTION_PF || outcome->vector == EXCEPTION_GP ||
+            outcome->vector == EXCEPTION_SS || outcome->vector == EXCEPTION_AC);
+}
+
+static void compare(struct run *run, unsigned slot)
+{
+    struct native_case *c = &run->cases[slot];
+    struct native_row *row = &g_array_index(run->rows, struct native_row, run->row_of[slot]);
+
+    compare_engine(run, slot, run->interpreter);
+    if (run->translator && c->code_64) {
+        compare_engine(run, slot, run->translator);
+    }
+    row->cases++;
+    row->completed += c->native.completed;
+    row->accessed += c->want_fault && accesses_memory(c);
+    row->refused += c->want_fault && is_memory_fault(&c->native);
+    run->compared++;
+    run->faults += !c->native.completed;
+}
+
+static void compare_sequence_outcome(struct run *run, struct native_case *c,
+                                     const struct native_outcome *outcome, const char *who)
+{
+    if (ENGINE_ALONE || native_compare_sequence(c, outcome, who, false)) {
+        return;
+    }
+    c->done = false;
+    memset(&c->native, 0, offsetof(struct native_outcome, memory));
+    if (native_run(c, 1) && native_compare_sequence(c, outcome, who, true)) {
+        run->unsteady++;
+        return;
+    }
+    run->mismatches++;
+    printf("MISMATCH of the %s in a sequence: repeat with --seed %" G_GINT64_FORMAT
+           " --first %" G_GUINT64_FORMAT " --cases 0 --sequences 1\n",
+           who, run->options.seed, c->number);
+}
+
+static void compare_sequence(struct run *run, unsigned slot)
+{
+    struct native_case *c = &run->cases[slot];
+    struct native_outcome outcome;
+
+    compare_sequence_outcome(run, c, &run->outcomes[slot], "interpreter");
+    if (run->sequencer) {
+        native_engine_run_sequence(run->sequencer, c, &outcome);
+        compare_sequence_outcome(run, c, &outcome, "translator");
+    }
+    run->sequence_faults += !c->native.completed;
+}
+
+static bool is_enough(const struct run *run)
+{
+    return run->mismatches >= (uint64_t)run->options.mismatches;
+}
+
+/* False after the native side failed. */
+static bool run_sequences(struct run *run)
+{
+    uint64_t number = run->options.first, end = number + run->options.sequences;
+
+    while (number < end && !is_enough(run)) {
+        unsigned count = MIN(end - number, BATCH);
+        for (unsigned i = 0; i < count; i++, number++) {
+            struct random random = {(uint64_t)run->options.seed * UINT64_C(0xda942042e4dd58b5) +
+                                    number};
+            native_generate_sequence(&random, run->rows, &run->features, run->interpreter,
+                                     &run->cases[i], &run->outcomes[i]);
+            run->cases[i].number = number;
+        }
+        if (!ENGINE_ALONE && !native_run(run->cases, count)) {
+            return false;
+        }
+        for (unsigned i = 0; i < count && !is_enough(run); i++) {
+            compare_sequence(run, i);
+        }
+        run->sequences += count;
+    }
+    return true;
 }
 
 /* False after the native side failed. */
@@ -110,7 +213,7 @@ static bool run_all(struct run *run)
 {
     uint64_t number = run->options.first, end = number + run->options.cases;
 
-    while (number < end && run->mismatches < (uint64_t)run->options.mismatches) {
+    while (number < end && !is_enough(run)) {
         unsigned count = 0;
         while (number < end && count < BATCH) {
             count += generate(run, number++, count);
@@ -118,8 +221,7 @@ static bool run_all(struct run *run)
         if (count > 0 && !ENGINE_ALONE && !native_run(run->cases, count)) {
             return false;
         }
-        for (unsigned i = 0; i < count && run->mismatches < (uint64_t)run->options.mismatches;
-             i++) {
+        for (unsigned i = 0; i < count && !is_enough(run); i++) {
             compare(run, i);
         }
     }
@@ -128,11 +230,13 @@ static bool run_all(struct run *run)
 
 static void report_coverage(const struct run *run)
 {
-    unsigned covered = 0;
+    unsigned covered = 0, accessed = 0, refused = 0;
     g_autoptr(GString) uncovered = g_string_new(NULL);
 
     for (unsigned i = 0; i < run->rows->len; i++) {
         const struct native_row *row = &g_array_index(run->rows, struct native_row, i);
+        accessed += row->accessed != 0;
+        refused += row->refused != 0;
         if (row->completed) {
             covered++;
         } else {
@@ -147,11 +251,16 @@ static void report_coverage(const struct run *run)
            " ended in a fault), %" G_GUINT64_FORMAT " mismatches, %" G_GUINT64_FORMAT
            " unsteady, seed %" G_GINT64_FORMAT "\n",
            run->compared, run->faults, run->mismatches, run->unsteady, run->options.seed);
+    printf("native: %" G_GUINT64_FORMAT " sequences compared (%" G_GUINT64_FORMAT
+           " ended in a fault)%s\n",
+           run->sequences, run->sequence_faults, run->translator ? "" : "; the interpreter only");
     if (run->compared < run->rows->len) {
         return;
     }
     printf("native: rows covered %u / %u comparable here (%u in the tables)%s%s\n", covered,
            run->rows->len, run->row_total, uncovered->len ? "; not covered:" : "", uncovered->str);
+    printf("native: rows whose memory operand faulted: %u of %u that have one\n", refused,
+           accessed);
 }
 
 /* The rows to compare; the names of those that are not, with --verbose. */
@@ -181,6 +290,8 @@ static bool parse_options(struct options *o, int argc, char **argv)
         {"first", 'f', 0, G_OPTION_ARG_INT64, &o->first, "Number of the first case", "N"},
         {"only", 'o', 0, G_OPTION_ARG_STRING, &o->only, "Only instructions of this name", "NAME"},
         {"max-mismatches", 'm', 0, G_OPTION_ARG_INT, &o->mismatches, "Stop after so many", "N"},
+        {"sequences", 'q', 0, G_OPTION_ARG_INT64, &o->sequences, "Number of sequences", "N"},
+        {"interpreter", 'i', 0, G_OPTION_ARG_NONE, &o->interpreter, "Without the translator", NULL},
         {"verbose", 'v', 0, G_OPTION_ARG_NONE, &o->verbose, "Name all rows", NULL},
         G_OPTION_ENTRY_NULL};
     g_autoptr(GOptionContext) context = g_option_context_new(NULL);
@@ -196,7 +307,10 @@ static bool parse_options(struct options *o, int argc, char **argv)
 
 int main(int argc, char **argv)
 {
-    struct run run = {.options = {.seed = time(NULL), .cases = CASES_DEFAULT, .mismatches = 5}};
+    struct run run = {.options = {.seed = time(NULL),
+                                  .cases = CASES_DEFAULT,
+                                  .sequences = SEQUENCES_DEFAULT,
+                                  .mismatches = 5}};
 
     if (!parse_options(&run.options, argc, argv)) {
         return EXIT_FAILURE;
@@ -220,14 +334,22 @@ int main(int argc, char **argv)
         return EXIT_FAILURE;
     }
     run.row_of = g_new(unsigned, BATCH);
-    run.engine = native_engine_new();
-    if (!run.engine) {
+    run.outcomes = g_new(struct native_outcome, BATCH);
+    run.interpreter = native_engine_new(false, false);
+    if (JIT_SUPPORTED && !run.options.interpreter) {
+        run.translator = native_engine_new(true, false);
+        run.sequencer = native_engine_new(true, true);
+    }
+    if (!run.interpreter) {
         perror("compare: guest memory");
         return EXIT_SKIPPED;
     }
-    bool ran = run_all(&run);
+    bool ran = run_all(&run) && run_sequences(&run);
     report_coverage(&run);
-    native_engine_free(run.engine);
+    native_engine_free(run.interpreter);
+    native_engine_free(run.translator);
+    native_engine_free(run.sequencer);
+    g_free(run.outcomes);
     munmap(run.cases, BATCH * sizeof(*run.cases));
     g_free(run.row_of);
     g_array_unref(run.rows);

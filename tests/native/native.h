@@ -24,6 +24,9 @@
 #define CODE_SELECTOR_32 0x23
 #define DATA_SELECTOR    0x2b
 #define INT3_OPCODE      0xcc
+#define NO_OPCODE        0x06 /* undefined in 64-bit mode: where a translated sequence ends */
+#define SEQUENCE_INSNS   50
+#define SEQUENCE_BYTES   (SEQUENCE_INSNS * 15 + 16)
 
 /* User-mode state, as a signal frame has it. */
 struct native_state {
@@ -37,7 +40,7 @@ struct native_state {
     uint16_t fpu_control, fpu_status;
     uint8_t fpu_valid; /* bit per physical register */
     uint32_t mxcsr;
-    union vector128 xmm[16];
+    union vector256 ymm[16];
 };
 
 struct native_outcome {
@@ -50,14 +53,17 @@ struct native_outcome {
 struct native_case {
     uint64_t number;
     const struct cpu_features *features;
-    bool code_64; /* else 32-bit compatibility mode */
-    uint8_t bytes[16];
+    bool code_64;    /* else 32-bit compatibility mode */
+    bool want_fault; /* at the memory operand */
+    uint8_t bytes[SEQUENCE_BYTES];
     unsigned length;
     struct native_state before;
     uint8_t memory[NATIVE_PAGE];
     struct native_outcome native;
     bool done; /* the child wrote native */
 };
+
+struct native_engine;
 
 /* A row of the opcode maps, and what must be encoded to reach it. -1: free. */
 struct native_row {
@@ -68,9 +74,10 @@ struct native_row {
     uint8_t opcode;
     int8_t prefix; /* 0 none, 1 66, 2 F3, 3 F2 */
     int8_t reg, rm, mod, w;
-    uint8_t vex_map;    /* 0: no VEX */
-    uint64_t cases;     /* compared */
-    uint64_t completed; /* of them, without a fault */
+    uint8_t vex_map;            /* 0: no VEX */
+    uint64_t cases;             /* compared */
+    uint64_t completed;         /* of them, without a fault */
+    uint64_t accessed, refused; /* with a memory operand; of them, with #PF, #GP, #SS or #AC */
 };
 
 /* rows.c: all instructions of all maps. Caller frees with g_array_unref; of struct native_row. */
@@ -97,20 +104,47 @@ void random_extended(struct random *random, uint64_t *mantissa, uint16_t *expone
 bool native_generate(struct random *random, const struct native_row *row,
                      const struct cpu_features *features, bool with_32, struct native_case *c);
 
+/* An encoding of the row that decodes to it in 64-bit mode, registers and all as they come.
+ * *displacement_at: where the memory operand's displacement of 32 bits is; 0: there is none. */
+bool native_generate_insn(struct random *random, const struct native_row *row,
+                          const struct native_case *c, uint8_t bytes[16], struct insn *insn,
+                          unsigned *displacement_at);
+/* Memory and a state to begin with. */
+void native_generate_state(struct random *random, struct native_case *c);
+
+/* sequence.c: fill a case with up to SEQUENCE_INSNS instructions, with branches, the last of which
+ * may fault; the interpreter has run it then, with this outcome. */
+void native_generate_sequence(struct random *random, const GArray *rows,
+                              const struct cpu_features *features, struct native_engine *engine,
+                              struct native_case *c, struct native_outcome *outcome);
+
 /* host.c: run the cases in a child. False: the child died or hung (message printed). */
 bool native_run(struct native_case *cases, unsigned count);
 /* Can user mode run 32-bit code? Some kernels and hypervisors keep it out. c: for use, shared. */
 bool native_has_32(struct native_case *c);
 
 /* engine.c */
-struct native_engine;
-struct native_engine *native_engine_new(void);
+/* translator: else the interpreter executes. */
+struct native_engine *native_engine_new(bool translator, bool sequences);
 void native_engine_free(struct native_engine *engine);
 /* A CPU in the mode and with the features of the case, for decoding. */
 void native_engine_prepare(struct cpu *cpu, const struct native_case *c);
 void native_engine_run(struct native_engine *engine, const struct native_case *c,
                        struct native_outcome *outcome);
 
+/* A sequence, all of it. */
+void native_engine_run_sequence(struct native_engine *engine, const struct native_case *c,
+                                struct native_outcome *outcome);
+/* The same step by step, in the interpreter: begin, then decode (at an offset from the entry) and
+ * execute; false: a fault came, and nothing has changed. */
+struct cpu *native_engine_begin(struct native_engine *engine, const struct native_case *c);
+bool native_engine_step(struct native_engine *engine, unsigned offset, const uint8_t *bytes,
+                        unsigned length);
+void native_engine_end(struct native_engine *engine, struct native_outcome *outcome);
+
+/* Where flags, condition codes and the like that are open have been kept out. */
+bool native_compare_sequence(const struct native_case *c, const struct native_outcome *engine,
+                             const char *who, bool print);
 /* compare.c: true if all is equal; else, if asked to, prints the case and what differs. */
 bool native_compare(const struct native_case *c, const struct native_outcome *engine, bool print);
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* All rows of all opcode maps, and which of them user mode can compare on this host. */
 #include "native.h"
+#include "tcg/avx.h"
 #include "tcg/cpu-model.h"
 
 #include <cpuid.h>
@@ -76,6 +77,7 @@ GArray *native_rows_new(void)
     add_map(rows, opcode_map_0f38, 256, 0, x38);
     add_map(rows, opcode_map_0f3a, 256, 0, x3a);
     add_map(rows, opcode_map_x87, 8, 0xd8, one);
+    add_map(rows, opcode_map_vex_0f, 256, 0, (struct native_row){.map = "vex.0f ", .vex_map = 1});
     add_map(rows, opcode_map_vex_0f38, 256, 0,
             (struct native_row){.map = "vex.0f38 ", .vex_map = 2});
     add_map(rows, opcode_map_vex_0f3a, 256, 0,
@@ -94,7 +96,7 @@ static bool host_has(enum cpu_feature feature)
         return false;
     }
     /* XSAVE and what hangs on it is there if the system has enabled it too (OSXSAVE). */
-    if (feature == FEATURE_XSAVE || feature == FEATURE_XSAVEOPT) {
+    if (feature == FEATURE_XSAVE || feature == FEATURE_XSAVEOPT || feature == FEATURE_XSAVEC) {
         if (!__get_cpuid(1, &eax, &ebx, &ecx, &edx) || !(ecx & bit_OSXSAVE)) {
             return false;
         }
@@ -106,10 +108,9 @@ void native_host_features(struct cpu_features *features)
 {
     memset(features, 0, sizeof(*features));
     for (unsigned i = FEATURE_NONE + 1; i < FEATURE_COUNT; i++) {
-        if (host_has(i)) {
-            features->bits[i / 64] |= UINT64_C(1) << (i % 64);
-        }
+        cpu_features_set(features, i, host_has(i));
     }
+    avx_hide_unavailable(features);
 }
 
 /* Loads of segment registers and far transfers: user mode, but the system's own descriptors. */

@@ -13,6 +13,7 @@ PASSED = 33  # isa-debug-exit: 2 * 10h + 1
 
 # Program, then what else it is run with.
 GUESTS = {
+    "a20gate32": [[]],
     "apic64": [[]],
     "apicmodes64": [[], ["-cpu", "qemu64,-x2apic,-tsc-deadline"], ["-smp", "2"]],
     "debug64": [[]],

@@ -18,6 +18,7 @@ static struct acpi_tables *build(unsigned cpus, bool hpet)
         .has_hpet = hpet,
         .serial_mask = 5,
         .pm_base = 0x600,
+        .level_interrupts = 1 << 5 | 1 << 9 | 1 << 10 | 1 << 11,
     };
 
     for (unsigned i = 0; i < cpus; i++) {

@@ -10,6 +10,7 @@ struct fixture {
     unsigned resets;
     bool lines[2];
     unsigned edges[2]; /* rising */
+    bool a20;
 };
 
 static void on_irq(void *opaque, unsigned number, bool level)
@@ -18,6 +19,11 @@ static void on_irq(void *opaque, unsigned number, bool level)
 
     f->edges[number] += level && !f->lines[number];
     f->lines[number] = level;
+}
+
+static void on_a20(void *opaque, unsigned number, bool level)
+{
+    ((struct fixture *)opaque)->a20 = level;
 }
 
 static void on_reset(void *opaque)
@@ -30,6 +36,7 @@ static void set_up(struct fixture *f)
     memset(f, 0, sizeof(*f));
     f->i8042.irqs[0] = (struct irq_line){on_irq, f, 0};
     f->i8042.irqs[1] = (struct irq_line){on_irq, f, 1};
+    f->i8042.a20 = (struct irq_line){on_a20, f, 0};
     f->i8042.pulse_reset = on_reset;
     f->i8042.opaque = f;
     i8042_power_on(&f->i8042);
@@ -233,6 +240,31 @@ static void test_random_writes(void)
     }
 }
 
+static void test_a20(void)
+{
+    struct fixture f;
+
+    set_up(&f);
+    CU_ASSERT_TRUE(f.a20); /* open at power-on */
+    command(&f, 0xd1);
+    data(&f, 0xdd);
+    CU_ASSERT_FALSE(f.a20);
+    command(&f, 0xd0);
+    CU_ASSERT_EQUAL(take(&f) & 2, 0);
+    command(&f, 0xd1);
+    data(&f, 0xdf);
+    CU_ASSERT_TRUE(f.a20);
+    command(&f, 0xdd);
+    CU_ASSERT_FALSE(f.a20);
+    command(&f, 0xdf);
+    CU_ASSERT_TRUE(f.a20);
+    command(&f, 0xd0);
+    CU_ASSERT_EQUAL(take(&f) & 2, 2);
+    command(&f, 0xdd);
+    i8042_power_on(&f.i8042);
+    CU_ASSERT_TRUE(f.a20);
+}
+
 int main(void)
 {
     static const struct unit_test tests[] = {
@@ -243,6 +275,7 @@ int main(void)
         {"mouse", test_mouse},
         {"loop back", test_loop_back},
         {"output port", test_output_port},
+        {"A20 gate", test_a20},
         {"random writes", test_random_writes},
         {NULL, NULL},
     };

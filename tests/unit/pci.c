@@ -579,6 +579,55 @@ static void test_state(void)
     pci_test_destroy(&test);
 }
 
+/* Cards come and go while another thread reads and writes the slot's config space and BAR. */
+struct unplug_test {
+    struct pci_test *test;
+    bool stop, seen; /* atomic */
+};
+
+static gpointer use_slot(gpointer opaque)
+{
+    struct unplug_test *unplug = opaque;
+    struct pci_test *test = unplug->test;
+    struct pci_bus *bus = test->bus;
+    const unsigned devfn = 9 << 3;
+
+    while (!__atomic_load_n(&unplug->stop, __ATOMIC_RELAXED)) {
+        uint64_t value;
+
+        if (pci_bus_config_read(bus, 0, devfn, PCI_VENDOR_ID, 2) == 0x1b36) {
+            __atomic_store_n(&unplug->seen, true, __ATOMIC_RELAXED);
+        }
+        pci_bus_config_write(bus, 0, devfn, PCI_BASE_ADDRESS_0, 4, 0xe0000000);
+        pci_bus_config_write(bus, 0, devfn, PCI_COMMAND, 2, PCI_COMMAND_MEMORY);
+        address_space_load(&test->machine->as_memory, 0xe0000000, 4, MEMORY_ATTRIBUTES_CPU, &value);
+    }
+    return NULL;
+}
+
+static void test_unplug_under_use(void)
+{
+    struct pci_test test;
+    struct unplug_test unplug = {.test = &test};
+    unsigned rounds = 0;
+    GThread *thread;
+
+    pci_test_init(&test);
+    thread = g_thread_new("vcpu", use_slot, &unplug);
+    /* As long as it takes the other thread to have met a card, and no shorter than 200 cards. */
+    while (rounds < 200 || !__atomic_load_n(&unplug.seen, __ATOMIC_RELAXED)) {
+        struct card *card = add_card(&test, "9", "off", NULL);
+
+        CU_ASSERT_PTR_NOT_NULL_FATAL(card);
+        device_destroy(&card->pci.device);
+        rounds++;
+    }
+    __atomic_store_n(&unplug.stop, true, __ATOMIC_RELAXED);
+    g_thread_join(thread);
+    CU_ASSERT_TRUE(unplug.seen);
+    pci_test_destroy(&test);
+}
+
 int main(void)
 {
     static const struct unit_test tests[] = {
@@ -590,6 +639,7 @@ int main(void)
         {"slots and functions", test_slots},
         {"interrupts", test_interrupts},
         {"interrupts of threads", test_interrupts_of_threads},
+        {"unplugged under use", test_unplug_under_use},
         {"bus mastering", test_bus_mastering},
         {"capabilities", test_capabilities},
         {"resources", test_resources},

@@ -56,7 +56,7 @@ static struct fixture *fixture_new(void)
     cpu->segment[X86_CS] = (struct x86_segment){0x08, 0xc09b, UINT32_MAX, 0};
     cpu->cr0 = CR0_USUAL;
     cpu->cr4 = CR4_USUAL;
-    cpu->xcr0 = XCR0_SUPPORTED;
+    cpu->xcr0 = XCR0_X87 | XCR0_SSE;
     cpu->mxcsr = MXCSR_RESET;
     cpu->eflags = FLAG_FIXED;
     fpu_initialize(cpu);
@@ -264,16 +264,16 @@ static void test_sse_exceptions(void)
 {
     struct fixture *f = fixture_new();
 
-    f->cpu.xmm[0].f32[0] = 1;
+    f->cpu.ymm[0].xmm.f32[0] = 1;
     CU_ASSERT_EQUAL(execute(f, "f30f5ec1"), NONE); /* DIVSS xmm0, xmm1: masked */
     CU_ASSERT_EQUAL(f->cpu.mxcsr, MXCSR_RESET | MXCSR_ZE);
-    CU_ASSERT_EQUAL(f->cpu.xmm[0].u32[0], 0x7f800000);
+    CU_ASSERT_EQUAL(f->cpu.ymm[0].xmm.u32[0], 0x7f800000);
 
-    f->cpu.xmm[0].f32[0] = 1;
+    f->cpu.ymm[0].xmm.f32[0] = 1;
     f->cpu.mxcsr = MXCSR_RESET & ~(MXCSR_ZE << MXCSR_MASK_SHIFT);
     CU_ASSERT_EQUAL(execute(f, "f30f5ec1"), EXCEPTION_XM);
     CU_ASSERT_TRUE(f->cpu.mxcsr & MXCSR_ZE);
-    CU_ASSERT_EQUAL(f->cpu.xmm[0].f32[0], 1);
+    CU_ASSERT_EQUAL(f->cpu.ymm[0].xmm.f32[0], 1);
 
     /* A flag that is set and unmasked raises nothing by itself. */
     CU_ASSERT_EQUAL(execute(f, "f30f58c0"), NONE); /* ADDSS xmm0, xmm0 */
@@ -344,8 +344,9 @@ static void test_xcr0(void)
         uint8_t cpl;
         int vector;
     } list[] = {
-        {0, 1, 0, 0, NONE},         {0, 3, 0, 0, NONE},         {0, 2, 0, 0, EXCEPTION_GP},
-        {0, 0, 0, 0, EXCEPTION_GP}, {0, 7, 0, 0, EXCEPTION_GP}, {0, 1, 1, 0, EXCEPTION_GP},
+        {0, 1, 0, 0, NONE},         {0, 3, 0, 0, NONE},          {0, 2, 0, 0, EXCEPTION_GP},
+        {0, 0, 0, 0, EXCEPTION_GP}, {0, 5, 0, 0, EXCEPTION_GP},  {0, 1, 1, 0, EXCEPTION_GP},
+        {0, 7, 0, 0, NONE},         {0, 15, 0, 0, EXCEPTION_GP}, {0, 3, 0, 0, NONE},
         {1, 1, 0, 0, EXCEPTION_GP}, {0, 1, 0, 3, EXCEPTION_GP},
     };
     struct fixture *f = fixture_new();
@@ -389,7 +390,7 @@ static void test_xsave_marks(void)
     set_header(f, 0, 0xf0);
     CU_ASSERT_EQUAL(execute(f, "0fae23"), NONE);
     CU_ASSERT_EQUAL(header(f, 0), 0xf0);
-    f->cpu.xmm[3].u64[1] = 1;
+    f->cpu.ymm[3].xmm.u64[1] = 1;
     CU_ASSERT_EQUAL(execute(f, "0fae23"), NONE);
     CU_ASSERT_EQUAL(header(f, 0), 0xf0 | XCR0_SSE);
     CU_ASSERT_EQUAL(execute(f, "d9e8"), NONE);
@@ -413,7 +414,7 @@ static void test_xsaveopt(void)
     struct fixture *f = fixture_new();
 
     f->cpu.gpr[X86_RAX] = 3;
-    f->cpu.xmm[0].u64[0] = 5;
+    f->cpu.ymm[0].xmm.u64[0] = 5;
     memset(f->area, 0xee, FXSAVE_BYTES);
     CU_ASSERT_EQUAL(execute(f, "0fae33"), NONE);
     CU_ASSERT_EQUAL(f->area[0], 0xee);
@@ -430,7 +431,7 @@ static void test_xrstor_checks(void)
     f->cpu.gpr[X86_RAX] = 3;
     CU_ASSERT_EQUAL(execute(f, "0fae2b"), NONE);
     for (unsigned word = 1; word < 3; word++) { /* XCOMP_BV and the next reserved word */
-        set_header(f, word, UINT64_C(1) << (word == 1 ? 63 : 0));
+        set_header(f, word, word == 1 ? UINT64_C(1) << 63 | 8 : 1);
         CU_ASSERT_EQUAL(execute(f, "0fae2b"), EXCEPTION_GP);
         set_header(f, word, 0);
     }
@@ -450,7 +451,7 @@ static void test_xrstor_initialises(void)
     const uint32_t mxcsr = 0x1fbf;
 
     CU_ASSERT_EQUAL(execute(f, "d9e8"), NONE);
-    f->cpu.xmm[5].u64[0] = 7;
+    f->cpu.ymm[5].xmm.u64[0] = 7;
     memset(f->area, 0xff, 24);
     memset(f->area + 32, 0xff, FXSAVE_BYTES - 32);
     memcpy(f->area + 24, &mxcsr, 4);
@@ -459,7 +460,7 @@ static void test_xrstor_initialises(void)
     CU_ASSERT_EQUAL(f->cpu.fpu.control, FPU_CONTROL_RESET);
     CU_ASSERT_EQUAL(f->cpu.fpu.status, 0);
     CU_ASSERT_EQUAL(f->cpu.fpu.valid, 0);
-    CU_ASSERT_EQUAL(f->cpu.xmm[5].u64[0], 0);
+    CU_ASSERT_EQUAL(f->cpu.ymm[5].xmm.u64[0], 0);
     CU_ASSERT_EQUAL(f->cpu.mxcsr, mxcsr); /* loaded, initial or not */
     fixture_free(f);
 }
@@ -470,13 +471,13 @@ static void test_fxsave_without_sse(void)
     struct fixture *f = fixture_new();
 
     f->cpu.cr4 &= ~CR4_OSFXSR;
-    f->cpu.xmm[0].u64[0] = 9;
+    f->cpu.ymm[0].xmm.u64[0] = 9;
     memset(f->area, 0xee, FXSAVE_BYTES);
     CU_ASSERT_EQUAL(execute(f, "0fae03"), NONE);
     CU_ASSERT_EQUAL(f->area[160], 0xee);
     CU_ASSERT_EQUAL(f->area[0], 0x7f);
     CU_ASSERT_EQUAL(execute(f, "0fae0b"), NONE);
-    CU_ASSERT_EQUAL(f->cpu.xmm[0].u64[0], 9);
+    CU_ASSERT_EQUAL(f->cpu.ymm[0].xmm.u64[0], 9);
     fixture_free(f);
 }
 

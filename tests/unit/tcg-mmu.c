@@ -493,6 +493,33 @@ static void test_look_only(void)
     fixture_free(f);
 }
 
+/* Line 20 held low: of tables and of what they lead to. */
+static void test_a20(void)
+{
+    struct fixture *f = fixture_new();
+    uint8_t *ram = memory_region_host_pointer(&f->ram);
+    struct mmu_request request = {.linear = 0x00301234, .access = MMU_READ};
+    struct mmu_result result;
+    uint32_t directory = 0x00102003, page = 0x00705003;
+
+    memory_rcu_read_lock();
+    CU_ASSERT_TRUE(mmu_walk(&f->cpu, &request, &result));
+    CU_ASSERT_EQUAL(result.physical, 0x00301234);
+    f->cpu.a20_held = 1u << 20;
+    CU_ASSERT_TRUE(mmu_walk(&f->cpu, &request, &result));
+    CU_ASSERT_EQUAL(result.physical, 0x00201234);
+    f->cpu.cr0 = CR0_PG | CR0_PE;
+    f->cpu.cr3 = 0x00101000;
+    memcpy(ram + 0x1000, &directory, 4);        /* CR3's line 20 is low */
+    memcpy(ram + 0x2000 + 0x301 * 4, &page, 4); /* so is the directory entry's */
+    CU_ASSERT_TRUE(mmu_walk(&f->cpu, &request, &result));
+    CU_ASSERT_EQUAL(result.physical, 0x00605234);
+    CU_ASSERT_EQUAL(ram[0x1000] & 0x20, 0x20); /* accessed, where it was read */
+    CU_ASSERT_EQUAL(ram[0x2000 + 0x301 * 4] & 0x20, 0x20);
+    memory_rcu_read_unlock();
+    fixture_free(f);
+}
+
 int main(void)
 {
     static const struct unit_test tests[] = {
@@ -503,6 +530,7 @@ int main(void)
         {"tables in no memory", test_tables_nowhere},
         {"PDPTE checks", test_pdptes},
         {"a look changes nothing", test_look_only},
+        {"address line 20 held low", test_a20},
         {NULL, NULL},
     };
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "dm/acpi/acpi-tables.h"
+#include "dm/acpi/acpi-private.h"
 #include "dm/pci/chipset.h"
 #include "util/little-endian.h"
 
@@ -16,46 +17,26 @@
 #define TABLE_CHECKSUM_OFFSET 9u
 
 /* Fixed ACPI Description Table, ACPI 5.0 (5.2.9). */
-#define FADT_SIZE                268u
-#define FADT_REVISION            5
-#define FADT_FIRMWARE_CTRL       36
-#define FADT_DSDT                40
-#define FADT_SCI_INT             46
-#define FADT_SMI_CMD             48
-#define FADT_ACPI_ENABLE         52
-#define FADT_ACPI_DISABLE        53
-#define FADT_PM1A_EVT_BLK        56
-#define FADT_PM1A_CNT_BLK        64
-#define FADT_PM_TMR_BLK          76
-#define FADT_GPE0_BLK            80
-#define FADT_PM1_EVT_LEN         88
-#define FADT_PM1_CNT_LEN         89
-#define FADT_PM_TMR_LEN          91
-#define FADT_GPE0_BLK_LEN        92
-#define FADT_P_LVL2_LAT          96
-#define FADT_P_LVL3_LAT          98
-#define FADT_CENTURY             108
-#define FADT_IAPC_BOOT_ARCH      109
-#define FADT_FLAGS               112
-#define FADT_RESET_REG           116
-#define FADT_RESET_VALUE         128
-#define FADT_X_DSDT              140
-#define FADT_X_PM1A_EVT_BLK      148
-#define FADT_X_PM1A_CNT_BLK      172
-#define FADT_X_PM_TMR_BLK        208
-#define FADT_X_GPE0_BLK          220
-#define FADT_FLAG_WBINVD         (1u << 0)
-#define FADT_FLAG_PROC_C1        (1u << 2)
-#define FADT_FLAG_SLP_BUTTON     (1u << 5) /* there is no fixed sleep button */
-#define FADT_FLAG_RESET_REG      (1u << 10)
-#define FADT_FLAG_PLATFORM_CLOCK (1u << 15)
-#define BOOT_ARCH_LEGACY         (1u << 0)
-#define BOOT_ARCH_8042           (1u << 1)
-#define BOOT_ARCH_NO_VGA         (1u << 2)
-#define NO_C_STATE_LATENCY       0xfff /* microseconds; above the limits that would mean support */
-
-#define SPACE_SYSTEM_MEMORY 0
-#define SPACE_SYSTEM_IO     1
+#define FADT_FIRMWARE_CTRL  36
+#define FADT_SCI_INT        46
+#define FADT_SMI_CMD        48
+#define FADT_ACPI_ENABLE    52
+#define FADT_ACPI_DISABLE   53
+#define FADT_PM1A_EVT_BLK   56
+#define FADT_PM1A_CNT_BLK   64
+#define FADT_PM_TMR_BLK     76
+#define FADT_GPE0_BLK       80
+#define FADT_PM1_EVT_LEN    88
+#define FADT_PM1_CNT_LEN    89
+#define FADT_PM_TMR_LEN     91
+#define FADT_GPE0_BLK_LEN   92
+#define FADT_P_LVL2_LAT     96
+#define FADT_P_LVL3_LAT     98
+#define FADT_X_PM1A_EVT_BLK 148
+#define FADT_X_PM1A_CNT_BLK 172
+#define FADT_X_PM_TMR_BLK   208
+#define FADT_X_GPE0_BLK     220
+#define NO_C_STATE_LATENCY  0xfff /* microseconds; above the limits that would mean support */
 
 void acpi_put(GByteArray *table, uint64_t value, unsigned size)
 {
@@ -82,8 +63,8 @@ static void add_command(struct acpi_tables *tables, struct acpi_command command)
     g_array_append_val(tables->commands, command);
 }
 
-static void add_pointer(struct acpi_tables *tables, enum acpi_blob blob, uint32_t offset,
-                        uint8_t size)
+void acpi_add_pointer(struct acpi_tables *tables, enum acpi_blob blob, uint32_t offset,
+                      uint8_t size)
 {
     add_command(tables, (struct acpi_command){.kind = ACPI_ADD_POINTER,
                                               .blob = blob,
@@ -109,8 +90,7 @@ static void align(GByteArray *array, unsigned alignment)
     }
 }
 
-/* Append a table with a header, set its length; its checksum is made last, by the commands. */
-static uint32_t append_table(struct acpi_tables *tables, const uint8_t *data, uint32_t length)
+uint32_t acpi_append_table(struct acpi_tables *tables, const uint8_t *data, uint32_t length)
 {
     uint32_t offset;
 
@@ -122,8 +102,8 @@ static uint32_t append_table(struct acpi_tables *tables, const uint8_t *data, ui
     return offset;
 }
 
-/* Name (SEGM, value) of the DSDT: NameOp, the segment, a DWordPrefix, the placeholder. */
-static void set_name(uint8_t *aml, size_t length, const char *segment, uint32_t value)
+/* NameOp, the segment, a DWordPrefix, the placeholder. */
+void acpi_set_name(uint8_t *aml, size_t length, const char *segment, uint32_t value)
 {
     const uint8_t prefix = 0x0c;
     bool found = false;
@@ -134,21 +114,22 @@ static void set_name(uint8_t *aml, size_t length, const char *segment, uint32_t 
             found = true;
         }
     }
-    g_assert(found); /* dsdt-pc.asl has them all */
+    g_assert(found); /* the DSDT has them all */
 }
 
 static uint32_t append_dsdt(struct acpi_tables *tables, const struct acpi_config *config)
 {
     uint32_t length = sizeof(dsdt_pc_aml_code);
-    uint32_t offset = append_table(tables, dsdt_pc_aml_code, length);
+    uint32_t offset = acpi_append_table(tables, dsdt_pc_aml_code, length);
     uint8_t *aml = tables->tables->data + offset;
     struct range high = config->window_64;
 
-    set_name(aml, length, "M32B", (uint32_t)config->window_32.start);
-    set_name(aml, length, "M64B", (uint32_t)(high.length ? high.start >> 30 : 0));
-    set_name(aml, length, "M64E", (uint32_t)(high.length ? (high.start + high.length) >> 30 : 0));
-    set_name(aml, length, "HPTE", config->has_hpet);
-    set_name(aml, length, "SERM", config->serial_mask);
+    acpi_set_name(aml, length, "M32B", (uint32_t)config->window_32.start);
+    acpi_set_name(aml, length, "M64B", (uint32_t)(high.length ? high.start >> 30 : 0));
+    acpi_set_name(aml, length, "M64E",
+                  (uint32_t)(high.length ? (high.start + high.length) >> 30 : 0));
+    acpi_set_name(aml, length, "HPTE", config->has_hpet);
+    acpi_set_name(aml, length, "SERM", config->serial_mask);
     return offset;
 }
 
@@ -221,10 +202,10 @@ static uint32_t append_fadt(struct acpi_tables *tables, const struct acpi_config
     g_byte_array_set_size(fadt, FADT_SIZE);
     memset(fadt->data + ACPI_HEADER_SIZE, 0, FADT_SIZE - ACPI_HEADER_SIZE);
     fill_fadt(fadt->data, config, facs, dsdt);
-    offset = append_table(tables, fadt->data, fadt->len);
-    add_pointer(tables, ACPI_BLOB_TABLES, offset + FADT_FIRMWARE_CTRL, 4);
-    add_pointer(tables, ACPI_BLOB_TABLES, offset + FADT_DSDT, 4);
-    add_pointer(tables, ACPI_BLOB_TABLES, offset + FADT_X_DSDT, 8);
+    offset = acpi_append_table(tables, fadt->data, fadt->len);
+    acpi_add_pointer(tables, ACPI_BLOB_TABLES, offset + FADT_FIRMWARE_CTRL, 4);
+    acpi_add_pointer(tables, ACPI_BLOB_TABLES, offset + FADT_DSDT, 4);
+    acpi_add_pointer(tables, ACPI_BLOB_TABLES, offset + FADT_X_DSDT, 8);
     return offset;
 }
 
@@ -258,29 +239,30 @@ static void put_override(GByteArray *madt, uint8_t irq, uint32_t gsi, uint16_t f
     acpi_put(madt, flags, 2);
 }
 
-static uint32_t append_madt(struct acpi_tables *tables, const struct acpi_config *config)
+uint32_t acpi_append_madt(struct acpi_tables *tables, const struct acpi_config *config)
 {
-    static const uint8_t pci_interrupts[] = {5, 9, 10, 11}; /* SCI among them */
     const uint16_t level_active_high = 0x000d;
     g_autoptr(GByteArray) madt = g_byte_array_new();
 
     acpi_put_header(madt, "APIC", 3);
     acpi_put(madt, LOCAL_APIC_ADDRESS, 4);
-    acpi_put(madt, 1, 4); /* PCAT_COMPAT: there are 8259s */
+    acpi_put(madt, !config->no_pic, 4); /* PCAT_COMPAT: there are 8259s */
     put_local_apics(madt, config);
     acpi_put(madt, 1 | 12 << 8, 2); /* IOAPIC */
     acpi_put(madt, 0, 2);           /* ID */
     acpi_put(madt, IOAPIC_ADDRESS, 4);
     acpi_put(madt, 0, 4); /* first GSI */
     put_override(madt, 0, 2, 0);
-    for (unsigned i = 0; i < G_N_ELEMENTS(pci_interrupts); i++) {
-        put_override(madt, pci_interrupts[i], pci_interrupts[i], level_active_high);
+    for (uint8_t irq = 0; irq < 16; irq++) {
+        if (config->level_interrupts >> irq & 1) {
+            put_override(madt, irq, irq, level_active_high);
+        }
     }
     acpi_put(madt, 4 | 6 << 8, 2); /* local APIC NMI: LINT1 of all processors */
     acpi_put(madt, 0xff, 1);
     acpi_put(madt, 0, 2);
     acpi_put(madt, 1, 1);
-    return append_table(tables, madt->data, madt->len);
+    return acpi_append_table(tables, madt->data, madt->len);
 }
 
 static uint32_t append_hpet(struct acpi_tables *tables)
@@ -292,7 +274,7 @@ static uint32_t append_hpet(struct acpi_tables *tables)
     acpi_put(hpet, SPACE_SYSTEM_MEMORY, 4);
     acpi_put(hpet, HPET_ADDRESS, 8);
     acpi_put(hpet, 0, 4); /* number, minimum tick, page protection */
-    return append_table(tables, hpet->data, hpet->len);
+    return acpi_append_table(tables, hpet->data, hpet->len);
 }
 
 /* RSDT and XSDT: the same list with pointers of 4 and 8 bytes. */
@@ -306,10 +288,10 @@ static uint32_t append_root(struct acpi_tables *tables, const char *signature,
     for (unsigned i = 0; i < count; i++) {
         acpi_put(root, offsets[i], pointer_size);
     }
-    offset = append_table(tables, root->data, root->len);
+    offset = acpi_append_table(tables, root->data, root->len);
     for (unsigned i = 0; i < count; i++) {
-        add_pointer(tables, ACPI_BLOB_TABLES, offset + ACPI_HEADER_SIZE + i * pointer_size,
-                    pointer_size);
+        acpi_add_pointer(tables, ACPI_BLOB_TABLES, offset + ACPI_HEADER_SIZE + i * pointer_size,
+                         pointer_size);
     }
     return offset;
 }
@@ -325,31 +307,27 @@ static void fill_rsdp(struct acpi_tables *tables, uint32_t rsdt, uint32_t xsdt)
     store_le32(rsdp + 16, rsdt);
     store_le32(rsdp + 20, ACPI_RSDP_SIZE);
     store_le64(rsdp + 24, xsdt);
-    add_pointer(tables, ACPI_BLOB_RSDP, 16, 4);
-    add_pointer(tables, ACPI_BLOB_RSDP, 24, 8);
+    acpi_add_pointer(tables, ACPI_BLOB_RSDP, 16, 4);
+    acpi_add_pointer(tables, ACPI_BLOB_RSDP, 24, 8);
     add_checksum(tables, ACPI_BLOB_RSDP, 8, 0, 20);
     add_checksum(tables, ACPI_BLOB_RSDP, 32, 0, ACPI_RSDP_SIZE);
 }
 
-struct acpi_tables *acpi_tables_build(const struct acpi_config *config)
+struct acpi_tables *acpi_tables_new(void)
 {
     struct acpi_tables *tables = g_new0(struct acpi_tables, 1);
-    g_autoptr(GByteArray) ssdt = acpi_build_ssdt(config);
-    uint32_t facs, dsdt, listed[4], rsdt, xsdt;
-    unsigned count = 0;
 
     tables->tables = g_byte_array_new();
     tables->commands = g_array_new(FALSE, TRUE, sizeof(struct acpi_command));
-    facs = append_facs(tables);
-    dsdt = append_dsdt(tables, config);
-    listed[count++] = append_fadt(tables, config, facs, dsdt);
-    listed[count++] = append_table(tables, ssdt->data, ssdt->len);
-    listed[count++] = append_madt(tables, config);
-    if (config->has_hpet) {
-        listed[count++] = append_hpet(tables);
-    }
-    rsdt = append_root(tables, "RSDT", listed, count, 4);
-    xsdt = append_root(tables, "XSDT", listed, count, 8);
+    return tables;
+}
+
+void acpi_tables_finish(struct acpi_tables *tables, uint32_t dsdt, const uint32_t *listed,
+                        unsigned count)
+{
+    uint32_t rsdt = append_root(tables, "RSDT", listed, count, 4);
+    uint32_t xsdt = append_root(tables, "XSDT", listed, count, 8);
+
     fill_rsdp(tables, rsdt, xsdt);
     checksum_table(tables, dsdt);
     for (unsigned i = 0; i < count; i++) {
@@ -357,6 +335,24 @@ struct acpi_tables *acpi_tables_build(const struct acpi_config *config)
     }
     checksum_table(tables, rsdt);
     checksum_table(tables, xsdt);
+}
+
+struct acpi_tables *acpi_tables_build(const struct acpi_config *config)
+{
+    struct acpi_tables *tables = acpi_tables_new();
+    g_autoptr(GByteArray) ssdt = acpi_build_ssdt(config);
+    uint32_t facs, dsdt, listed[4];
+    unsigned count = 0;
+
+    facs = append_facs(tables);
+    dsdt = append_dsdt(tables, config);
+    listed[count++] = append_fadt(tables, config, facs, dsdt);
+    listed[count++] = acpi_append_table(tables, ssdt->data, ssdt->len);
+    listed[count++] = acpi_append_madt(tables, config);
+    if (config->has_hpet) {
+        listed[count++] = append_hpet(tables);
+    }
+    acpi_tables_finish(tables, dsdt, listed, count);
     return tables;
 }
 

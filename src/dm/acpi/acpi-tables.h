@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * ACPI tables of board "pc" (ACPI 6.5, chapter 5). They are built without addresses: what points
+ * ACPI tables of the boards (ACPI 6.5, chapter 5). They are built without addresses: what points
  * where is kept as a list of commands, which either firmware carries out (the fw_cfg file
  * etc/table-loader) or acpi_tables_place does for a kernel that is loaded directly.
  */
@@ -23,6 +23,9 @@ struct acpi_config {
     bool has_hpet;
     unsigned serial_mask; /* bit n: port COMn+1 exists */
     uint16_t pm_base;     /* of the PIIX4 */
+    bool no_pic;          /* there are no 8259s */
+    /* ISA interrupts that are level-triggered and active high: a bit each. */
+    uint16_t level_interrupts;
 };
 
 #define ACPI_RSDP_SIZE 36u
@@ -50,6 +53,7 @@ struct acpi_tables {
 
 #define ACPI_TABLES_ALIGNMENT 64u /* of the blob in memory, for the FACS at its start */
 
+/* Those of board "pc". */
 struct acpi_tables *acpi_tables_build(const struct acpi_config *config);
 void acpi_tables_free(struct acpi_tables *tables);
 

@@ -3,7 +3,7 @@
 #include "dm/acpi/acpi-tables.h"
 #include "dm/acpi/smbios.h"
 #include "dm/board/pc.h"
-#include "dm/boot/boot-file.h"
+#include "dm/board/x86.h"
 #include "dm/boot/firmware-image.h"
 #include "dm/boot/kernel-loader.h"
 #include "dm/firmware/bios-stub.h"
@@ -17,8 +17,7 @@
 #define KIB 1024u
 #define MIB (1u << 20)
 /* Of a ROM, what is also seen at the end of the first MiB. */
-#define ROM_LOW_MAX          (128 * KIB)
-#define FW_CFG_USER_FILE_MAX (64 * MIB)
+#define ROM_LOW_MAX (128 * KIB)
 
 /* CMOS bytes of memory size and equipment, as the PC/AT and its BIOSes use them. */
 
@@ -57,78 +56,10 @@ static void fill_cmos(struct pc *pc)
     mc146818_set_cmos(pc->rtc, 0x5f, (uint8_t)(machine->config.smp - 1));
 }
 
-/* fw_cfg items. */
-
-static bool add_user_files(struct pc *pc, GError **error)
-{
-    struct machine *machine = pc->machine;
-
-    for (unsigned i = 0; i < machine->config.fw_cfg_items->len; i++) {
-        const struct fw_cfg_option *option = g_ptr_array_index(machine->config.fw_cfg_items, i);
-        g_autoptr(GBytes) bytes = NULL;
-        gsize length;
-        const void *data;
-
-        if (option->file) {
-            bytes = boot_file_read("fw_cfg file", option->file, FW_CFG_USER_FILE_MAX,
-                                   "the most that is possible", error);
-            if (!bytes) {
-                return false;
-            }
-        } else {
-            bytes = g_bytes_new(option->string, strlen(option->string));
-        }
-        data = g_bytes_get_data(bytes, &length);
-        if (!fw_cfg_add_file(machine->fw_cfg, option->name, data, length, error)) {
-            g_prefix_error(error, "-fw_cfg: ");
-            return false;
-        }
-    }
-    return true;
-}
-
-static bool add_e820(struct pc *pc, GError **error)
-{
-    struct e820_map map;
-    uint8_t packed[E820_MAX_ENTRIES * E820_ENTRY_SIZE];
-
-    e820_map_for_firmware(&map, pc->machine->ram_below_4g, pc->machine->ram_above_4g);
-    e820_map_pack(&map, packed);
-    return fw_cfg_add_file(pc->machine->fw_cfg, "etc/e820", packed, map.count * E820_ENTRY_SIZE,
-                           error);
-}
-
-static bool fill_fw_cfg(struct pc *pc, GError **error)
-{
-    struct machine *machine = pc->machine;
-    struct fw_cfg *fw_cfg = machine->fw_cfg;
-    const uint8_t no_numa[8] = {0}; /* 0 nodes */
-    uint8_t uuid[16] = {0};
-    uint8_t menu_wait[2];
-
-    if (machine->config.uuid_text && !smbios_parse_uuid(machine->config.uuid_text, uuid)) {
-        return duodm_fail(error, DUODM_ERROR_INVALID_ARGUMENT, "'%s' is no UUID",
-                          machine->config.uuid_text);
-    }
-    fw_cfg_set_bytes(fw_cfg, FW_CFG_UUID, uuid, sizeof(uuid));
-    fw_cfg_set_u64(fw_cfg, FW_CFG_RAM_SIZE, machine->config.ram_size);
-    fw_cfg_set_u16(fw_cfg, FW_CFG_NO_GRAPHIC, 1);
-    fw_cfg_set_u16(fw_cfg, FW_CFG_CPU_COUNT, (uint16_t)machine->config.smp);
-    fw_cfg_set_u16(fw_cfg, FW_CFG_MAX_CPUS, (uint16_t)machine->config.smp);
-    fw_cfg_set_u16(fw_cfg, FW_CFG_BOOT_DEVICE, 0);
-    fw_cfg_set_u16(fw_cfg, FW_CFG_BOOT_MENU, machine->config.boot_menu);
-    fw_cfg_set_u32(fw_cfg, FW_CFG_IRQ0_OVERRIDE, 1);
-    fw_cfg_set_bytes(fw_cfg, FW_CFG_NUMA, no_numa, sizeof(no_numa));
-    store_le16(menu_wait, 3000); /* ms */
-    return (!machine->config.boot_menu ||
-            fw_cfg_add_file(fw_cfg, "etc/boot-menu-wait", menu_wait, 2, error)) &&
-           add_e820(pc, error) && add_user_files(pc, error);
-}
-
 bool pc_describe_machine(struct pc *pc, GError **error)
 {
     fill_cmos(pc);
-    return fill_fw_cfg(pc, error);
+    return x86_fill_fw_cfg(pc->machine, error);
 }
 
 /* Tables. */
@@ -145,6 +76,7 @@ static struct acpi_tables *build_acpi(struct pc *pc)
         .has_hpet = !machine->config.no_hpet,
         .serial_mask = pc->serial_mask,
         .pm_base = PC_PM_BASE,
+        .level_interrupts = 1 << 5 | 1 << 9 | 1 << 10 | 1 << 11, /* PCI's, the SCI among them */
     };
 
     /* Firmware may put BARs anywhere above RAM. */

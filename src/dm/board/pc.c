@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "dm/board/pc.h"
+#include "dm/board/x86.h"
 #include "dm/chardev.h"
+#include "dm/fdt/device-tree.h"
 #include "dm/firmware/firmware-state.h"
-#include "dm/intc/i8259.h"
-#include "dm/intc/ioapic.h"
-#include "dm/intc/local-apic.h"
 #include "dm/isa/reset-control.h"
 #include "dm/pci/chipset.h"
 #include "dm/timer/hpet.h"
@@ -12,40 +11,13 @@
 #include "dm/timer/mc146818.h"
 #include "util/error.h"
 
-#define GIB            (1ull << 30)
-#define ISA_INTERRUPTS 16
-#define IRQ0_PIN       2 /* of the IOAPIC */
+#define GIB (1ull << 30)
 
 struct pc_options {
     uint64_t max_ram_below_4g;
 };
 
 /* Memory. */
-
-/* MSIs: writes of devices. Processors have their APICs there, which engines look at first. */
-static enum memory_result msi_write(void *opaque, uint64_t offset, unsigned size,
-                                    struct memory_attributes attributes, uint64_t value)
-{
-    if (!attributes.from_device) {
-        return MEMORY_DECODE_ERROR;
-    }
-    apic_deliver_msi(opaque, PC_MSI_WINDOW + offset, (uint32_t)value);
-    return MEMORY_OK;
-}
-
-static enum memory_result msi_read(void *opaque, uint64_t offset, unsigned size,
-                                   struct memory_attributes attributes, uint64_t *value)
-{
-    *value = UINT64_MAX;
-    return MEMORY_DECODE_ERROR;
-}
-
-static const struct memory_region_ops msi_ops = {
-    .read = msi_read,
-    .write = msi_write,
-    .valid = {.min_size = 4, .max_size = 4},
-    .implemented = {.min_size = 4, .max_size = 4},
-};
 
 static bool create_memory(struct pc *pc, const struct pc_options *options, GError **error)
 {
@@ -55,7 +27,7 @@ static bool create_memory(struct pc *pc, const struct pc_options *options, GErro
     uint64_t high = machine->config.ram_size - low;
     uint64_t window_64 = (E820_FOUR_GIB + high + GIB - 1) & ~(GIB - 1);
 
-    if (!memory_region_init_ram(&machine->ram, "ram", machine->config.ram_size, error)) {
+    if (!machine_make_ram(machine, error)) {
         return false;
     }
     machine->ram_below_4g = low;
@@ -73,8 +45,7 @@ static bool create_memory(struct pc *pc, const struct pc_options *options, GErro
         memory_region_init_alias(&pc->ram_high, "ram-above-4g", &machine->ram, low, high);
         memory_region_add_subregion(system, E820_FOUR_GIB, &pc->ram_high);
     }
-    memory_region_init_mmio(&pc->msi_window, "msi", PC_MSI_WINDOW_SIZE, &msi_ops, machine, NULL);
-    memory_region_add_subregion(system, PC_MSI_WINDOW, &pc->msi_window);
+    x86_add_msi_window(machine, &pc->msi_window);
     memory_topology_commit();
     return true;
 }
@@ -103,73 +74,6 @@ static void pc_destroy(void *opaque)
     firmware_state_free(pc->firmware_state);
     destroy_memory(pc);
     g_free(pc);
-}
-
-/* Interrupts. */
-
-static void set_gsi(void *opaque, unsigned gsi, bool level)
-{
-    struct machine *machine = opaque;
-
-    if (gsi < ISA_INTERRUPTS) {
-        i8259_set_input(machine->pic, gsi, level);
-    }
-    ioapic_set_input(machine->ioapic, gsi == 0 ? IRQ0_PIN : gsi, level);
-}
-
-/* The 8259s' INTR goes to LINT0 of the boot processor. */
-static void set_intr(void *opaque, unsigned number, bool level)
-{
-    local_apic_set_lint(opaque, 0, level);
-}
-
-/* The same to a local APIC of the engine's, which has the processor ask the 8259s. */
-static void signal_intr(void *opaque, unsigned number, bool level)
-{
-    if (level) {
-        vcpu_signal(opaque, VCPU_SIGNAL_INTERRUPT);
-    }
-}
-
-/* A device of the board, or what the engine has in its place. */
-static struct device *create_replaceable(struct machine *machine, const char *name, struct bus *bus,
-                                         GError **error)
-{
-    const struct engine_ops *engine = machine->engine;
-    const struct device_class *own =
-        engine->replace_device ? engine->replace_device(machine, name) : NULL;
-    struct device *device;
-
-    if (!own) {
-        return device_create(machine, name, bus, error, NULL);
-    }
-    device = device_new(machine, own, bus, NULL, error);
-    if (device && !device_realize(device, error)) {
-        device_destroy(device);
-        device = NULL;
-    }
-    return device;
-}
-
-static bool create_interrupts(struct pc *pc, GError **error)
-{
-    struct machine *machine = pc->machine;
-    struct vcpu *boot = machine->vcpu_count ? machine->vcpus[0] : NULL;
-    irq_handler_fn handler;
-
-    if (!create_replaceable(machine, "i8259", machine->system_bus, error) ||
-        !create_replaceable(machine, "ioapic", machine->system_bus, error)) {
-        return false;
-    }
-    handler = machine->pic ? set_gsi : machine->engine->set_gsi;
-    for (unsigned gsi = 0; gsi < MACHINE_GSI_COUNT; gsi++) {
-        machine->gsi[gsi] = (struct irq_line){handler, machine, gsi};
-    }
-    if (machine->pic && boot) {
-        i8259_set_output(machine->pic, boot->apic ? (struct irq_line){set_intr, boot->apic, 0}
-                                                  : (struct irq_line){signal_intr, boot, 0});
-    }
-    return true;
 }
 
 /* Chipset. */
@@ -213,7 +117,7 @@ static bool create_timers(struct pc *pc, GError **error)
     irq_handler_fn set_disconnected = i8254_set_disconnected;
     struct device *pit, *hpet;
 
-    pit = create_replaceable(machine, "i8254", machine->isa_bus, error);
+    pit = x86_create_replaceable(machine, "i8254", machine->isa_bus, error);
     if (!pit) {
         return false;
     }
@@ -277,9 +181,20 @@ static bool pc_create(struct machine *machine, const void *options, GError **err
         g_free(pc);
         return false;
     }
+    machine->board_private = pc;
     machine_add_cleanup(machine, pc_destroy, pc);
-    return create_interrupts(pc, error) && create_chipset(pc, error) && create_isa(pc, error) &&
-           pc_describe_machine(pc, error) && pc_load_firmware(pc, error);
+    return x86_create_interrupts(machine, true, error) && create_chipset(pc, error) &&
+           create_isa(pc, error) && pc_describe_machine(pc, error) && pc_load_firmware(pc, error);
+}
+
+static void pc_describe(struct machine *machine, struct device_tree *tree)
+{
+    const struct pc *pc = machine->board_private;
+
+    tree->pci_io = (struct range){PC_IO_WINDOW_START, PC_IO_WINDOW_SIZE};
+    tree->pci_window_32 = pc->pci_window_32;
+    tree->pci_window_64 = pc->pci_window_64;
+    memcpy(tree->pci_routes, firmware_pirq_routes, sizeof(tree->pci_routes));
 }
 
 static const struct property pc_properties[] = {
@@ -296,4 +211,5 @@ const struct board_class pc_board = {
     .properties = pc_properties,
     .options_size = sizeof(struct pc_options),
     .create = pc_create,
+    .describe = pc_describe,
 };

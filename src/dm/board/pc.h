@@ -20,8 +20,6 @@
 #define PC_PCI_WINDOW_END   0xfec00000u
 #define PC_IO_WINDOW_START  0xc000u
 #define PC_IO_WINDOW_SIZE   0x4000u
-#define PC_MSI_WINDOW       0xfee00000u
-#define PC_MSI_WINDOW_SIZE  0x100000u
 #define PC_PM_BASE          0x600u
 #define PC_EQUIPMENT        0x06 /* CMOS 14h: coprocessor, keyboard; no diskette */
 

@@ -63,7 +63,7 @@ GBytes *boot_file_read(const char *role, const char *path, uint64_t limit, const
     g_autoptr(GByteArray) data = g_byte_array_new();
     struct stat status;
     uint64_t hint = 0;
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a FIFO is opened without a wait */
     bool ok;
 
     if (fd < 0) {
@@ -80,6 +80,14 @@ GBytes *boot_file_read(const char *role, const char *path, uint64_t limit, const
         close(fd);
         duodm_fail(error, DUODM_ERROR_INVALID_ARGUMENT,
                    "cannot read %s '%s': it is a directory, a file is needed", role, path);
+        return NULL;
+    }
+    /* What may block would do so before the process listens to signals. */
+    if (!S_ISREG(status.st_mode) && !S_ISBLK(status.st_mode)) {
+        close(fd);
+        duodm_fail(error, DUODM_ERROR_INVALID_ARGUMENT,
+                   "cannot read %s '%s': it is a pipe, a socket or a device, a file is needed",
+                   role, path);
         return NULL;
     }
     if (S_ISREG(status.st_mode)) {

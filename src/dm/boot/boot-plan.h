@@ -23,6 +23,7 @@ struct boot_environment {
     const char *kernel_path; /* what the user wrote */
     const char *initrd;      /* -initrd as the user wrote it; NULL: none */
     const char *append;      /* -append; NULL: none */
+    GBytes *device_tree;     /* flattened, for kernels that take one; NULL: none */
 };
 
 /* Bytes of a buffer that go to memory, then zeroes up to `length`. */

@@ -47,6 +47,7 @@
 #define XLF_CAN_BE_LOADED_ABOVE_4G 0x0002
 #define ENTRY_64_OFFSET            0x200
 #define LOADER_UNDEFINED           0xff
+#define SETUP_DTB                  2
 #define SETUP_RNG_SEED             9
 #define SETUP_DATA_HEADER_SIZE     16u
 #define RNG_SEED_SIZE              32u
@@ -249,14 +250,33 @@ static void add_page_tables(struct boot_plan *plan, uint64_t address)
     boot_plan_add_copy(plan, address, pages, PAGING_PAGES * 4096);
 }
 
-/* struct setup_data {next, type, length}, then a seed for the kernel's random numbers. */
-static void add_random_seed(struct boot_plan *plan, uint64_t address)
+/* struct setup_data {next, type, length}, a list: each followed by its data. */
+static void make_setup_data(uint8_t header[SETUP_DATA_HEADER_SIZE], uint64_t next, uint32_t type,
+                            uint32_t length)
 {
-    uint8_t header[SETUP_DATA_HEADER_SIZE] = {0};
+    store_le64(header, next);
+    store_le32(header + 8, type);
+    store_le32(header + 12, length);
+}
 
-    store_le32(header + 8, SETUP_RNG_SEED);
-    store_le32(header + 12, RNG_SEED_SIZE);
+/* A seed for the kernel's random numbers. */
+static void add_random_seed(struct boot_plan *plan, uint64_t address, uint64_t next)
+{
+    uint8_t header[SETUP_DATA_HEADER_SIZE];
+
+    make_setup_data(header, next, SETUP_RNG_SEED, RNG_SEED_SIZE);
     boot_plan_add_with_random(plan, address, header, sizeof(header), RNG_SEED_SIZE);
+}
+
+static void add_device_tree(struct boot_plan *plan, uint64_t address, GBytes *tree)
+{
+    g_autoptr(GByteArray) data = g_byte_array_new();
+    uint8_t header[SETUP_DATA_HEADER_SIZE];
+
+    make_setup_data(header, 0, SETUP_DTB, (uint32_t)g_bytes_get_size(tree));
+    g_byte_array_append(data, header, sizeof(header));
+    g_byte_array_append(data, g_bytes_get_data(tree, NULL), (guint)g_bytes_get_size(tree));
+    boot_plan_add_copy(plan, address, data->data, data->len);
 }
 
 bool linux_bzimage_load(struct boot_plan *plan, const struct boot_environment *environment,
@@ -265,6 +285,8 @@ bool linux_bzimage_load(struct boot_plan *plan, const struct boot_environment *e
     g_autofree uint8_t *params = g_malloc0(BOOT_PARAMS_SIZE);
     const char *command_line = environment->append ? environment->append : "";
     size_t command_line_size = strlen(command_line) + 1;
+    size_t tables_size = TABLE_CMDLINE + command_line_size;
+    uint64_t tree_offset = (tables_size + 7) & ~7ull;
     struct bzimage image = {0};
     uint64_t tables;
     bool is_64;
@@ -278,13 +300,20 @@ bool linux_bzimage_load(struct boot_plan *plan, const struct boot_environment *e
                           "the command line has %zu bytes, the kernel takes %" PRIu64,
                           command_line_size - 1, image.cmdline_max);
     }
-    if (!kernel_find_table_room(plan, environment, TABLE_CMDLINE + command_line_size, &tables,
-                                error)) {
+    if (environment->device_tree) {
+        tables_size =
+            tree_offset + SETUP_DATA_HEADER_SIZE + g_bytes_get_size(environment->device_tree);
+    }
+    if (!kernel_find_table_room(plan, environment, tables_size, &tables, error)) {
         return false;
     }
     is_64 = image.xloadflags & XLF_KERNEL_64;
     boot_plan_add_gdt(plan, tables + TABLE_GDT, is_64);
-    add_random_seed(plan, tables + TABLE_SETUP_DATA);
+    add_random_seed(plan, tables + TABLE_SETUP_DATA,
+                    environment->device_tree ? tables + tree_offset : 0);
+    if (environment->device_tree) {
+        add_device_tree(plan, tables + tree_offset, environment->device_tree);
+    }
     add_page_tables(plan, tables + TABLE_PAGING);
     boot_plan_add_copy(plan, tables + TABLE_CMDLINE, command_line, command_line_size);
     copy_header(&image, params);

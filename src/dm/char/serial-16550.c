@@ -4,6 +4,7 @@
  * THRE stays clear. Only the receiver's time-out goes by the baud rate. Section numbers are those
  * of the PC16550D datasheet (June 1995).
  */
+#include "dm/fdt/device-tree.h"
 #include "dm/char/serial-16550.h"
 #include "dm/machine.h"
 #include "util/error.h"
@@ -614,6 +615,22 @@ static const struct state_description serial_state = {
     .after_load = serial_after_load,
 };
 
+static void serial_describe(struct device *device, struct device_tree *tree,
+                            struct device_node *node)
+{
+    const struct serial_16550 *serial = (const struct serial_16550 *)device;
+    struct device_node *port = device_tree_add_port(tree, "serial", serial->iobase, 8, "ns16550a");
+
+    device_node_set(port, "interrupts", serial->irq, DEVICE_TREE_EDGE);
+    device_node_set(port, "clock-frequency", 1843200);
+    if (!device_node_find(tree->root, "aliases")) { /* the first one is the console */
+        g_autofree char *path = device_node_path(port);
+
+        device_node_set_string(device_node_add(tree->root, "aliases"), "serial0", path);
+        device_node_set_string(device_node_add(tree->root, "chosen"), "stdout-path", path);
+    }
+}
+
 const struct device_class serial_16550_class = {
     .name = "isa-serial",
     .description = "serial port (16550A UART)",
@@ -625,4 +642,5 @@ const struct device_class serial_16550_class = {
     .realize = serial_realize,
     .unrealize = serial_unrealize,
     .reset = serial_reset,
+    .describe = serial_describe,
 };

@@ -2,6 +2,8 @@
 #include "dm/cli/launch.h"
 #include "dm/chardev.h"
 #include "dm/monitor/monitor.h"
+#include "dm/net/net.h"
+#include "dm/object.h"
 #include "dm/test/qtest.h"
 #include "util/error.h"
 #include "util/log.h"
@@ -337,6 +339,56 @@ void launch_close_chardevs(struct launch *launch)
     g_clear_pointer(&launch->monitor_chardevs, g_ptr_array_unref);
 }
 
+/* Network back ends. */
+
+bool launch_open_netdevs(struct launch *launch, GError **error)
+{
+    const struct command_line *line = &launch->line;
+
+    for (unsigned i = 0; i < line->netdevs->len; i++) {
+        const char *text = g_ptr_array_index(line->netdevs, i);
+
+        if (!netdev_new(launch->machine, text, error)) {
+            g_prefix_error(error, "-netdev %s: ", text);
+            return false;
+        }
+    }
+    return true;
+}
+
+/* Objects. */
+
+static bool make_object(struct machine *machine, const struct key_values *list, GError **error)
+{
+    static const char *const common[] = {"qom-type", "id", NULL};
+    struct object *object = object_new(machine, object_class_find(key_values_get(list, "qom-type")),
+                                       key_values_get(list, "id"));
+
+    for (unsigned i = 0; i < list->items->len; i++) {
+        const struct key_value *item = g_ptr_array_index(list->items, i);
+
+        if (!g_strv_contains(common, item->key) &&
+            !object_set_property(object, item->key, item->value, error)) {
+            object_free(object);
+            return false;
+        }
+    }
+    return object_complete(object, error);
+}
+
+bool launch_make_objects(struct launch *launch, GError **error)
+{
+    for (unsigned i = 0; i < launch->line.objects->len; i++) {
+        const struct key_values *list = g_ptr_array_index(launch->line.objects, i);
+
+        if (!make_object(launch->machine, list, error)) {
+            g_prefix_error(error, "-object %s: ", key_values_get(list, "qom-type"));
+            return false;
+        }
+    }
+    return true;
+}
+
 /* Board and devices. */
 
 static const struct board_class *default_board(void)
@@ -384,34 +436,46 @@ static bool find_bus(struct machine *machine, const char *name, struct bus **bus
     struct bus *const buses[] = {machine->isa_bus, machine->pci_bus, machine->system_bus};
     g_autoptr(GString) names = g_string_new(NULL);
 
-    for (unsigned i = 0; i < G_N_ELEMENTS(buses); i++) {
-        if (buses[i] && g_str_equal(buses[i]->name, name)) {
-            *bus = buses[i];
+    for (unsigned i = 0; i < G_N_ELEMENTS(buses) + machine->device_buses->len; i++) {
+        struct bus *candidate =
+            i < G_N_ELEMENTS(buses)
+                ? buses[i]
+                : g_ptr_array_index(machine->device_buses, i - G_N_ELEMENTS(buses));
+
+        if (candidate && g_str_equal(candidate->name, name)) {
+            *bus = candidate;
             return true;
         }
-        if (buses[i]) {
-            g_string_append_printf(names, "%s%s", names->len ? ", " : "", buses[i]->name);
+        if (candidate) {
+            g_string_append_printf(names, "%s%s", names->len ? ", " : "", candidate->name);
         }
     }
     return duodm_fail(error, DUODM_ERROR_NOT_FOUND, "there is no bus '%s' (this machine has %s)",
                       name, names->str);
 }
 
-static bool id_is_free(struct machine *machine, const char *id, GError **error)
+static bool has_child(const struct bus *bus, const char *id)
 {
-    struct bus *const buses[] = {machine->isa_bus, machine->pci_bus, machine->system_bus};
+    for (unsigned i = 0; bus && i < bus->children->len; i++) {
+        const struct device *device = g_ptr_array_index(bus->children, i);
 
-    for (unsigned i = 0; i < G_N_ELEMENTS(buses); i++) {
-        for (unsigned k = 0; buses[i] && k < buses[i]->children->len; k++) {
-            const struct device *device = g_ptr_array_index(buses[i]->children, k);
-
-            if (g_strcmp0(device->id, id) == 0) {
-                return duodm_fail(error, DUODM_ERROR_EXISTS,
-                                  "there is a device '%s' already: choose another id", id);
-            }
+        if (g_strcmp0(device->id, id) == 0) {
+            return true;
         }
     }
-    return true;
+    return false;
+}
+
+static bool id_is_free(struct machine *machine, const char *id, GError **error)
+{
+    bool taken = has_child(machine->isa_bus, id) || has_child(machine->pci_bus, id) ||
+                 has_child(machine->system_bus, id);
+
+    for (unsigned i = 0; i < machine->device_buses->len; i++) {
+        taken = taken || has_child(g_ptr_array_index(machine->device_buses, i), id);
+    }
+    return !taken || duodm_fail(error, DUODM_ERROR_EXISTS,
+                                "there is a device '%s' already: choose another id", id);
 }
 
 static bool add_device(struct machine *machine, const struct key_values *list, GError **error)
@@ -456,6 +520,11 @@ bool launch_add_devices(struct launch *launch, GError **error)
             return false;
         }
     }
+    netdev_warn_unused(launch->machine);
+    if (!machine_complete_board(launch->machine, error)) {
+        return false;
+    }
+    launch->line.done = launch->machine->config.dtb_dump; /* that was all */
     return true;
 }
 

@@ -31,6 +31,11 @@ bool launch_make_machine(struct launch *launch, GError **error);
 void launch_free_machine(struct launch *launch);
 bool launch_open_chardevs(struct launch *launch, GError **error);
 void launch_close_chardevs(struct launch *launch);
+/* -blockdev and -drive; machine_free closes them. option-block.c */
+bool launch_open_drives(struct launch *launch, GError **error);
+/* The machine owns them. */
+bool launch_open_netdevs(struct launch *launch, GError **error);
+bool launch_make_objects(struct launch *launch, GError **error);
 bool launch_make_board(struct launch *launch, GError **error);
 void launch_forget_board(struct launch *launch);
 bool launch_add_devices(struct launch *launch, GError **error);

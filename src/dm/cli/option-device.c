@@ -2,6 +2,7 @@
 /* Options that add devices, character devices and monitors, and those of the log. */
 #include "dm/chardev.h"
 #include "dm/cli/options.h"
+#include "dm/object.h"
 #include "util/error.h"
 #include "util/log.h"
 #include "util/trace.h"
@@ -21,13 +22,15 @@ static void list_devices(void)
         [BUS_SYSTEM] = "system",
         [BUS_ISA] = "ISA",
         [BUS_PCI] = "PCI",
+        [BUS_VIRTIO] = "virtio",
+        [BUS_VIRTIO_SERIAL] = "virtio-serial",
     };
 
     for (unsigned i = 0; device_class_table[i]; i++) {
         const struct device_class *class = device_class_table[i];
 
         if (class->user_creatable) {
-            printf("%-18s %-6s %s%s%s%s\n", class->name, buses[class->bus_type], class->description,
+            printf("%-34s %-13s %s%s%s%s\n", class->name, buses[class->bus_type], class->description,
                    class->alias ? " (alias " : "", class->alias ? class->alias : "",
                    class->alias ? ")" : "");
         }
@@ -204,6 +207,97 @@ bool option_global(struct command_line *line, const char *value, GError **error)
     driver = g_strndup(value, (gsize)(dot - value));
     property = g_strndup(dot + 1, (gsize)(equals - dot - 1));
     return add_global(line, driver, property, equals + 1, error);
+}
+
+/* -object */
+
+static void list_objects(void)
+{
+    for (unsigned i = 0; object_class_table[i]; i++) {
+        printf("%-18s %s\n", object_class_table[i]->name, object_class_table[i]->description);
+    }
+}
+
+static void print_object_help(const struct object_class *class)
+{
+    printf("%s: %s\n", class->name, class->description);
+    printf("  %-16s %s\n", "id", "name for devices");
+    for (const struct property *p = class->properties; p && p->name; p++) {
+        printf("  %-16s %s\n", p->name, p->help);
+    }
+}
+
+static const struct object_class *find_object_class(const char *name, GError **error)
+{
+    const struct object_class *class = object_class_find(name);
+    g_autoptr(GPtrArray) names = g_ptr_array_new();
+    g_autofree char *hint = NULL;
+
+    if (class) {
+        return class;
+    }
+    for (unsigned i = 0; object_class_table[i]; i++) {
+        g_ptr_array_add(names, (void *)object_class_table[i]->name);
+    }
+    g_ptr_array_add(names, NULL);
+    hint = suggestion(name, (const char *const *)names->pdata);
+    duodm_fail(error, DUODM_ERROR_NOT_FOUND,
+               "there is no object '%s'%s ('-object help' lists them)", name, hint);
+    return NULL;
+}
+
+static bool check_object_property(const struct object_class *class, const char *name,
+                                  GError **error)
+{
+    return g_str_equal(name, "qom-type") || g_str_equal(name, "id") ||
+           property_find(class->properties, name) ||
+           duodm_fail(error, DUODM_ERROR_NOT_FOUND,
+                      "object '%s' has no property '%s' ('-object %s,help' lists them)",
+                      class->name, name, class->name);
+}
+
+static bool check_object(struct command_line *line, const struct key_values *list, GError **error)
+{
+    const char *name = key_values_get(list, "qom-type");
+    const struct object_class *class;
+
+    if (!name || is_help(name)) {
+        list_objects();
+        line->done = true;
+        return true;
+    }
+    class = find_object_class(name, error);
+    if (!class) {
+        return false;
+    }
+    if (key_values_get(list, "help") || key_values_get(list, "?")) {
+        print_object_help(class);
+        line->done = true;
+        return true;
+    }
+    if (!key_values_get(list, "id")) {
+        return duodm_fail(error, DUODM_ERROR_INVALID_ARGUMENT, "needs id=ID");
+    }
+    for (unsigned i = 0; i < list->items->len; i++) {
+        const struct key_value *item = g_ptr_array_index(list->items, i);
+
+        if (!check_object_property(class, item->key, error)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+bool option_object(struct command_line *line, const char *value, GError **error)
+{
+    struct key_values *list = key_values_parse(value, "qom-type", error);
+
+    if (!list || !check_object(line, list, error)) {
+        key_values_free(list);
+        return false;
+    }
+    g_ptr_array_add(line->objects, list);
+    return true;
 }
 
 /* -chardev, -serial, monitors */

@@ -2,6 +2,7 @@
 /* Options that say what the machine is. */
 #include "dm/cli/options.h"
 #include "util/error.h"
+#include "util/host-memory.h"
 
 #include <inttypes.h>
 #include <string.h>
@@ -64,7 +65,8 @@ static const struct board_class *board_or_default(const struct command_line *lin
 
 static bool check_board_property(const struct command_line *line, const char *name, GError **error)
 {
-    static const char *const common[] = {"type", "accel", "acpi", "hpet", "kernel-irqchip", "help"};
+    static const char *const common[] = {"type", "accel",          "acpi", "dumpdtb",
+                                         "hpet", "kernel-irqchip", "help"};
     const struct board_class *board = board_or_default(line);
     g_autoptr(GPtrArray) names = g_ptr_array_new();
     g_autofree char *hint = NULL;
@@ -138,6 +140,11 @@ static bool set_board_option(struct command_line *line, const struct key_value *
         *(item->key[0] == 'a' ? &line->config.no_acpi : &line->config.no_hpet) = !on;
         return true;
     }
+    if (g_str_equal(item->key, "dumpdtb")) {
+        g_free(line->config.dtb_dump);
+        line->config.dtb_dump = g_strdup(item->value);
+        return true;
+    }
     if (is_irqchip_option(item->key)) {
         return set_irqchip(&line->config, item->value, error);
     }
@@ -161,9 +168,11 @@ static bool apply_machine(struct command_line *line, const struct key_values *li
         return false;
     }
     if (key_values_get(list, "help") || key_values_get(list, "?")) {
-        printf("  %-20s engines to try, in order\n  %-20s ACPI tables [on]\n  %-20s HPET [on]\n"
+        printf("  %-20s engines to try, in order\n  %-20s ACPI tables [on]\n"
+               "  %-20s write the machine as a flattened device tree to a file, and end\n"
+               "  %-20s HPET [on]\n"
                "  %-20s interrupt controllers in the kernel (kvm): on, off or split\n",
-               "accel", "acpi", "hpet", "kernel-irqchip");
+               "accel", "acpi", "dumpdtb", "hpet", "kernel-irqchip");
         print_properties(board_or_default(line) ? board_or_default(line)->properties : NULL);
         line->done = true;
         return true;
@@ -388,8 +397,13 @@ static bool apply_memory(struct machine_config *config, const struct key_values 
         return false;
     }
     if (size < MACHINE_RAM_MIN || size > MACHINE_RAM_MAX) {
+        struct host_memory host;
+
+        host_memory_read(&host);
         return duodm_fail(error, DUODM_ERROR_INVALID_ARGUMENT,
-                          "%" PRIu64 " bytes of memory are not possible: give 2M to 1T", size);
+                          "%" PRIu64 " bytes of memory are not possible: give 2M to 1T (this host "
+                          "has %" PRIu64 "M)",
+                          size, host.ram >> 20);
     }
     config->ram_size = (size + 4095) & ~UINT64_C(4095);
     return true;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "dm/cli/options.h"
+#include "dm/block/drive.h"
 #include "util/error.h"
 
 #include <string.h>
@@ -28,16 +29,6 @@ static bool option_vga(struct command_line *line, const char *value, GError **er
 static bool option_vnc(struct command_line *line, const char *value, GError **error)
 {
     return is_none("-vnc", value, "VNC server", error);
-}
-
-static bool option_net(struct command_line *line, const char *value, GError **error)
-{
-    return is_none("-net", value, "network devices", error);
-}
-
-static bool option_nic(struct command_line *line, const char *value, GError **error)
-{
-    return is_none("-nic", value, "network devices", error);
 }
 
 static bool option_parallel(struct command_line *line, const char *value, GError **error)
@@ -122,6 +113,10 @@ const struct option option_table[] = {
     {"device", NULL, "[driver=]TYPE[,id=ID][,bus=BUS][,PROPERTY=VALUE...]",
      "add a device; '-device help' lists them, '-device TYPE,help' the properties", NULL,
      option_device},
+    {"object", NULL, "TYPE,id=ID[,PROPERTY=VALUE...]",
+     "make an object that devices name; '-object help' lists them,\n"
+     "'-object TYPE,help' the properties",
+     NULL, option_object},
     {"nodefaults", NULL, NULL, "make no serial port and no monitor that were not asked for", NULL,
      option_nodefaults},
     {"no-user-config", NULL, NULL, "accepted; there are no configuration files", NULL,
@@ -146,6 +141,16 @@ const struct option option_table[] = {
     {"fw_cfg", NULL, "[name=]NAME,file=FILE|string=TEXT", "an item for the guest's firmware", NULL,
      option_fw_cfg},
 
+    {"drive", NULL, "[file=]FILE[,if=virtio|none][,id=ID][,format=raw][,OPTION=VALUE...]",
+     "a disk: a file, a block device or an NBD server (nbd:unix:PATH, nbd://HOST);\n"
+     "if=none: for a -device to name [virtio]; cache=, aio=, discard=, readonly=,\n"
+     "werror=, rerror= and more: see the manual page",
+     "Disks", option_drive},
+    {"blockdev", NULL, "[driver=]DRIVER,node-name=NAME[,OPTION=VALUE...]",
+     "an image for a -device to name, also as JSON: file, host_device, nbd, null-co,\n"
+     "or raw over one of them",
+     NULL, option_blockdev},
+
     {"serial", NULL, "DEV",
      "a serial port, up to 4: stdio, pty, null, none, file:PATH,\n"
      "unix:PATH[,server=on][,wait=off], tcp:HOST:PORT[,...], chardev:ID,\n"
@@ -164,9 +169,14 @@ const struct option option_table[] = {
     {"display", NULL, "none", "accepted; there is no display", NULL, option_display},
     {"vga", NULL, "none", "accepted; there is no graphics adapter", NULL, option_vga},
     {"vnc", NULL, "none", "accepted; there is no VNC server", NULL, option_vnc},
-    {"net", NULL, "none", "accepted; there are no network devices", NULL, option_net},
-    {"nic", NULL, "none", "accepted; there are no network devices", NULL, option_nic},
     {"parallel", NULL, "none", "accepted; there is no parallel port", NULL, option_parallel},
+
+    {"netdev", NULL, "[type=]TYPE,id=ID[,OPTION=VALUE...]",
+     "a network back end for a card to name; '-netdev help' lists the types", "Network",
+     option_netdev},
+    {"nic", NULL, "[type=]TYPE|none[,model=MODEL][,mac=MAC][,OPTION=VALUE...]",
+     "back end and card at once; '-nic model=help' lists the cards", NULL, option_nic},
+    {"net", NULL, "none", "accepted; there is no network that was not asked for", NULL, option_net},
 
     {"S", NULL, NULL, "wait for the monitor's 'cont' before the guest starts", "Running",
      option_start_paused},
@@ -268,8 +278,8 @@ static bool parse_one(struct command_line *line, int argc, char *const *argv, in
 
     if (argument[0] != '-' || !*name) {
         return duodm_fail(error, DUODM_ERROR_INVALID_ARGUMENT,
-                          "'%s' is not an option: options begin with '-', and this version has no "
-                          "disk images ('duodm -help' lists all)",
+                          "'%s' is not an option: options begin with '-' (a disk image is named by "
+                          "-drive; 'duodm -help' lists all)",
                           argument);
     }
     option = find_option(name);
@@ -333,6 +343,9 @@ void command_line_init(struct command_line *line)
     line->engines = g_ptr_array_new_with_free_func(free_list);
     line->devices = g_ptr_array_new_with_free_func(free_list);
     line->chardevs = g_ptr_array_new_with_free_func(g_free);
+    line->drives = g_ptr_array_new_with_free_func((GDestroyNotify)drive_free);
+    line->netdevs = g_ptr_array_new_with_free_func(g_free);
+    line->objects = g_ptr_array_new_with_free_func(free_list);
     line->serials = g_ptr_array_new_with_free_func(g_free);
     line->monitors = g_ptr_array_new_with_free_func(free_monitor);
     line->traces = g_ptr_array_new_with_free_func(g_free);
@@ -346,6 +359,9 @@ void command_line_clear(struct command_line *line)
     g_ptr_array_unref(line->engines);
     g_ptr_array_unref(line->devices);
     g_ptr_array_unref(line->chardevs);
+    g_ptr_array_unref(line->drives);
+    g_ptr_array_unref(line->netdevs);
+    g_ptr_array_unref(line->objects);
     g_ptr_array_unref(line->serials);
     g_ptr_array_unref(line->monitors);
     g_ptr_array_unref(line->traces);

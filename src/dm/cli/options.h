@@ -24,6 +24,9 @@ struct command_line {
     GPtrArray *engines;               /* of struct key_values: "accel" and the engine's options */
     GPtrArray *devices;               /* of struct key_values: "driver", "id", "bus", properties */
     GPtrArray *chardevs;              /* of char: -chardev's text */
+    GPtrArray *drives;                /* of struct drive: -blockdev (no id) and -drive */
+    GPtrArray *netdevs;               /* of char: -netdev's text, and that of -nic */
+    GPtrArray *objects;               /* of struct key_values: "qom-type", "id", properties */
     GPtrArray *serials;               /* of char: short forms */
     GPtrArray *monitors;              /* of struct monitor_request */
     GPtrArray *traces;                /* of char: patterns */
@@ -52,7 +55,9 @@ void command_line_clear(struct command_line *line);
 bool command_line_parse(struct command_line *line, int argc, char *const *argv, GError **error);
 void command_line_print_help(FILE *out);
 
-/* Handlers: option-machine.c, option-device.c. */
+/* Handlers: option-machine.c, option-device.c, option-block.c. */
+bool option_blockdev(struct command_line *line, const char *value, GError **error);
+bool option_drive(struct command_line *line, const char *value, GError **error);
 bool option_machine(struct command_line *line, const char *value, GError **error);
 bool option_accel(struct command_line *line, const char *value, GError **error);
 bool option_cpu(struct command_line *line, const char *value, GError **error);
@@ -65,7 +70,11 @@ bool option_name(struct command_line *line, const char *value, GError **error);
 bool option_fw_cfg(struct command_line *line, const char *value, GError **error);
 bool option_device(struct command_line *line, const char *value, GError **error);
 bool option_global(struct command_line *line, const char *value, GError **error);
+bool option_object(struct command_line *line, const char *value, GError **error);
 bool option_chardev(struct command_line *line, const char *value, GError **error);
+bool option_netdev(struct command_line *line, const char *value, GError **error);
+bool option_nic(struct command_line *line, const char *value, GError **error);
+bool option_net(struct command_line *line, const char *value, GError **error);
 bool option_serial(struct command_line *line, const char *value, GError **error);
 bool option_monitor(struct command_line *line, const char *value, GError **error);
 bool option_qmp(struct command_line *line, const char *value, GError **error);

@@ -2,7 +2,8 @@
 #include "dm/firmware/firmware-state.h"
 #include "dm/acpi/smbios.h"
 #include "dm/firmware/bios-stub.h"
-#include "dm/intc/local-apic.h"
+#include "dm/firmware/firmware-processors.h"
+#include "dm/firmware/mp-table.h"
 #include "dm/pci/chipset.h"
 #include "util/error.h"
 #include "util/log.h"
@@ -12,6 +13,7 @@
 #define TABLES_SIZE    0x10000u
 #define RSDP_OFFSET    (BIOS_STUB_TABLES + 0x00u)
 #define ANCHOR_OFFSET  (BIOS_STUB_TABLES + 0x40u)
+#define MP_OFFSET      (BIOS_STUB_TABLES + 0x80u)
 
 #define PAM0           0x59u
 #define PAM_COUNT      7u
@@ -31,8 +33,36 @@ struct firmware_state {
     struct boot_plan *plan; /* NULL: none yet */
 };
 
-/* What lines A to D of PCI are routed to. */
-static const uint8_t pirq_routes[4] = {10, 10, 11, 11};
+const uint8_t firmware_pirq_routes[4] = {10, 10, 11, 11};
+
+/* The pointer, and the table right after it. */
+static bool put_mp_table(struct firmware_state *state, GError **error)
+{
+    const struct machine *machine = state->config.machine;
+    const uint32_t offset = MP_OFFSET + MP_POINTER_SIZE;
+    g_autofree uint32_t *ids = g_new0(uint32_t, MAX(machine->vcpu_count, 1));
+    struct mp_config config = {
+        .cpu_count = MAX(machine->vcpu_count, 1),
+        .apic_ids = ids,
+        .has_pci = true,
+        .sci = PIIX4_SCI_INTERRUPT,
+    };
+    g_autoptr(GByteArray) table = NULL;
+
+    for (unsigned i = 0; i < machine->vcpu_count; i++) {
+        ids[i] = machine->vcpus[i]->apic_id;
+    }
+    memcpy(config.pci_routes, firmware_pirq_routes, sizeof(firmware_pirq_routes));
+    table = mp_table_build(&config);
+    if (offset + table->len > BIOS_STUB_TABLES_END) {
+        return duodm_fail(error, DUODM_ERROR_NO_MEMORY,
+                          "the MP table takes %u bytes, %u is the most", table->len,
+                          BIOS_STUB_TABLES_END - offset);
+    }
+    mp_pointer_make(state->segment + MP_OFFSET, BIOS_STUB_ADDRESS + offset);
+    memcpy(state->segment + offset, table->data, table->len);
+    return true;
+}
 
 struct firmware_state *firmware_state_new(const struct firmware_config *config,
                                           struct acpi_tables *tables, const GByteArray *smbios,
@@ -60,6 +90,10 @@ struct firmware_state *firmware_state_new(const struct firmware_config *config,
     memcpy(state->tables + smbios_offset, smbios->data, smbios->len);
     smbios_make_anchor(state->segment + ANCHOR_OFFSET, smbios, smbios_count, smbios_largest,
                        TABLES_ADDRESS + smbios_offset);
+    if (!put_mp_table(state, error)) {
+        firmware_state_free(state);
+        return NULL;
+    }
     return state;
 }
 
@@ -156,8 +190,8 @@ static void set_up_interrupts(struct firmware_state *state)
     out(state, 0x21, 0xf8);
     out(state, 0xa1, 0xff);
     for (unsigned i = 0; i < 4; i++) {
-        level |= 1u << pirq_routes[i];
-        write_config(state, state->config.isa_bridge, PIRQ_ROUTE + i, pirq_routes[i]);
+        level |= 1u << firmware_pirq_routes[i];
+        write_config(state, state->config.isa_bridge, PIRQ_ROUTE + i, firmware_pirq_routes[i]);
     }
     out(state, 0x4d0, (uint8_t)level);
     out(state, 0x4d1, (uint8_t)(level >> 8));
@@ -189,60 +223,6 @@ static void set_up_keyboard(struct firmware_state *state)
     out(state, 0x92, 0x02); /* A20 */
 }
 
-static void set_up_local_apic(struct vcpu *vcpu)
-{
-    static const struct {
-        unsigned offset;
-        uint32_t value;
-    } registers[] = {
-        {0xf0, 0x1ff},  /* spurious vector, enabled */
-        {0x350, 0x700}, /* LINT0: ExtINT */
-        {0x360, 0x400}, /* LINT1: NMI */
-    };
-    const struct engine_ops *engine = vcpu->machine->engine;
-
-    for (unsigned i = 0; i < G_N_ELEMENTS(registers); i++) {
-        if (vcpu->apic) {
-            local_apic_write(vcpu->apic, registers[i].offset, 4, registers[i].value);
-        } else if (engine->write_apic) {
-            engine->write_apic(vcpu, registers[i].offset, registers[i].value);
-        }
-    }
-}
-
-/* Memory types (SDM vol. 3, 12.11): write-back but for the VGA and PCI holes. */
-static void set_up_memory_types(struct firmware_state *state, struct vcpu *vcpu)
-{
-    const struct engine_ops *engine = state->config.machine->engine;
-    const uint64_t write_back = 0x0606060606060606, write_protect = 0x0505050505050505;
-    struct range hole = {0xe0000000, 0x20000000};
-
-    if (!engine->write_msr) {
-        return;
-    }
-    engine->write_msr(vcpu, 0x250, write_back); /* MTRRfix64K_00000 */
-    engine->write_msr(vcpu, 0x258, write_back); /* MTRRfix16K_80000 */
-    engine->write_msr(vcpu, 0x259, 0);          /* MTRRfix16K_A0000 */
-    for (uint32_t msr = 0x268; msr <= 0x26f; msr++) {
-        engine->write_msr(vcpu, msr, write_protect); /* MTRRfix4K_C0000 and on */
-    }
-    engine->write_msr(vcpu, 0x200, hole.start); /* uncacheable */
-    engine->write_msr(vcpu, 0x201, (0xffffffffffull & ~(hole.length - 1)) | 0x800);
-    engine->write_msr(vcpu, 0x2ff, 0xc06); /* on, fixed ranges on, default write-back */
-}
-
-static void set_up_processors(struct firmware_state *state)
-{
-    struct machine *machine = state->config.machine;
-
-    for (unsigned i = 0; i < machine->vcpu_count; i++) {
-        set_up_memory_types(state, machine->vcpus[i]);
-    }
-    if (machine->vcpu_count) {
-        set_up_local_apic(machine->vcpus[0]);
-    }
-}
-
 /* Shadow RAM is opened, filled, and F0000h closed to writes. */
 static void set_up_memory(struct firmware_state *state)
 {
@@ -269,7 +249,7 @@ static void set_up_pci(struct firmware_state *state)
 
     piix4_pm_enable(config->power_management, config->pm_base);
     if (!pci_bus_assign_resources(config->pci_bus, config->pci_window_32, config->pci_window_64,
-                                  config->pci_window_io, pirq_routes, &error)) {
+                                  config->pci_window_io, firmware_pirq_routes, &error)) {
         log_warning("%s", error->message);
     }
 }
@@ -297,6 +277,6 @@ void firmware_state_reset(void *opaque)
     set_up_interrupts(state);
     set_up_timer(state);
     set_up_keyboard(state);
-    set_up_processors(state);
+    firmware_set_up_processors(state->config.machine);
     start_kernel(state);
 }

@@ -22,6 +22,9 @@ struct firmware_config {
     uint8_t equipment; /* as CMOS 14h has it */
 };
 
+/* The ISA interrupts that lines A to D of PCI are routed to. */
+extern const uint8_t firmware_pirq_routes[4];
+
 struct firmware_state;
 
 /* tables are placed by this (NULL: no ACPI); smbios comes with its anchor's numbers. Nothing is

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "dm/fdt/device-tree.h"
 #include "dm/firmware/fw-cfg.h"
 #include "dm/machine.h"
 #include "util/error.h"
@@ -357,6 +358,12 @@ static const struct state_description fw_cfg_state = {
     .fields = fw_cfg_state_fields,
 };
 
+static void fw_cfg_describe(struct device *device, struct device_tree *tree,
+                            struct device_node *node)
+{
+    device_tree_add_port(tree, "fw-cfg", 0x510, 12, "pnpQEMU,0002");
+}
+
 const struct device_class fw_cfg_class = {
     .name = "fw_cfg",
     .description = "firmware configuration items at ports 510h, 511h and 514h",
@@ -366,4 +373,5 @@ const struct device_class fw_cfg_class = {
     .realize = fw_cfg_realize,
     .unrealize = fw_cfg_unrealize,
     .reset = fw_cfg_reset,
+    .describe = fw_cfg_describe,
 };

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "dm/fdt/device-tree.h"
 #include "dm/input/i8042.h"
 #include "dm/machine.h"
 
@@ -110,11 +111,17 @@ static void answer(struct i8042 *i8042, uint8_t value, bool from_mouse)
     update_lines(i8042);
 }
 
+static void set_output_port(struct i8042 *i8042, uint8_t value)
+{
+    i8042->output_port = value | OUT_NO_RESET;
+    irq_line_set(&i8042->a20, value & OUT_A20);
+}
+
 static void write_output_port(struct i8042 *i8042, uint8_t value)
 {
     bool reset = !(value & OUT_NO_RESET);
 
-    i8042->output_port = value | OUT_NO_RESET;
+    set_output_port(i8042, value);
     if (reset && i8042->pulse_reset) {
         i8042->pulse_reset(i8042->opaque);
     }
@@ -128,7 +135,7 @@ void i8042_power_on(struct i8042 *i8042)
     i8042->output = 0;
     memset(i8042->ram, 0, sizeof(i8042->ram));
     i8042->ram[0] = CONTROL_KEYBOARD_DISABLED | CONTROL_MOUSE_DISABLED | CONTROL_TRANSLATE;
-    i8042->output_port = OUT_NO_RESET | OUT_A20;
+    set_output_port(i8042, OUT_NO_RESET | OUT_A20);
     i8042->pending = 0;
     i8042->has_reply = false;
     update_lines(i8042);
@@ -221,10 +228,10 @@ static bool command_at_once(struct i8042 *i8042, uint8_t command)
         answer(i8042, i8042->output_port, false);
         return true;
     case COMMAND_A20_OFF:
-        i8042->output_port &= (uint8_t)~OUT_A20;
+        set_output_port(i8042, i8042->output_port & (uint8_t)~OUT_A20);
         return true;
     case COMMAND_A20_ON:
-        i8042->output_port |= OUT_A20;
+        set_output_port(i8042, i8042->output_port | OUT_A20);
         return true;
     default:
         return false;
@@ -302,6 +309,7 @@ static bool i8042_realize(struct device *device, GError **error)
 
     i8042->irqs[0] = machine->gsi[1];
     i8042->irqs[1] = machine->gsi[12];
+    i8042->a20 = machine->a20;
     i8042->pulse_reset = request_reset;
     i8042->opaque = machine;
     memory_region_init_mmio(&i8042->data_port, "i8042-data", 1, &data_ops, i8042, &device->guard);
@@ -368,6 +376,15 @@ static const struct state_description i8042_state = {
     .after_load = i8042_after_load,
 };
 
+static void i8042_describe(struct device *device, struct device_tree *tree,
+                           struct device_node *node)
+{
+    struct device_node *i8042 = device_tree_add_port(tree, "8042", 0x60, 1, "chrp,8042");
+
+    device_node_set(i8042, "reg", 1, 0x60, 1, 1, 0x64, 1);
+    device_node_set(i8042, "interrupts", 1, DEVICE_TREE_EDGE, 12, DEVICE_TREE_EDGE);
+}
+
 const struct device_class i8042_class = {
     .name = "i8042",
     .description = "keyboard controller with PS/2 keyboard and mouse",
@@ -377,4 +394,5 @@ const struct device_class i8042_class = {
     .realize = i8042_realize,
     .unrealize = i8042_unrealize,
     .reset = i8042_reset,
+    .describe = i8042_describe,
 };

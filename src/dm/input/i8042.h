@@ -15,6 +15,7 @@ struct i8042 {
     struct device device;
     struct memory_region data_port, command_port;
     struct irq_line irqs[2];           /* keyboard, mouse */
+    struct irq_line a20;               /* output port bit 1 */
     void (*pulse_reset)(void *opaque); /* output port bit 0 went low */
     void *opaque;
 

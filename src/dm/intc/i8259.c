@@ -7,6 +7,7 @@
  * data sheet asks a device to keep its line high until then; one that does sees no difference.)
  * The slave's INT is such a device, and it does take a request back when that is masked.
  */
+#include "dm/fdt/device-tree.h"
 #include "dm/intc/i8259.h"
 #include "dm/machine.h"
 #include "util/trace.h"
@@ -547,6 +548,18 @@ static const struct state_description i8259_state = {
     .after_load = i8259_after_load,
 };
 
+static void i8259_describe(struct device *device, struct device_tree *tree,
+                           struct device_node *node)
+{
+    struct device_node *pic =
+        device_tree_add_port(tree, "interrupt-controller", 0x20, 2, "intel,i8259");
+
+    device_node_set(pic, "reg", 1, 0x20, 2, 1, 0xa0, 2, 1, 0x4d0, 2);
+    device_node_set_flag(pic, "interrupt-controller");
+    device_node_set(pic, "#interrupt-cells", 2);
+    device_node_set(pic, "#address-cells", 0);
+}
+
 const struct device_class i8259_class = {
     .name = "i8259",
     .description = "two 8259A interrupt controllers in cascade",
@@ -556,4 +569,5 @@ const struct device_class i8259_class = {
     .realize = i8259_realize,
     .unrealize = i8259_unrealize,
     .reset = i8259_reset,
+    .describe = i8259_describe,
 };

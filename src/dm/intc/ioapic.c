@@ -7,6 +7,7 @@
  * is looked at again when that is cleared: by the EOI broadcast, by the EOI register, or by making
  * the entry edge-triggered. Edges that arrive while the entry is masked are lost (3.2.4, bit 16).
  */
+#include "dm/fdt/device-tree.h"
 #include "dm/intc/ioapic.h"
 #include "dm/intc/local-apic.h"
 #include "dm/machine.h"
@@ -313,6 +314,12 @@ static const struct property ioapic_properties[] = {
     PROPERTY_END,
 };
 
+static void ioapic_describe(struct device *device, struct device_tree *tree,
+                            struct device_node *node)
+{
+    device_tree_add_ioapic(tree, ((struct ioapic *)device)->base);
+}
+
 const struct device_class ioapic_class = {
     .name = "ioapic",
     .description = "82093AA I/O APIC, 24 inputs",
@@ -323,4 +330,5 @@ const struct device_class ioapic_class = {
     .realize = ioapic_realize,
     .unrealize = ioapic_unrealize,
     .reset = ioapic_reset,
+    .describe = ioapic_describe,
 };

@@ -3,6 +3,7 @@
 #include "dm/cli/keyval.h"
 #include "dm/machine.h"
 #include "dm/property.h"
+#include "dm/virtio/virtio-balloon.h"
 #include "util/error.h"
 
 #include <string.h>
@@ -110,12 +111,30 @@ static bool system_powerdown(struct hmp_context *context, char **words, GString 
     return true;
 }
 
+static bool balloon(struct hmp_context *context, char **words, GString *out, GError **error)
+{
+    uint64_t bytes;
+
+    if (!words[1] || words[2]) {
+        return duodm_fail(error, DUODM_ERROR_INVALID_ARGUMENT, "balloon SIZE, in MiB");
+    }
+    return parse_size(words[1], 'M', &bytes, error) &&
+           balloon_set_target(context->machine, bytes, error);
+}
+
 const struct hmp_command hmp_command_table[] = {
+    {"balloon", NULL, "SIZE", "ask the guest to make do with that much memory (MiB)", balloon},
     {"cont", "c", NULL, "let the machine run on", cont},
     {"cpu", NULL, "INDEX", "choose the CPU that commands look at", hmp_cpu},
     {"help", "?", "[COMMAND]", "list the commands, or one", help},
+    {"hostfwd_add", NULL, "[ID] FORWARD", "forward a port of the host to the guest",
+     hmp_hostfwd_add},
+    {"hostfwd_remove", NULL, "[ID] FORWARD", "end a forward", hmp_hostfwd_remove},
     {"info", NULL, "[WHAT]", "tell the state of something; alone it lists what", info},
+    {"netdev_add", NULL, "TYPE,id=ID[,...]", "add a network back end", hmp_netdev_add},
+    {"netdev_del", NULL, "ID", "remove a network back end", hmp_netdev_del},
     {"quit", "q", NULL, "end duodm", quit},
+    {"set_link", NULL, "NAME on|off", "plug or pull a network cable", hmp_set_link},
     {"stop", "s", NULL, "halt the machine", stop},
     {"system_powerdown", NULL, NULL, "press the power button", system_powerdown},
     {"system_reset", NULL, NULL, "reset the machine", system_reset},

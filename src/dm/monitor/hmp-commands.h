@@ -29,6 +29,18 @@ void hmp_execute(struct hmp_context *context, const char *line, GString *out);
 const struct hmp_command *hmp_find(const struct hmp_command *table, const char *name,
                                    GError **error);
 
+/* hmp-block.c */
+bool hmp_info_block(struct hmp_context *context, char **words, GString *out, GError **error);
+bool hmp_info_blockstats(struct hmp_context *context, char **words, GString *out, GError **error);
+/* hmp-net.c */
+bool hmp_hostfwd_add(struct hmp_context *context, char **words, GString *out, GError **error);
+bool hmp_hostfwd_remove(struct hmp_context *context, char **words, GString *out, GError **error);
+bool hmp_info_network(struct hmp_context *context, char **words, GString *out, GError **error);
+bool hmp_info_usernet(struct hmp_context *context, char **words, GString *out, GError **error);
+bool hmp_netdev_add(struct hmp_context *context, char **words, GString *out, GError **error);
+bool hmp_netdev_del(struct hmp_context *context, char **words, GString *out, GError **error);
+bool hmp_set_link(struct hmp_context *context, char **words, GString *out, GError **error);
+
 /* hmp-memory.c: x/FMT and xp/FMT. */
 bool hmp_examine(struct hmp_context *context, char **words, GString *out, GError **error);
 

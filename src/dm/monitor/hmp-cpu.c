@@ -106,13 +106,14 @@ static void print_segments(const struct x86_state *state, GString *out)
                            state->idt.limit);
 }
 
-static void print_state(const struct x86_state *state, GString *out)
+static void print_state(const struct machine *machine, const struct x86_state *state, GString *out)
 {
     print_general(state, out);
     g_string_append_printf(out, "RIP=%016" PRIx64 " RFL=%08" PRIx64, state->rip, state->rflags);
     print_flags(state->rflags, out);
-    g_string_append_printf(out, " CPL=%u HLT=%d\n", state->segment[X86_SS].attributes >> 5 & 3,
-                           state->halted);
+    g_string_append_printf(out, " CPL=%u A20=%d HLT=%d\n",
+                           state->segment[X86_SS].attributes >> 5 & 3,
+                           !__atomic_load_n(&machine->a20_masked, __ATOMIC_RELAXED), state->halted);
     print_segments(state, out);
     g_string_append_printf(out,
                            "CR0=%08" PRIx64 " CR2=%016" PRIx64 " CR3=%016" PRIx64 " CR4=%08" PRIx64
@@ -146,7 +147,7 @@ bool hmp_info_registers(struct hmp_context *context, char **words, GString *out,
         if (all) {
             g_string_append_printf(out, "CPU#%u\n", look.cpu);
         }
-        print_state(&state, out);
+        print_state(context->machine, &state, out);
     }
     return true;
 }

@@ -4,6 +4,7 @@
 #include "dm/machine.h"
 #include "dm/monitor/hmp-commands.h"
 #include "dm/monitor/pci-look.h"
+#include "dm/virtio/virtio-balloon.h"
 #include "util/error.h"
 
 #include <inttypes.h>
@@ -11,6 +12,18 @@
 #ifdef HAVE_CONFIG_H
 #include "config.h"
 #endif
+
+static bool info_balloon(struct hmp_context *context, char **words, GString *out, GError **error)
+{
+    uint64_t bytes;
+
+    if (!balloon_query(context->machine, &bytes, error)) {
+        return false;
+    }
+    g_string_append_printf(out, "balloon: actual=%" PRIu64 "\n", bytes >> 20);
+    balloon_print_statistics(context->machine, out);
+    return true;
+}
 
 static bool info_chardev(struct hmp_context *context, char **words, GString *out, GError **error)
 {
@@ -108,6 +121,9 @@ static bool info_qtree(struct hmp_context *context, char **words, GString *out, 
             print_bus(buses[i], out);
         }
     }
+    for (unsigned i = 0; i < context->machine->device_buses->len; i++) {
+        print_bus(g_ptr_array_index(context->machine->device_buses, i), out);
+    }
     return true;
 }
 
@@ -138,14 +154,20 @@ static bool info_version(struct hmp_context *context, char **words, GString *out
 }
 
 const struct hmp_command hmp_info_table[] = {
+    {"balloon", NULL, NULL, "memory that the guest has, MiB, and what it tells of it",
+     info_balloon},
+    {"block", NULL, NULL, "disk images", hmp_info_block},
+    {"blockstats", NULL, NULL, "what was read and written", hmp_info_blockstats},
     {"chardev", NULL, NULL, "character devices", info_chardev},
     {"cpus", NULL, NULL, "CPUs", hmp_info_cpus},
     {"mtree", NULL, "[-f]", "memory and port regions; -f: as they are seen", info_mtree},
     {"name", NULL, NULL, "name of the machine", info_name},
+    {"network", NULL, NULL, "network cards and back ends", hmp_info_network},
     {"pci", NULL, NULL, "PCI functions", info_pci},
     {"qtree", NULL, NULL, "buses, devices and their properties", info_qtree},
     {"registers", NULL, "[-a]", "registers of the CPU; -a: of all", hmp_info_registers},
     {"status", NULL, NULL, "whether the machine runs", info_status},
+    {"usernet", NULL, NULL, "connections of back ends of type user", hmp_info_usernet},
     {"uuid", NULL, NULL, "UUID of the machine", info_uuid},
     {"version", NULL, NULL, "version of duodm", info_version},
     {NULL, NULL, NULL, NULL, NULL},

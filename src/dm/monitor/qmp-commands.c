@@ -222,27 +222,88 @@ static const struct qmp_argument human_arguments[] = {
     {"cpu-index", JSON_INTEGER, true},
     {NULL, JSON_NULL, false},
 };
+static const struct qmp_argument blockdev_arguments[] = {
+    {"driver", JSON_STRING, false},
+    {QMP_ANY_ARGUMENTS, JSON_NULL, true},
+    {NULL, JSON_NULL, false},
+};
+static const struct qmp_argument node_arguments[] = {
+    {"node-name", JSON_STRING, false},
+    {NULL, JSON_NULL, false},
+};
+static const struct qmp_argument nodes_arguments[] = {
+    {"flat", JSON_TRUE, true},
+    {NULL, JSON_NULL, false},
+};
+static const struct qmp_argument blockstats_arguments[] = {
+    {"query-nodes", JSON_TRUE, true},
+    {NULL, JSON_NULL, false},
+};
+static const struct qmp_argument resize_arguments[] = {
+    {"device", JSON_STRING, true},
+    {"node-name", JSON_STRING, true},
+    {"size", JSON_INTEGER, false},
+    {NULL, JSON_NULL, false},
+};
 static const struct qmp_argument option_arguments[] = {
     {"option", JSON_STRING, true},
     {NULL, JSON_NULL, false},
 };
 
+static const struct qmp_argument any_arguments[] = {
+    {"*", JSON_NULL, true},
+    {NULL, JSON_NULL, false},
+};
+static const struct qmp_argument netdev_add_arguments[] = {
+    {"type", JSON_STRING, false},
+    {"id", JSON_STRING, false},
+    {"*", JSON_NULL, true},
+    {NULL, JSON_NULL, false},
+};
+static const struct qmp_argument netdev_del_arguments[] = {
+    {"id", JSON_STRING, false},
+    {NULL, JSON_NULL, false},
+};
+static const struct qmp_argument rx_filter_arguments[] = {
+    {"name", JSON_STRING, true},
+    {NULL, JSON_NULL, false},
+};
+static const struct qmp_argument link_arguments[] = {
+    {"name", JSON_STRING, false},
+    {"up", JSON_TRUE, false},
+    {NULL, JSON_NULL, false},
+};
+
 const struct qmp_command qmp_command_table[] = {
+    {"announce-self", any_arguments, qmp_announce_self},
+    {"balloon", qmp_balloon_arguments, qmp_balloon},
+    {"block_resize", resize_arguments, qmp_block_resize},
+    {"blockdev-add", blockdev_arguments, qmp_blockdev_add},
+    {"blockdev-del", node_arguments, qmp_blockdev_del},
     {"cont", NULL, cont},
     {"human-monitor-command", human_arguments, human_monitor_command},
+    {"netdev_add", netdev_add_arguments, qmp_netdev_add},
+    {"netdev_del", netdev_del_arguments, qmp_netdev_del},
     {"qmp_capabilities", capabilities_arguments, qmp_capabilities},
+    {"query-balloon", NULL, qmp_query_balloon},
+    {"query-block", NULL, qmp_query_block},
+    {"query-blockstats", blockstats_arguments, qmp_query_blockstats},
     {"query-chardev", NULL, query_chardev},
     {"query-command-line-options", option_arguments, query_command_line_options},
     {"query-commands", NULL, query_commands},
     {"query-cpus-fast", NULL, query_cpus_fast},
+    {"query-iothreads", NULL, qmp_query_iothreads},
     {"query-kvm", NULL, query_kvm},
     {"query-machines", NULL, query_machines},
     {"query-name", NULL, query_name},
+    {"query-named-block-nodes", nodes_arguments, qmp_query_named_block_nodes},
     {"query-pci", NULL, qmp_query_pci},
+    {"query-rx-filter", rx_filter_arguments, qmp_query_rx_filter},
     {"query-status", NULL, query_status},
     {"query-uuid", NULL, query_uuid},
     {"query-version", NULL, query_version},
     {"quit", NULL, quit},
+    {"set_link", link_arguments, qmp_set_link},
     {"stop", NULL, stop},
     {"system_powerdown", NULL, system_powerdown},
     {"system_reset", NULL, system_reset},

@@ -16,7 +16,7 @@ struct qmp_context {
 };
 
 struct qmp_argument {
-    const char *name;
+    const char *name; /* "*": any more, of any type */
     json_type type; /* JSON_TRUE stands for a boolean */
     bool is_optional;
 };
@@ -28,6 +28,8 @@ struct qmp_command {
      * against the table, and are an object even if none were given. */
     json_t *(*run)(struct qmp_context *context, json_t *arguments, GError **error);
 };
+/* Among a command's arguments: any others may be given too, and the command checks them. */
+#define QMP_ANY_ARGUMENTS "..."
 extern const struct qmp_command qmp_command_table[]; /* ended by a NULL name */
 
 /* The reply to one JSON text that came in: an object with return or error, and id if there was
@@ -38,7 +40,28 @@ json_t *qmp_error_reply(const char *class, const char *description, json_t *id);
 json_t *qmp_greeting(void);
 json_t *qmp_version(void);
 
+/* qmp-virtio.c */
+json_t *qmp_balloon(struct qmp_context *context, json_t *arguments, GError **error);
+json_t *qmp_query_balloon(struct qmp_context *context, json_t *arguments, GError **error);
+json_t *qmp_query_iothreads(struct qmp_context *context, json_t *arguments, GError **error);
+extern const struct qmp_argument qmp_balloon_arguments[];
+
+/* qmp-net.c */
+json_t *qmp_announce_self(struct qmp_context *context, json_t *arguments, GError **error);
+json_t *qmp_netdev_add(struct qmp_context *context, json_t *arguments, GError **error);
+json_t *qmp_netdev_del(struct qmp_context *context, json_t *arguments, GError **error);
+json_t *qmp_query_rx_filter(struct qmp_context *context, json_t *arguments, GError **error);
+json_t *qmp_set_link(struct qmp_context *context, json_t *arguments, GError **error);
+
 /* qmp-pci.c */
 json_t *qmp_query_pci(struct qmp_context *context, json_t *arguments, GError **error);
+
+/* qmp-block.c */
+json_t *qmp_query_block(struct qmp_context *context, json_t *arguments, GError **error);
+json_t *qmp_query_blockstats(struct qmp_context *context, json_t *arguments, GError **error);
+json_t *qmp_query_named_block_nodes(struct qmp_context *context, json_t *arguments, GError **error);
+json_t *qmp_blockdev_add(struct qmp_context *context, json_t *arguments, GError **error);
+json_t *qmp_blockdev_del(struct qmp_context *context, json_t *arguments, GError **error);
+json_t *qmp_block_resize(struct qmp_context *context, json_t *arguments, GError **error);
 
 #endif

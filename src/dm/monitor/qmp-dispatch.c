@@ -46,7 +46,7 @@ static bool has_type(json_t *value, json_type type)
 static const struct qmp_argument *find_argument(const struct qmp_command *command, const char *name)
 {
     for (const struct qmp_argument *a = command->arguments; a && a->name; a++) {
-        if (g_str_equal(a->name, name)) {
+        if (g_str_equal(a->name, name) || g_str_equal(a->name, "*")) {
             return a;
         }
     }
@@ -62,11 +62,14 @@ static bool check_arguments(const struct qmp_command *command, json_t *arguments
     {
         const struct qmp_argument *argument = find_argument(command, name);
 
+        if (!argument && find_argument(command, QMP_ANY_ARGUMENTS)) {
+            continue;
+        }
         if (!argument) {
             return duodm_fail(error, DUODM_ERROR_INVALID_ARGUMENT, "%s takes no argument '%s'",
                               command->name, name);
         }
-        if (!has_type(value, argument->type)) {
+        if (!g_str_equal(argument->name, "*") && !has_type(value, argument->type)) {
             return duodm_fail(error, DUODM_ERROR_INVALID_ARGUMENT,
                               "argument '%s' of %s must be %s, not %s", name, command->name,
                               type_name(argument->type), type_name(json_typeof(value)));

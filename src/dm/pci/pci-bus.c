@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* The root bus: who is where, config cycles, interrupt lines. */
 #include "dm/pci/pci-bus.h"
+#include "dm/fdt/pci-tree.h"
 #include "dm/machine.h"
 #include "dm/pci/pci-regs.h"
 
@@ -11,6 +12,7 @@ static const struct bus_ops pci_bus_ops = {
     .release = pci_device_release,
     .reset = pci_device_reset,
     .state = &pci_device_state,
+    .describe = pci_bus_describe,
 };
 
 struct pci_bus *pci_bus_new(struct machine *machine, struct memory_region *memory_space,
@@ -60,10 +62,10 @@ struct memory_region *pci_bus_io_space(struct pci_bus *bus)
 
 struct pci_device *pci_bus_find(struct pci_bus *bus, uint8_t devfn)
 {
-    return bus->devices[devfn];
+    return __atomic_load_n(&bus->devices[devfn], __ATOMIC_ACQUIRE);
 }
 
-/* Configuration cycles. */
+/* Configuration cycles. They read bus->devices under RCU: pci_device_unplug waits for them. */
 
 static struct pci_device *config_target(struct pci_bus *bus, unsigned bus_number, unsigned devfn,
                                         unsigned offset, unsigned size)
@@ -74,38 +76,43 @@ static struct pci_device *config_target(struct pci_bus *bus, unsigned bus_number
         offset > PCI_CONFIG_SIZE - size) {
         return NULL;
     }
-    return bus->devices[devfn];
+    return pci_bus_find(bus, (uint8_t)devfn);
 }
 
 uint32_t pci_bus_config_read(struct pci_bus *bus, unsigned bus_number, unsigned devfn,
                              unsigned offset, unsigned size)
 {
-    struct pci_device *device = config_target(bus, bus_number, devfn, offset, size);
-    uint32_t value;
+    uint32_t value = UINT32_MAX >> (32 - 8 * MIN(size, 4));
+    struct pci_device *device;
 
-    if (!device || !access_guard_enter(&device->device.guard)) {
-        return UINT32_MAX >> (32 - 8 * MIN(size, 4));
+    memory_rcu_read_lock();
+    device = config_target(bus, bus_number, devfn, offset, size);
+    if (device && access_guard_enter(&device->device.guard)) {
+        value = pci_config_read(device, offset, size);
+        access_guard_leave(&device->device.guard);
     }
-    value = pci_config_read(device, offset, size);
-    access_guard_leave(&device->device.guard);
+    memory_rcu_read_unlock();
     return value;
 }
 
 void pci_bus_config_write(struct pci_bus *bus, unsigned bus_number, unsigned devfn, unsigned offset,
                           unsigned size, uint32_t value)
 {
-    struct pci_device *device = config_target(bus, bus_number, devfn, offset, size);
+    struct pci_device *device;
 
-    if (!device) {
-        return;
+    memory_rcu_read_lock();
+    device = config_target(bus, bus_number, devfn, offset, size);
+    if (device) {
+        /* The write may map or move regions: the topology's lock comes before the guard. */
+        memory_topology_begin();
+        if (pci_bus_find(bus, device->devfn) == device &&
+            access_guard_enter(&device->device.guard)) {
+            pci_config_write(device, offset, size, value);
+            access_guard_leave(&device->device.guard);
+        }
+        memory_topology_commit();
     }
-    /* The write may map or move regions: the topology's lock comes before the guard. */
-    memory_topology_begin();
-    if (access_guard_enter(&device->device.guard)) {
-        pci_config_write(device, offset, size, value);
-        access_guard_leave(&device->device.guard);
-    }
-    memory_topology_commit();
+    memory_rcu_read_unlock();
 }
 
 /* Interrupts. */

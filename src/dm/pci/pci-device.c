@@ -3,6 +3,7 @@
 #include "dm/machine.h"
 #include "dm/pci/pci-bus.h"
 #include "dm/pci/pci-regs.h"
+#include "memory/rcu.h"
 #include "util/error.h"
 
 #include <string.h>
@@ -125,6 +126,8 @@ void pci_device_release(struct device *base)
 {
     struct pci_device *device = pci_device_of(base);
 
+    pci_msi_release(device);
+    pci_msix_release(device);
     address_space_destroy(&device->dma);
     memory_region_destroy(&device->dma_window);
     memory_region_destroy(&device->dma_root);
@@ -148,11 +151,21 @@ bool pci_device_plug(struct device *base, GError **error)
 void pci_device_unplug(struct device *base)
 {
     struct pci_device *device = pci_device_of(base);
+    bool entered;
 
-    pci_set_interrupt(device, false);
+    /* No config write maps a BAR again: it looks at the bus once more inside the transaction. */
+    memory_topology_begin();
+    entered = access_guard_enter(&base->guard);
     __atomic_store_n(&device->pci_bus->devices[device->devfn], NULL, __ATOMIC_RELEASE);
     pci_put(device->config, PCI_COMMAND, 2, 0);
     pci_device_update_mappings(device);
+    if (entered) {
+        access_guard_leave(&base->guard);
+    }
+    memory_topology_commit();
+    /* vCPUs that found it on the bus, or its BARs in the memory map, are done with it. */
+    memory_rcu_synchronize();
+    pci_set_interrupt(device, false);
 }
 
 void pci_device_reset(struct device *base)
@@ -160,6 +173,8 @@ void pci_device_reset(struct device *base)
     struct pci_device *device = pci_device_of(base);
 
     memcpy(device->config, device->power_on, sizeof(device->config));
+    pci_msi_update(device);
+    pci_msix_reset(device);
     pci_set_interrupt(device, false);
     pci_device_update_interrupt(device);
     pci_device_update_mappings(device);
@@ -179,6 +194,10 @@ static bool pci_device_after_load(void *object)
             return false;
         }
     }
+    if (!pci_msix_after_load(device)) {
+        return false;
+    }
+    pci_msi_update(device);
     pci_device_update_interrupt(device);
     pci_device_update_mappings(device);
     return true;
@@ -187,12 +206,15 @@ static bool pci_device_after_load(void *object)
 static const struct state_field pci_device_fields[] = {
     STATE_ARRAY(BYTES, pci_device, config, PCI_CONFIG_SIZE, 1),
     STATE(BOOL, pci_device, interrupt_level, 1),
+    STATE(UINT32, pci_device, msi.pending, 2),
+    STATE_ARRAY(BYTES, pci_device, msix.table, sizeof(((struct pci_device *)0)->msix.table), 2),
+    STATE_ARRAY(BYTES, pci_device, msix.pending, sizeof(((struct pci_device *)0)->msix.pending), 2),
     STATE_END,
 };
 
 const struct state_description pci_device_state = {
     .name = "pci-device",
-    .version = 1,
+    .version = 2,
     .fields = pci_device_fields,
     .after_load = pci_device_after_load,
 };

@@ -4,6 +4,7 @@
 #define DUODM_DM_PCI_PCI_H
 
 #include "dm/device.h"
+#include "dm/pci/msi.h"
 
 #define PCI_CONFIG_SIZE 256
 #define PCI_BAR_COUNT   6
@@ -43,6 +44,8 @@ struct pci_device {
     bool interrupt_level;      /* INTx as the device drives it; under the bus's interrupt lock */
     bool interrupt_disabled;   /* command register bit 10; under the same lock */
     bool interrupt_asserted;   /* what the bus line was told; under the same lock */
+    struct pci_msi msi;        /* if the class has it: pci_msi_init */
+    struct pci_msix msix;      /* pci_msix_init */
     uint16_t capabilities_end; /* first byte after the last capability; 0: there is none */
     uint8_t power_on[PCI_CONFIG_SIZE]; /* config space as realize left it: what a reset restores */
 };

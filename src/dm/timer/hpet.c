@@ -6,6 +6,7 @@
  * whenever a register is accessed (`synced`: up to which count); the main loop is woken only for
  * timers whose interrupt is enabled.
  */
+#include "dm/fdt/device-tree.h"
 #include "dm/timer/hpet.h"
 #include "dm/intc/local-apic.h"
 #include "dm/machine.h"
@@ -489,6 +490,12 @@ static const struct property hpet_properties[] = {
     PROPERTY_END,
 };
 
+static void hpet_describe(struct device *device, struct device_tree *tree, struct device_node *node)
+{
+    device_tree_add_memory_device(tree, "timer", ((struct hpet *)device)->address, 0x400,
+                                  "intel,ce4100-hpet");
+}
+
 const struct device_class hpet_class = {
     .name = "hpet",
     .description = "high precision event timers",
@@ -499,4 +506,5 @@ const struct device_class hpet_class = {
     .realize = hpet_realize,
     .unrealize = hpet_unrealize,
     .reset = hpet_reset,
+    .describe = hpet_describe,
 };

@@ -6,6 +6,7 @@
  * shows is worked out from the ticks since. Ticks are those of the machine's clock, so nothing
  * drifts. Only rising edges of OUT0 need the main loop; everything else is found when looked at.
  */
+#include "dm/fdt/device-tree.h"
 #include "dm/timer/i8254.h"
 #include "dm/machine.h"
 #include "util/trace.h"
@@ -625,6 +626,16 @@ static const struct state_description i8254_state = {
     .before_save = timer_fired,
 };
 
+static void i8254_describe(struct device *device, struct device_tree *tree,
+                           struct device_node *node)
+{
+    struct device_node *timer = device_tree_add_port(tree, "timer", 0x40, 4, "pnpPNP,100");
+
+    device_node_set(timer, "reg", 1, 0x40, 4, 1, 0x61, 1);
+    device_node_set(timer, "clock-frequency", I8254_FREQUENCY);
+    device_node_set(timer, "interrupts", 2, DEVICE_TREE_EDGE); /* input 2 of the IOAPIC */
+}
+
 const struct device_class i8254_class = {
     .name = "i8254",
     .description = "8254 programmable interval timer",
@@ -634,4 +645,5 @@ const struct device_class i8254_class = {
     .realize = i8254_realize,
     .unrealize = i8254_unrealize,
     .reset = i8254_reset,
+    .describe = i8254_describe,
 };

@@ -7,6 +7,7 @@
  * are looked at; the main loop is woken only for an interrupt that is enabled and not yet flagged.
  * While the guest sets the time (SET), or holds the divider in reset, the time registers are RAM.
  */
+#include "dm/fdt/device-tree.h"
 #include "dm/timer/mc146818.h"
 #include "dm/machine.h"
 #include "util/error.h"
@@ -561,6 +562,14 @@ static const struct property mc146818_properties[] = {
     PROPERTY_END,
 };
 
+static void mc146818_describe(struct device *device, struct device_tree *tree,
+                              struct device_node *node)
+{
+    struct device_node *rtc = device_tree_add_port(tree, "rtc", 0x70, 2, "motorola,mc146818");
+
+    device_node_set(rtc, "interrupts", 8, DEVICE_TREE_EDGE);
+}
+
 const struct device_class mc146818_class = {
     .name = "mc146818rtc",
     .description = "MC146818 real-time clock and CMOS RAM",
@@ -571,4 +580,5 @@ const struct device_class mc146818_class = {
     .realize = mc146818_realize,
     .unrealize = mc146818_unrealize,
     .reset = mc146818_reset,
+    .describe = mc146818_describe,
 };

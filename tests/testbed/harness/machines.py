@@ -7,7 +7,7 @@ from harness.files import base_tree
 from harness.packages import Kernel, package
 from harness.xen_files import add_dom0_files
 
-APPEND = "console=ttyS0 panic=-1 quiet"
+APPEND = "console=ttyS0 panic=-1 loglevel=5"
 
 
 def linux(folder, programs, modules, arguments, append="", module_arguments=None):

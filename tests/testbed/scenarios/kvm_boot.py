@@ -1,6 +1,18 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Debian's cloud kernel boots on KVM to userspace, with 1 and with 4 vCPUs."""
+import re
+
 MACHINE = "kvm"
+
+# L0's translator lets XSETBV of L2 pass by L1's KVM, which then reports XCR0's size as it was; the
+# same with every program under test.
+KNOWN = r"(?s)cut here \]-*\n[^\n]*XSAVE consistency problem.*?end trace"
+
+
+def complaints(guest):
+    """Warnings and worse of the guest's kernel, with what followed them."""
+    text = re.sub(KNOWN, "", guest.run("dmesg")[1])
+    return re.findall(r"(?s)(?:WARNING: CPU|BUG:|Call Trace|rcu: INFO|Oops).{,2000}", text)
 
 
 def test_one_vcpu(bed):
@@ -16,8 +28,7 @@ def test_four_vcpus(bed):
         # All four do work, and time passes on each of them.
         guest.run("for cpu in 0 1 2 3; do taskset $((1 << cpu)) sh -c "
                   "'for n in $(seq 1000); do :; done; usleep 1000' & done; wait")
-        status, text = guest.run("dmesg")
-        assert "Call Trace" not in text and "BUG:" not in text, text
+        assert not complaints(guest), "".join(complaints(guest))
 
 
 def test_hypervisor_is_seen(bed):

@@ -1,0 +1,10 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#ifndef DUODM_DM_FDT_PCI_TREE_H
+#define DUODM_DM_FDT_PCI_TREE_H
+
+#include "dm/fdt/device-tree.h"
+
+/* bus_ops.describe of PCI: the host bridge and each function, mapped to tree->pci_iommu if set. */
+void pci_bus_describe(struct bus *bus, struct device_tree *tree, struct device_node *parent);
+
+#endif

@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "iommu/iommu-region.h"
+#include "iommu/notifier-private.h"
+
+#include <assert.h>
+
+static struct iommu_entry translate(void *opaque, iova_t iova, bool is_write,
+                                    struct memory_attributes attributes)
+{
+    struct iommu_region *region = opaque;
+
+    return region->ops->translate(region, iova, is_write, attributes);
+}
+
+static const struct memory_iommu_ops memory_ops = {.translate = translate};
+
+void iommu_region_init(struct iommu_region *region, const char *name, uint64_t size,
+                       uint64_t page_sizes, const struct iommu_region_ops *ops,
+                       struct address_space *target, pthread_mutex_t *lock)
+{
+    memory_region_init_iommu(&region->region, name, size, &memory_ops, region);
+    region->ops = ops;
+    region->page_sizes = page_sizes;
+    region->target = target;
+    region->lock = lock;
+    region->notifiers = g_ptr_array_new();
+}
+
+struct iommu_region *iommu_region_from_memory(struct memory_region *region)
+{
+    assert(region->iommu_ops == &memory_ops);
+    return region->opaque;
+}
+
+void iommu_region_destroy(struct iommu_region *region)
+{
+    if (region->notifiers) {
+        assert(region->notifiers->len == 0);
+        g_ptr_array_free(region->notifiers, true);
+        region->notifiers = NULL;
+    }
+    memory_region_destroy(&region->region);
+}
+
+bool iommu_region_invalidate(struct iommu_region *region, struct range range)
+{
+    bool ok = true;
+
+    for (unsigned i = 0; i < region->notifiers->len; i++) {
+        struct iommu_notifier *notifier = g_ptr_array_index(region->notifiers, i);
+        g_autoptr(GError) error = NULL;
+
+        if (!notifier_update(notifier, range, &error)) {
+            notifier_report(notifier, error);
+            ok = false;
+        }
+    }
+    return ok;
+}
+
+bool iommu_region_unmap(struct iommu_region *region, struct range range, GError **error)
+{
+    bool ok = true;
+
+    for (unsigned i = 0; i < region->notifiers->len; i++) {
+        struct iommu_notifier *notifier = g_ptr_array_index(region->notifiers, i);
+
+        ok &= notifier_unmap(notifier, range, ok ? error : NULL);
+    }
+    return ok;
+}
+
+bool iommu_region_map(struct iommu_region *region, const struct iommu_mapping *mapping,
+                      GError **error)
+{
+    for (unsigned i = 0; i < region->notifiers->len; i++) {
+        struct iommu_notifier *notifier = g_ptr_array_index(region->notifiers, i);
+        g_autoptr(GError) undo_error = NULL;
+
+        if (notifier_map(notifier, mapping, error)) {
+            continue;
+        }
+        while (i-- > 0) {
+            notifier = g_ptr_array_index(region->notifiers, i);
+            if (!notifier_unmap(notifier, iommu_mapping_range(mapping), &undo_error)) {
+                notifier_report(notifier, undo_error);
+                g_clear_error(&undo_error);
+            }
+        }
+        return false;
+    }
+    return true;
+}

@@ -1,0 +1,370 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "iommu/mapping-set.h"
+#include "iommu/iova-tree.h"
+#include "util/error.h"
+#include "util/trace.h"
+
+struct mapping_set {
+    const struct mapping_set_ops *ops;
+    void *opaque;
+    struct iova_tree *held;
+    struct range unsettled; /* a hull of where the host may differ from the guest; length 0: none */
+};
+
+struct mapping_set *mapping_set_new(const struct mapping_set_ops *ops, void *opaque)
+{
+    struct mapping_set *set = g_new0(struct mapping_set, 1);
+
+    set->ops = ops;
+    set->opaque = opaque;
+    set->held = iova_tree_new();
+    return set;
+}
+
+void mapping_set_free(struct mapping_set *set)
+{
+    if (set) {
+        iova_tree_free(set->held);
+        g_free(set);
+    }
+}
+
+bool mapping_set_is_incomplete(const struct mapping_set *set)
+{
+    return set->unsettled.length != 0;
+}
+
+uint64_t mapping_set_count(const struct mapping_set *set)
+{
+    return iova_tree_count(set->held);
+}
+
+uint64_t mapping_set_bytes(const struct mapping_set *set)
+{
+    return iova_tree_bytes(set->held);
+}
+
+void mapping_set_forget(struct mapping_set *set)
+{
+    iova_tree_clear(set->held);
+    set->unsettled = (struct range){0, 0};
+}
+
+static struct range hull(struct range a, struct range b)
+{
+    uint64_t start, a_last, b_last;
+
+    if (!a.length || !b.length) {
+        return a.length ? a : b;
+    }
+    start = MIN(a.start, b.start);
+    a_last = a.start + (a.length - 1);
+    b_last = b.start + (b.length - 1);
+    return (struct range){start, MAX(a_last, b_last) - start + 1};
+}
+
+static void mark_unsettled(struct mapping_set *set, struct range range)
+{
+    set->unsettled = hull(set->unsettled, range);
+}
+
+/* The host calls, each with its record. */
+
+static bool host_map(struct mapping_set *set, const struct iommu_mapping *mapping, GError **error)
+{
+    if (!set->ops->map(set->opaque, mapping, error)) {
+        return false;
+    }
+    trace_iommu_map(mapping->iova, mapping->length, mapping->translated, mapping->access);
+    iova_tree_insert(set->held, mapping);
+    return true;
+}
+
+static bool host_unmap(struct mapping_set *set, struct range range, GError **error)
+{
+    if (!set->ops->unmap(set->opaque, range, error)) {
+        return false;
+    }
+    trace_iommu_unmap(range.start, range.length);
+    iova_tree_remove(set->held, range.start);
+    return true;
+}
+
+/* The first recorded mapping that overlaps range; false: none. */
+static bool first_held(const struct mapping_set *set, struct range range,
+                       struct iommu_mapping *mapping)
+{
+    struct iova_cursor cursor = iova_tree_find(set->held, range.start);
+
+    return range.length && iova_cursor_get(&cursor, mapping) &&
+           range_overlaps(iommu_mapping_range(mapping), range);
+}
+
+static uint64_t range_last(struct range range)
+{
+    return range.start + (range.length - 1);
+}
+
+/* What of range lies above the end of part, which overlaps it. */
+static struct range range_after(struct range range, struct range part)
+{
+    uint64_t last = range_last(range), part_last = range_last(part);
+
+    return part_last >= last ? (struct range){last, 0}
+                             : (struct range){part_last + 1, last - part_last};
+}
+
+/* Widen range to whole recorded mappings. */
+static struct range widen(const struct mapping_set *set, struct range range)
+{
+    struct iommu_mapping mapping;
+
+    if (first_held(set, range, &mapping)) {
+        range = hull(range, iommu_mapping_range(&mapping));
+    }
+    if (first_held(set, (struct range){range_last(range), 1}, &mapping)) {
+        range = hull(range, iommu_mapping_range(&mapping));
+    }
+    return range;
+}
+
+/*
+ * First pass: which recorded mappings does the guest's table still confirm in every byte? The walk
+ * and the record are in the same order; `held` is the recorded mapping under way, and `confirmed`
+ * how many of its bytes the walk has confirmed so far.
+ */
+struct stale_search {
+    struct range range, limits;
+    struct iova_cursor cursor; /* of held */
+    struct iommu_mapping held;
+    bool has_held;
+    uint64_t confirmed;
+    GArray *stale; /* of struct range */
+};
+
+static void take_held(struct stale_search *search)
+{
+    search->confirmed = 0;
+    search->has_held = iova_cursor_get(&search->cursor, &search->held) &&
+                       range_overlaps(iommu_mapping_range(&search->held), search->range);
+}
+
+static void finish_held(struct stale_search *search)
+{
+    if (search->confirmed != search->held.length) {
+        struct range range = iommu_mapping_range(&search->held);
+
+        g_array_append_val(search->stale, range);
+    }
+    iova_cursor_next(&search->cursor);
+    take_held(search);
+}
+
+static bool confirm(void *opaque, const struct iommu_mapping *guest, GError **error)
+{
+    struct stale_search *search = opaque;
+    struct range visible = range_intersect(iommu_mapping_range(guest), search->limits);
+
+    while (search->has_held && visible.length) {
+        struct range held = iommu_mapping_range(&search->held);
+        struct range common = range_intersect(held, visible);
+
+        if (common.length && iommu_mapping_agrees(guest, &search->held)) {
+            search->confirmed += common.length;
+        }
+        if (range_last(held) > range_last(visible)) {
+            break;
+        }
+        finish_held(search);
+    }
+    return search->has_held; /* nothing is left to confirm: the walk may end */
+}
+
+/* Unmap what the walk does not confirm. Goes on after a failure. */
+static bool remove_stale(struct mapping_set *set, struct range range, struct range limits,
+                         iommu_walk_fn walk, void *walk_opaque, GError **error)
+{
+    struct stale_search search = {.range = range, .limits = limits};
+    g_autoptr(GArray) stale = g_array_new(false, false, sizeof(struct range));
+    bool ok;
+
+    search.stale = stale;
+    search.cursor = iova_tree_find(set->held, range.start);
+    take_held(&search);
+    if (!search.has_held) {
+        return true;
+    }
+    ok = walk(walk_opaque, range, confirm, &search, error) || !search.has_held;
+    while (ok && search.has_held) {
+        finish_held(&search);
+    }
+    for (unsigned i = 0; i < stale->len; i++) {
+        struct range one = g_array_index(stale, struct range, i);
+
+        if (!host_unmap(set, one, ok ? error : NULL)) {
+            mark_unsettled(set, one);
+            ok = false;
+        }
+    }
+    return ok;
+}
+
+/* Second pass: map what the guest has and the record has not. */
+struct addition {
+    struct mapping_set *set;
+    struct range limits;
+    iova_t reached;  /* start of the last piece that was mapped, or failed */
+    bool from_empty; /* nothing was recorded when the pass began: no piece can be there already */
+};
+
+/* The first part of range in which nothing is recorded; length 0: none. */
+static struct range first_gap(const struct mapping_set *set, struct range range)
+{
+    struct iommu_mapping held;
+
+    while (first_held(set, range, &held)) {
+        if (held.iova > range.start) {
+            return (struct range){range.start, held.iova - range.start};
+        }
+        range = range_after(range, iommu_mapping_range(&held));
+    }
+    return range;
+}
+
+static bool add_missing(void *opaque, const struct iommu_mapping *guest, GError **error)
+{
+    struct addition *addition = opaque;
+    struct range left = range_intersect(iommu_mapping_range(guest), addition->limits);
+
+    while (left.length) {
+        struct range gap = addition->from_empty ? left : first_gap(addition->set, left);
+        struct iommu_mapping piece = iommu_mapping_crop(guest, gap);
+
+        if (!gap.length) {
+            break;
+        }
+        addition->reached = gap.start;
+        if (!host_map(addition->set, &piece, error)) {
+            return false;
+        }
+        left = range_after(left, gap);
+    }
+    return true;
+}
+
+bool mapping_set_reconcile(struct mapping_set *set, struct range range, struct range limits,
+                           iommu_walk_fn walk, void *walk_opaque, GError **error)
+{
+    struct addition addition = {.set = set, .limits = limits};
+
+    range = range_intersect(hull(range, set->unsettled), limits);
+    if (!range.length) {
+        return true;
+    }
+    range = widen(set, range);
+    set->unsettled = (struct range){0, 0};
+    if (!remove_stale(set, range, limits, walk, walk_opaque, error)) {
+        mark_unsettled(set, range);
+        return false;
+    }
+    addition.from_empty = iova_tree_count(set->held) == 0;
+    addition.reached = range.start;
+    if (!walk(walk_opaque, range, add_missing, &addition, error)) {
+        mark_unsettled(
+            set, hull((struct range){addition.reached, 1}, (struct range){range_last(range), 1}));
+        return false;
+    }
+    return true;
+}
+
+bool mapping_set_map(struct mapping_set *set, const struct iommu_mapping *mapping, GError **error)
+{
+    struct iommu_mapping held;
+
+    if (first_held(set, iommu_mapping_range(mapping), &held)) {
+        return duodm_fail(error, DUODM_ERROR_EXISTS,
+                          "IOVA 0x%" PRIx64 " of 0x%" PRIx64 " bytes is mapped already: 0x%" PRIx64
+                          " of 0x%" PRIx64 " bytes is",
+                          mapping->iova, mapping->length, held.iova, held.length);
+    }
+    return host_map(set, mapping, error);
+}
+
+static bool is_cut(const struct mapping_set *set, struct range range)
+{
+    struct range whole = widen(set, range);
+
+    return whole.start != range.start || whole.length != range.length;
+}
+
+bool mapping_set_unmap(struct mapping_set *set, struct range range, GError **error)
+{
+    struct iommu_mapping held;
+    bool ok = true;
+
+    if (!range.length) {
+        return true;
+    }
+    if (is_cut(set, range)) {
+        return duodm_fail(error, DUODM_ERROR_INVALID_ARGUMENT,
+                          "unmapping 0x%" PRIx64 " bytes at IOVA 0x%" PRIx64
+                          " would cut a mapping in two",
+                          range.length, range.start);
+    }
+    while (range.length && first_held(set, range, &held)) {
+        struct range one = iommu_mapping_range(&held);
+
+        if (!host_unmap(set, one, ok ? error : NULL)) {
+            mark_unsettled(set, one);
+            ok = false;
+        }
+        range = range_after(range, one);
+    }
+    return ok;
+}
+
+bool mapping_set_drop_target(struct mapping_set *set, struct range target, GError **error)
+{
+    g_autoptr(GArray) found = g_array_new(false, false, sizeof(struct range));
+    struct iova_cursor cursor = iova_tree_find(set->held, 0);
+    struct iommu_mapping mapping;
+    bool ok = true;
+
+    for (; iova_cursor_get(&cursor, &mapping); iova_cursor_next(&cursor)) {
+        struct range range = iommu_mapping_range(&mapping);
+
+        if (range_overlaps((struct range){mapping.translated, mapping.length}, target)) {
+            g_array_append_val(found, range);
+        }
+    }
+    for (unsigned i = 0; i < found->len; i++) {
+        struct range range = g_array_index(found, struct range, i);
+
+        ok &= host_unmap(set, range, ok ? error : NULL);
+        mark_unsettled(set, range);
+    }
+    return ok;
+}
+
+bool mapping_set_clear(struct mapping_set *set, GError **error)
+{
+    set->unsettled = (struct range){0, 0};
+    return mapping_set_unmap(set, (struct range){0, UINT64_MAX}, error);
+}
+
+bool mapping_set_walk(void *opaque, struct range range, iommu_visit_fn visit, void *visit_opaque,
+                      GError **error)
+{
+    struct mapping_set *set = opaque;
+    struct iova_cursor cursor = iova_tree_find(set->held, range.start);
+    struct iommu_mapping mapping;
+
+    while (iova_cursor_get(&cursor, &mapping) &&
+           range_overlaps(iommu_mapping_range(&mapping), range)) {
+        if (!visit(visit_opaque, &mapping, error)) {
+            return false;
+        }
+        iova_cursor_next(&cursor);
+    }
+    return true;
+}

@@ -1,0 +1,244 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * One requester behind the unit: its view of memory, its cached context, its IOTLB. The view shows
+ * system memory, or a region that translates, and always the interrupt messages' addresses.
+ */
+#include "iommu/vtd-private.h"
+#include "util/error.h"
+
+#define INTERRUPT_BASE UINT64_C(0xfee00000)
+#define INTERRUPT_SIZE UINT64_C(0x100000)
+#define ROOT_SIZE      VTD_BIT(52)
+
+static struct vtd_device *device_of(struct iommu_region *region)
+{
+    return (struct vtd_device *)((char *)region - offsetof(struct vtd_device, iommu));
+}
+
+static struct vtd_iotlb_entry *iotlb_slot(struct vtd_device *device, iova_t iova)
+{
+    return &device->iotlb[(iova >> 12 ^ iova >> 21) % VTD_IOTLB_ENTRIES];
+}
+
+/* What is known without a walk: the mapping, or else the context to walk with. */
+static bool iotlb_lookup(struct vtd_device *device, iova_t iova, uint64_t generation,
+                         struct iommu_mapping *mapping, struct vtd_context *context)
+{
+    const struct vtd_iotlb_entry *entry = iotlb_slot(device, iova);
+    bool hit;
+
+    pthread_mutex_lock(&device->iotlb_lock);
+    hit = entry->generation == generation && iova - entry->mapping.iova < entry->mapping.length;
+    *mapping = entry->mapping;
+    *context = device->context;
+    pthread_mutex_unlock(&device->iotlb_lock);
+    return hit;
+}
+
+static void iotlb_insert(struct vtd_device *device, iova_t iova, uint64_t generation,
+                         const struct iommu_mapping *mapping)
+{
+    pthread_mutex_lock(&device->iotlb_lock);
+    *iotlb_slot(device, iova) = (struct vtd_iotlb_entry){generation, *mapping};
+    pthread_mutex_unlock(&device->iotlb_lock);
+}
+
+static enum vtd_fault_reason find_mapping(struct vtd_device *device, iova_t iova, bool is_write,
+                                          struct iommu_mapping *mapping, bool *hidden)
+{
+    struct vtd *vtd = device->vtd;
+    /* An entry is good while nothing was invalidated since before it was read. */
+    uint64_t generation = __atomic_load_n(&vtd->generation, __ATOMIC_ACQUIRE);
+    struct vtd_context context;
+    enum vtd_fault_reason reason;
+    bool hit = iotlb_lookup(device, iova, generation, mapping, &context);
+
+    *hidden = context.fault_hidden;
+    if (hit && (mapping->access & (is_write ? IOMMU_WRITE : IOMMU_READ))) {
+        return VTD_FAULT_NONE;
+    }
+    if (context.fault != VTD_FAULT_NONE) {
+        return context.fault;
+    }
+    reason = vtd_second_lookup(&vtd->tables, &context, iova, is_write, mapping);
+    if (reason == VTD_FAULT_NONE) {
+        iotlb_insert(device, iova, generation, mapping);
+    }
+    return reason;
+}
+
+static struct iommu_entry translate(struct iommu_region *region, iova_t iova, bool is_write,
+                                    struct memory_attributes attributes)
+{
+    struct vtd_device *device = device_of(region);
+    struct iommu_mapping mapping;
+    bool hidden;
+    enum vtd_fault_reason reason = find_mapping(device, iova, is_write, &mapping, &hidden);
+
+    if (reason != VTD_FAULT_NONE) {
+        if (!attributes.is_probe && !hidden) {
+            vtd_record_fault(device->vtd, device->requester, iova, is_write, reason);
+        }
+        return (struct iommu_entry){.iova = iova & ~UINT64_C(0xfff), .address_mask = 0xfff};
+    }
+    return (struct iommu_entry){region->target,
+                                mapping.iova,
+                                mapping.translated,
+                                mapping.length - 1,
+                                (mapping.access & IOMMU_READ) != 0,
+                                (mapping.access & IOMMU_WRITE) != 0};
+}
+
+static bool walk(void *opaque, struct range range, iommu_visit_fn visit, void *visit_opaque,
+                 GError **error)
+{
+    struct vtd_device *device = device_of(opaque);
+
+    return device->context.fault != VTD_FAULT_NONE || !device->translating ||
+           vtd_second_walk(&device->vtd->tables, &device->context, range, visit, visit_opaque,
+                           error);
+}
+
+/* Without caching mode the guest does not tell of what it maps anew. */
+static bool events_changed(struct iommu_region *region, unsigned old_events, unsigned new_events,
+                           GError **error)
+{
+    return !(new_events & IOMMU_EVENT_MAP) || device_of(region)->vtd->config.caching_mode ||
+           duodm_fail(error, DUODM_ERROR_NOT_SUPPORTED,
+                      "a passthrough device behind intel-iommu needs caching mode: "
+                      "-device intel-iommu,caching-mode=on");
+}
+
+static const struct iommu_region_ops iommu_ops = {translate, walk, events_changed};
+
+static enum memory_result interrupt_write(void *opaque, uint64_t offset, unsigned size,
+                                          struct memory_attributes attributes, uint64_t value)
+{
+    struct vtd_device *device = opaque;
+    uint64_t address = INTERRUPT_BASE + offset;
+    uint32_t data = (uint32_t)value;
+
+    if (vtd_remap_interrupt(device->vtd, device->requester, attributes.is_probe, &address, &data)) {
+        device->vtd->host.send_interrupt(device->vtd->host.opaque, address, data);
+    }
+    return MEMORY_OK;
+}
+
+static enum memory_result interrupt_read(void *opaque, uint64_t offset, unsigned size,
+                                         struct memory_attributes attributes, uint64_t *value)
+{
+    *value = UINT64_MAX;
+    return MEMORY_DECODE_ERROR;
+}
+
+static const struct memory_region_ops interrupt_ops = {
+    .read = interrupt_read,
+    .write = interrupt_write,
+    .valid = {.min_size = 4, .max_size = 4},
+    .implemented = {.min_size = 4, .max_size = 4},
+};
+
+bool vtd_device_update_context(struct vtd_device *device)
+{
+    struct vtd *vtd = device->vtd;
+    struct vtd_context context = vtd_read_context(&vtd->tables, vtd->root, device->requester);
+    bool changed = !vtd_context_equal(&context, &device->context);
+
+    pthread_mutex_lock(&device->iotlb_lock);
+    device->context = context;
+    pthread_mutex_unlock(&device->iotlb_lock);
+    return changed;
+}
+
+static bool should_translate(const struct vtd_device *device)
+{
+    return (vtd_get32(device->vtd, VTD_GSTS) & VTD_GCMD_TRANSLATION) &&
+           !(device->context.fault == VTD_FAULT_NONE && device->context.type == VTD_PASS_THROUGH);
+}
+
+bool vtd_device_must_switch(const struct vtd_device *device)
+{
+    return device->translating != should_translate(device);
+}
+
+void vtd_device_switch(struct vtd_device *device)
+{
+    device->translating = should_translate(device);
+    memory_region_set_enabled(&device->iommu.region, device->translating);
+    memory_region_set_enabled(&device->untranslated, !device->translating);
+}
+
+static void make_view(struct vtd_device *device)
+{
+    struct vtd *vtd = device->vtd;
+    g_autofree char *name = g_strdup_printf("vtd-%02x:%02x.%x", device->requester >> 8,
+                                            device->requester >> 3 & 0x1f, device->requester & 7);
+
+    memory_region_init_container(&device->root, name, ROOT_SIZE);
+    memory_region_init_alias(&device->untranslated, name, vtd->system, 0,
+                             MIN(vtd->system->size, ROOT_SIZE));
+    iommu_region_init(&device->iommu, name, ROOT_SIZE, VTD_BIT(12) | VTD_BIT(21) | VTD_BIT(30),
+                      &iommu_ops, vtd->tables.memory, &vtd->lock);
+    memory_region_init_mmio(&device->interrupts, "vtd-interrupts", INTERRUPT_SIZE, &interrupt_ops,
+                            device, NULL);
+    memory_region_set_enabled(&device->iommu.region, false);
+    memory_region_add_subregion(&device->root, 0, &device->untranslated);
+    memory_region_add_subregion(&device->root, 0, &device->iommu.region);
+    memory_region_add_subregion_overlap(&device->root, INTERRUPT_BASE, &device->interrupts, 1);
+}
+
+struct vtd_device *vtd_get_device(struct vtd *vtd, uint16_t requester)
+{
+    struct vtd_device *device;
+
+    memory_topology_begin();
+    pthread_mutex_lock(&vtd->lock);
+    device = g_hash_table_lookup(vtd->devices, GUINT_TO_POINTER(requester));
+    if (!device) {
+        device = g_new0(struct vtd_device, 1);
+        device->vtd = vtd;
+        device->requester = requester;
+        pthread_mutex_init(&device->iotlb_lock, NULL);
+        make_view(device);
+        g_hash_table_insert(vtd->devices, GUINT_TO_POINTER(requester), device);
+        if (vtd_get32(vtd, VTD_GSTS) & VTD_GCMD_TRANSLATION) {
+            vtd_device_update_context(device);
+            vtd_device_switch(device);
+        }
+    }
+    device->references++;
+    pthread_mutex_unlock(&vtd->lock);
+    memory_topology_commit();
+    return device;
+}
+
+void vtd_put_device(struct vtd_device *device)
+{
+    struct vtd *vtd = device->vtd;
+    bool last;
+
+    pthread_mutex_lock(&vtd->lock);
+    last = --device->references == 0;
+    if (last) {
+        g_hash_table_remove(vtd->devices, GUINT_TO_POINTER(device->requester));
+    }
+    pthread_mutex_unlock(&vtd->lock);
+    if (last) {
+        memory_region_destroy(&device->interrupts);
+        iommu_region_destroy(&device->iommu);
+        memory_region_destroy(&device->untranslated);
+        memory_region_destroy(&device->root);
+        pthread_mutex_destroy(&device->iotlb_lock);
+        g_free(device);
+    }
+}
+
+struct memory_region *vtd_device_root(struct vtd_device *device)
+{
+    return &device->root;
+}
+
+struct iommu_region *vtd_device_iommu(struct vtd_device *device)
+{
+    return &device->iommu;
+}

@@ -1,0 +1,269 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Invalidation (VT-d 6.5). An invalidation is complete, and said to be, when every notifier's host
+ * holds what the guest's tables now say (design.md, invariants I2 and I3).
+ */
+#include "iommu/vtd-private.h"
+#include "util/trace.h"
+
+static const struct memory_attributes by_iommu = {.from_device = true};
+
+/* Translations that were read before now are not used from here on. */
+static void forget_translations(struct vtd *vtd)
+{
+    __atomic_add_fetch(&vtd->generation, 1, __ATOMIC_ACQ_REL);
+}
+
+void vtd_flush_iotlb(struct vtd *vtd, const struct vtd_flush *flush)
+{
+    struct range everything = {0, VTD_BIT(52)};
+    GHashTableIter iter;
+    gpointer value;
+
+    forget_translations(vtd);
+    g_hash_table_iter_init(&iter, vtd->devices);
+    while (g_hash_table_iter_next(&iter, NULL, &value)) {
+        struct vtd_device *device = value;
+
+        if (flush->all_domains || device->context.domain == flush->domain) {
+            iommu_region_invalidate(&device->iommu,
+                                    flush->range.length ? flush->range : everything);
+        }
+    }
+}
+
+/* First, under the lock: read contexts again; those whose view changes kind are counted. */
+static unsigned update_contexts(struct vtd *vtd, uint16_t wanted, uint16_t mask, GPtrArray *changed)
+{
+    GHashTableIter iter;
+    gpointer value;
+    unsigned switches = 0;
+
+    g_hash_table_iter_init(&iter, vtd->devices);
+    while (g_hash_table_iter_next(&iter, NULL, &value)) {
+        struct vtd_device *device = value;
+
+        if (((device->requester ^ wanted) & mask) == 0) {
+            if (vtd_device_update_context(device)) {
+                g_ptr_array_add(changed, device);
+            }
+            switches += vtd_device_must_switch(device);
+        }
+    }
+    return switches;
+}
+
+static void switch_views(struct vtd *vtd)
+{
+    GHashTableIter iter;
+    gpointer value;
+
+    g_hash_table_iter_init(&iter, vtd->devices);
+    while (g_hash_table_iter_next(&iter, NULL, &value)) {
+        if (vtd_device_must_switch(value)) {
+            vtd_device_switch(value);
+        }
+    }
+}
+
+/*
+ * A device that goes from one table to another is reconciled; one that changes between translated
+ * and untranslated gets another view of memory when the transaction commits, and who listens to
+ * that view registers with, or leaves, its IOMMU region then.
+ */
+void vtd_flush_contexts(struct vtd *vtd, uint16_t wanted, uint16_t mask)
+{
+    g_autoptr(GPtrArray) changed = g_ptr_array_new();
+
+    memory_topology_begin();
+    pthread_mutex_lock(&vtd->lock);
+    forget_translations(vtd);
+    if (update_contexts(vtd, wanted, mask, changed)) {
+        switch_views(vtd);
+    }
+    for (unsigned i = 0; i < changed->len; i++) {
+        struct vtd_device *device = g_ptr_array_index(changed, i);
+
+        iommu_region_invalidate(&device->iommu, (struct range){0, VTD_BIT(52)});
+    }
+    pthread_mutex_unlock(&vtd->lock);
+    memory_topology_commit();
+}
+
+/* Masks of function numbers, 6.5.2.1: FM leaves out the low bits of the function. */
+static uint16_t requester_mask(unsigned function_mask)
+{
+    static const uint16_t masks[] = {0xffff, 0xfffb, 0xfff9, 0xfff8};
+
+    return masks[function_mask & 3];
+}
+
+/* A page-selective range, 6.5.2.3: 2^mask pages at an address aligned to that. */
+static struct range page_range(uint64_t address)
+{
+    unsigned mask = MIN((unsigned)vtd_field(address, 5, 0), 40);
+    uint64_t size = VTD_BIT(12 + mask);
+
+    return (struct range){address & ~(size - 1) & (VTD_BIT(52) - 1), size};
+}
+
+/* Register-based commands (6.5.1). */
+
+void vtd_command_context(struct vtd *vtd)
+{
+    uint64_t command = vtd_get64(vtd, VTD_CCMD);
+    unsigned granularity = vtd_field(command, 62, 61);
+    uint16_t mask = granularity == VTD_DEVICE ? requester_mask(vtd_field(command, 33, 32)) : 0;
+
+    vtd_flush_contexts(vtd, (uint16_t)vtd_field(command, 31, 16), mask);
+    pthread_mutex_lock(&vtd->lock);
+    command &= ~(VTD_COMMAND_BUSY | UINT64_C(3) << 59);
+    vtd_put64(vtd, VTD_CCMD, command | (uint64_t)granularity << 59);
+    pthread_mutex_unlock(&vtd->lock);
+}
+
+void vtd_command_iotlb(struct vtd *vtd)
+{
+    uint64_t command = vtd_get64(vtd, VTD_IOTLB), address = vtd_get64(vtd, VTD_IVA);
+    unsigned granularity = vtd_field(command, 61, 60);
+    struct vtd_flush flush = {.all_domains = granularity < VTD_DOMAIN,
+                              .domain = (uint16_t)vtd_field(command, 47, 32)};
+
+    if (granularity == VTD_PAGE) {
+        flush.range = page_range(address);
+    }
+    pthread_mutex_lock(&vtd->lock);
+    vtd_flush_iotlb(vtd, &flush);
+    command &= ~(VTD_COMMAND_BUSY | UINT64_C(3) << 57);
+    vtd_put64(vtd, VTD_IOTLB, command | (uint64_t)granularity << 57);
+    pthread_mutex_unlock(&vtd->lock);
+}
+
+/* Queued commands (6.5.2). Each returns false if the descriptor is not a valid one. */
+
+static bool queued_context(struct vtd *vtd, const uint64_t descriptor[2])
+{
+    unsigned granularity = vtd_field(descriptor[0], 5, 4);
+    uint16_t mask =
+        granularity == VTD_DEVICE ? requester_mask(vtd_field(descriptor[0], 49, 48)) : 0;
+
+    if (!granularity || descriptor[1]) {
+        return false;
+    }
+    vtd_flush_contexts(vtd, (uint16_t)vtd_field(descriptor[0], 47, 32), mask);
+    return true;
+}
+
+static bool queued_iotlb(struct vtd *vtd, const uint64_t descriptor[2])
+{
+    unsigned granularity = vtd_field(descriptor[0], 5, 4);
+    struct vtd_flush flush = {.all_domains = granularity == VTD_GLOBAL,
+                              .domain = (uint16_t)vtd_field(descriptor[0], 31, 16)};
+
+    if (!granularity || vtd_field(descriptor[1], 11, 7)) {
+        return false;
+    }
+    if (granularity == VTD_PAGE) {
+        flush.range = page_range(descriptor[1]);
+    }
+    pthread_mutex_lock(&vtd->lock);
+    vtd_flush_iotlb(vtd, &flush);
+    pthread_mutex_unlock(&vtd->lock);
+    return true;
+}
+
+static bool queued_interrupt(struct vtd *vtd, const uint64_t descriptor[2])
+{
+    if (descriptor[1] || !vtd->config.interrupt_remapping) {
+        return false;
+    }
+    if (vtd->host.interrupts_changed) {
+        vtd->host.interrupts_changed(vtd->host.opaque);
+    }
+    return true;
+}
+
+static bool queued_wait(struct vtd *vtd, const uint64_t descriptor[2])
+{
+    if (descriptor[0] & VTD_WAIT_STATUS) {
+        uint8_t status[4];
+
+        store_le32(status, (uint32_t)(descriptor[0] >> 32));
+        address_space_write(vtd->tables.memory, descriptor[1] & ~UINT64_C(3), by_iommu, status,
+                            sizeof(status));
+    }
+    if (descriptor[0] & VTD_WAIT_INTERRUPT) {
+        pthread_mutex_lock(&vtd->fault_lock);
+        if (!(vtd_get32(vtd, VTD_ICS) & VTD_ICS_WAIT_COMPLETE)) {
+            vtd_put32(vtd, VTD_ICS, VTD_ICS_WAIT_COMPLETE);
+            vtd_raise_event(vtd, VTD_IECTL);
+        }
+        pthread_mutex_unlock(&vtd->fault_lock);
+    }
+    return true;
+}
+
+static bool execute(struct vtd *vtd, const uint64_t descriptor[2])
+{
+    trace_vtd_descriptor(descriptor[0], descriptor[1]);
+    switch (vtd_field(descriptor[0], 3, 0)) {
+    case VTD_INVALIDATE_CONTEXT:
+        return queued_context(vtd, descriptor);
+    case VTD_INVALIDATE_IOTLB:
+        return queued_iotlb(vtd, descriptor);
+    case VTD_INVALIDATE_INTERRUPT:
+        return queued_interrupt(vtd, descriptor);
+    case VTD_INVALIDATE_WAIT:
+        return queued_wait(vtd, descriptor);
+    default:
+        return false;
+    }
+}
+
+/* The next descriptor, if there is one: head < tail, and no error stops the queue. */
+static bool fetch(struct vtd *vtd, uint64_t descriptor[2], bool *readable)
+{
+    uint64_t queue, head, tail;
+    uint8_t bytes[16];
+    bool more;
+
+    pthread_mutex_lock(&vtd->lock);
+    queue = vtd_get64(vtd, VTD_IQA);
+    head = vtd_get64(vtd, VTD_IQH);
+    tail = vtd_get64(vtd, VTD_IQT) & VTD_IQ_OFFSET;
+    more = (vtd_get32(vtd, VTD_GSTS) & VTD_GCMD_QUEUED) && head != tail &&
+           !(vtd_get32(vtd, VTD_FSTS) & VTD_FSTS_QUEUE_ERROR);
+    pthread_mutex_unlock(&vtd->lock);
+    if (!more) {
+        return false;
+    }
+    *readable = tail < VTD_IQA_SIZE(queue) &&
+                address_space_read(vtd->tables.memory, (queue & ~UINT64_C(0xfff)) + head, by_iommu,
+                                   bytes, sizeof(bytes)) == MEMORY_OK;
+    descriptor[0] = load_le64(bytes);
+    descriptor[1] = load_le64(bytes + 8);
+    return true;
+}
+
+static void advance(struct vtd *vtd)
+{
+    pthread_mutex_lock(&vtd->lock);
+    vtd_put64(vtd, VTD_IQH, (vtd_get64(vtd, VTD_IQH) + 16) % VTD_IQA_SIZE(vtd_get64(vtd, VTD_IQA)));
+    pthread_mutex_unlock(&vtd->lock);
+}
+
+void vtd_queue_run(struct vtd *vtd)
+{
+    uint64_t descriptor[2];
+    bool readable;
+
+    pthread_mutex_lock(&vtd->queue_lock);
+    while (fetch(vtd, descriptor, &readable)) {
+        if (!readable || !execute(vtd, descriptor)) {
+            vtd_raise_fault_status(vtd, VTD_FSTS_QUEUE_ERROR);
+            break;
+        }
+        advance(vtd);
+    }
+    pthread_mutex_unlock(&vtd->queue_lock);
+}

@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* VT-d's tables in guest memory: root, context and second-stage paging. No state, no lock. */
+#ifndef DUODM_IOMMU_VTD_TABLES_H
+#define DUODM_IOMMU_VTD_TABLES_H
+
+#include "iommu/mapping.h"
+#include "iommu/vtd-spec.h"
+#include "memory/address-space.h"
+
+/* How tables are read, and what they may hold. */
+struct vtd_tables {
+    struct address_space *memory; /* where the guest keeps them */
+    unsigned host_width;          /* bits of a physical address; above them entries are reserved */
+    unsigned iova_width;          /* 39 or 48: the widest that SAGAW offers */
+    bool pass_through;            /* ECAP.PT */
+};
+
+/* A context entry that was looked up (9.3). */
+struct vtd_context {
+    enum vtd_fault_reason fault; /* VTD_FAULT_NONE: the rest is valid */
+    bool fault_hidden;           /* FPD: what goes through this entry is not recorded */
+    enum vtd_translation_type type;
+    uint16_t domain;
+    uint8_t levels; /* 3 or 4 */
+    gpa_t table;    /* of the second stage */
+};
+
+/* requester: bus << 8 | devfn. root: RTADDR. */
+struct vtd_context vtd_read_context(const struct vtd_tables *tables, uint64_t root,
+                                    uint16_t requester);
+static inline bool vtd_context_equal(const struct vtd_context *a, const struct vtd_context *b)
+{
+    return a->fault == b->fault && a->fault_hidden == b->fault_hidden && a->type == b->type &&
+           a->domain == b->domain && a->levels == b->levels && a->table == b->table;
+}
+
+/* The mapping that holds iova; its access is what all levels allow. Else the reason of the fault,
+ * for a read or a write. */
+enum vtd_fault_reason vtd_second_lookup(const struct vtd_tables *tables,
+                                        const struct vtd_context *context, iova_t iova,
+                                        bool is_write, struct iommu_mapping *mapping);
+
+/*
+ * All mappings of the second stage in range, in order (iommu_walk_fn's contract). Entries that
+ * would fault are no mappings. Costs a read of each table page on the way, whatever it holds; a
+ * table that is linked into itself is walked as often as the levels allow, no more.
+ */
+bool vtd_second_walk(const struct vtd_tables *tables, const struct vtd_context *context,
+                     struct range range, iommu_visit_fn visit, void *visit_opaque, GError **error);
+
+#endif

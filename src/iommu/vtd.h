@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Intel VT-d as a guest sees it: DMA remapping by second-stage tables, interrupt remapping, queued
+ * and register-based invalidation, fault log. This is the unit itself; the machine gives it a place
+ * (dm) through struct vtd_host, and devices their view of memory (vtd_get_device).
+ *
+ * Locks. vtd.lock is the lock of iommu-region.h: registers, cached contexts, notifiers. A write to
+ * a register may begin a topology transaction (passthrough to translation and back), so the
+ * register region has no guard and the lock is taken inside of it: vtd.queue_lock > topology >
+ * vtd.lock. Leaves: vtd.fault_lock, and each device's iotlb_lock. translate() takes leaves only.
+ */
+#ifndef DUODM_IOMMU_VTD_H
+#define DUODM_IOMMU_VTD_H
+
+#include "iommu/iommu-region.h"
+#include "iommu/vtd-tables.h"
+
+struct vtd;
+struct vtd_device;
+
+struct vtd_config {
+    unsigned host_width; /* bits of a guest physical address */
+    unsigned iova_width; /* 39 or 48 */
+    bool caching_mode;   /* the guest tells of new mappings too: what notifiers that MAP need */
+    bool interrupt_remapping;
+    bool extended_interrupts; /* x2APIC destinations */
+    bool pass_through;
+};
+
+/* What the unit needs of the machine. */
+struct vtd_host {
+    /* Send a message that was remapped, or is the unit's own. Any thread, leaf locks held. */
+    void (*send_interrupt)(void *opaque, uint64_t address, uint32_t data);
+    /* Interrupt entries changed: routes made from them must be made again. May be NULL. */
+    void (*interrupts_changed)(void *opaque);
+    void *opaque;
+};
+
+struct vtd {
+    struct vtd_config config;
+    struct vtd_host host;
+    struct vtd_tables tables;
+    struct memory_region *system; /* what devices see untranslated */
+    struct memory_region window;  /* the registers: VTD_WINDOW_SIZE bytes */
+    pthread_mutex_t queue_lock;   /* one thread runs the invalidation queue; outside of topology */
+    pthread_mutex_t lock;
+
+    /* State that a snapshot keeps; under the lock (fault registers: fault_lock). */
+    uint8_t registers[VTD_REGISTERS_SIZE];
+    uint64_t root;            /* RTADDR as it was latched */
+    uint64_t interrupt_table; /* IRTA as it was latched */
+    uint32_t next_fault;      /* record to write next */
+
+    pthread_mutex_t fault_lock;
+    uint8_t write_masks[VTD_REGISTERS_SIZE]; /* bits that a write sets */
+    uint8_t clear_masks[VTD_REGISTERS_SIZE]; /* bits that a write of 1 clears */
+    GHashTable *devices;                     /* requester -> struct vtd_device; under the lock */
+    uint64_t generation; /* of translations; atomic. Grows with each invalidation */
+};
+
+/* memory: the address space of guest physical memory, for tables; system: its root. */
+struct vtd *vtd_new(const struct vtd_config *config, const struct vtd_host *host,
+                    struct address_space *memory, struct memory_region *system);
+/* All devices must have been put. */
+void vtd_free(struct vtd *vtd);
+/* To power-on state: after all devices were reset, so that none of their DMA meets a unit that has
+ * forgotten its tables. No lock held. */
+void vtd_reset(struct vtd *vtd);
+/* After the state fields were loaded: contexts are read again and notifiers reconciled. */
+void vtd_after_load(struct vtd *vtd);
+
+/* The requester's view of memory, as the root of its DMA address space: made at the first call,
+ * counted. */
+struct vtd_device *vtd_get_device(struct vtd *vtd, uint16_t requester);
+void vtd_put_device(struct vtd_device *device);
+struct memory_region *vtd_device_root(struct vtd_device *device);
+/* Where notifiers register, while the device's DMA is translated. */
+struct iommu_region *vtd_device_iommu(struct vtd_device *device);
+
+/*
+ * Remap an interrupt message (5.1). True: *address and *data are what to deliver. False: blocked,
+ * and the fault recorded (unless probe). Leaf locks only.
+ */
+bool vtd_remap_interrupt(struct vtd *vtd, uint16_t requester, bool is_probe, uint64_t *address,
+                         uint32_t *data);
+
+/* For `info iommu`: what each requester has, and whether its notifiers hold the same. */
+void vtd_print(struct vtd *vtd, GString *out);
+
+#endif

@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Hot path: one look at a generation, or a lookup; no lock, no allocation. */
+#include "memory/dma.h"
+#include "memory/lookup.h"
+#include "memory/ram-block.h"
+
+static bool is_usable(const struct memory_section *section, bool is_write)
+{
+    return section->host && (!is_write || section->writable);
+}
+
+static struct memory_section look_up(struct address_space *as, gpa_t address, bool is_write,
+                                     struct memory_attributes attributes)
+{
+    return memory_lookup(as, address, is_write ? LOOKUP_READ_WRITE : LOOKUP_READ, attributes);
+}
+
+/* Lengthen a section over what follows it in host memory as in the address space. */
+static void extend(struct address_space *as, gpa_t address, uint64_t wanted, bool is_write,
+                   enum lookup_access access, struct memory_attributes attributes,
+                   struct memory_section *section)
+{
+    while (section->length < wanted) {
+        struct memory_section next =
+            memory_lookup(as, address + section->length, access, attributes);
+
+        if (next.region != section->region || next.offset != section->offset + section->length ||
+            !is_usable(&next, is_write)) {
+            return;
+        }
+        section->length += next.length;
+        section->translated |= next.translated;
+    }
+}
+
+void dma_window_look_up(struct dma_window *window)
+{
+    uint64_t generation = __atomic_load_n(&window->as->generation, __ATOMIC_ACQUIRE);
+    struct memory_section section =
+        look_up(window->as, window->address, window->is_write, window->attributes);
+
+    window->host = NULL;
+    window->generation = 0;
+    if (!is_usable(&section, window->is_write)) {
+        return;
+    }
+    extend(window->as, window->address, window->length, window->is_write,
+           window->is_write ? LOOKUP_READ_WRITE : LOOKUP_READ, window->attributes, &section);
+    if (section.length < window->length) {
+        return;
+    }
+    window->host = section.host;
+    window->block = section.region->ram;
+    window->block_offset = section.offset;
+    /* What an IOMMU says now it may not say at the next look, with the same generation. */
+    window->generation = section.translated ? 0 : generation;
+}
+
+void *dma_window_find(const struct dma_window *window, uint64_t offset, uint64_t size)
+{
+    struct memory_section section =
+        look_up(window->as, window->address + offset, window->is_write, window->attributes);
+
+    return is_usable(&section, window->is_write) && section.length >= size ? section.host : NULL;
+}
+
+void dma_window_set_dirty(const struct dma_window *window, uint64_t offset, uint64_t length)
+{
+    /* The store before the look at who logs: see address-space.c. */
+    __atomic_signal_fence(__ATOMIC_SEQ_CST);
+    if (G_LIKELY(window->host != NULL)) {
+        ram_block_set_dirty(window->block, window->block_offset + offset, length);
+    } else {
+        struct memory_section section =
+            look_up(window->as, window->address + offset, true, window->attributes);
+
+        if (is_usable(&section, true)) {
+            ram_block_set_dirty(section.region->ram, section.offset, length);
+        }
+    }
+}
+
+void *dma_segment_map(struct address_space *as, gpa_t address, uint64_t *length, bool is_write,
+                      struct memory_attributes attributes, const struct dma_segment *previous,
+                      struct dma_segment *segment)
+{
+    enum lookup_access access = is_write ? LOOKUP_WRITE : LOOKUP_READ;
+    struct memory_section section = memory_lookup(as, address, access, attributes);
+
+    if (!is_usable(&section, is_write)) {
+        return NULL;
+    }
+    extend(as, address, *length, is_write, access, attributes, &section);
+    *length = MIN(*length, section.length);
+    segment->block = section.region->ram;
+    segment->block_offset = section.offset;
+    segment->counted = !previous || previous->block != segment->block;
+    if (segment->counted) {
+        ram_block_ref(segment->block);
+    }
+    return section.host;
+}
+
+void dma_segment_discard(const struct dma_segment *segment, uint64_t length)
+{
+    ram_block_discard(segment->block, segment->block_offset, length);
+}
+
+void dma_segment_unmap(struct dma_segment *segment, uint64_t written)
+{
+    if (written) {
+        __atomic_signal_fence(__ATOMIC_SEQ_CST);
+        ram_block_set_dirty(segment->block, segment->block_offset, written);
+    }
+    if (segment->counted) {
+        ram_block_unref(segment->block);
+    }
+}

@@ -1,0 +1,434 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "vfio/dma-map.h"
+#include "iommu/notifier.h"
+#include "memory/listener.h"
+#include "util/error.h"
+#include "util/trace.h"
+
+#include <inttypes.h>
+
+#define VERIFY_LINES 20
+
+struct dma_map {
+    struct address_space *as;
+    struct dma_backend *backend;
+    dma_map_failed_fn failed;
+    void *opaque;
+    struct memory_listener listener; /* of as */
+    struct memory_listener targets;  /* of what IOMMUs lead to: memory may come and go there */
+    pthread_mutex_t
+        lock; /* around the back end: several IOMMU regions may change at a time. Leaf */
+    GHashTable *odd_entries; /* IOVA -> number: entries of what takes none, or more than one */
+    GPtrArray *windows;      /* of struct iommu_window: IOMMU regions that show in as */
+};
+
+/* An IOMMU region as it shows in the address space. */
+struct iommu_window {
+    struct dma_map *map;
+    struct iommu_region *region;
+    struct iommu_notifier notifier;
+    iova_t start;           /* of the section, in as */
+    uint64_t region_offset; /* of start, in region */
+};
+
+/*
+ * Entries that one guest mapping, or section, takes in the host. Nearly always one; the exceptions
+ * are kept by IOVA. Under map->lock.
+ */
+static void set_entries(struct dma_map *map, iova_t iova, uint64_t entries)
+{
+    if (entries != 1) {
+        uint64_t *key = g_new(uint64_t, 1);
+
+        *key = iova;
+        g_hash_table_insert(map->odd_entries, key, GSIZE_TO_POINTER(entries));
+    }
+}
+
+static uint64_t take_entries(struct dma_map *map, iova_t iova)
+{
+    gpointer entries;
+
+    if (!g_hash_table_lookup_extended(map->odd_entries, &iova, NULL, &entries)) {
+        return 1;
+    }
+    return GPOINTER_TO_SIZE(entries);
+}
+
+static bool backend_unmap(struct dma_map *map, struct range range, GError **error)
+{
+    uint64_t entries;
+    bool ok;
+
+    pthread_mutex_lock(&map->lock);
+    entries = take_entries(map, range.start);
+    ok = entries == 0 || dma_backend_unmap(map->backend, range, entries, error);
+    if (ok) {
+        g_hash_table_remove(map->odd_entries, &range.start);
+    }
+    pthread_mutex_unlock(&map->lock);
+    return ok;
+}
+
+/* Memory that devices may be given: RAM, and what was mapped of other devices (peer to peer). */
+static bool is_mappable(const struct memory_region *region)
+{
+    return region->kind == MEMORY_RAM || region->kind == MEMORY_RAM_DEVICE ||
+           region->kind == MEMORY_ROM;
+}
+
+static struct dma_mapping mapping_of(struct memory_region *region, uint64_t offset, iova_t iova,
+                                     uint64_t length, unsigned access)
+{
+    struct dma_mapping mapping = {.iova = iova, .length = length, .access = access};
+
+    mapping.host = (uint8_t *)memory_region_host_pointer(region) + offset;
+    mapping.fd = memory_region_fd(region, &mapping.fd_offset);
+    mapping.fd_offset += offset;
+    return mapping;
+}
+
+/* RAM of the address space itself. */
+
+/* The whole host pages of a section; length 0: none. */
+static struct range section_pages(const struct dma_map *map, const struct listener_section *section)
+{
+    uint64_t page = dma_backend_page_size(map->backend);
+    uint64_t start = (section->start + page - 1) & ~(page - 1);
+    uint64_t end = (section->start + section->length) & ~(page - 1);
+
+    return end > start ? (struct range){start, end - start} : (struct range){section->start, 0};
+}
+
+static bool add_ram(struct dma_map *map, const struct listener_section *section, GError **error)
+{
+    struct range pages = section_pages(map, section);
+    bool read_only = section->read_only || section->region->kind == MEMORY_ROM;
+    g_autoptr(GError) refusal = NULL;
+    struct dma_mapping mapping;
+    bool ok;
+
+    if (!pages.length) {
+        return true;
+    }
+    mapping = mapping_of(section->region, section->region_offset + (pages.start - section->start),
+                         pages.start, pages.length, IOMMU_READ | (read_only ? 0 : IOMMU_WRITE));
+    pthread_mutex_lock(&map->lock);
+    ok = dma_backend_map(map->backend, &mapping, &refusal);
+    if (!ok && section->region->kind == MEMORY_RAM_DEVICE) {
+        /* Peer-to-peer is a luxury that hosts may refuse; its accesses fail as on a bus. */
+        trace_dma_map_skipped(pages.start, pages.length, refusal->message);
+        set_entries(map, pages.start, 0);
+        ok = true;
+    }
+    pthread_mutex_unlock(&map->lock);
+    if (!ok) {
+        g_propagate_error(error, g_steal_pointer(&refusal));
+    }
+    return ok;
+}
+
+static void remove_ram(struct dma_map *map, const struct listener_section *section)
+{
+    struct range pages = section_pages(map, section);
+    g_autoptr(GError) error = NULL;
+
+    if (pages.length && !backend_unmap(map, pages, &error)) {
+        map->failed(map->opaque, error);
+    }
+}
+
+/* Behind an IOMMU. Callbacks of the notifier's mapping set, under the IOMMU's lock. */
+
+static iova_t window_iova(const struct iommu_window *window, iova_t iova)
+{
+    return iova - window->region_offset + window->start;
+}
+
+/* Map the pieces of memory that a guest mapping leads to. What is no memory is left out: a device
+ * that goes there finds nothing. Under map->lock and RCU; *entries: how many were made. */
+static bool map_pieces(struct iommu_window *window, const struct iommu_mapping *guest,
+                       uint64_t *entries, GError **error)
+{
+    bool is_write = guest->access & IOMMU_WRITE;
+
+    for (uint64_t done = 0, length; done < guest->length; done += length) {
+        struct memory_section section =
+            address_space_lookup(window->region->target, guest->translated + done, is_write,
+                                 (struct memory_attributes){.from_device = true, .is_probe = true});
+        struct dma_mapping mapping;
+
+        length = MIN(section.length, guest->length - done);
+        if (!section.region || !section.host || !is_mappable(section.region) ||
+            (is_write && !section.writable)) {
+            trace_dma_map_skipped(guest->iova + done, length, "no memory there");
+            continue;
+        }
+        mapping = mapping_of(section.region, section.offset,
+                             window_iova(window, guest->iova + done), length, guest->access);
+        if (!dma_backend_map(window->map->backend, &mapping, error)) {
+            return false;
+        }
+        ++*entries;
+    }
+    return true;
+}
+
+static bool window_map(void *opaque, const struct iommu_mapping *guest, GError **error)
+{
+    struct iommu_window *window = opaque;
+    struct dma_map *map = window->map;
+    struct range range = {window_iova(window, guest->iova), guest->length};
+    uint64_t entries = 0;
+    bool ok;
+
+    memory_rcu_read_lock();
+    pthread_mutex_lock(&map->lock);
+    ok = map_pieces(window, guest, &entries, error);
+    if (ok) {
+        set_entries(map, range.start, entries);
+    } else if (entries) {
+        dma_backend_unmap(map->backend, range, entries, NULL);
+    }
+    pthread_mutex_unlock(&map->lock);
+    memory_rcu_read_unlock();
+    return ok;
+}
+
+static bool window_unmap(void *opaque, struct range range, GError **error)
+{
+    struct iommu_window *window = opaque;
+
+    return backend_unmap(window->map,
+                         (struct range){window_iova(window, range.start), range.length}, error);
+}
+
+static const struct mapping_set_ops window_ops = {window_map, window_unmap};
+
+static void window_failed(struct iommu_notifier *notifier, const GError *error)
+{
+    struct iommu_window *window = notifier->opaque;
+
+    window->map->failed(window->map->opaque, error);
+}
+
+static bool add_window(struct dma_map *map, const struct listener_section *section, GError **error)
+{
+    struct iommu_window *window = g_new0(struct iommu_window, 1);
+
+    window->map = map;
+    window->region = iommu_region_from_memory(section->region);
+    window->start = section->start;
+    window->region_offset = section->region_offset;
+    window->notifier = (struct iommu_notifier){
+        .name = map->backend->name,
+        .events = IOMMU_EVENT_MAP | IOMMU_EVENT_UNMAP,
+        .range = {section->region_offset, section->length},
+        .ops = &window_ops,
+        .opaque = window,
+        .probe_granularity = dma_backend_page_size(map->backend),
+        .failed = window_failed,
+    };
+    if (!iommu_notifier_register(window->region, &window->notifier, error)) {
+        g_free(window);
+        return false;
+    }
+    g_ptr_array_add(map->windows, window);
+    return true;
+}
+
+static void remove_window(struct dma_map *map, struct iommu_window *window)
+{
+    g_autoptr(GError) error = NULL;
+
+    if (!iommu_notifier_unregister(&window->notifier, &error)) {
+        map->failed(map->opaque, error);
+    }
+    g_ptr_array_remove(map->windows, window);
+    g_free(window);
+}
+
+/* The listener of the devices' address space. */
+
+static struct dma_map *map_of(struct memory_listener *listener)
+{
+    return (struct dma_map *)((char *)listener - offsetof(struct dma_map, listener));
+}
+
+static bool section_add(struct memory_listener *listener, const struct listener_section *section,
+                        GError **error)
+{
+    struct dma_map *map = map_of(listener);
+
+    if (section->region->kind == MEMORY_IOMMU) {
+        return add_window(map, section, error);
+    }
+    return !is_mappable(section->region) || add_ram(map, section, error);
+}
+
+static void section_remove(struct memory_listener *listener, const struct listener_section *section)
+{
+    struct dma_map *map = map_of(listener);
+
+    if (section->region->kind != MEMORY_IOMMU) {
+        if (is_mappable(section->region)) {
+            remove_ram(map, section);
+        }
+        return;
+    }
+    for (unsigned i = 0; i < map->windows->len; i++) {
+        struct iommu_window *window = g_ptr_array_index(map->windows, i);
+
+        if (window->start == section->start) {
+            remove_window(map, window);
+            break;
+        }
+    }
+}
+
+/*
+ * Memory that IOMMU mappings lead to has come or gone (a BAR moved, RAM was hotplugged). What leads
+ * there is dropped, and made again from the guest's tables when the change is complete.
+ */
+static struct dma_map *map_of_targets(struct memory_listener *listener)
+{
+    return (struct dma_map *)((char *)listener - offsetof(struct dma_map, targets));
+}
+
+static void target_changed(struct dma_map *map, const struct listener_section *section)
+{
+    struct range range = {section->start, section->length};
+
+    for (unsigned i = 0; is_mappable(section->region) && i < map->windows->len; i++) {
+        struct iommu_window *window = g_ptr_array_index(map->windows, i);
+        g_autoptr(GError) error = NULL;
+
+        if (!iommu_notifier_target_changed(&window->notifier, range, &error)) {
+            map->failed(map->opaque, error);
+        }
+    }
+}
+
+static bool target_added(struct memory_listener *listener, const struct listener_section *section,
+                         GError **error)
+{
+    target_changed(map_of_targets(listener), section);
+    return true;
+}
+
+static void target_removed(struct memory_listener *listener, const struct listener_section *section)
+{
+    target_changed(map_of_targets(listener), section);
+}
+
+static void targets_commit(struct memory_listener *listener)
+{
+    struct dma_map *map = map_of_targets(listener);
+
+    for (unsigned i = 0; i < map->windows->len; i++) {
+        struct iommu_window *window = g_ptr_array_index(map->windows, i);
+        g_autoptr(GError) error = NULL;
+
+        if (!iommu_notifier_settle(&window->notifier, &error)) {
+            map->failed(map->opaque, error);
+        }
+    }
+}
+
+static void change_failed(struct memory_listener *listener, const struct listener_section *section,
+                          const GError *error)
+{
+    struct dma_map *map = map_of(listener);
+
+    map->failed(map->opaque, error);
+}
+
+static void map_free(struct dma_map *map)
+{
+    g_hash_table_destroy(map->odd_entries);
+    g_ptr_array_free(map->windows, true);
+    pthread_mutex_destroy(&map->lock);
+    g_free(map);
+}
+
+struct dma_map *dma_map_new(struct address_space *as, struct address_space *target,
+                            struct dma_backend *backend, dma_map_failed_fn failed, void *opaque,
+                            GError **error)
+{
+    struct dma_map *map = g_new0(struct dma_map, 1);
+
+    map->as = as;
+    map->backend = backend;
+    map->failed = failed;
+    map->opaque = opaque;
+    map->odd_entries = g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free, NULL);
+    map->windows = g_ptr_array_new();
+    pthread_mutex_init(&map->lock, NULL);
+    map->listener = (struct memory_listener){
+        .name = backend->name,
+        .section_add = section_add,
+        .section_remove = section_remove,
+        .failed = change_failed,
+    };
+    map->targets = (struct memory_listener){
+        .name = backend->name,
+        .section_add = target_added,
+        .section_remove = target_removed,
+        .commit = targets_commit,
+    };
+    if (!memory_listener_register(&map->targets, target, error)) {
+        map_free(map);
+        return NULL;
+    }
+    if (!memory_listener_register(&map->listener, as, error)) {
+        memory_listener_unregister(&map->targets);
+        map_free(map);
+        return NULL;
+    }
+    return map;
+}
+
+void dma_map_free(struct dma_map *map)
+{
+    if (map) {
+        memory_listener_unregister(&map->listener);
+        memory_listener_unregister(&map->targets);
+        map_free(map);
+    }
+}
+
+bool dma_map_reconcile(struct dma_map *map, GError **error)
+{
+    bool ok = true;
+
+    memory_topology_begin(); /* the windows stay */
+    for (unsigned i = 0; i < map->windows->len; i++) {
+        struct iommu_window *window = g_ptr_array_index(map->windows, i);
+
+        ok &= iommu_notifier_reconcile(&window->notifier, ok ? error : NULL);
+    }
+    memory_topology_commit();
+    return ok;
+}
+
+bool dma_map_verify(struct dma_map *map, GString *out)
+{
+    bool ok = true;
+
+    memory_topology_begin();
+    for (unsigned i = 0; i < map->windows->len; i++) {
+        struct iommu_window *window = g_ptr_array_index(map->windows, i);
+        struct mapping_difference difference =
+            iommu_notifier_verify(&window->notifier, out, VERIFY_LINES);
+
+        ok &= difference.missing == 0 && difference.extra == 0;
+        g_string_append_printf(out,
+                               "%s: iova 0x%" PRIx64 ": %" PRIu64 " mappings, %" PRIu64
+                               " bytes missing, %" PRIu64 " extra\n",
+                               map->backend->name, window->start,
+                               iommu_notifier_count(&window->notifier), difference.missing,
+                               difference.extra);
+    }
+    memory_topology_commit();
+    return ok;
+}

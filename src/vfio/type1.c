@@ -1,0 +1,268 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "vfio/type1.h"
+#include "util/error.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <linux/vfio.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#define DEFAULT_ENTRIES                                                                            \
+    65535 /* dma_entry_limit of vfio_iommu_type1, where the kernel does not tell */
+
+struct type1_container {
+    struct dma_backend backend;
+    int fd;
+    GArray *groups; /* of int: descriptors of groups that were added */
+};
+
+static bool fail_errno(GError **error, const char *what, const char *advice)
+{
+    int number = errno;
+
+    return duodm_fail(error, DUODM_ERROR_IO, "%s: %s%s%s", what, g_strerror(number),
+                      advice ? "; " : "", advice ? advice : "");
+}
+
+static bool map(struct dma_backend *backend, const struct dma_mapping *mapping, GError **error)
+{
+    struct type1_container *container = (struct type1_container *)backend;
+    struct vfio_iommu_type1_dma_map request = {
+        .argsz = sizeof(request),
+        .flags = (mapping->access & IOMMU_READ ? VFIO_DMA_MAP_FLAG_READ : 0) |
+                 (mapping->access & IOMMU_WRITE ? VFIO_DMA_MAP_FLAG_WRITE : 0),
+        .vaddr = (uintptr_t)mapping->host,
+        .iova = mapping->iova,
+        .size = mapping->length,
+    };
+
+    if (ioctl(container->fd, VFIO_IOMMU_MAP_DMA, &request) == 0) {
+        return true;
+    }
+    return duodm_fail(error,
+                      errno == ENOSPC || errno == ENOMEM ? DUODM_ERROR_NO_MEMORY : DUODM_ERROR_IO,
+                      "%s: mapping 0x%" PRIx64 " bytes at IOVA 0x%" PRIx64 ": %s%s", backend->name,
+                      mapping->length, mapping->iova, g_strerror(errno),
+                      errno == ENOMEM   ? "; the limit of locked memory (ulimit -l) may be too low"
+                      : errno == ENOSPC ? "; dma_entry_limit of module vfio_iommu_type1 is reached"
+                                        : "");
+}
+
+static bool unmap(struct dma_backend *backend, struct range range, GError **error)
+{
+    struct type1_container *container = (struct type1_container *)backend;
+    struct vfio_iommu_type1_dma_unmap request = {
+        .argsz = sizeof(request),
+        .iova = range.start,
+        .size = range.length,
+    };
+
+    if (ioctl(container->fd, VFIO_IOMMU_UNMAP_DMA, &request) == 0) {
+        return true;
+    }
+    return duodm_fail(error, DUODM_ERROR_IO,
+                      "%s: unmapping 0x%" PRIx64 " bytes at IOVA 0x%" PRIx64 ": %s", backend->name,
+                      range.length, range.start, g_strerror(errno));
+}
+
+static const struct dma_backend_ops type1_ops = {map, unmap};
+
+/* Capabilities of VFIO_IOMMU_GET_INFO: a chain of offsets, checked as what comes from outside. */
+
+static void take_windows(struct dma_backend *backend, const uint8_t *info, uint32_t size,
+                         uint32_t offset)
+{
+    struct vfio_iommu_type1_info_cap_iova_range ranges;
+
+    if (size - offset < sizeof(ranges)) {
+        return;
+    }
+    memcpy(&ranges, info + offset, sizeof(ranges));
+    offset += (uint32_t)sizeof(ranges);
+    for (uint32_t i = 0; i < ranges.nr_iovas;
+         i++, offset += (uint32_t)sizeof(struct vfio_iova_range)) {
+        struct vfio_iova_range kernel;
+        struct range window;
+
+        if (size - offset < sizeof(kernel)) {
+            return;
+        }
+        memcpy(&kernel, info + offset, sizeof(kernel));
+        /* `end` is the last byte; {0, 2^64 - 1} has no length in 64 bits, and loses one. */
+        window = (struct range){kernel.start, kernel.end - kernel.start +
+                                                  (kernel.end - kernel.start != UINT64_MAX)};
+        g_array_append_val(backend->windows, window);
+    }
+}
+
+static void take_available(struct dma_backend *backend, const uint8_t *info, uint32_t size,
+                           uint32_t offset)
+{
+    struct vfio_iommu_type1_info_dma_avail available;
+
+    if (size - offset >= sizeof(available)) {
+        memcpy(&available, info + offset, sizeof(available));
+        backend->entries_limit = available.avail;
+    }
+}
+
+static void take_capabilities(struct dma_backend *backend, const uint8_t *info, uint32_t size)
+{
+    struct vfio_info_cap_header header;
+    uint32_t offset = ((const struct vfio_iommu_type1_info *)info)->cap_offset;
+
+    for (unsigned i = 0; offset && i < 16 && offset <= size && size - offset >= sizeof(header);
+         i++, offset = header.next) {
+        memcpy(&header, info + offset, sizeof(header));
+        if (header.id == VFIO_IOMMU_TYPE1_INFO_CAP_IOVA_RANGE) {
+            take_windows(backend, info, size, offset);
+        } else if (header.id == VFIO_IOMMU_TYPE1_INFO_DMA_AVAIL) {
+            take_available(backend, info, size, offset);
+        }
+    }
+}
+
+static bool read_info(struct type1_container *container, GError **error)
+{
+    struct vfio_iommu_type1_info short_info = {.argsz = sizeof(short_info)};
+    g_autofree struct vfio_iommu_type1_info *info = NULL;
+    uint32_t size;
+
+    if (ioctl(container->fd, VFIO_IOMMU_GET_INFO, &short_info) != 0) {
+        return fail_errno(error, "VFIO_IOMMU_GET_INFO", NULL);
+    }
+    size = MAX(short_info.argsz, (uint32_t)sizeof(short_info));
+    info = g_malloc0(size);
+    info->argsz = size;
+    if (ioctl(container->fd, VFIO_IOMMU_GET_INFO, info) != 0) {
+        return fail_errno(error, "VFIO_IOMMU_GET_INFO", NULL);
+    }
+    container->backend.page_sizes =
+        info->flags & VFIO_IOMMU_INFO_PGSIZES ? info->iova_pgsizes : 4096;
+    container->backend.entries_limit = DEFAULT_ENTRIES;
+    if (info->flags & VFIO_IOMMU_INFO_CAPS) {
+        take_capabilities(&container->backend, (const uint8_t *)info, size);
+    }
+    return true;
+}
+
+/* Open a group's file and check that VFIO has all of its devices. */
+static int open_group(unsigned number, GError **error)
+{
+    g_autofree char *path = g_strdup_printf("/dev/vfio/%u", number);
+    struct vfio_group_status status = {.argsz = sizeof(status)};
+    int fd = open(path, O_RDWR | O_CLOEXEC);
+
+    if (fd < 0) {
+        fail_errno(error, path,
+                   "bind the device to vfio-pci first, and be allowed to open its group");
+        return -1;
+    }
+    if (ioctl(fd, VFIO_GROUP_GET_STATUS, &status) != 0) {
+        fail_errno(error, path, NULL);
+        close(fd);
+        return -1;
+    }
+    if (!(status.flags & VFIO_GROUP_FLAGS_VIABLE)) {
+        duodm_fail(error, DUODM_ERROR_BUSY,
+                   "%s: not all devices of the IOMMU group are bound to vfio-pci (or to no driver)",
+                   path);
+        close(fd);
+        return -1;
+    }
+    return fd;
+}
+
+bool type1_container_add_group(struct type1_container *container, unsigned group, GError **error)
+{
+    int fd = open_group(group, error);
+
+    if (fd < 0) {
+        return false;
+    }
+    if (ioctl(fd, VFIO_GROUP_SET_CONTAINER, &container->fd) != 0) {
+        fail_errno(error, "VFIO_GROUP_SET_CONTAINER",
+                   "the group is in use, or its IOMMU can't share the container's mappings");
+        close(fd);
+        return false;
+    }
+    g_array_append_val(container->groups, fd);
+    return true;
+}
+
+static bool set_up(struct type1_container *container, unsigned group, GError **error)
+{
+    container->fd = open("/dev/vfio/vfio", O_RDWR | O_CLOEXEC);
+    if (container->fd < 0) {
+        return fail_errno(error, "/dev/vfio/vfio",
+                          "load the modules vfio-pci and vfio_iommu_type1");
+    }
+    if (ioctl(container->fd, VFIO_GET_API_VERSION) != VFIO_API_VERSION ||
+        ioctl(container->fd, VFIO_CHECK_EXTENSION, VFIO_TYPE1v2_IOMMU) != 1) {
+        return duodm_fail(error, DUODM_ERROR_NOT_SUPPORTED,
+                          "/dev/vfio/vfio: this kernel has no type1v2 IOMMU driver: load "
+                          "vfio_iommu_type1");
+    }
+    if (!type1_container_add_group(container, group, error)) {
+        return false;
+    }
+    if (ioctl(container->fd, VFIO_SET_IOMMU, VFIO_TYPE1v2_IOMMU) != 0) {
+        return fail_errno(error, "VFIO_SET_IOMMU",
+                          "without interrupt remapping, vfio_iommu_type1 needs "
+                          "allow_unsafe_interrupts=1");
+    }
+    return read_info(container, error);
+}
+
+struct type1_container *type1_container_new(unsigned group, GError **error)
+{
+    struct type1_container *container = g_new0(struct type1_container, 1);
+
+    dma_backend_init(&container->backend, &type1_ops, "vfio type1");
+    container->fd = -1;
+    container->groups = g_array_new(false, false, sizeof(int));
+    if (!set_up(container, group, error)) {
+        type1_container_free(container);
+        return NULL;
+    }
+    return container;
+}
+
+void type1_container_free(struct type1_container *container)
+{
+    if (!container) {
+        return;
+    }
+    for (unsigned i = 0; i < container->groups->len; i++) {
+        close(g_array_index(container->groups, int, i));
+    }
+    g_array_unref(container->groups);
+    if (container->fd >= 0) {
+        close(container->fd);
+    }
+    dma_backend_clear(&container->backend);
+    g_free(container);
+}
+
+struct dma_backend *type1_container_backend(struct type1_container *container)
+{
+    return &container->backend;
+}
+
+int type1_container_open_device(struct type1_container *container, const char *address,
+                                GError **error)
+{
+    for (unsigned i = 0; i < container->groups->len; i++) {
+        int fd = ioctl(g_array_index(container->groups, int, i), VFIO_GROUP_GET_DEVICE_FD, address);
+
+        if (fd >= 0) {
+            return fd;
+        }
+    }
+    duodm_fail(error, DUODM_ERROR_NOT_FOUND, "no VFIO group of the container has device %s",
+               address);
+    return -1;
+}

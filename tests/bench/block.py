@@ -1,0 +1,95 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Random reads of 4 KiB per second in a guest, from one image, duodm and QEMU in turn.
+
+    tests/bench/block.py [--accel tcg|kvm] [--runs N] [--seconds N] [--depths 1,16]
+                         [--drive OPTIONS] [--device OPTIONS] [--no-peer]
+
+Both guests boot the same kernel with the same virtio-blk-pci. Each prints a line per run and depth;
+then the medians and their ratio (duodm's by QEMU's, above 1: duodm is faster). The guest's clock is
+the host's, so a figure is what a user would see. Nothing here is judged by a clock in CI.
+"""
+import argparse
+import os
+import re
+import statistics
+import subprocess
+import sys
+import tempfile
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+sys.path.insert(0, os.path.join(ROOT, "tests", "lib"))
+
+from kernels import initramfs_with, kernel  # noqa: E402
+
+RUN = """#!/bin/sh
+mount -t proc proc /proc
+mount -t devtmpfs dev /dev
+for module in /modules/*.ko; do insmod "$module"; done
+until [ -b /dev/vda ]; do usleep 20000; done
+for depth in {depths}; do echo "DEPTH $depth"; /random-read /dev/vda {seconds} $depth; done
+poweroff -f
+"""
+
+
+def guest(options, folder):
+    """The initramfs that measures and powers off."""
+    program = os.path.join(folder, "random-read")
+    subprocess.run(["cc", "-D_GNU_SOURCE", "-O2", "-static", "-o", program,
+                    os.path.join(ROOT, "tests", "bench", "random-read.c")], check=True)
+    text = RUN.format(depths=options.depths.replace(",", " "), seconds=options.seconds)
+    path = os.path.join(folder, "bench.gz")
+    return initramfs_with(path, "cloud", ("virtio_blk", "virtio_pci"), files=[("bench", text)],
+                          copies=[(program, "random-read")])
+
+
+def measure(command, limit):
+    """Reads per second by depth."""
+    output = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True,
+                            errors="replace", timeout=limit, check=False)
+    found = re.findall(r"DEPTH (\d+)\s+READS (\d+) (\d+)", output.stdout)
+    if not found:
+        sys.exit(f"{' '.join(command)}:\n{output.stdout[-2000:]}{output.stderr[-2000:]}")
+    return {int(depth): int(reads) * 1e6 / int(us) for depth, reads, us in found}
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--duodm", default=os.environ.get("DUODM", os.path.join(ROOT, "build/duodm")))
+    parser.add_argument("--peer", default="qemu-system-x86_64")
+    parser.add_argument("--no-peer", action="store_true")
+    parser.add_argument("--accel", default="tcg")
+    parser.add_argument("--runs", type=int, default=3)
+    parser.add_argument("--seconds", type=int, default=3)
+    parser.add_argument("--depths", default="1,16")
+    parser.add_argument("--drive", default="cache=none", help="more of -drive")
+    parser.add_argument("--device", default="num-queues=1", help="more of -device")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        image = os.path.join(folder, "disk.img")
+        with open(image, "wb") as file:
+            for _ in range(64):
+                file.write(os.urandom(1 << 20))
+        common = ["-m", "256", "-nodefaults", "-display", "none", "-serial", "stdio", "-no-reboot",
+                  "-kernel", kernel("cloud"), "-initrd", guest(options, folder), "-append",
+                  "console=ttyS0 quiet panic=-1 rdinit=/bench", "-drive",
+                  f"file={image},if=none,id=d,format=raw,{options.drive}", "-device",
+                  f"virtio-blk-pci,drive=d,{options.device}"]
+        programs = {"duodm": [options.duodm, "-accel", options.accel, *common]}
+        if not options.no_peer:
+            programs["qemu"] = [options.peer, "-accel", options.accel, *common]
+        results = {name: {} for name in programs}
+        for run in range(options.runs):
+            for name, command in programs.items():
+                for depth, rate in measure(command, 300).items():
+                    results[name].setdefault(depth, []).append(rate)
+                    print(f"run {run} {name:5} depth {depth:2}: {rate:8.0f} reads/s", flush=True)
+    for depth in results["duodm"]:
+        medians = {name: statistics.median(rates[depth]) for name, rates in results.items()}
+        text = "  ".join(f"{name} {rate:.0f}/s" for name, rate in medians.items())
+        ratio = f"  ratio {medians['duodm'] / medians['qemu']:.2f}" if "qemu" in medians else ""
+        print(f"depth {depth}: {text}{ratio}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,66 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""An ext4 root disk for guests, made without root or mounts, and the initramfs that starts it."""
+import os
+import shutil
+import subprocess
+import tempfile
+
+from kernels import initramfs_with
+
+STARTER = """#!/bin/sh
+mount -t proc proc /proc
+mount -t devtmpfs dev /dev
+for module in /modules/*.ko; do [ ! -e "$module" ] || insmod "$module"; done
+n=0
+until [ -b /dev/vda ] || [ $n -ge 200 ]; do usleep 50000; n=$((n + 1)); done
+mkdir -p /mnt
+mount -t ext4 /dev/vda /mnt && exec switch_root /mnt /sbin/init
+echo NO-ROOT
+poweroff -f
+"""
+
+HEAD = """#!/bin/sh
+mount -t proc proc /proc
+mount -t sysfs sys /sys
+mount -t devtmpfs dev /dev 2>/dev/null
+"""
+
+
+def busybox():
+    return shutil.which("busybox") or "/bin/busybox"
+
+
+def make_root(image, script, size="48M"):
+    """A disk image whose /sbin/init is the shell script (after proc, sys and dev are mounted)."""
+    with tempfile.TemporaryDirectory() as root:
+        for name in ("bin", "sbin", "proc", "sys", "dev", "tmp", "data"):
+            os.mkdir(os.path.join(root, name))
+        shutil.copy(busybox(), os.path.join(root, "bin", "busybox"))
+        applets = subprocess.run([busybox(), "--list"], capture_output=True, text=True, check=True)
+        for name in applets.stdout.split():
+            if name not in ("busybox", "init"):
+                os.symlink("/bin/busybox", os.path.join(root, "bin", name))
+        init = os.path.join(root, "sbin", "init")
+        with open(init, "w", encoding="ascii") as file:
+            file.write(HEAD + script)
+        os.chmod(init, 0o755)
+        subprocess.run(["mke2fs", "-q", "-F", "-t", "ext4", "-d", root, image, size], check=True,
+                       stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+                       env={**os.environ, "PATH": os.environ["PATH"] + ":/sbin:/usr/sbin"})
+
+
+def make_starter(path, kind="cloud"):
+    """An initramfs whose /start-root (rdinit=) goes on in the root disk, /dev/vda."""
+    return initramfs_with(path, kind, ("virtio_blk", "virtio_pci"),
+                          files=[("start-root", STARTER)])
+
+
+def check(image):
+    """e2fsck's verdict on a file system whose journal may have to be replayed: None, or what it
+    says. The image is changed as a mount would change it."""
+    path = os.environ["PATH"] + ":/sbin:/usr/sbin"
+    subprocess.run(["e2fsck", "-p", image], capture_output=True, check=False,
+                   env={**os.environ, "PATH": path})
+    result = subprocess.run(["e2fsck", "-f", "-n", image], capture_output=True, text=True,
+                            check=False, env={**os.environ, "PATH": path})
+    return None if result.returncode == 0 else result.stdout + result.stderr

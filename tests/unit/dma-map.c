@@ -1,0 +1,349 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* A back end follows an address space: RAM by its listener, what is behind an IOMMU by notifiers.
+ */
+#include "iommu/vtd-private.h"
+#include "unit/iommu-fixture.h"
+#include "unit/suite.h"
+#include "vfio/dma-map.h"
+
+#define MEG        (1ull << 20)
+#define PAGE       4096ull
+#define TRACKED    4096 /* pages of IOVA that the back end remembers */
+#define TABLE_AT   (2 * MEG)
+#define ROOT_AT    (3 * MEG)
+#define CONTEXT_AT (3 * MEG + PAGE)
+#define REQUESTER  0x18
+
+struct recorder {
+    struct dma_backend backend;
+    void *host[TRACKED];
+    unsigned calls, fail_at, fail_errno;
+};
+
+struct bench {
+    struct memory_region system, ram, bar;
+    struct address_space memory, dma;
+    struct vtd *vtd;
+    struct vtd_device *device;
+    struct recorder recorder;
+    struct dma_map *map;
+    uint8_t *bar_memory;
+    unsigned failures;
+};
+
+static bool record_fails(struct recorder *recorder, GError **error)
+{
+    return ++recorder->calls == recorder->fail_at &&
+           !duodm_fail(error, DUODM_ERROR_IO, "the host says %u", recorder->fail_errno);
+}
+
+static bool record_map(struct dma_backend *backend, const struct dma_mapping *m, GError **error)
+{
+    struct recorder *recorder = (struct recorder *)backend;
+
+    if (record_fails(recorder, error)) {
+        return false;
+    }
+    for (uint64_t i = 0; i < m->length / PAGE && m->iova / PAGE + i < TRACKED; i++) {
+        CU_ASSERT_PTR_NULL_FATAL(recorder->host[m->iova / PAGE + i]);
+        recorder->host[m->iova / PAGE + i] = (uint8_t *)m->host + i * PAGE;
+    }
+    return true;
+}
+
+static bool record_unmap(struct dma_backend *backend, struct range range, GError **error)
+{
+    struct recorder *recorder = (struct recorder *)backend;
+
+    if (record_fails(recorder, error)) {
+        return false;
+    }
+    for (uint64_t i = 0; i < range.length / PAGE && range.start / PAGE + i < TRACKED; i++) {
+        recorder->host[range.start / PAGE + i] = NULL;
+    }
+    return true;
+}
+
+static const struct dma_backend_ops record_ops = {record_map, record_unmap};
+
+static void no_interrupt(void *opaque, uint64_t address, uint32_t data)
+{
+}
+
+static void note_failure(void *opaque, const GError *error)
+{
+    ((struct bench *)opaque)->failures++;
+}
+
+static struct bench *bench_new(void)
+{
+    struct vtd_config config = {
+        .host_width = 40, .iova_width = 39, .caching_mode = true, .pass_through = true};
+    struct vtd_host host = {no_interrupt, NULL, NULL};
+    struct bench *b = g_new0(struct bench, 1);
+
+    memory_region_init_container(&b->system, "system", 1ull << 52);
+    CU_ASSERT_TRUE_FATAL(memory_region_init_ram(&b->ram, "ram", 4 * MEG, NULL));
+    memory_region_add_subregion(&b->system, 0, &b->ram);
+    b->bar_memory = aligned_alloc(PAGE, 4 * PAGE);
+    memory_region_init_ram_device(&b->bar, "bar", 4 * PAGE, b->bar_memory);
+    address_space_init(&b->memory, &b->system, "memory");
+    b->vtd = vtd_new(&config, &host, &b->memory, &b->system);
+    b->device = vtd_get_device(b->vtd, REQUESTER);
+    address_space_init(&b->dma, vtd_device_root(b->device), "dma");
+    dma_backend_init(&b->recorder.backend, &record_ops, "test host");
+    b->recorder.fail_errno = 12;
+    return b;
+}
+
+static bool attach(struct bench *b)
+{
+    g_autoptr(GError) error = NULL;
+
+    b->map = dma_map_new(&b->dma, &b->memory, &b->recorder.backend, note_failure, b, &error);
+    CU_ASSERT_EQUAL(b->map == NULL, error != NULL);
+    return b->map != NULL;
+}
+
+static void bench_free(struct bench *b)
+{
+    dma_map_free(b->map);
+    CU_ASSERT_EQUAL(b->recorder.backend.entries, 0);
+    for (unsigned i = 0; i < TRACKED; i++) {
+        CU_ASSERT_PTR_NULL(b->recorder.host[i]);
+    }
+    dma_backend_clear(&b->recorder.backend);
+    address_space_destroy(&b->dma);
+    vtd_put_device(b->device);
+    vtd_free(b->vtd);
+    address_space_destroy(&b->memory);
+    memory_region_destroy(&b->bar);
+    memory_region_destroy(&b->ram);
+    memory_region_destroy(&b->system);
+    free(b->bar_memory);
+    g_free(b);
+}
+
+static void *host_of(struct bench *b, uint64_t iova)
+{
+    return b->recorder.host[iova / PAGE];
+}
+
+static void *ram_at(struct bench *b, uint64_t offset)
+{
+    return (uint8_t *)memory_region_host_pointer(&b->ram) + offset;
+}
+
+/* The guest's side: a table for IOVAs below 2 MiB, at TABLE_AT. */
+
+static void poke(struct bench *b, gpa_t address, uint64_t value)
+{
+    address_space_store(&b->memory, address, 8, MEMORY_ATTRIBUTES_CPU, value);
+}
+
+static void guest_map(struct bench *b, uint64_t iova, uint64_t target)
+{
+    poke(b, TABLE_AT + iova / PAGE * 8, target ? target | 3 : 0);
+}
+
+static void invalidate(struct bench *b)
+{
+    static const struct vtd_flush everything = {.all_domains = true};
+
+    pthread_mutex_lock(&b->vtd->lock);
+    vtd_flush_iotlb(b->vtd, &everything);
+    pthread_mutex_unlock(&b->vtd->lock);
+}
+
+static void write_register(struct bench *b, unsigned offset, uint64_t value, unsigned size)
+{
+    b->vtd->window.ops->write(b->vtd, offset, size, MEMORY_ATTRIBUTES_CPU, value);
+}
+
+static void turn_translation(struct bench *b, bool on)
+{
+    poke(b, ROOT_AT, CONTEXT_AT | 1);
+    poke(b, CONTEXT_AT + REQUESTER * 16, (2 * MEG + 64 * PAGE) | 1);
+    poke(b, CONTEXT_AT + REQUESTER * 16 + 8, 1);
+    poke(b, 2 * MEG + 64 * PAGE, (2 * MEG + 65 * PAGE) | 3); /* level 3, level 2, TABLE_AT */
+    poke(b, 2 * MEG + 65 * PAGE, TABLE_AT | 3);
+    write_register(b, VTD_RTADDR, ROOT_AT, 8);
+    write_register(b, VTD_GCMD, VTD_GCMD_ROOT_TABLE, 4);
+    write_register(b, VTD_GCMD, on ? VTD_GCMD_TRANSLATION : 0, 4);
+}
+
+/* Tests. */
+
+static void test_ram_without_iommu(void)
+{
+    struct bench *b = bench_new();
+
+    CU_ASSERT_TRUE_FATAL(attach(b));
+    CU_ASSERT_EQUAL(b->recorder.backend.entries, 1);
+    CU_ASSERT_PTR_EQUAL(host_of(b, 0), ram_at(b, 0));
+    CU_ASSERT_PTR_EQUAL(host_of(b, 4 * MEG - PAGE), ram_at(b, 4 * MEG - PAGE));
+    memory_region_set_offset(&b->ram, MEG);
+    CU_ASSERT_PTR_EQUAL(host_of(b, MEG), ram_at(b, 0));
+    CU_ASSERT_PTR_NULL(host_of(b, 0));
+    CU_ASSERT_EQUAL(b->failures, 0);
+    bench_free(b);
+}
+
+/* cloud-hypervisor 7027: a BAR moved, and peer-to-peer mappings stayed behind. */
+static void test_bar_moves(void)
+{
+    struct bench *b = bench_new();
+
+    memory_region_add_subregion(&b->system, 8 * MEG, &b->bar);
+    CU_ASSERT_TRUE_FATAL(attach(b));
+    CU_ASSERT_PTR_EQUAL(host_of(b, 8 * MEG), b->bar_memory);
+    memory_region_set_offset(&b->bar, 9 * MEG);
+    CU_ASSERT_PTR_NULL(host_of(b, 8 * MEG));
+    CU_ASSERT_PTR_EQUAL(host_of(b, 9 * MEG), b->bar_memory);
+    memory_region_remove_subregion(&b->system, &b->bar);
+    CU_ASSERT_PTR_NULL(host_of(b, 9 * MEG));
+    bench_free(b);
+}
+
+/* cloud-hypervisor 7030: a BAR that the host's IOMMU can't map is no reason to fail. */
+static void test_refused_bar_is_not_fatal(void)
+{
+    struct bench *b = bench_new();
+    struct range window = {0, 6 * MEG};
+
+    g_array_append_val(b->recorder.backend.windows, window);
+    memory_region_add_subregion(&b->system, 8 * MEG, &b->bar);
+    CU_ASSERT_TRUE_FATAL(attach(b));
+    CU_ASSERT_EQUAL(b->recorder.backend.entries, 1);
+    memory_region_remove_subregion(&b->system, &b->bar);
+    CU_ASSERT_EQUAL(b->recorder.backend.entries, 1);
+    CU_ASSERT_EQUAL(b->failures, 0);
+    memory_region_set_offset(&b->ram, 5 * MEG); /* RAM outside of the window is */
+    CU_ASSERT_EQUAL(b->failures, 1);
+    bench_free(b);
+}
+
+static void test_attach_behind_live_iommu(void)
+{
+    struct bench *b = bench_new();
+
+    turn_translation(b, true);
+    guest_map(b, 5 * PAGE, 1 * MEG);
+    guest_map(b, 7 * PAGE, 1 * MEG + PAGE);
+    CU_ASSERT_TRUE_FATAL(attach(b));
+    CU_ASSERT_EQUAL(b->recorder.backend.entries, 2);
+    CU_ASSERT_PTR_EQUAL(host_of(b, 5 * PAGE), ram_at(b, 1 * MEG));
+    guest_map(b, 5 * PAGE, 0);
+    guest_map(b, 9 * PAGE, 1 * MEG);
+    invalidate(b);
+    CU_ASSERT_PTR_NULL(host_of(b, 5 * PAGE));
+    CU_ASSERT_PTR_EQUAL(host_of(b, 9 * PAGE), ram_at(b, 1 * MEG));
+    bench_free(b);
+}
+
+static void test_switch_between_translated_and_not(void)
+{
+    struct bench *b = bench_new();
+
+    guest_map(b, 5 * PAGE, 1 * MEG);
+    CU_ASSERT_TRUE_FATAL(attach(b));
+    for (unsigned round = 0; round < 3; round++) {
+        turn_translation(b, true);
+        CU_ASSERT_EQUAL(b->recorder.backend.entries, 1);
+        CU_ASSERT_PTR_EQUAL(host_of(b, 5 * PAGE), ram_at(b, 1 * MEG));
+        CU_ASSERT_PTR_NULL(host_of(b, 0));
+        turn_translation(b, false);
+        CU_ASSERT_PTR_EQUAL(host_of(b, 5 * PAGE), ram_at(b, 5 * PAGE));
+    }
+    CU_ASSERT_EQUAL(b->failures, 0);
+    bench_free(b);
+}
+
+/* A mapping over the end of RAM: what is no memory is left out. And memory that leaves under it. */
+static void test_mapping_to_no_memory(void)
+{
+    struct bench *b = bench_new();
+    g_autoptr(GString) text = g_string_new(NULL);
+
+    memory_region_add_subregion(&b->system, 8 * MEG, &b->bar);
+    turn_translation(b, true);
+    guest_map(b, 1 * PAGE, 100 * MEG);
+    guest_map(b, 2 * PAGE, 8 * MEG + PAGE);
+    CU_ASSERT_TRUE_FATAL(attach(b));
+    CU_ASSERT_EQUAL(b->recorder.backend.entries, 1);
+    CU_ASSERT_PTR_NULL(host_of(b, PAGE));
+    CU_ASSERT_PTR_EQUAL(host_of(b, 2 * PAGE), b->bar_memory + PAGE);
+    memory_region_remove_subregion(&b->system, &b->bar);
+    CU_ASSERT_PTR_NULL(host_of(b, 2 * PAGE));
+    memory_region_add_subregion(&b->system, 8 * MEG + PAGE, &b->bar);
+    CU_ASSERT_PTR_EQUAL(host_of(b, 2 * PAGE), b->bar_memory);
+    CU_ASSERT_TRUE(dma_map_verify(b->map, text));
+    CU_ASSERT_EQUAL(b->failures, 0);
+    memory_region_remove_subregion(&b->system, &b->bar);
+    bench_free(b);
+}
+
+/* kata 11721: the limit of entries is told before the kernel says ENOSPC, and with advice. */
+static void test_entries_are_counted(void)
+{
+    struct bench *b = bench_new();
+    g_autoptr(GError) error = NULL;
+
+    turn_translation(b, true);
+    for (unsigned i = 0; i < 10; i++) {
+        guest_map(b, 2 * i * PAGE, 1 * MEG);
+    }
+    b->recorder.backend.entries_limit = 9;
+    b->map = dma_map_new(&b->dma, &b->memory, &b->recorder.backend, note_failure, b, &error);
+    CU_ASSERT_PTR_NULL(b->map);
+    CU_ASSERT_PTR_NOT_NULL_FATAL(error);
+    CU_ASSERT_PTR_NOT_NULL(strstr(error->message, "dma_entry_limit"));
+    CU_ASSERT_EQUAL(b->recorder.backend.entries, 0);
+    b->recorder.backend.entries_limit = 10;
+    CU_ASSERT_TRUE_FATAL(attach(b));
+    guest_map(b, 31 * PAGE, 1 * MEG); /* one too many, at run time */
+    invalidate(b);
+    CU_ASSERT_EQUAL(b->failures, 1);
+    guest_map(b, 0, 0);
+    invalidate(b);
+    CU_ASSERT_EQUAL(b->failures, 1);
+    CU_ASSERT_PTR_NOT_NULL(host_of(b, 31 * PAGE));
+    bench_free(b);
+}
+
+/* Each host call of an attachment fails once. */
+static void test_each_call_fails(void)
+{
+    for (unsigned i = 1; i <= 4; i++) {
+        struct bench *b = bench_new();
+        bool ok;
+
+        turn_translation(b, true);
+        guest_map(b, 0, 1 * MEG);
+        guest_map(b, 2 * PAGE, 2 * MEG);
+        guest_map(b, 4 * PAGE, 3 * MEG);
+        b->recorder.fail_at = i;
+        ok = attach(b);
+        CU_ASSERT_EQUAL(ok, i == 4);
+        CU_ASSERT_EQUAL(b->recorder.backend.entries, ok ? 3 : 0);
+        b->recorder.fail_at = 0;
+        bench_free(b);
+    }
+}
+
+static const struct unit_test tests[] = {
+    {"RAM without IOMMU", test_ram_without_iommu},
+    {"a BAR moves", test_bar_moves},
+    {"a refused BAR is not fatal", test_refused_bar_is_not_fatal},
+    {"attach behind a live IOMMU", test_attach_behind_live_iommu},
+    {"switch between translated and not", test_switch_between_translated_and_not},
+    {"mapping to no memory", test_mapping_to_no_memory},
+    {"entries are counted", test_entries_are_counted},
+    {"each call fails", test_each_call_fails},
+    {NULL, NULL},
+};
+
+int main(void)
+{
+    return unit_run("dma-map", tests);
+}
