@@ -138,13 +138,16 @@ static void give_back(struct virtqueue_element *const *elements, unsigned count)
 
 enum gathered { GATHERED, NO_ROOM, NEVER_ROOM };
 
-/* Pop buffers until they hold `length` bytes; nothing stays popped if they don't. */
+/* Pop buffers until they hold `length` bytes, header included; nothing stays popped if they don't.
+ */
 static enum gathered gather(struct virtqueue *queue, uint64_t length, unsigned max,
                             struct virtqueue_element **elements, unsigned *count)
 {
+    unsigned header_size = virtio_net_of(queue->device)->header_size;
     uint64_t room = 0;
 
-    for (*count = 0; room < length; ++*count) {
+    *count = 0;
+    do {
         struct virtqueue_element *element = *count < max ? virtqueue_pop(queue) : NULL;
 
         if (!element) {
@@ -154,9 +157,14 @@ static enum gathered gather(struct virtqueue *queue, uint64_t length, unsigned m
             give_back(elements, *count);
             return never ? NEVER_ROOM : NO_ROOM;
         }
-        elements[*count] = element;
+        if (*count == 0 && element->in_length < header_size) {
+            virtqueue_unpop(element);
+            virtio_break(queue->device, "a receive buffer is shorter than the header");
+            return NEVER_ROOM;
+        }
+        elements[(*count)++] = element;
         room += element->in_length;
-    }
+    } while (room < length);
     return GATHERED;
 }
 
@@ -219,11 +227,6 @@ bool virtio_net_receive(void *opaque, unsigned pair, const struct vnet_header *h
         return true;
     case GATHERED:
         break;
-    }
-    if (elements[0]->in_length < net->header_size) {
-        virtio_break(&net->virtio, "a receive buffer is shorter than the header");
-        give_back(elements, used);
-        return true;
     }
     write_packet(queue, header, data, count, elements, used);
     return true;

@@ -160,10 +160,6 @@ static void net_stop(struct virtio_device *device)
     virtio_net_of(device)->discard = device->machine_running;
 }
 
-static void net_stop_queue(struct virtqueue *queue)
-{
-}
-
 /* Main loop. */
 
 static void link_changed(void *opaque)
@@ -366,7 +362,6 @@ static const struct virtio_class net_class = {
     .reset = net_reset,
     .start = net_start,
     .stop = net_stop,
-    .stop_queue = net_stop_queue,
     .after_load = net_after_load,
 };
 
