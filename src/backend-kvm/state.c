@@ -57,29 +57,38 @@ static bool get_msrs(struct kvm_vcpu *v, struct kvm_cpu_state *state, GError **e
     return true;
 }
 
-/* Only those that differ: the kernel shows some that it won't let anyone set. */
+static bool has_value(const struct kvm_cpu_state *state, uint32_t index, uint64_t value)
+{
+    for (unsigned i = 0; i < state->msr_count; i++) {
+        if (state->msr_index[i] == index) {
+            return state->msr_value[i] == value;
+        }
+    }
+    return false;
+}
+
 static bool set_msr(struct kvm_vcpu *v, uint32_t index, uint64_t value, GError **error)
 {
-    struct {
-        struct kvm_msrs header;
-        struct kvm_msr_entry entry;
-    } one = {{.nmsrs = 1}, {.index = index}};
-
-    if (index != MSR_TSC && kvm_ioctl(v->fd, KVM_GET_MSRS, &one) == 1 && one.entry.data == value) {
-        return true;
-    }
-    one.entry.data = value;
-    return kvm_ioctl(v->fd, KVM_SET_MSRS, &one) == 1 ||
+    return kvm_write_msr(v->vcpu, index, value) ||
            duodm_fail(error, DUODM_ERROR_FAILED,
                       "kvm: CPU %u: MSR 0x%" PRIx32 " can't be set to 0x%" PRIx64, v->vcpu->index,
                       index, value);
 }
 
+/* Only those that differ: the kernel shows some that it won't let anyone set. */
 static bool set_msrs(struct kvm_vcpu *v, const struct kvm_cpu_state *state, GError **error)
 {
+    g_autofree struct kvm_cpu_state *now = g_new0(struct kvm_cpu_state, 1);
+
+    if (!get_msrs(v, now, error)) {
+        return false;
+    }
     for (unsigned i = 0; i < state->msr_count; i++) {
-        if (state->msr_index[i] != MSR_TSC_DEADLINE &&
-            !set_msr(v, state->msr_index[i], state->msr_value[i], error)) {
+        uint32_t index = state->msr_index[i];
+
+        if (index != MSR_TSC_DEADLINE &&
+            (index == MSR_TSC || !has_value(now, index, state->msr_value[i])) &&
+            !set_msr(v, index, state->msr_value[i], error)) {
             return false;
         }
     }

@@ -289,22 +289,44 @@ class Help(unittest.TestCase):
         self.assertEqual(status, 1)
 
 
+def missing_engine():
+    """An engine that this build lacks."""
+    built = run("-accel", "help").stdout
+    return next((name for name in ("xen", "kvm", "tcg") if name not in built), None)
+
+
+@unittest.skipUnless(missing_engine(), "all engines are built in")
 class Fallback(unittest.TestCase):
     def test_falls_through_and_says_so_once(self):
-        if "kvm" in run("-accel", "help").stdout:
-            self.skipTest("kvm is built in")
-        for arguments in (["-accel", "kvm", "-accel", "qtest"], ["-machine", "pc,accel=kvm:qtest"]):
+        name = missing_engine()
+        for arguments in (["-accel", name, "-accel", "qtest"],
+                          ["-machine", f"pc,accel={name}:qtest"]):
             with Duodm("-nodefaults", *arguments) as vm:
                 vm.quit()
                 self.assertEqual(vm.stderr().count("qtest"), 1, vm.stderr())
                 self.assertEqual(len(vm.stderr().splitlines()), 1)
 
     def test_none_left(self):
-        if "kvm" in run("-accel", "help").stdout:
-            self.skipTest("kvm is built in")
-        result = run("-accel", "kvm")
+        result = run("-accel", missing_engine())
         self.assertEqual(result.returncode, 1)
-        self.assertIn("kvm", result.stderr)
+        self.assertIn(missing_engine(), result.stderr)
+
+
+@unittest.skipUnless("kvm " in run("-accel", "help").stdout, "kvm is not built in")
+class Kvm(unittest.TestCase):
+    """What of the engine can be seen without /dev/kvm."""
+
+    def test_options_are_checked(self):
+        for options, message in ((("-accel", "kvm,irqchip=on"), "no option 'irqchip'"),
+                                 (("-machine", "kernel-irqchip=half"), "on, off or split"),
+                                 (("-global", "kvm-pit.policy=delay"), "policy"),
+                                 (("-device", "kvm-pit"), "part of the machine")):
+            result = run(*options)
+            self.assertEqual(result.returncode, 1)
+            self.assertIn(message, result.stderr)
+
+    def test_help(self):
+        self.assertIn("dirty-ring-size", run("-accel", "kvm,help").stdout)
 
 
 class Configuration(unittest.TestCase):
