@@ -413,7 +413,8 @@ class PCI(Device):
         """Did it fire since the last look?"""
         at = self.vector_words + 4 * vector
         came = self.qtest.readl(at) == vector + 1
-        self.qtest.writel(at, 0)
+        if came:  # or else one that comes now would be wiped out
+            self.qtest.writel(at, 0)
         return came
 
     def wait_vector(self, vector, limit=LIMIT):
