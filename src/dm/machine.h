@@ -106,14 +106,14 @@ struct machine {
     struct i8259_pair *pic;
     struct ioapic *ioapic;
     struct fw_cfg *fw_cfg;
-    void *balloon; /* struct virtio_balloon, or NULL */
+    void *balloon;             /* struct virtio_balloon, or NULL */
     unsigned discard_blockers; /* atomic: who needs RAM to stay where it is (DMA mappings) */
     GPtrArray *reset_handlers;
-    GPtrArray *cleanups; /* machine_add_cleanup */
-    GPtrArray *chardevs; /* chardev_new adds, machine_free frees what is left */
-    GPtrArray *objects;  /* of struct object, in order of creation: -object's */
+    GPtrArray *cleanups;                 /* machine_add_cleanup */
+    GPtrArray *chardevs;                 /* chardev_new adds, machine_free frees what is left */
+    GPtrArray *objects;                  /* of struct object, in order of creation: -object's */
     struct io_thread *default_io_thread; /* among objects; NULL: nobody needed it so far */
-    void *monitor;       /* struct monitor_state: QMP and HMP servers */
+    void *monitor;                       /* struct monitor_state: QMP and HMP servers */
 
     /* Running. */
     enum run_state state;
@@ -170,7 +170,8 @@ void machine_request_exit(struct machine *machine, int status);
 /* The guest panicked or an engine cannot go on: message to the user, QMP event, pause. */
 void machine_report_panic(struct machine *machine, const char *message);
 
-/* Run a task in the main loop soon; and take one back (main loop only). Any thread, any lock held. */
+/* Run a task in the main loop soon; and take one back (main loop only). Any thread, any lock held.
+ */
 void machine_post(struct machine *machine, struct io_task *task);
 void machine_cancel(struct machine *machine, struct io_task *task);
 
@@ -184,8 +185,8 @@ int machine_run(struct machine *machine);
 bool machine_needs_reset(const struct machine *machine);
 
 /*
- * Who works beside the vCPUs (I/O threads) hears when the machine starts and stops: before the first
- * vCPU runs, and after the last one stands still. Called in the main loop, no guard held.
+ * Who works beside the vCPUs (I/O threads) hears when the machine starts and stops: before the
+ * first vCPU runs, and after the last one stands still. Called in the main loop, no guard held.
  */
 typedef void (*machine_run_fn)(void *opaque, bool running);
 void machine_add_run_listener(struct machine *machine, machine_run_fn fn, void *opaque);

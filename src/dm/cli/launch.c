@@ -341,9 +341,8 @@ void launch_close_chardevs(struct launch *launch)
 static bool make_object(struct machine *machine, const struct key_values *list, GError **error)
 {
     static const char *const common[] = {"qom-type", "id", NULL};
-    struct object *object =
-        object_new(machine, object_class_find(key_values_get(list, "qom-type")),
-                   key_values_get(list, "id"));
+    struct object *object = object_new(machine, object_class_find(key_values_get(list, "qom-type")),
+                                       key_values_get(list, "id"));
 
     for (unsigned i = 0; i < list->items->len; i++) {
         const struct key_value *item = g_ptr_array_index(list->items, i);
