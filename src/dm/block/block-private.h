@@ -5,6 +5,7 @@
 
 #include "dm/block/block.h"
 #include "dm/block/options.h"
+#include "memory/tsan.h"
 
 #include <event2/event.h>
 #include <pthread.h>
@@ -94,7 +95,17 @@ struct block_backend *block_request_protocol(const struct block_request *request
 /* Give a request to the pool, from progress on. The queue's thread. */
 void block_request_execute(struct block_request *request);
 
-/* iov.c: copy between a buffer and a request's iovecs, from `skip` bytes on. */
+/* iov.c. An image's bytes and a guest's memory race if the guest wants that; ThreadSanitizer does
+ * not know it of what system calls and libraries write, so in its builds all goes through a buffer.
+ */
+#ifdef WITH_TSAN
+#define BLOCK_ALWAYS_BOUNCE true
+#else
+#define BLOCK_ALWAYS_BOUNCE false
+#endif
+/* Zeroes into a request's iovecs, from `skip` bytes on. */
+void block_iov_zero(const struct block_request *request, uint64_t skip);
+/* Copy between a buffer and a request's iovecs, from `skip` bytes on. */
 void block_iov_copy(const struct block_request *request, uint64_t skip, char *buffer,
                     uint64_t length, bool to_buffer);
 

@@ -46,23 +46,6 @@ static unsigned slice(const struct block_request *request, uint64_t skip, struct
     return count;
 }
 
-/* What lies past the end of a file reads as zeroes. */
-static void zero_rest(const struct block_request *request)
-{
-    uint64_t skip = request->progress;
-
-    for (unsigned i = 0; i < request->iov_count; i++) {
-        const struct iovec *iov = &request->iov[i];
-
-        if (skip >= iov->iov_len) {
-            skip -= iov->iov_len;
-            continue;
-        }
-        memset((char *)iov->iov_base + skip, 0, iov->iov_len - skip);
-        skip = 0;
-    }
-}
-
 static int transfer(struct block_file *file, struct block_request *request, bool is_write)
 {
     struct iovec slices[IOV_MAX];
@@ -81,7 +64,7 @@ static int transfer(struct block_file *file, struct block_request *request, bool
             return -errno;
         }
         if (done == 0 && !is_write) {
-            zero_rest(request);
+            block_iov_zero(request, request->progress); /* past the end of the file */
             break;
         }
         if (done == 0) {
@@ -302,7 +285,8 @@ int block_file_execute(struct block_backend *backend, struct block_request *requ
     switch (request->operation) {
     case BLOCK_READ:
     case BLOCK_WRITE:
-        if (block_file_is_aligned(backend, request) && request->progress % file->alignment == 0) {
+        if (!BLOCK_ALWAYS_BOUNCE && block_file_is_aligned(backend, request) &&
+            request->progress % file->alignment == 0) {
             return transfer(file, request, is_write);
         }
         return bounce(file, request, is_write);

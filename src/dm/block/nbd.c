@@ -122,7 +122,7 @@ static uint32_t piece_length(const struct nbd_state *state, const struct block_r
     bool gathers = request->operation == BLOCK_READ || request->operation == BLOCK_WRITE;
     uint32_t most = state->piece_max;
 
-    if ((gathers && request->iov_count > 1) ||
+    if ((gathers && (request->iov_count > 1 || BLOCK_ALWAYS_BOUNCE)) ||
         (request->operation == BLOCK_WRITE_ZEROES && !state->can_zero)) {
         most = MIN(most, BOUNCE_MAX);
     }
@@ -166,7 +166,7 @@ static int on_answer(void *opaque, int *error_number)
 /* Where a piece is, in one run of bytes. */
 static void *piece_buffer(struct block_request *request, uint32_t length)
 {
-    if (request->iov_count == 1) {
+    if (request->iov_count == 1 && !BLOCK_ALWAYS_BOUNCE) {
         return (char *)request->iov[0].iov_base + request->progress;
     }
     if (!request->bounce) {

@@ -32,9 +32,7 @@ static int null_execute(struct block_backend *backend, struct block_request *req
 
     wait_latency(options->latency_ns);
     if (request->operation == BLOCK_READ && options->read_zeroes) {
-        for (unsigned i = 0; i < request->iov_count; i++) {
-            memset(request->iov[i].iov_base, 0, request->iov[i].iov_len);
-        }
+        block_iov_zero(request, 0);
     }
     return 0;
 }
