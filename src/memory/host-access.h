@@ -18,18 +18,18 @@ static inline bool host_is_aligned(const void *host, uint64_t size)
     return ((uintptr_t)host & (size - 1)) == 0;
 }
 
-/* size 1, 2, 4 or 8, aligned. */
+/* size 1, 2, 4 or 8, aligned. In the order in which an x86 processor makes loads and stores. */
 static inline uint64_t host_load_aligned(const void *host, unsigned size)
 {
     switch (size) {
     case 1:
-        return __atomic_load_n((const uint8_t *)host, __ATOMIC_RELAXED);
+        return __atomic_load_n((const uint8_t *)host, __ATOMIC_ACQUIRE);
     case 2:
-        return GUINT16_FROM_LE(__atomic_load_n((const uint16_t *)host, __ATOMIC_RELAXED));
+        return GUINT16_FROM_LE(__atomic_load_n((const uint16_t *)host, __ATOMIC_ACQUIRE));
     case 4:
-        return GUINT32_FROM_LE(__atomic_load_n((const uint32_t *)host, __ATOMIC_RELAXED));
+        return GUINT32_FROM_LE(__atomic_load_n((const uint32_t *)host, __ATOMIC_ACQUIRE));
     default:
-        return GUINT64_FROM_LE(__atomic_load_n((const uint64_t *)host, __ATOMIC_RELAXED));
+        return GUINT64_FROM_LE(__atomic_load_n((const uint64_t *)host, __ATOMIC_ACQUIRE));
     }
 }
 
@@ -37,16 +37,16 @@ static inline void host_store_aligned(void *host, unsigned size, uint64_t value)
 {
     switch (size) {
     case 1:
-        __atomic_store_n((uint8_t *)host, (uint8_t)value, __ATOMIC_RELAXED);
+        __atomic_store_n((uint8_t *)host, (uint8_t)value, __ATOMIC_RELEASE);
         break;
     case 2:
-        __atomic_store_n((uint16_t *)host, GUINT16_TO_LE((uint16_t)value), __ATOMIC_RELAXED);
+        __atomic_store_n((uint16_t *)host, GUINT16_TO_LE((uint16_t)value), __ATOMIC_RELEASE);
         break;
     case 4:
-        __atomic_store_n((uint32_t *)host, GUINT32_TO_LE((uint32_t)value), __ATOMIC_RELAXED);
+        __atomic_store_n((uint32_t *)host, GUINT32_TO_LE((uint32_t)value), __ATOMIC_RELEASE);
         break;
     default:
-        __atomic_store_n((uint64_t *)host, GUINT64_TO_LE(value), __ATOMIC_RELAXED);
+        __atomic_store_n((uint64_t *)host, GUINT64_TO_LE(value), __ATOMIC_RELEASE);
     }
 }
 

@@ -54,7 +54,10 @@ class Ports(unittest.TestCase):
         arguments += ["-device", serial]
         for index, port in enumerate(ports):
             arguments += ["-device", f"{port},chardev=c{index}"]
-        return Duodm(*arguments, qtest=True, sockets=keep)
+        vm = Duodm(*arguments, qtest=True, pass_fds=[theirs.fileno() for theirs in keep])
+        for theirs in keep:
+            theirs.close()
+        return vm
 
     def test_messages_and_data(self):
         with self.machine("virtconsole,name=con", "virtserialport,name=org.test.a,id=a") as vm:

@@ -145,16 +145,15 @@ class Duodm:
     """A duodm process. With qtest=True it has no CPUs and a QTest in .qtest.
 
     .qmp is a QMP client, .serial (if asked for) a Stream of COM1; both over socket pairs, so that
-    there is nothing to wait for. sockets: more that it inherits; closed here. Use as a context
-    manager.
+    there is nothing to wait for. Use as a context manager.
     """
 
     def __init__(self, *arguments, qtest=False, qmp=True, serial=False, defaults=False,
                  timeout=10.0, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, env=None,
-                 accel="qtest", sockets=(), pass_fds=()):
+                 accel="qtest", pass_fds=()):
         self.folder = tempfile.mkdtemp(prefix="duodm-test-")
         self.timeout = timeout
-        self.ours, theirs = [], list(sockets)
+        self.ours, theirs = [], []
         line = [BINARY]
         if not defaults:
             line += ["-nodefaults"]

@@ -132,6 +132,27 @@ void pci_msi_update(struct pci_device *device)
     }
 }
 
+uint32_t pci_msi_show_pending(struct pci_device *device, unsigned offset, unsigned length,
+                              uint32_t value)
+{
+    struct pci_msi *msi = &device->msi;
+    unsigned start = msi->capability + mask_offset(msi) + 4;
+    uint32_t pending;
+
+    if (!msi->capability || !msi->can_mask) {
+        return value;
+    }
+    pthread_mutex_lock(&msi->lock);
+    pending = msi->pending;
+    pthread_mutex_unlock(&msi->lock);
+    for (unsigned i = 0; i < length; i++) {
+        if (offset + i >= start && offset + i < start + 4) {
+            value |= (pending >> (8 * (offset + i - start)) & 0xff) << (8 * i);
+        }
+    }
+    return value;
+}
+
 void pci_msi_notify(struct pci_device *device, unsigned vector)
 {
     struct pci_msi *msi = &device->msi;

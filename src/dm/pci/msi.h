@@ -71,6 +71,10 @@ bool pci_msix_get_message(struct pci_device *device, unsigned vector, uint64_t *
 /* Send a message as this function. Any thread. */
 void pci_send_message(struct pci_device *device, uint64_t address, uint32_t data);
 
+/* For pci-*.c: the bytes of config space at offset, with the pending bits of MSI as they are. */
+uint32_t pci_msi_show_pending(struct pci_device *device, unsigned offset, unsigned length,
+                              uint32_t value);
+
 /* For pci-*.c: after a change of config space; power-on state; before the device goes. */
 void pci_msi_update(struct pci_device *device);
 void pci_msix_update(struct pci_device *device);

@@ -42,10 +42,12 @@ static uint64_t fill(struct virtio_rng *rng, const struct virtqueue_element *ele
 {
     uint64_t wanted = MIN(MIN(element->in_length, FILL_MAX), rng->budget), done = 0;
 
-    for (unsigned i = 0; i < element->in_count && done < wanted; i++) {
-        size_t part = MIN(element->in[i].iov_len, wanted - done);
-        size_t came = rng_source_read(rng->source, element->in[i].iov_base, part);
+    while (done < wanted) {
+        uint8_t bytes[4096];
+        size_t part = MIN(sizeof(bytes), wanted - done);
+        size_t came = rng_source_read(rng->source, bytes, part);
 
+        virtqueue_write(element, done, bytes, came);
         done += came;
         if (came < part) {
             break;

@@ -91,22 +91,15 @@ static bool handle_receive(struct virtqueue *queue)
     struct virtqueue_element *element;
 
     while (port && serial_port_has_input(port)) {
-        uint64_t done = 0;
+        uint8_t data[SERIAL_PORT_INPUT_SIZE];
+        size_t size;
 
         element = virtqueue_pop(queue);
         if (!element) {
             return true;
         }
-        for (unsigned i = 0; i < element->in_count; i++) {
-            size_t size = element->in[i].iov_len;
-            size_t came = serial_port_take_input(port, element->in[i].iov_base, size);
-
-            done += came;
-            if (came < size) {
-                break;
-            }
-        }
-        virtqueue_push(element, done);
+        size = serial_port_take_input(port, data, MIN(sizeof(data), element->in_length));
+        virtqueue_push(element, virtqueue_write(element, 0, data, size));
         virtqueue_notify(queue);
     }
     return false; /* more input kicks the queue */
