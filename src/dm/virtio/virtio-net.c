@@ -83,7 +83,8 @@ void virtio_net_set_offloads(struct virtio_net *net, uint64_t offloads)
             set |= map[i].offload;
         }
     }
-    net_set_receive_offloads(&net->nic.client, set);
+    /* Nothing else can be without a partial checksum (5.1.3.1). */
+    net_set_receive_offloads(&net->nic.client, set & NET_OFFLOAD_CHECKSUM ? set : 0);
 }
 
 void virtio_net_publish_address(struct virtio_net *net)
