@@ -117,7 +117,7 @@ def main():
                    "-netdev", "user,id=n", "-device", "virtio-net-pci,netdev=n"]
         guests = [Guest("duodm", [options.duodm, *machine])]
         if not options.no_peer:
-            guests.append(Guest("qemu", [options.peer, *machine]))
+            guests.append(Guest("qemu", [options.peer, *machine, "-name", "peer,debug-threads=on"]))
         try:
             for number in range(options.runs):
                 for kind in ("receive", "send"):

@@ -373,6 +373,34 @@ class Control(unittest.TestCase):
             self.assertFalse(self.filter(card)["promiscuous"])
 
 
+class LegacyAddress(unittest.TestCase):
+    """A driver from before 1.0 writes its address into the configuration; a modern one can't."""
+
+    def test_legacy(self):
+        with Card(model="virtio-net-pci-transitional", driver=virtio.LegacyPCI) as card:
+            for k, byte in enumerate(OTHER):
+                card.vm.qtest.outb(card.device.ports + 20 + k, byte)
+            self.assertEqual(card.device.read_config(0, 6), OTHER)
+            self.assertEqual(card.vm.qmp.execute("query-rx-filter")[0]["main-mac"],
+                             "52:54:00:aa:aa:aa")
+
+    def test_modern(self):
+        with Card() as card:
+            card.device.write_config(0, OTHER)
+            self.assertEqual(card.device.read_config(0, 6), MAC)
+
+    def test_reset_while_paused_drops_what_waits(self):
+        with Card() as card:
+            card.vm.qmp.execute("stop")
+            card.wire.send(frame(b"old"))
+            card.device.reset()
+            card.vm.qmp.execute("cont")
+            card.device.start()
+            card.post(500, count=2)
+            card.wire.send(frame(b"new"))
+            self.assertEqual(card.receive()[1], frame(b"new"))
+
+
 class Hostile(unittest.TestCase):
     def test_short_packet_needs_reset(self):
         with Card() as card:

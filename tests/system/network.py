@@ -18,7 +18,7 @@ from duodm import SLOWER, Duodm
 from kernels import initramfs_with, kernel
 
 PROMPT = rb"duodm-guest# "
-BOOT = int(os.environ.get("X_BOOT", "240"))  # seconds: the limit of a hang, not an aim
+BOOT = 240  # seconds: the limit of a hang, not an aim
 AMOUNT = int(os.environ.get("DUODM_TEST_NET_MB", "8")) << 20
 # What udhcpc calls with what it learnt.
 LEASE = """#!/bin/sh

@@ -96,8 +96,12 @@ static bool set_table(struct virtio_net *net, const struct virtqueue_element *el
 static bool set_address(struct virtio_net *net, const struct virtqueue_element *element,
                         uint64_t offset)
 {
-    return virtio_has_feature(&net->virtio, VIRTIO_NET_F_CTRL_MAC_ADDR) &&
-           take(element, &offset, net->nic.filter.mac, 6);
+    if (!virtio_has_feature(&net->virtio, VIRTIO_NET_F_CTRL_MAC_ADDR) ||
+        !take(element, &offset, net->nic.filter.mac, 6)) {
+        return false;
+    }
+    virtio_net_publish_address(net);
+    return true;
 }
 
 static bool set_vlan(struct virtio_net *net, uint8_t command,

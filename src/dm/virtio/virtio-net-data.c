@@ -199,7 +199,7 @@ static bool is_wanted(const struct virtio_net *net, unsigned pair, const struct 
     uint8_t start[ETHERNET_HEADER_SIZE + 4];
     size_t length = packet_copy(start, sizeof(start), data, count);
 
-    return !net->discard && pair < net->pairs && rx_filter_accepts(&net->nic.filter, start, length);
+    return pair < net->pairs && rx_filter_accepts(&net->nic.filter, start, length);
 }
 
 bool virtio_net_receive(void *opaque, unsigned pair, const struct vnet_header *header,
@@ -207,13 +207,17 @@ bool virtio_net_receive(void *opaque, unsigned pair, const struct vnet_header *h
 {
     struct virtio_net *net = opaque;
     struct virtqueue *queue = virtio_queue(&net->virtio, 2 * pair);
-    bool merge = virtio_has_feature(&net->virtio, VIRTIO_NET_F_MRG_RXBUF);
     struct virtqueue_element *elements[MERGED_MAX];
+    bool merge;
     unsigned used;
 
+    if (!net->running) {
+        return net->discard; /* or else net_start asks for it again */
+    }
     if (!is_wanted(net, pair, data, count)) {
         return true;
     }
+    merge = virtio_has_feature(&net->virtio, VIRTIO_NET_F_MRG_RXBUF);
     switch (gather(queue, net->header_size + packet_length(data, count), merge ? MERGED_MAX : 1,
                    elements, &used)) {
     case NO_ROOM:
@@ -236,7 +240,7 @@ void virtio_net_receive_end(void *opaque, unsigned pair)
 {
     struct virtio_net *net = opaque;
 
-    if (pair < net->max_pairs && !net->discard) {
+    if (pair < net->max_pairs && net->running) {
         virtqueue_notify(virtio_queue(&net->virtio, 2 * pair));
     }
 }

@@ -83,7 +83,16 @@ void virtio_net_set_offloads(struct virtio_net *net, uint64_t offloads)
             set |= map[i].offload;
         }
     }
-    net_set_receive_offloads(&net->nic.client, set);
+    /* Nothing else can be without a partial checksum (5.1.3.1). */
+    net_set_receive_offloads(&net->nic.client, set & NET_OFFLOAD_CHECKSUM ? set : 0);
+}
+
+void virtio_net_publish_address(struct virtio_net *net)
+{
+    uint64_t address = 0;
+
+    memcpy(&address, net->nic.filter.mac, 6);
+    __atomic_store_n(&net->address, address, __ATOMIC_RELAXED);
 }
 
 static bool handle_queue(struct virtqueue *queue)
@@ -116,14 +125,37 @@ static void net_config_read(struct virtio_device *device)
     uint16_t status = net_client_link_is_up(&net->nic.client) ? STATUS_LINK_UP : 0;
 
     status |= __atomic_load_n(&net->announce, __ATOMIC_RELAXED) ? STATUS_ANNOUNCE : 0;
-    memcpy(device->config + CONFIG_MAC, net->nic.filter.mac, 6);
+    uint64_t address = __atomic_load_n(&net->address, __ATOMIC_RELAXED);
+
+    memcpy(device->config + CONFIG_MAC, &address, 6);
     store_le16(device->config + CONFIG_STATUS, status);
+}
+
+static void take_config_address(void *opaque)
+{
+    struct virtio_net *net = opaque;
+
+    memcpy(net->nic.filter.mac, net->virtio.config + CONFIG_MAC, 6);
+    virtio_net_publish_address(net);
 }
 
 /* Legacy drivers write the address here (5.1.4.3), byte by byte. */
 static void net_config_written(struct virtio_device *device, unsigned offset, unsigned length)
 {
-    memcpy(virtio_net_of(device)->nic.filter.mac, device->config + CONFIG_MAC, 6);
+    if (device->legacy) {
+        io_thread_call(device->thread, take_config_address, device);
+    }
+}
+
+/* In the I/O thread: packets that wait for the driver are lost. */
+static void forget_driver(void *opaque)
+{
+    struct virtio_net *net = opaque;
+
+    net->discard = true;
+    for (unsigned i = 0; i < net->max_pairs; i++) {
+        net_resume(&net->nic.client, i);
+    }
 }
 
 static void net_reset(struct virtio_device *device)
@@ -131,12 +163,14 @@ static void net_reset(struct virtio_device *device)
     struct virtio_net *net = virtio_net_of(device);
 
     nic_reset_filter(&net->nic);
+    virtio_net_publish_address(net);
     net->pairs = 1;
     net->offloads = 0;
     net->header_size = 12;
     __atomic_store_n(&net->announce, false, __ATOMIC_RELAXED);
     net_set_receive_offloads(&net->nic.client, 0);
     net_set_active_queues(&net->nic.client, 1);
+    io_thread_call(device->thread, forget_driver, net);
 }
 
 /* In the I/O thread. */
@@ -145,6 +179,7 @@ static void net_start(struct virtio_device *device)
 {
     struct virtio_net *net = virtio_net_of(device);
 
+    net->running = true;
     net->discard = false;
     virtio_net_set_offloads(net, net->offloads);
     net_set_active_queues(&net->nic.client, net->pairs);
@@ -156,8 +191,11 @@ static void net_start(struct virtio_device *device)
 
 static void net_stop(struct virtio_device *device)
 {
+    struct virtio_net *net = virtio_net_of(device);
+
+    net->running = false;
     /* While the machine is paused packets wait; without a driver they are lost. */
-    virtio_net_of(device)->discard = device->machine_running;
+    net->discard = device->machine_running;
 }
 
 /* Main loop. */
@@ -204,7 +242,13 @@ static void get_filter(struct nic *nic, struct rx_filter *to)
     struct virtio_net *net = nic->client.opaque;
     struct filter_copy copy = {&nic->filter, to};
 
+    struct access_guard *guard = &net->virtio.pci.device.guard;
+    bool entered = access_guard_enter(guard);
+
     io_thread_call(net->virtio.thread, copy_filter, &copy);
+    if (entered) {
+        access_guard_leave(guard);
+    }
 }
 
 static bool check_properties(struct virtio_net *net, GError **error)
@@ -255,6 +299,7 @@ static void write_config(struct virtio_net *net)
     uint8_t *config = net->virtio.config;
 
     memcpy(config + CONFIG_MAC, net->nic.mac, 6);
+    memset(net->virtio.config_write_mask + CONFIG_MAC, 0xff, 6);
     store_le16(config + CONFIG_MAX_PAIRS, (uint16_t)net->max_pairs);
     store_le16(config + CONFIG_MTU, net->mtu);
     store_le32(config + CONFIG_SPEED, net->speed);
@@ -279,6 +324,7 @@ static bool net_realize(struct virtio_device *device, GError **error)
     virtio_add_queue(device, CONTROL_QUEUE_SIZE, 0, handle_queue);
     offer_features(net);
     write_config(net);
+    virtio_net_publish_address(net);
     net->pairs = 1;
     net->header_size = 12;
     net->discard = true;
@@ -309,9 +355,10 @@ static void net_unrealize(struct virtio_device *device)
 
 static bool net_after_load(struct virtio_device *device)
 {
-    const struct virtio_net *net = virtio_net_of(device);
+    struct virtio_net *net = virtio_net_of(device);
     const struct rx_filter *filter = &net->nic.filter;
 
+    virtio_net_publish_address(net);
     return net->pairs >= 1 && net->pairs <= net->max_pairs &&
            filter->unicast_count <= filter->address_count &&
            filter->address_count <= RX_FILTER_ADDRESSES && !(net->offloads & ~device->features) &&

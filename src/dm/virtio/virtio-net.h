@@ -62,9 +62,12 @@ struct virtio_net {
     uint16_t rx_queue_size, tx_queue_size;
 
     unsigned max_pairs; /* constant after realize */
+    uint64_t address;   /* atomic: filter.mac in the low bytes, for who reads the configuration */
     bool announce;      /* atomic: the guest is asked to announce itself */
 
     /* Of the I/O thread. */
+    bool running;                       /* between start and stop; else all but discard are the
+                                           guard's, and so is nic.filter */
     bool discard;                       /* the driver is not there: packets are lost as on a wire */
     uint32_t pairs;                     /* that the driver uses */
     uint64_t offloads;                  /* GUEST_... features that are in force */
@@ -86,6 +89,9 @@ static inline unsigned virtio_net_control_index(const struct virtio_net *net)
 
 /* Tell the back end what it may give: GUEST_... features of `offloads`. */
 void virtio_net_set_offloads(struct virtio_net *net, uint64_t offloads);
+
+/* After a change of filter.mac. */
+void virtio_net_publish_address(struct virtio_net *net);
 
 /* virtio-net-data.c */
 bool virtio_net_handle_receive(struct virtqueue *queue);
