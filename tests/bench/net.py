@@ -71,22 +71,21 @@ class Guest:
         return every, others
 
     def transfer(self, kind, size):
-        """Seconds that the server counted from the first byte to the last, and the process's."""
+        """Notes seconds from the connection until both ends are done, and the processor's."""
         listener = socket.create_server(("127.0.0.1", 0))
         port = listener.getsockname()[1]
-        spent = []
+        began = []
 
         def serve():
             block = bytes(1 << 20)
             with listener, listener.accept()[0] as peer:
-                began = time.monotonic()
+                began.append(time.monotonic())
                 if kind == "receive":
                     for _ in range(size >> 20):
                         peer.sendall(block)
                     peer.shutdown(socket.SHUT_WR)
                 while peer.recv(1 << 20):
                     pass
-                spent.append(time.monotonic() - began)
 
         thread = threading.Thread(target=serve)
         thread.start()
@@ -96,8 +95,9 @@ class Guest:
         else:
             self.run(f"dd if=/dev/zero bs=1M count={size >> 20} 2>/dev/null | nc 10.0.2.2 {port}")
         thread.join()
+        seconds = time.monotonic() - began[0]
         after = self.cpu()
-        self.times[kind].append((spent[0], after[0] - before[0], after[1] - before[1]))
+        self.times[kind].append((seconds, after[0] - before[0], after[1] - before[1]))
 
 
 def main():
