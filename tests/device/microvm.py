@@ -59,6 +59,15 @@ class Legacy(unittest.TestCase):
             self.assertEqual(result.returncode, 1)
             self.assertIn(part, result.stderr)
 
+    def test_two_serial_ports(self):
+        with Duodm("-M", "microvm", "-serial", "null", "-serial", "null", qtest=True) as vm:
+            for port in (0x3f8, 0x2f8):
+                vm.qtest.outb(port + 7, 0xa5)
+                self.assertEqual(vm.qtest.inb(port + 7), 0xa5)
+        result = run("-M", "microvm", "-accel", "qtest", *["-serial", "null"] * 3)
+        self.assertEqual(result.returncode, 1)
+        self.assertIn("two serial ports", result.stderr)
+
     def test_needs_a_kernel(self):
         result = run("-M", "microvm", "-accel", "tcg", "-display", "none")
         self.assertEqual(result.returncode, 1)

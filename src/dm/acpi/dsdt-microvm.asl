@@ -7,7 +7,7 @@ DefinitionBlock ("", "DSDT", 2, "DUODM ", "DUODMMVM", 0x00000001)
 {
     // acpi-microvm.c sets these numbers.
     Name (\VIRM, 0x01234567) // bit n: a device is in virtio-mmio slot n
-    Name (\SERM, 0x01234567) // bit 0: there is a serial port
+    Name (\SERM, 0x01234567) // bit n: there is serial port n
     Name (\RTCM, 0x01234567) // bit 0: there is a real-time clock
 
     Name (\_S5, Package () {0x05, Zero, Zero, Zero})
@@ -76,12 +76,27 @@ DefinitionBlock ("", "DSDT", 2, "DUODM ", "DUODMMVM", 0x00000001)
             Name (_UID, One)
             Method (_STA)
             {
-                Return (PRES (\SERM))
+                Return (PRES (\SERM & One))
             }
             Name (_CRS, ResourceTemplate ()
             {
                 IO (Decode16, 0x03F8, 0x03F8, 0x01, 0x08)
                 IRQNoFlags () {4}
+            })
+        }
+
+        Device (COM2)
+        {
+            Name (_HID, EisaId ("PNP0501"))
+            Name (_UID, 2)
+            Method (_STA)
+            {
+                Return (PRES (\SERM & 2))
+            }
+            Name (_CRS, ResourceTemplate ()
+            {
+                IO (Decode16, 0x02F8, 0x02F8, 0x01, 0x08)
+                IRQNoFlags () {3}
             })
         }
 

@@ -25,7 +25,7 @@ struct microvm {
     struct memory_region msi_window;
     bool has_acpi, has_pic, has_rtc;
     bool auto_kernel_cmdline;
-    bool has_serial;
+    unsigned serial_mask; /* bit n: port n is there */
     struct virtio_mmio_bus *virtio;
     struct direct_boot *boot; /* NULL: no kernel */
 };
@@ -68,23 +68,27 @@ static void microvm_destroy(void *opaque)
     g_free(microvm);
 }
 
-static bool create_serial(struct microvm *microvm, GError **error)
+static bool create_serials(struct microvm *microvm, GError **error)
 {
     const struct machine_config *config = &microvm->machine->config;
-    struct chardev *chardev = config->serial_count ? config->serials[0] : NULL;
 
-    for (unsigned i = 1; i < config->serial_count; i++) {
-        if (config->serials[i]) {
-            return duodm_fail(error, DUODM_ERROR_NOT_SUPPORTED,
-                              "machine 'microvm' has one serial port: give -serial once");
+    for (unsigned i = 0; i < config->serial_count; i++) {
+        g_autofree char *index = g_strdup_printf("%u", i);
+
+        if (!config->serials[i]) {
+            continue;
         }
+        if (i >= MICROVM_SERIALS) {
+            return duodm_fail(error, DUODM_ERROR_NOT_SUPPORTED,
+                              "machine 'microvm' has two serial ports: give -serial twice at most");
+        }
+        if (!device_create(microvm->machine, "isa-serial", microvm->machine->isa_bus, error,
+                           "index", index, "chardev", chardev_id(config->serials[i]), NULL)) {
+            return false;
+        }
+        microvm->serial_mask |= 1u << i;
     }
-    if (!chardev) {
-        return true;
-    }
-    microvm->has_serial = true;
-    return device_create(microvm->machine, "isa-serial", microvm->machine->isa_bus, error, "index",
-                         "0", "chardev", chardev_id(chardev), NULL);
+    return true;
 }
 
 static bool create_reset(struct machine *machine, GError **error)
@@ -139,7 +143,7 @@ static bool create_devices(struct microvm *microvm, const struct microvm_options
            (!options->pit || x86_create_replaceable(machine, "i8254", machine->isa_bus, error)) &&
            (!microvm->has_rtc ||
             device_create(machine, "mc146818rtc", machine->isa_bus, error, "base", base, NULL)) &&
-           (!options->isa_serial || create_serial(microvm, error)) &&
+           (!options->isa_serial || create_serials(microvm, error)) &&
            create_reset(machine, error) &&
            (!microvm->has_acpi ||
             device_create(machine, "acpi-ged", machine->system_bus, error, NULL)) &&
@@ -224,7 +228,7 @@ static struct acpi_tables *build_acpi(const struct microvm *microvm)
     struct acpi_config config = {
         .cpu_count = machine->config.smp,
         .apic_ids = ids,
-        .serial_mask = microvm->has_serial,
+        .serial_mask = microvm->serial_mask,
         .no_pic = !microvm->has_pic,
     };
 
@@ -277,7 +281,8 @@ static const struct property microvm_properties[] = {
     OPTION(STRING, "pic", pic, "auto", "8259 interrupt controllers: on, off, auto (without ACPI)"),
     OPTION(BOOL, "pit", pit, "on", "8254 timer"),
     OPTION(BOOL, "rtc", rtc, "on", "real-time clock"),
-    OPTION(BOOL, "isa-serial", isa_serial, "on", "serial port, if -serial names one"),
+    OPTION(BOOL, "isa-serial", isa_serial, "on",
+           "serial ports, two at most, as -serial names them"),
     OPTION(BOOL, "auto-kernel-cmdline", auto_kernel_cmdline, "on",
            "without ACPI, tell of devices on the kernel's command line"),
     PROPERTY_END,

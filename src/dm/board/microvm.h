@@ -7,7 +7,7 @@
  *     fec00000 IOAPIC                    feb00000 virtio-mmio slots, 200h bytes each
  *     fee00000 local APICs, MSI         100000000 RAM
  *
- * ports: 70h RTC, 3F8h COM1, 510h fw_cfg, 40h PIT, 20h and A0h 8259s
+ * ports: 70h RTC, 3F8h COM1, 2F8h COM2, 510h fw_cfg, 40h PIT, 20h and A0h 8259s
  *
  * With ACPI (the default) it is of the hardware-reduced kind, has no 8259s, and the slots'
  * interrupts are GSIs 16 to 23. Without, an MP table tells of the IOAPIC, the slots' interrupts are
@@ -18,6 +18,7 @@
 
 #include "dm/machine.h"
 
+#define MICROVM_SERIALS          2u
 #define MICROVM_RAM_BELOW_4G_MAX 0xc0000000u
 #define MICROVM_VIRTIO_ADDRESS   0xfeb00000u
 #define MICROVM_VIRTIO_SIZE      0x200u

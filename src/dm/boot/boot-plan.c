@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "dm/boot/boot-plan.h"
+#include "dm/boot/boot-file.h"
 #include "memory/address-space.h"
 #include "util/error.h"
 #include "util/little-endian.h"
@@ -31,6 +32,7 @@ static void chunk_clear(gpointer data)
     struct boot_chunk *chunk = data;
 
     g_clear_pointer(&chunk->bytes, g_bytes_unref);
+    g_clear_pointer(&chunk->file, boot_file_unref);
 }
 
 struct boot_plan *boot_plan_new(void)
@@ -162,6 +164,20 @@ void boot_plan_add(struct boot_plan *plan, uint64_t address, GBytes *bytes, uint
     g_array_append_val(plan->chunks, chunk);
 }
 
+void boot_plan_add_file(struct boot_plan *plan, uint64_t address, struct boot_file *file,
+                        uint64_t offset, uint64_t length)
+{
+    struct boot_chunk chunk = {
+        .address = address,
+        .length = length,
+        .file = boot_file_ref(file),
+        .offset = offset,
+        .copied = length,
+    };
+
+    g_array_append_val(plan->chunks, chunk);
+}
+
 void boot_plan_add_copy(struct boot_plan *plan, uint64_t address, const void *data, uint64_t length)
 {
     g_autoptr(GBytes) bytes = g_bytes_new(data, length);
@@ -274,6 +290,28 @@ static enum memory_result write_rest(const struct boot_chunk *chunk, struct addr
     return result;
 }
 
+/* From the file to the guest's memory, with no copy between. */
+static enum memory_result write_file(const struct boot_chunk *chunk, struct address_space *memory)
+{
+    uint64_t done = 0;
+
+    while (done < chunk->copied) {
+        uint64_t length = chunk->copied - done;
+        void *host =
+            address_space_map(memory, chunk->address + done, &length, true, MEMORY_ATTRIBUTES_CPU);
+        bool ok = host && boot_file_copy(chunk->file, chunk->offset + done, host, length);
+
+        if (host) {
+            address_space_unmap(memory, host, length, true, length);
+        }
+        if (!ok) {
+            return MEMORY_DECODE_ERROR;
+        }
+        done += length;
+    }
+    return MEMORY_OK;
+}
+
 bool boot_plan_write(const struct boot_plan *plan, struct address_space *memory, GError **error)
 {
     for (unsigned i = 0; i < plan->chunks->len; i++) {
@@ -283,7 +321,9 @@ bool boot_plan_write(const struct boot_plan *plan, struct address_space *memory,
         if (chunk->reserved) {
             continue;
         }
-        if (chunk->copied) {
+        if (chunk->file) {
+            result = write_file(chunk, memory);
+        } else if (chunk->copied) {
             const uint8_t *data = g_bytes_get_data(chunk->bytes, NULL);
 
             result = address_space_write(memory, chunk->address, MEMORY_ATTRIBUTES_CPU,
@@ -294,8 +334,9 @@ bool boot_plan_write(const struct boot_plan *plan, struct address_space *memory,
         }
         if (result != MEMORY_OK) {
             return duodm_fail(error, DUODM_ERROR_FAILED,
-                              "no RAM took %" PRIu64 " bytes of the kernel at 0x%" PRIx64,
-                              chunk->length, chunk->address);
+                              "no RAM took %" PRIu64 " bytes of the kernel at 0x%" PRIx64 " (%s)",
+                              chunk->length, chunk->address,
+                              chunk->file ? "or its file has changed" : "outside of it");
         }
     }
     return true;

@@ -13,28 +13,31 @@
 #include <glib.h>
 
 struct address_space;
+struct boot_file;
 
 /* What a loader needs to know of the machine. */
 struct boot_environment {
-    struct e820_map map;     /* as the guest is told it */
-    uint64_t ram_below_4g;   /* bytes */
-    uint64_t ram_above_4g;   /* bytes; they start at 4 GiB */
-    uint64_t rsdp;           /* address of the ACPI root pointer; 0: none */
-    const char *kernel_path; /* what the user wrote */
-    const char *initrd;      /* -initrd as the user wrote it; NULL: none */
-    const char *append;      /* -append; NULL: none */
-    GBytes *device_tree;     /* flattened, for kernels that take one; NULL: none */
+    struct e820_map map;           /* as the guest is told it */
+    uint64_t ram_below_4g;         /* bytes */
+    uint64_t ram_above_4g;         /* bytes; they start at 4 GiB */
+    uint64_t rsdp;                 /* address of the ACPI root pointer; 0: none */
+    const char *kernel_path;       /* what the user wrote */
+    const char *initrd;            /* -initrd as the user wrote it; NULL: none */
+    const char *append;            /* -append; NULL: none */
+    struct boot_file *kernel_file; /* if the loader is given only the kernel's first bytes */
+    GBytes *device_tree;           /* flattened, for kernels that take one; NULL: none */
 };
 
 /* Bytes of a buffer that go to memory, then zeroes up to `length`. */
 struct boot_chunk {
-    uint64_t address; /* guest physical */
-    uint64_t length;  /* bytes in memory */
-    GBytes *bytes;    /* a reference; NULL: zeroes only */
-    uint64_t offset;  /* in bytes */
-    uint64_t copied;  /* bytes from there, <= length */
-    bool reserved;    /* nothing is written: room that the kernel needs */
-    bool random;      /* filled anew with random bytes at each start, past `copied` */
+    uint64_t address;       /* guest physical */
+    uint64_t length;        /* bytes in memory */
+    GBytes *bytes;          /* a reference; NULL: a file's bytes, or zeroes only */
+    struct boot_file *file; /* a reference; NULL: none */
+    uint64_t offset;        /* in bytes or the file */
+    uint64_t copied;        /* bytes from there, <= length */
+    bool reserved;          /* nothing is written: room that the kernel needs */
+    bool random;            /* filled anew with random bytes at each start, past `copied` */
 };
 
 struct boot_plan {
@@ -58,6 +61,9 @@ bool boot_plan_find_high(const struct boot_plan *plan, const struct boot_environ
 /* Add part of a buffer (a reference is taken); zeroes follow up to memory_length. */
 void boot_plan_add(struct boot_plan *plan, uint64_t address, GBytes *bytes, uint64_t offset,
                    uint64_t length, uint64_t memory_length);
+/* Add part of a file (a reference is taken), which is read at each writing of the plan. */
+void boot_plan_add_file(struct boot_plan *plan, uint64_t address, struct boot_file *file,
+                        uint64_t offset, uint64_t length);
 /* Add a copy of some bytes. */
 void boot_plan_add_copy(struct boot_plan *plan, uint64_t address, const void *data,
                         uint64_t length);

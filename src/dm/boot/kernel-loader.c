@@ -85,10 +85,29 @@ struct boot_plan *kernel_load_bytes(const struct boot_environment *environment, 
     return NULL;
 }
 
+/* What tells a bzImage, which is then read straight to where it belongs. */
+#define HEAD_SIZE 4096u
+
 struct boot_plan *kernel_load(const struct boot_environment *environment, GError **error)
 {
-    g_autoptr(GBytes) kernel = boot_file_read("kernel", environment->kernel_path,
-                                              kernel_ram_size(environment), NULL, error);
+    uint64_t limit = kernel_ram_size(environment);
+    struct boot_environment with_file = *environment;
+    struct boot_file *file = boot_file_open("kernel", environment->kernel_path, limit, NULL, error);
+    uint8_t head[HEAD_SIZE];
+    g_autoptr(GBytes) kernel = NULL;
+    struct boot_plan *plan;
 
-    return kernel ? kernel_load_bytes(environment, kernel, error) : NULL;
+    if (!file) {
+        return NULL;
+    }
+    if (boot_file_size(file) >= HEAD_SIZE && boot_file_copy(file, 0, head, HEAD_SIZE) &&
+        linux_bzimage_probe(head, HEAD_SIZE)) {
+        with_file.kernel_file = file;
+        kernel = g_bytes_new(head, HEAD_SIZE);
+    } else {
+        kernel = boot_file_read("kernel", environment->kernel_path, limit, NULL, error);
+    }
+    plan = kernel ? kernel_load_bytes(&with_file, kernel, error) : NULL;
+    boot_file_unref(file);
+    return plan;
 }

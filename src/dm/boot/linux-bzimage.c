@@ -63,7 +63,7 @@
 #define TABLE_CMDLINE    (TABLE_PAGING + PAGING_PAGES * 4096u)
 
 struct bzimage {
-    const uint8_t *data; /* the file */
+    const uint8_t *data; /* the file; of kernel_file only the header's part */
     size_t size;
     unsigned version;      /* protocol, 0x020f for 2.15 */
     uint64_t setup_size;   /* bytes of the real-mode part */
@@ -162,8 +162,13 @@ static bool place_kernel(struct bzimage *image, struct boot_plan *plan,
         }
     }
     image->address = where.start;
-    boot_plan_add(plan, where.start, kernel, image->setup_size, image->system_size,
-                  image->system_size);
+    if (environment->kernel_file) {
+        boot_plan_add_file(plan, where.start, environment->kernel_file, image->setup_size,
+                           image->system_size);
+    } else {
+        boot_plan_add(plan, where.start, kernel, image->setup_size, image->system_size,
+                      image->system_size);
+    }
     if (where.length > image->system_size) {
         boot_plan_reserve(plan, (struct range){where.start + image->system_size,
                                                where.length - image->system_size});
@@ -175,31 +180,33 @@ static bool place_initrd(const struct bzimage *image, struct boot_plan *plan,
                          const struct boot_environment *environment, uint8_t *params,
                          GError **error)
 {
-    g_autoptr(GBytes) initrd = NULL;
+    struct boot_file *initrd;
     uint64_t limit = MIN(image->initrd_max + 1, E820_FOUR_GIB);
     struct range low = {E820_HIGH_START, limit > E820_HIGH_START ? limit - E820_HIGH_START : 0};
     struct range high = {E820_FOUR_GIB, environment->ram_above_4g};
-    uint64_t address;
-    gsize size;
+    uint64_t address, size;
 
     if (!environment->initrd) {
         return true;
     }
     initrd =
-        boot_file_read("initrd", environment->initrd, kernel_ram_size(environment), NULL, error);
+        boot_file_open("initrd", environment->initrd, kernel_ram_size(environment), NULL, error);
     if (!initrd) {
         return false;
     }
-    size = g_bytes_get_size(initrd);
+    size = boot_file_size(initrd);
     if (!boot_plan_find_high(plan, environment, low, size, 4096, &address) &&
         !(image->xloadflags & XLF_CAN_BE_LOADED_ABOVE_4G &&
           boot_plan_find_high(plan, environment, high, size, 4096, &address))) {
+        boot_file_unref(initrd);
         return duodm_fail(error, DUODM_ERROR_INVALID_ARGUMENT,
-                          "initrd '%s' of %zu bytes does not fit in the machine's RAM beside the "
+                          "initrd '%s' of %" PRIu64
+                          " bytes does not fit in the machine's RAM beside the "
                           "kernel: give it more with -m",
                           environment->initrd, size);
     }
-    boot_plan_add(plan, address, initrd, 0, size, size);
+    boot_plan_add_file(plan, address, initrd, 0, size);
+    boot_file_unref(initrd);
     store_le32(params + RAMDISK_IMAGE, (uint32_t)address);
     store_le32(params + RAMDISK_SIZE, (uint32_t)size);
     if (image->version >= 0x20c) {
@@ -292,6 +299,9 @@ bool linux_bzimage_load(struct boot_plan *plan, const struct boot_environment *e
     bool is_64;
 
     image.data = g_bytes_get_data(kernel, &image.size);
+    if (environment->kernel_file) {
+        image.size = boot_file_size(environment->kernel_file);
+    }
     if (!read_header(&image, error) || !place_kernel(&image, plan, environment, kernel, error)) {
         return false;
     }
