@@ -137,7 +137,7 @@ def step_guests(log):
 
 def step_system(log):
     return runner(log, build(log, "gcc"), "system/hostile", "system/boot", "system/firmware",
-                  "system/bad_files",
+                  "system/bad_files", "system/virtio",
                   limit=2400)
 
 
