@@ -101,11 +101,8 @@ class Drivers(unittest.TestCase):
     def test_packed_behind_the_platform(self):
         self.check(options=",packed=on,iommu_platform=on")
 
-    def test_interrupt_lines(self):
-        self.assertNotRegex(self.check(options=",vectors=0"), "MSI")
-
-    def test_transitional(self):
-        self.check(suffix="-transitional")
+    def test_transitional_with_interrupt_lines(self):
+        self.assertNotRegex(self.check(suffix="-transitional", options=",vectors=0"), "MSI")
 
 
 if __name__ == "__main__":

@@ -279,16 +279,24 @@ static bool is_wanted(struct driver *driver, unsigned area, uint16_t first, uint
                                : !(get16(driver, area) & 1) && first != end;
 }
 
-/* The driver's wish for interrupts. */
+/* The place before another one. */
+static uint16_t packed_back(const struct driver *driver, uint16_t place)
+{
+    return packed_step(driver, place, driver->size - 1) ^ 0x8000u;
+}
+
+/* The driver's wish for interrupts: at an index to come, or one that has just passed. */
 static void choose_interrupts(struct driver *driver)
 {
-    unsigned ahead = (unsigned)g_rand_int_range(driver->random, 0, 4);
+    int ahead = g_rand_int_range(driver->random, -1, 4);
     bool on = g_rand_boolean(driver->random);
 
     if (driver->packed) {
         bool event = driver->event_index && on;
 
-        put(driver, DRIVER, 2, packed_step(driver, driver->used, ahead));
+        put(driver, DRIVER, 2,
+            ahead < 0 ? packed_back(driver, driver->used)
+                      : packed_step(driver, driver->used, (unsigned)ahead));
         put(driver, DRIVER + 2, 2, event ? 2 : on ? 0 : 1);
     } else if (driver->event_index) {
         put(driver, DRIVER + 4 + 2 * driver->size, 2, (uint16_t)(driver->used + ahead));
