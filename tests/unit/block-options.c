@@ -18,11 +18,13 @@ static bool parse(const char *text, struct block_options *options, GError **erro
 
 static void test_dotted_and_json_are_one(void)
 {
+    const char *const json =
+        "{\"driver\": \"file\", \"node-name\": \"n\", \"filename\": \"a,b\", \"read-only\": true, "
+        "\"cache\": {\"direct\": true}, \"discard\": \"unmap\"}";
     const char *const texts[] = {
         "driver=file,node-name=n,filename=a,,b,read-only=on,cache.direct=on,discard=unmap",
         "file,node-name=n,filename=a,,b,read-only=yes,cache.direct=true,discard=on",
-        "{\"driver\": \"file\", \"node-name\": \"n\", \"filename\": \"a,b\", \"read-only\": true, "
-        "\"cache\": {\"direct\": true}, \"discard\": \"unmap\"}",
+        json,
     };
 
     for (unsigned i = 0; i < G_N_ELEMENTS(texts); i++) {

@@ -64,7 +64,6 @@ static char *make_image(uint64_t size)
 
 static json_t *file_options(const char *path, const char *more)
 {
-    g_autoptr(GError) error = NULL;
     json_t *object = json_loads(more, 0, NULL);
 
     CU_ASSERT_PTR_NOT_NULL_FATAL(object);

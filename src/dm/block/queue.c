@@ -81,7 +81,7 @@ static bool is_zero(const struct block_request *request)
         size_t length = request->iov[i].iov_len;
 
         /* Equal to itself shifted by one byte, and the first is zero. */
-        if (length && (bytes[0] || memcmp(bytes, bytes + 1, length - 1))) {
+        if (length && (bytes[0] || memcmp(bytes, bytes + 1, length - 1) != 0)) {
             return false;
         }
     }
