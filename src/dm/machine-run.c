@@ -41,10 +41,10 @@ struct machine_run {
     struct run_requests requests;
     int wake_fd; /* eventfd, readable while requests wait */
     struct event *wake;
-    GArray *listeners; /* of struct event_listener */
+    GArray *listeners;     /* of struct event_listener */
     GArray *run_listeners; /* of struct run_listener */
     struct task_queue tasks;
-    bool vcpus_run;    /* between resume and pause of the engine */
+    bool vcpus_run; /* between resume and pause of the engine */
     void (*powerdown)(void *opaque);
     void *powerdown_opaque;
 };

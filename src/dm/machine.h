@@ -119,7 +119,7 @@ struct machine {
     struct i8259_pair *pic;
     struct ioapic *ioapic;
     struct fw_cfg *fw_cfg;
-    void *balloon; /* struct virtio_balloon, or NULL */
+    void *balloon;             /* struct virtio_balloon, or NULL */
     unsigned discard_blockers; /* atomic: who needs RAM to stay where it is (DMA mappings) */
     GPtrArray *reset_handlers;
     GPtrArray *cleanups;                 /* machine_add_cleanup */
@@ -201,7 +201,8 @@ void machine_report_panic(struct machine *machine, const char *message);
  * STOP. */
 void machine_report_internal_error(struct machine *machine, const char *message);
 
-/* Run a task in the main loop soon; and take one back (main loop only). Any thread, any lock held. */
+/* Run a task in the main loop soon; and take one back (main loop only). Any thread, any lock held.
+ */
 void machine_post(struct machine *machine, struct io_task *task);
 void machine_cancel(struct machine *machine, struct io_task *task);
 

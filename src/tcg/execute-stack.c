@@ -65,7 +65,8 @@ static unsigned operand_segment(const struct insn *insn)
     return insn->opcode->operands[0] - sES;
 }
 
-/* SDM vol. 2, PUSH: of 32 bits Intel's processors write 16; AMD's write all, the upper ones zero. */
+/* SDM vol. 2, PUSH: of 32 bits Intel's processors write 16. AMD's write all, the upper ones zero.
+ */
 void execute_push_segment(struct cpu *cpu, const struct insn *insn)
 {
     uint16_t selector = cpu->segment[operand_segment(insn)].selector;

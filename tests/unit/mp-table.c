@@ -107,8 +107,11 @@ static void parse(const GByteArray *table, const uint32_t *ids, struct parsed *f
 static void test_pc(void)
 {
     const uint32_t ids[3] = {0, 1, 4};
-    struct mp_config config = {
-        .cpu_count = 3, .apic_ids = ids, .has_pci = true, .pci_routes = {10, 10, 11, 11}, .sci = 9};
+    struct mp_config config = {.cpu_count = 3,
+                               .apic_ids = ids,
+                               .has_pci = true,
+                               .pci_routes = {10, 10, 11, 11},
+                               .level_interrupts = 1 << 9};
     g_autoptr(GByteArray) table = mp_table_build(&config);
     struct parsed found;
 
@@ -136,7 +139,7 @@ static void test_pc(void)
 static void test_no_pci(void)
 {
     const uint32_t ids[1] = {0};
-    struct mp_config config = {.cpu_count = 1, .apic_ids = ids, .sci = 9};
+    struct mp_config config = {.cpu_count = 1, .apic_ids = ids, .level_interrupts = 1 << 9};
     g_autoptr(GByteArray) table = mp_table_build(&config);
     struct parsed found;
 
@@ -150,8 +153,11 @@ static void test_no_pci(void)
 static void test_many_processors(void)
 {
     g_autofree uint32_t *ids = g_new(uint32_t, 300);
-    struct mp_config config = {
-        .cpu_count = 300, .apic_ids = ids, .has_pci = true, .pci_routes = {5, 5, 5, 5}, .sci = 9};
+    struct mp_config config = {.cpu_count = 300,
+                               .apic_ids = ids,
+                               .has_pci = true,
+                               .pci_routes = {5, 5, 5, 5},
+                               .level_interrupts = 1 << 9};
     g_autoptr(GByteArray) table = NULL;
     struct parsed found;
 

@@ -113,9 +113,12 @@ static void microvm_release(struct machine *machine)
     }
 }
 
+/* What of the ISA bus's interrupts no other device of this board has. */
+static const uint8_t isa_interrupts[MICROVM_VIRTIO_SLOTS] = {5, 6, 7, 9, 10, 11, 12, 14};
+
 static unsigned virtio_gsi(const struct microvm *microvm, unsigned slot)
 {
-    return slot + (microvm->has_acpi ? MICROVM_VIRTIO_GSI : MICROVM_VIRTIO_ISA);
+    return microvm->has_acpi ? MICROVM_VIRTIO_GSI + slot : isa_interrupts[slot];
 }
 
 static void create_virtio(struct microvm *microvm)
@@ -261,6 +264,10 @@ static bool microvm_complete(struct machine *machine, GError **error)
     }
     if (microvm->has_acpi) {
         acpi = build_acpi(microvm);
+    } else {
+        for (unsigned i = 0; i < MICROVM_VIRTIO_SLOTS; i++) {
+            config.level_interrupts |= (uint16_t)(1u << isa_interrupts[i]);
+        }
     }
     config.acpi = acpi;
     microvm->boot = direct_boot_new(&config, error);

@@ -11,7 +11,7 @@
  *
  * With ACPI (the default) it is of the hardware-reduced kind, has no 8259s, and the slots'
  * interrupts are GSIs 16 to 23. Without, an MP table tells of the IOAPIC, the slots' interrupts are
- * those of the ISA bus from 5 on, and the kernel's command line says where devices are.
+ * those of the ISA bus that nobody else has, and the kernel's command line says where devices are.
  */
 #ifndef DUODM_DM_BOARD_MICROVM_H
 #define DUODM_DM_BOARD_MICROVM_H
@@ -24,7 +24,6 @@
 #define MICROVM_VIRTIO_SIZE      0x200u
 #define MICROVM_VIRTIO_SLOTS     8u
 #define MICROVM_VIRTIO_GSI       16u /* of slot 0, with ACPI */
-#define MICROVM_VIRTIO_ISA       5u  /* without */
 
 extern const struct board_class microvm_board;
 

@@ -30,9 +30,9 @@ static void list_devices(void)
         const struct device_class *class = device_class_table[i];
 
         if (class->user_creatable) {
-            printf("%-34s %-13s %s%s%s%s\n", class->name, buses[class->bus_type], class->description,
-                   class->alias ? " (alias " : "", class->alias ? class->alias : "",
-                   class->alias ? ")" : "");
+            printf("%-34s %-13s %s%s%s%s\n", class->name, buses[class->bus_type],
+                   class->description, class->alias ? " (alias " : "",
+                   class->alias ? class->alias : "", class->alias ? ")" : "");
         }
     }
 }

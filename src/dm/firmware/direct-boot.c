@@ -16,8 +16,13 @@
 #define RTC_INDEX 0x70
 #define RTC_DATA  0x71
 
+/* Of the 8259s, if there are any: which inputs are level-triggered. */
+#define EDGE_LEVEL_LOW  0x4d0
+#define EDGE_LEVEL_HIGH 0x4d1
+
 struct direct_boot {
     struct machine *machine;
+    uint16_t level_interrupts;
     uint8_t root[ACPI_RSDP_SIZE];
     GByteArray *tables;
     struct boot_plan *plan;
@@ -27,12 +32,13 @@ static void add_mp_table(struct direct_boot *boot)
 {
     const struct machine *machine = boot->machine;
     g_autofree uint32_t *ids = g_new0(uint32_t, MAX(machine->vcpu_count, 1));
-    struct mp_config config = {.cpu_count = MAX(machine->vcpu_count, 1), .apic_ids = ids};
+    struct mp_config config = {.cpu_count = MAX(machine->vcpu_count, 1),
+                               .apic_ids = ids,
+                               .level_interrupts = boot->level_interrupts};
 
     for (unsigned i = 0; i < machine->vcpu_count; i++) {
         ids[i] = machine->vcpus[i]->apic_id;
     }
-    config.sci = UINT8_MAX; /* there is none */
     boot->tables = mp_table_build(&config);
     mp_pointer_make(boot->root, TABLES_ADDRESS);
 }
@@ -77,6 +83,7 @@ struct direct_boot *direct_boot_new(const struct direct_boot_config *config, GEr
     struct direct_boot *boot = g_new0(struct direct_boot, 1);
 
     boot->machine = config->machine;
+    boot->level_interrupts = config->level_interrupts;
     if (!add_tables(boot, config, error) || !load_kernel(boot, config, error)) {
         direct_boot_free(boot);
         return NULL;
@@ -93,10 +100,15 @@ void direct_boot_free(struct direct_boot *boot)
     }
 }
 
+static void out(struct machine *machine, uint16_t port, uint8_t value)
+{
+    address_space_store(&machine->as_io, port, 1, MEMORY_ATTRIBUTES_CPU, value);
+}
+
 static void write_cmos(struct machine *machine, uint8_t index, uint8_t value)
 {
-    address_space_store(&machine->as_io, RTC_INDEX, 1, MEMORY_ATTRIBUTES_CPU, index);
-    address_space_store(&machine->as_io, RTC_DATA, 1, MEMORY_ATTRIBUTES_CPU, value);
+    out(machine, RTC_INDEX, index);
+    out(machine, RTC_DATA, value);
 }
 
 /* Linux takes this way if ACPI is hardware-reduced and there is no EFI. */
@@ -115,6 +127,8 @@ void direct_boot_reset(void *opaque)
 
     write_cmos(machine, 0x0a, 0x26); /* divider on, 1024 Hz */
     write_cmos(machine, 0x0b, 0x02); /* 24 hours, BCD, no interrupts */
+    out(machine, EDGE_LEVEL_LOW, (uint8_t)boot->level_interrupts);
+    out(machine, EDGE_LEVEL_HIGH, (uint8_t)(boot->level_interrupts >> 8));
     address_space_write(&machine->as_memory, TABLES_ADDRESS, MEMORY_ATTRIBUTES_CPU,
                         boot->tables->data, boot->tables->len);
     address_space_write(&machine->as_memory, ROOT_ADDRESS, MEMORY_ATTRIBUTES_CPU, boot->root,

@@ -11,10 +11,11 @@
 #include "dm/machine.h"
 
 struct direct_boot_config {
-    struct machine *machine;  /* -kernel and -initrd are its */
-    const char *append;       /* the kernel's command line; NULL: none. Not kept */
-    struct acpi_tables *acpi; /* placed by this, not kept; NULL: none, an MP table then */
-    GBytes *device_tree;      /* for kernels that take one, a reference is taken; NULL: none */
+    struct machine *machine;   /* -kernel and -initrd are its */
+    const char *append;        /* the kernel's command line; NULL: none. Not kept */
+    struct acpi_tables *acpi;  /* placed by this, not kept; NULL: none, an MP table then */
+    uint16_t level_interrupts; /* ISA interrupts that are level-triggered: a bit each */
+    GBytes *device_tree;       /* for kernels that take one, a reference is taken; NULL: none */
 };
 
 struct direct_boot;

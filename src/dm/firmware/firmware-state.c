@@ -45,7 +45,7 @@ static bool put_mp_table(struct firmware_state *state, GError **error)
         .cpu_count = MAX(machine->vcpu_count, 1),
         .apic_ids = ids,
         .has_pci = true,
-        .sci = PIIX4_SCI_INTERRUPT,
+        .level_interrupts = 1u << PIIX4_SCI_INTERRUPT,
     };
     g_autoptr(GByteArray) table = NULL;
 

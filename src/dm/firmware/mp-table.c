@@ -98,7 +98,7 @@ static bool is_routed(const struct mp_config *config, unsigned irq)
 static void put_isa_interrupts(GByteArray *table, const struct mp_config *config, unsigned bus)
 {
     for (unsigned irq = 0; irq < ISA_INTERRUPTS; irq++) {
-        unsigned flags = irq == config->sci ? FLAGS_LEVEL_HIGH : FLAGS_BUS_DEFAULT;
+        unsigned flags = config->level_interrupts >> irq & 1 ? FLAGS_LEVEL_HIGH : FLAGS_BUS_DEFAULT;
 
         if (irq != TIMER_PIN && !is_routed(config, irq)) { /* 2 is the cascade */
             put_interrupt(table, MP_IO_INTERRUPT, MP_INT, flags, bus, irq, IOAPIC_ID,

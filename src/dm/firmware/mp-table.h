@@ -12,10 +12,10 @@
 
 struct mp_config {
     unsigned cpu_count;
-    const uint32_t *apic_ids; /* cpu_count of them; the first is the boot processor's */
-    bool has_pci;             /* bus 0 with slots 0 to 31 */
-    uint8_t pci_routes[4];    /* ISA interrupts that PCI's lines A to D are routed to */
-    uint8_t sci;              /* ISA interrupt of ACPI, level-triggered */
+    const uint32_t *apic_ids;  /* cpu_count of them; the first is the boot processor's */
+    bool has_pci;              /* bus 0 with slots 0 to 31 */
+    uint8_t pci_routes[4];     /* ISA interrupts that PCI's lines A to D are routed to */
+    uint16_t level_interrupts; /* ISA interrupts that are level-triggered: a bit each */
 };
 
 #define MP_POINTER_SIZE 16u

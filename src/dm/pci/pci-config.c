@@ -110,12 +110,12 @@ void pci_config_write(struct pci_device *device, unsigned offset, unsigned size,
     } else if (overlaps(offset, size, PCI_BASE_ADDRESS_0, PCI_BASE_ADDRESS_0 + 4 * PCI_BAR_COUNT)) {
         pci_device_update_mappings(device);
     }
-    if (device->msi.capability && overlaps(offset, size, device->msi.capability,
-                                           device->msi.capability + PCI_MSI_SIZE_MAX)) {
+    if (device->msi.capability &&
+        overlaps(offset, size, device->msi.capability, device->msi.capability + PCI_MSI_SIZE_MAX)) {
         pci_msi_update(device);
     }
-    if (device->msix.capability && overlaps(offset, size, device->msix.capability,
-                                            device->msix.capability + PCI_MSIX_SIZE)) {
+    if (device->msix.capability &&
+        overlaps(offset, size, device->msix.capability, device->msix.capability + PCI_MSIX_SIZE)) {
         pci_msix_update(device);
     }
     if (class->config_written) {
