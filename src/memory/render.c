@@ -60,9 +60,13 @@ static GArray *overlay(GArray *above, GArray *below)
     GArray *out;
     unsigned next = 0;
 
-    if (!below->len || !above->len) {
-        g_array_free(below->len ? above : below, TRUE);
-        return below->len ? below : above;
+    if (!below->len) {
+        g_array_free(below, TRUE);
+        return above;
+    }
+    if (!above->len) {
+        g_array_free(above, TRUE);
+        return below;
     }
     out = ranges_new();
     for (unsigned i = 0; i < below->len; i++) {
