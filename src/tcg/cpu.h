@@ -232,7 +232,8 @@ struct cpu {
     uint32_t exit_request;   /* atomic; not 0: leave translated code. Set by kicks */
     uint32_t host_mxcsr;     /* of this thread's C code */
     bool vector_resident;    /* XMM0-15 and MXCSR are in the host's registers */
-    uint64_t jit_entered, jit_missed; /* translated code; looks for it in vain */
+    /* For info: entries of translated code; looks for a block beyond the jump cache; in vain. */
+    uint64_t jit_entered, jit_looked_up, jit_missed;
     uint64_t instructions; /* retired, counted by block; for info and tests */
 };
 

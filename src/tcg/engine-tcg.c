@@ -351,12 +351,32 @@ static void print_jit(const struct tcg_vcpu *v, GString *out)
 {
     const struct block_cache *blocks = v->cpu.blocks;
 
+    if (v->cpu.jit) {
+        g_string_append_printf(out,
+                               "CPU %u: translated code entered %" PRIu64
+                               " times, %" PRIu64 " blocks not in the jump cache, %" PRIu64
+                               " of them not translated\n",
+                               v->vcpu->index, v->cpu.jit_entered, v->cpu.jit_looked_up,
+                               v->cpu.jit_missed);
+    }
     g_string_append_printf(out,
                            "CPU %u: %" PRIu64 " instructions, %" PRIu64 " blocks decoded, %" PRIu64
                            " found modified, cache %zu of %u KiB, "
                            "emptied %" PRIu64 " times\n",
                            v->vcpu->index, v->cpu.instructions, blocks->decoded, blocks->stale,
                            blocks->used / 1024, BLOCK_ARENA_SIZE / 1024, blocks->flushes);
+}
+
+static void print_jit_machine(const struct jit *jit, GString *out)
+{
+    g_string_append_printf(
+        out,
+        "translator: %" PRIu64 " blocks of %" PRIu64 " bytes of guest code; code cache %zu of %zu "
+        "KiB, instructions kept %zu of %u KiB\n"
+        "translator: %" PRIu64 " blocks invalidated, cache flushed %" PRIu64
+        " times, vCPUs stopped %" PRIu64 " times\n",
+        jit->translated, jit->guest_bytes, jit->cache.used / 1024, jit->cache.size / 1024,
+        jit->insns_used / 1024, JIT_INSN_BYTES / 1024, jit->invalidated, jit->flushes, jit->stops);
 }
 
 static void print_tlb(const struct tcg_vcpu *v, GString *out)
@@ -391,9 +411,13 @@ static bool print_info(struct machine *machine, const char *name, GString *out)
         const char *name;
         void (*print)(const struct tcg_vcpu *v, GString *out);
     } infos[] = {{"jit", print_jit}, {"tlb", print_tlb}};
+    const struct tcg_machine *tcg = machine->engine_data;
 
     for (unsigned i = 0; i < G_N_ELEMENTS(infos); i++) {
         if (!strcmp(infos[i].name, name)) {
+            if (infos[i].print == print_jit && tcg->jit) {
+                print_jit_machine(tcg->jit, out);
+            }
             for (unsigned cpu = 0; cpu < machine->vcpu_count; cpu++) {
                 infos[i].print(machine->vcpus[cpu]->engine, out);
             }

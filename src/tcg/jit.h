@@ -85,6 +85,7 @@ struct jit_stubs {
     const uint8_t *handler_vector_host_flags;
     const uint8_t *handler_leave; /* execute an insn, then leave */
     const uint8_t *flags_explicit; /* make the lazy record FLAGS_EXPLICIT; all registers kept */
+    const uint8_t *flags_to_host;  /* from any lazy record to the host's flags; S1 spoilt */
     const uint8_t *vector_load;    /* make the vector registers resident; all others kept */
     const uint8_t *leave_to;       /* leave for page_linear + S0; S1: struct jit_exit, or 0 */
     const uint8_t *leave_indirect; /* leave for S0; S1 as cpu->jump_fix */

@@ -102,6 +102,7 @@ struct tlb {
     struct tlb_fetch_entry fetch[2][TLB_FETCH_ENTRIES]; /* supervisor, user */
     struct tlb_frame frames[TLB_FRAMES];
     struct jump_entry jumps[JUMP_CONTEXTS][JUMP_ENTRIES];
+    uint8_t jump_pages[4096]; /* hashed: an entry for the page may be there */
     /* Data entries; those from TLB_CLASS_COUNT on are fetch entries. */
     struct tlb_notes local, global;
     struct tlb_notes local_jumps, global_jumps;
@@ -139,9 +140,10 @@ void tlb_rearm(struct cpu *cpu, struct tlb_entry *entry, uint64_t linear);
 /* Is the memory map still the one that the entries were made from? If not, reset. */
 void tlb_check_generation(struct cpu *cpu);
 
+/* Functions begin at multiples of 16: the page number has to spread them. */
 static inline unsigned jump_index(uint64_t linear)
 {
-    return linear & (JUMP_ENTRIES - 1);
+    return ((uint32_t)linear ^ (uint32_t)linear >> PAGE_BITS) & (JUMP_ENTRIES - 1);
 }
 
 /* Is it the tag of this page, be it slow? */

@@ -80,17 +80,15 @@ static bool translate_rm_reg(struct translator *t, const struct insn *insn,
         operate_registers(t, insn, operation, size, insn->rm, insn->reg);
         return true;
     }
-    if (has_high_byte_and_memory(insn, size)) {
-        return false;
-    }
     emit_operand_probe(t, insn, size, operation != CMP);
     if (uses_carry(operation)) {
         flags_to_host(t);
     }
-    unsigned from = guest_value(t, insn->reg, size, S1);
+    unsigned from = guest_value(t, begin_high_byte(t, insn, size), size, S1);
 
     emit_lock_prefix(t, insn);
     emit_rm(&t->e, size, operation * 8 + (size == 1 ? 0 : 1), from, false, host_memory(S0, 0));
+    end_high_byte(t, insn, size);
     flags_now_in_host(t, describe_nothing());
     return true;
 }
@@ -105,16 +103,14 @@ static bool translate_reg_rm(struct translator *t, const struct insn *insn,
         operate_registers(t, insn, operation, size, reg, insn->rm);
         return true;
     }
-    if (has_high_byte_and_memory(insn, size)) {
-        return false;
-    }
     emit_operand_probe(t, insn, size, false);
     if (uses_carry(operation)) {
         flags_to_host(t);
     }
     if (operation != CMP) {
-        guest_will_change(t, 1u << reg);
+        guest_will_change(t, register_mask(insn, reg, size));
     }
+    reg = begin_high_byte(t, insn, size);
     if (host_of_guest(reg) != HOST_NO_REGISTER) {
         emit_rm(&t->e, size, operation * 8 + (size == 1 ? 2 : 3), host_of_guest(reg), false,
                 host_memory(S0, 0));
@@ -126,8 +122,9 @@ static bool translate_reg_rm(struct translator *t, const struct insn *insn,
             guest_clear_upper(t, reg, size);
         }
     }
+    end_high_byte(t, insn, size);
     if (operation == OR || operation == AND || operation == XOR) {
-        description = describe(insn, operation, size, reg, reg, NULL);
+        description = describe(insn, operation, size, insn->reg, insn->reg, NULL);
     }
     flags_now_in_host(t, description);
     return true;
@@ -181,12 +178,10 @@ static bool translate_test_reg(struct translator *t, const struct insn *insn,
     bool high = guest_is_high_byte(insn, insn->reg, size);
 
     if (insn->memory) {
-        if (high) {
-            return false;
-        }
         emit_operand_probe(t, insn, size, false);
-        emit_rm(&t->e, size, opcode, guest_value(t, insn->reg, size, S1), false,
-                host_memory(S0, 0));
+        from = guest_value(t, begin_high_byte(t, insn, size), size, S1);
+        emit_rm(&t->e, size, opcode, from, false, host_memory(S0, 0));
+        end_high_byte(t, insn, size);
         flags_now_in_host(t, describe_nothing());
         return true;
     }

@@ -65,6 +65,29 @@ void guest_write(struct translator *t, unsigned guest, unsigned size, unsigned f
     }
 }
 
+static void exchange_bytes(struct translator *t, unsigned guest)
+{
+    struct host_operand high = {.kind = HOST_REGISTER, .reg = (uint8_t)guest, .high_byte = true};
+
+    emit_rm(&t->e, 1, 0x86, guest, false, high);
+}
+
+unsigned begin_high_byte(struct translator *t, const struct insn *insn, unsigned size)
+{
+    if (!guest_is_high_byte(insn, insn->reg, size)) {
+        return insn->reg;
+    }
+    exchange_bytes(t, insn->reg - 4u);
+    return insn->reg - 4u;
+}
+
+void end_high_byte(struct translator *t, const struct insn *insn, unsigned size)
+{
+    if (guest_is_high_byte(insn, insn->reg, size)) {
+        exchange_bytes(t, insn->reg - 4u);
+    }
+}
+
 static bool description_uses(const struct flags_description *d, uint32_t registers)
 {
     return d->kind != DESCRIBE_NOTHING &&

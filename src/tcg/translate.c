@@ -14,7 +14,8 @@
 
 static const struct translate_row *const tables[] = {
     translate_integer_rows, translate_shift_rows, translate_bit_rows,
-    translate_move_rows,    translate_control_rows,
+    translate_move_rows,    translate_stack_rows, translate_control_rows,
+    translate_system_rows,
 };
 
 #define ROW_SLOTS 4096 /* much more than there are rows */
@@ -60,7 +61,7 @@ static const struct translate_row *find_row(const struct translate_rows *rows,
 static bool ends_block(const struct translator *t, unsigned i)
 {
     return (t->insns[i].opcode->flags & OP_END) &&
-           !(t->rows[i] && (t->rows[i]->effects & ROW_SIDE_EXIT));
+           !(t->rows[i] && (t->rows[i]->effects & (ROW_SIDE_EXIT | ROW_GOES_ON)));
 }
 
 static bool decode(struct translator *t, const uint8_t *page)

@@ -39,6 +39,7 @@ enum translate_effect {
     FLAGS_CHANGE = 1 << 2, /* some of them; the others stay */
     FLAGS_SPOIL = 1 << 3,  /* the host instruction spoils them, the guest's keeps them */
     ROW_SIDE_EXIT = 1 << 4, /* jumps, or goes on in the block */
+    ROW_GOES_ON = 1 << 6,   /* ends a block only if the handler has to do it */
     ROW_MAY_FAULT = 1 << 5, /* though it has no memory operand in ModRM */
 };
 
@@ -151,6 +152,8 @@ extern const struct translate_row translate_shift_rows[];   /* translate-shift.c
 extern const struct translate_row translate_bit_rows[];     /* translate-bit.c */
 extern const struct translate_row translate_move_rows[];    /* translate-move.c */
 extern const struct translate_row translate_control_rows[]; /* translate-control.c */
+extern const struct translate_row translate_stack_rows[];   /* translate-stack.c */
+extern const struct translate_row translate_system_rows[];  /* translate-system.c */
 
 /* In translate_shift_rows' values. A count of 0 changes no flags: such a shift has no row. */
 #define SHIFT_BY_CONSTANT (1u << 31)
@@ -199,6 +202,10 @@ void flags_before_spoil(struct translator *t);
 void flags_to_host(struct translator *t);
 /* Put them into cpu->lazy. Spoils S1, and the host's flags unless those are where they were. */
 void flags_to_record(struct translator *t);
+/* Likewise, as FLAGS_EXPLICIT (with other bits of the host's flags register beside them). */
+void flags_to_explicit_record(struct translator *t);
+/* From a FLAGS_EXPLICIT record to the host's flags. Spoils S1. */
+void emit_explicit_to_host(struct emitter *e);
 /* The same, for a copy of the state (slow paths, exits). */
 void flags_state_to_record(struct translator *t, const struct flags_state *state);
 /* The host's flags are the guest's now, described so. */
@@ -214,11 +221,11 @@ static inline void emit_lock_prefix(struct translator *t, const struct insn *ins
     }
 }
 
-/* A high byte register next to a memory operand: the host has no encoding for that with S0. */
-static inline bool has_high_byte_and_memory(const struct insn *insn, unsigned size)
-{
-    return insn->memory && guest_is_high_byte(insn, insn->reg, size);
-}
+/* The host can't name a high byte register next to memory behind S0: exchange it with the low byte
+ * before and after, and name that. For insn->reg, when insn->memory. Returns the register to name.
+ * Flags unharmed. */
+unsigned begin_high_byte(struct translator *t, const struct insn *insn, unsigned size);
+void end_high_byte(struct translator *t, const struct insn *insn, unsigned size);
 
 static inline struct flags_description describe_nothing(void)
 {
@@ -238,6 +245,11 @@ void emit_exit(struct translator *t, int64_t target);
 /* Go to the linear address in S0. stack_fix: what to add to RSP if it turns out not canonical. */
 void emit_exit_indirect(struct translator *t, int stack_fix);
 void emit_side_exits(struct translator *t);
+/* Probe for a push, with S0 the host address of the new top of the stack; for a pop, of the top; and
+ * move the stack pointer by bytes. */
+void emit_push_probe(struct translator *t);
+void emit_pop_probe(struct translator *t);
+void emit_move_stack(struct translator *t, int32_t bytes);
 /* Call the handler. ends: it may change rip or mode: leave after it. */
 void emit_handler(struct translator *t, const struct insn *insn, bool ends);
 
