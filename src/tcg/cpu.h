@@ -224,14 +224,14 @@ struct cpu {
     struct machine_clock *clock;
 
     /* What translated code uses (translate.h). It reaches this struct by GS. */
-    struct jit *jit;         /* the machine's translator, or NULL: interpreter */
-    struct cpu *self;        /* this struct's address */
-    uint64_t page_linear;    /* of the translated block that runs */
-    uint64_t scratch;        /* within one instruction */
-    uint64_t jump_fix;       /* of an indirect jump that left translated code: jit-run.c */
-    uint32_t exit_request;   /* atomic; not 0: leave translated code. Set by kicks */
-    uint32_t host_mxcsr;     /* of this thread's C code */
-    bool vector_resident;    /* XMM0-15 and MXCSR are in the host's registers */
+    struct jit *jit;       /* the machine's translator, or NULL: interpreter */
+    struct cpu *self;      /* this struct's address */
+    uint64_t page_linear;  /* of the translated block that runs */
+    uint64_t scratch;      /* within one instruction */
+    uint64_t jump_fix;     /* of an indirect jump that left translated code: jit-run.c */
+    uint32_t exit_request; /* atomic; not 0: leave translated code. Set by kicks */
+    uint32_t host_mxcsr;   /* of this thread's C code */
+    bool vector_resident;  /* XMM0-15 and MXCSR are in the host's registers */
     /* For info: entries of translated code; looks for a block beyond the jump cache; in vain. */
     uint64_t jit_entered, jit_looked_up, jit_missed;
     uint64_t instructions; /* retired, counted by block; for info and tests */

@@ -352,12 +352,11 @@ static void print_jit(const struct tcg_vcpu *v, GString *out)
     const struct block_cache *blocks = v->cpu.blocks;
 
     if (v->cpu.jit) {
-        g_string_append_printf(out,
-                               "CPU %u: translated code entered %" PRIu64
-                               " times, %" PRIu64 " blocks not in the jump cache, %" PRIu64
-                               " of them not translated\n",
-                               v->vcpu->index, v->cpu.jit_entered, v->cpu.jit_looked_up,
-                               v->cpu.jit_missed);
+        g_string_append_printf(
+            out,
+            "CPU %u: translated code entered %" PRIu64 " times, %" PRIu64
+            " blocks not in the jump cache, %" PRIu64 " of them not translated\n",
+            v->vcpu->index, v->cpu.jit_entered, v->cpu.jit_looked_up, v->cpu.jit_missed);
     }
     g_string_append_printf(out,
                            "CPU %u: %" PRIu64 " instructions, %" PRIu64 " blocks decoded, %" PRIu64
@@ -391,13 +390,14 @@ static void print_tlb(const struct tcg_vcpu *v, GString *out)
         for (unsigned i = 0; i < TLB_ENTRIES; i++) {
             const struct tlb_entry *entry = &tlb->data[class][i];
 
-            uint64_t page = tlb_index(entry->read_tag) == i ? entry->read_tag : entry->read_tag ^ TLB_SLOW;
+            uint64_t page =
+                tlb_index(entry->read_tag) == i ? entry->read_tag : entry->read_tag ^ TLB_SLOW;
 
             if (!cpu_is_canonical(page)) {
                 continue;
             }
-            g_string_append_printf(out, "%016" PRIx64 ": %016" PRIx64 " %c%s%s (%s)\n",
-                                   page, entry->physical & PAGE_MASK,
+            g_string_append_printf(out, "%016" PRIx64 ": %016" PRIx64 " %c%s%s (%s)\n", page,
+                                   entry->physical & PAGE_MASK,
                                    tlb_tag_is(entry->write_tag, page) ? 'W' : '-',
                                    entry->physical & TLB_PAGE_GLOBAL ? " global" : "",
                                    entry->physical & TLB_PAGE_IO ? " device" : "", classes[class]);

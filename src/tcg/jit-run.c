@@ -146,8 +146,7 @@ static struct jit_exit *enter(struct cpu *cpu, const uint8_t *code)
 bool jit_run_block(struct cpu *cpu)
 {
     enum jit_context context = jit_context(cpu);
-    struct translation *translation =
-        context == JIT_INTERPRET ? NULL : jit_translate(cpu, context);
+    struct translation *translation = context == JIT_INTERPRET ? NULL : jit_translate(cpu, context);
 
     if (translation) {
         enter(cpu, translation->code);

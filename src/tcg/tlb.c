@@ -44,7 +44,8 @@ static void invalidate_noted(struct tlb *tlb, uint32_t noted)
     }
 }
 
-/* Drop what is noted, or if that is too much, everything that `all` or its not being global says. */
+/* Drop what is noted, or if that is too much, everything that `all` or its not being global says.
+ */
 static void drop_notes(struct tlb *tlb, struct tlb_notes *notes, bool all)
 {
     if (notes->count <= notes->limit) {

@@ -42,10 +42,11 @@ enum tlb_class {
 };
 
 /*
- * A tag is the linear address of the page, so that (tag ^ linear) is the offset in the page, and one
- * comparison of it with 4096 - size finds misses and page crossings both. TLB_SLOW is XORed in if
- * the page may be accessed, but only through the slow path. Both that and the tag of an empty entry
- * are addresses which are not canonical, and would have another index: no access can match them.
+ * A tag is the linear address of the page, so that (tag ^ linear) is the offset in the page, and
+ * one comparison of it with 4096 - size finds misses and page crossings both. TLB_SLOW is XORed in
+ * if the page may be accessed, but only through the slow path. Both that and the tag of an empty
+ * entry are addresses which are not canonical, and would have another index: no access can match
+ * them.
  */
 #define TLB_SLOW (1ull << 62 | 1ull << PAGE_BITS)
 

@@ -154,8 +154,8 @@ static void emit_handler_leave_stub(struct emitter *e)
     emit_return(e);
 }
 
-static const uint8_t saved_by_caller[] = {HOST_RAX, HOST_RCX, HOST_RDX, HOST_RSI, HOST_RDI,
-                                          HOST_R8,  HOST_R9,  HOST_R10};
+static const uint8_t saved_by_caller[] = {HOST_RAX, HOST_RCX, HOST_RDX, HOST_RSI,
+                                          HOST_RDI, HOST_R8,  HOST_R9,  HOST_R10};
 
 static void emit_flags_stub(struct emitter *e)
 {

@@ -8,6 +8,7 @@
 #define GROUP1_CMP 7
 #define GROUP2_SHL 4
 #define GROUP2_SHR 5
+#define GROUP2_SAR 7
 
 #define JUMP_ENTRY_SHIFT 4
 _Static_assert(sizeof(struct jump_entry) == 1 << JUMP_ENTRY_SHIFT, "an index is shifted");
@@ -155,12 +156,8 @@ static bool translate_jmp(struct translator *t, const struct insn *insn,
 
 static void add_side_exit(struct translator *t, uint8_t *from, int64_t target)
 {
-    t->side_exits[t->side_exit_count++] =
-        (struct side_exit){.from = from,
-                           .flags = t->flags,
-                           .target = target,
-                           .insn = t->insn,
-                           .next = t->next};
+    t->side_exits[t->side_exit_count++] = (struct side_exit){
+        .from = from, .flags = t->flags, .target = target, .insn = t->insn, .next = t->next};
 }
 
 static bool translate_jcc(struct translator *t, const struct insn *insn,
@@ -216,7 +213,7 @@ static bool translate_call(struct translator *t, const struct insn *insn,
     return true;
 }
 
-/* The target's value to cpu->scratch, for the time that S0 and S1 are needed for the push. */
+/* The target's value to a host register. */
 static bool emit_target(struct translator *t, const struct insn *insn, unsigned to)
 {
     if (insn->operand_size != 8) {
@@ -253,11 +250,18 @@ static bool translate_call_indirect(struct translator *t, const struct insn *ins
         return false;
     }
     emit_store(&t->e, 8, CPU_FIELD(scratch), S1);
+    /* Nothing is pushed if the target is not canonical. */
+    flags_before_spoil(t);
+    emit_move(&t->e, 8, S0, S1);
+    emit_shift_immediate(&t->e, 8, GROUP2_SHL, S0, 16);
+    emit_shift_immediate(&t->e, 8, GROUP2_SAR, S0, 16);
+    emit_rm(&t->e, 8, 0x3b, S0, false, host_register(S1));
+    emit_slow_if(t, HOST_NOT_EQUAL);
     emit_push_probe(t);
     emit_push_return(t);
     flags_to_record(t);
     emit_load(&t->e, 8, S0, CPU_FIELD(scratch));
-    emit_exit_indirect(t, 8);
+    emit_exit_indirect(t, 0);
     t->ended = true;
     return true;
 }
@@ -281,7 +285,7 @@ static bool translate_ret(struct translator *t, const struct insn *insn,
 
 #define JCC(code)                                                                                  \
     {                                                                                              \
-        execute_jcc_##code, translate_jcc, 0, FLAGS_READ | ROW_SIDE_EXIT, code                                     \
+        execute_jcc_##code, translate_jcc, 0, FLAGS_READ | ROW_SIDE_EXIT, code                     \
     }
 
 const struct translate_row translate_control_rows[] = {

@@ -99,8 +99,8 @@ static void description_to_record(struct translator *t, const struct flags_descr
         set_field(t, CPU_FIELD(lazy.result), d->a);
         break;
     default: /* DESCRIBE_INCREMENT, DESCRIBE_DECREMENT: CF is in the host's flags */
-        set_operation(t, (d->kind == DESCRIBE_INCREMENT ? FLAGS_INC_RAW : FLAGS_DEC_RAW) |
-                             size_log2);
+        set_operation(t,
+                      (d->kind == DESCRIBE_INCREMENT ? FLAGS_INC_RAW : FLAGS_DEC_RAW) | size_log2);
         set_field(t, CPU_FIELD(lazy.result), d->a);
         emit_rm(&t->e, 1, 0x0f92, 0, false, CPU_FIELD(lazy.source)); /* SETC */
         break;

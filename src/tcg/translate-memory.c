@@ -32,8 +32,8 @@ static void emit_offset(struct translator *t, const struct insn *insn)
     base = base == INSN_NO_REGISTER ? HOST_NO_REGISTER : guest_value(t, base, 8, S0);
     index = index == INSN_NO_REGISTER ? HOST_NO_REGISTER : guest_value(t, index, 8, S1);
     if (base == HOST_NO_REGISTER && index == HOST_NO_REGISTER) {
-        emit_load_immediate(e, S0, size == 4 ? (uint32_t)displacement
-                                             : (uint64_t)(int64_t)displacement);
+        emit_load_immediate(e, S0,
+                            size == 4 ? (uint32_t)displacement : (uint64_t)(int64_t)displacement);
     } else if (index == HOST_NO_REGISTER && displacement == 0 && base != S0) {
         emit_move(e, size, S0, base);
     } else if (index == HOST_NO_REGISTER && displacement == 0 && size == 8) {
@@ -93,12 +93,11 @@ void emit_probe(struct translator *t, unsigned size, bool is_write)
         [JIT_USER] = TLB_USER,
         [JIT_SUPERVISOR_SMAP] = TLB_SUPERVISOR_SMAP,
     };
-    int32_t table = t->jit->tlb_offset +
-                    (int32_t)offsetof(struct tlb, data) +
+    int32_t table = t->jit->tlb_offset + (int32_t)offsetof(struct tlb, data) +
                     (int32_t)(classes[t->context] * TLB_ENTRIES * sizeof(struct tlb_entry));
     struct emitter *e = &t->e;
-    size_t tag = is_write ? offsetof(struct tlb_entry, write_tag)
-                          : offsetof(struct tlb_entry, read_tag);
+    size_t tag =
+        is_write ? offsetof(struct tlb_entry, write_tag) : offsetof(struct tlb_entry, read_tag);
 
     emit_move(e, 8, S1, S0);
     emit_shift_immediate(e, 8, GROUP2_SHR, S1, PAGE_BITS - ENTRY_SHIFT);
@@ -110,8 +109,7 @@ void emit_probe(struct translator *t, unsigned size, bool is_write)
             host_cpu_indexed(S1, table + (int32_t)offsetof(struct tlb_entry, host)));
 }
 
-void emit_operand_probe(struct translator *t, const struct insn *insn, unsigned size,
-                        bool is_write)
+void emit_operand_probe(struct translator *t, const struct insn *insn, unsigned size, bool is_write)
 {
     flags_before_spoil(t);
     emit_address(t, insn);

@@ -174,8 +174,7 @@ static bool translate_lea(struct translator *t, const struct insn *insn,
         guest_write(t, insn->reg, size, S0);
         return true;
     }
-    emit_lea(&t->e, size, to,
-             host_memory_indexed(base, index, insn->scale, insn->displacement));
+    emit_lea(&t->e, size, to, host_memory_indexed(base, index, insn->scale, insn->displacement));
     return true;
 }
 
@@ -307,8 +306,7 @@ static bool translate_bswap(struct translator *t, const struct insn *insn,
         execute_##name##_8, translate, 8, flags, value                                             \
     }
 #define ALL_SIZED_ROWS(name, translate, flags, value)                                              \
-    {execute_##name##_1, translate, 1, flags, value},                                              \
-        SIZED_ROWS(name, translate, flags, value)
+    {execute_##name##_1, translate, 1, flags, value}, SIZED_ROWS(name, translate, flags, value)
 
 const struct translate_row translate_move_rows[] = {
     ALL_SIZED_ROWS(mov_rm_reg, translate_mov_rm_reg, 0, 0),

@@ -4,11 +4,11 @@
 
 /* The three that compilers use least stay in memory: their host registers are S0, S1, and RSP's. */
 static const uint8_t host_registers[X86_REGISTER_COUNT] = {
-    [X86_RAX] = HOST_RAX, [X86_RCX] = HOST_RCX,         [X86_RDX] = HOST_RDX,
-    [X86_RBX] = HOST_RBX, [X86_RSP] = HOST_R15,         [X86_RBP] = HOST_RBP,
-    [X86_RSI] = HOST_RSI, [X86_RDI] = HOST_RDI,         [X86_R8] = HOST_R8,
-    [X86_R9] = HOST_R9,   [X86_R10] = HOST_NO_REGISTER, [X86_R11] = HOST_NO_REGISTER,
-    [X86_R12] = HOST_R12, [X86_R13] = HOST_R13,         [X86_R14] = HOST_R14,
+    [X86_RAX] = HOST_RAX,         [X86_RCX] = HOST_RCX,         [X86_RDX] = HOST_RDX,
+    [X86_RBX] = HOST_RBX,         [X86_RSP] = HOST_R15,         [X86_RBP] = HOST_RBP,
+    [X86_RSI] = HOST_RSI,         [X86_RDI] = HOST_RDI,         [X86_R8] = HOST_R8,
+    [X86_R9] = HOST_R9,           [X86_R10] = HOST_NO_REGISTER, [X86_R11] = HOST_NO_REGISTER,
+    [X86_R12] = HOST_R12,         [X86_R13] = HOST_R13,         [X86_R14] = HOST_R14,
     [X86_R15] = HOST_NO_REGISTER,
 };
 

@@ -104,7 +104,7 @@ static bool translate_pushf(struct translator *t, const struct insn *insn,
     emit_store(e, 8, CPU_FIELD(scratch), S1);
     emit_load(e, 4, S1, CPU_FIELD(eflags));
     emit_alu_immediate(e, 4, GROUP1_AND, host_register(S1),
-                       (int32_t)~(FLAGS_STATUS | FLAG_VM | FLAG_RF));
+                       (int32_t) ~(FLAGS_STATUS | FLAG_VM | FLAG_RF));
     emit_rm(e, 8, 0x0b, S1, false, CPU_FIELD(scratch)); /* OR */
     emit_alu_immediate(e, 4, GROUP1_OR, host_register(S1), FLAG_FIXED);
     emit_store(e, 8, host_memory(S0, 0), S1);
@@ -112,7 +112,8 @@ static bool translate_pushf(struct translator *t, const struct insn *insn,
     return true;
 }
 
-/* The kernel's POPF: nothing changes but the status flags and IF, and no interrupt waits for that. */
+/* The kernel's POPF: nothing changes but the status flags and IF, and no interrupt waits for that.
+ */
 static bool translate_popf(struct translator *t, const struct insn *insn,
                            const struct translate_row *row)
 {

@@ -74,7 +74,8 @@ struct native_engine *native_engine_new(bool translator)
     engine->data = ram + DATA_PHYSICAL;
     tlb_init(&engine->tlb);
     if (translator) {
-        engine->jit = jit_new(offsetof(struct native_engine, tlb) - offsetof(struct native_engine, cpu), NULL);
+        engine->jit = jit_new(
+            offsetof(struct native_engine, tlb) - offsetof(struct native_engine, cpu), NULL);
         engine->jit->block_limit = 1;
     }
     pthread_mutex_init(&engine->machine_lock, NULL);
