@@ -28,6 +28,7 @@ struct cpu_model;
 struct tlb_entry;
 struct cpu_rollback;
 struct jit;
+struct huge_pages;
 
 /* EFLAGS: SDM vol. 1, 3.4.3. */
 enum cpu_flag {
@@ -205,6 +206,7 @@ struct cpu {
 
     struct tlb *tlb;
     struct tlb_entry *data_table[4]; /* of tlb, by CPL: cpu_update_data_tables */
+    struct huge_pages *huge_pages; /* the machine's, or NULL */
     struct block_cache *blocks;
     /* Host addresses of the executing block's bytes, with a margin before them: a store there ends
      * the block (access.h). */

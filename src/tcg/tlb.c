@@ -2,6 +2,7 @@
 #include "tcg/tlb.h"
 #include "dm/intc/local-apic.h"
 #include "tcg/access.h"
+#include "tcg/huge-pages.h"
 #include "tcg/jit.h"
 #include "tcg/mmu.h"
 
@@ -404,6 +405,9 @@ static void fill(struct cpu *cpu, enum tlb_class class, uint64_t linear, bool is
     } else {
         flags |= (frame->writable ? 0 : TLB_PAGE_READ_ONLY);
         flags |= (frame->dirty_logged ? TLB_PAGE_LOGGED : 0);
+        if (cpu->huge_pages) {
+            huge_pages_note_fill(cpu->huge_pages, frame->host);
+        }
         flags |= cpu->jit && jit_page_has_code(cpu->jit, frame->host) ? TLB_PAGE_CODE : 0;
     }
     entry->host = frame->host;
