@@ -18,6 +18,36 @@ static struct ram_block *block_new(void *host, uint64_t size, int fd)
     return block;
 }
 
+#define HUGE_PAGE ((uint64_t)2 << 20)
+
+/* Large memory begins where a huge page can. MAP_FAILED and errno on failure. */
+static void *map_aligned(uint64_t size, int fd)
+{
+    uint8_t *room, *start;
+
+    if (size < HUGE_PAGE || size > UINT64_MAX - HUGE_PAGE) {
+        return mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    }
+    room =
+        mmap(NULL, size + HUGE_PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (room == MAP_FAILED) {
+        return MAP_FAILED;
+    }
+    start = (uint8_t *)(((uintptr_t)room + HUGE_PAGE - 1) & ~(uintptr_t)(HUGE_PAGE - 1));
+    if (start > room) {
+        munmap(room, (size_t)(start - room));
+    }
+    munmap(start + size, HUGE_PAGE - (size_t)(start - room));
+    if (mmap(start, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd, 0) == MAP_FAILED) {
+        int failed_with = errno;
+
+        munmap(start, size);
+        errno = failed_with;
+        return MAP_FAILED;
+    }
+    return start;
+}
+
 struct ram_block *ram_block_new(const char *name, uint64_t size, GError **error)
 {
     uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE);
@@ -44,7 +74,7 @@ struct ram_block *ram_block_new(const char *name, uint64_t size, GError **error)
         close(fd);
         return NULL;
     }
-    host = mmap(NULL, rounded, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    host = map_aligned(rounded, fd);
     if (host == MAP_FAILED) {
         duodm_fail(error, DUODM_ERROR_NO_MEMORY,
                    "memory '%s': cannot map %" G_GUINT64_FORMAT " bytes: %s (ask for less)", name,

@@ -122,7 +122,9 @@ static inline uint8_t *tlb_host(uint64_t tag, const struct tlb_entry *entry, uin
 {
     uint64_t offset = tag ^ linear;
 
-    return __builtin_expect(size <= PAGE_SIZE_4K && offset <= PAGE_SIZE_4K - size, 1) ? entry->host + offset : NULL;
+    return __builtin_expect(size <= PAGE_SIZE_4K && offset <= PAGE_SIZE_4K - size, 1)
+               ? entry->host + offset
+               : NULL;
 }
 
 /* Host address of an access that may be done in place, or NULL. */

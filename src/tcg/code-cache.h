@@ -17,9 +17,9 @@
 struct code_cache {
     uint8_t *writable;
     const uint8_t *executable;
-    size_t size;   /* bytes */
-    size_t used;   /* of them */
-    size_t kept;   /* used again after a flush from here on: what is below stays */
+    size_t size;         /* bytes */
+    size_t used;         /* of them */
+    size_t kept;         /* used again after a flush from here on: what is below stays */
     unsigned generation; /* flushes so far */
 };
 

@@ -71,7 +71,8 @@ void jit_track_page(struct jit *jit, struct cpu *self, const uint8_t *host_page)
     }
 }
 
-/* The page has no live translation any more, or nothing came of the one for which it was tracked. */
+/* The page has no live translation any more, or nothing came of the one for which it was tracked.
+ */
 static void untrack_page(struct jit *jit, struct code_page *page)
 {
     page->chunks = 0;
@@ -91,7 +92,8 @@ void jit_untrack_if_unused(struct jit *jit, const uint8_t *host_page)
  * is why all 5 bytes that change are one NOP (translate.c). */
 static void redirect(struct jit *jit, const struct translation *translation, const uint8_t *target)
 {
-    uint64_t *writable = (uint64_t *)(translation->code - (jit->cache.executable - jit->cache.writable));
+    uint64_t *writable =
+        (uint64_t *)(translation->code - (jit->cache.executable - jit->cache.writable));
     uint32_t distance = (uint32_t)(target - (translation->code + 5));
     uint64_t old = __atomic_load_n(writable, __ATOMIC_RELAXED);
     uint64_t jump = (old & ~0xffffffffffull) | (uint64_t)distance << 8 | 0xe9;

@@ -29,6 +29,7 @@ struct tlb_entry;
 struct cpu_rollback;
 struct host_stubs;
 struct jit;
+struct huge_pages;
 
 /* EFLAGS: SDM vol. 1, 3.4.3. */
 enum cpu_flag {
@@ -219,6 +220,7 @@ struct cpu {
 
     struct tlb *tlb;
     struct tlb_entry *data_table[4]; /* of tlb, by CPL: cpu_update_data_tables */
+    struct huge_pages *huge_pages; /* the machine's, or NULL */
     struct block_cache *blocks;
     struct host_stubs *stubs; /* how AVX instructions are executed (avx.h); NULL: no AVX */
     /* Host addresses of the executing block's bytes, with a margin before them: a store there ends
@@ -240,16 +242,17 @@ struct cpu {
     struct machine_clock *clock;
 
     /* What translated code uses (translate.h). It reaches this struct by GS. */
-    struct jit *jit;         /* the machine's translator, or NULL: interpreter */
-    struct cpu *self;        /* this struct's address */
-    uint64_t page_linear;    /* of the translated block that runs */
-    uint64_t scratch;        /* within one instruction */
-    uint64_t jump_fix;       /* of an indirect jump that left translated code: jit-run.c */
-    uint32_t exit_request;   /* atomic; not 0: leave translated code. Set by kicks */
-    uint32_t host_mxcsr;     /* of this thread's C code */
-    bool vector_resident;    /* YMM0-15 and MXCSR are in the host's registers */
-    bool x87_resident;       /* the x87 state is in the host's unit */
-    uint64_t jit_entered, jit_missed; /* translated code; looks for it in vain */
+    struct jit *jit;       /* the machine's translator, or NULL: interpreter */
+    struct cpu *self;      /* this struct's address */
+    uint64_t page_linear;  /* of the translated block that runs */
+    uint64_t scratch;      /* within one instruction */
+    uint64_t jump_fix;     /* of an indirect jump that left translated code: jit-run.c */
+    uint32_t exit_request; /* atomic; not 0: leave translated code. Set by kicks */
+    uint32_t host_mxcsr;   /* of this thread's C code */
+    bool vector_resident;  /* YMM0-15 and MXCSR are in the host's registers */
+    bool x87_resident;     /* the x87 state is in the host's unit */
+    /* For info: entries of translated code; looks for a block beyond the jump cache; in vain. */
+    uint64_t jit_entered, jit_looked_up, jit_missed;
     uint64_t instructions; /* retired, counted by block; for info and tests */
 };
 

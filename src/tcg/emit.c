@@ -139,8 +139,8 @@ void emit_rm(struct emitter *e, unsigned size, uint32_t opcode, unsigned reg, bo
         force = byte_needs_rex(reg, reg_high) || (in_register && byte_needs_rex(rm.reg, false));
     }
 
-    emit_form(e, size == 2 ? PREFIX_OPERAND_SIZE : 0, rex, force, opcode,
-              reg + (reg_high ? 4 : 0), &rm);
+    emit_form(e, size == 2 ? PREFIX_OPERAND_SIZE : 0, rex, force, opcode, reg + (reg_high ? 4 : 0),
+              &rm);
 }
 
 void emit_rm_from(struct emitter *e, unsigned size, unsigned rm_size, uint32_t opcode, unsigned reg,

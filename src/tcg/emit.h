@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Writing x86-64 host instructions. Operands are host registers, words of struct cpu (by GS) or host
- * memory behind a register. Nothing here knows about guests.
+ * Writing x86-64 host instructions. Operands are host registers, words of struct cpu (by GS) or
+ * host memory behind a register. Nothing here knows about guests.
  */
 #ifndef DUODM_TCG_EMIT_H
 #define DUODM_TCG_EMIT_H
@@ -72,8 +72,7 @@ static inline struct host_operand host_cpu(int32_t offset)
 /* A field of an array behind struct cpu: offset + index (bytes). */
 static inline struct host_operand host_cpu_indexed(unsigned index, int32_t offset)
 {
-    return (struct host_operand){
-        .kind = HOST_CPU, .index = (uint8_t)index, .displacement = offset};
+    return (struct host_operand){.kind = HOST_CPU, .index = (uint8_t)index, .displacement = offset};
 }
 
 static inline struct host_operand host_memory(unsigned base, int32_t displacement)
@@ -110,9 +109,9 @@ void emit_64(struct emitter *e, uint64_t value);
 /* Opcode bytes: 0xNN, 0x0fNN, 0x0f38NN or 0x0f3aNN. */
 
 /*
- * opcode reg, rm in size bytes (1, 2, 4, 8). With size 1 the opcode is that of the byte form and reg
- * is a byte register; reg_high: AH..BH for reg 0..3. An instruction with a high byte can't have a
- * register above 7 or one of SPL..DIL: the caller sees to it.
+ * opcode reg, rm in size bytes (1, 2, 4, 8). With size 1 the opcode is that of the byte form and
+ * reg is a byte register; reg_high: AH..BH for reg 0..3. An instruction with a high byte can't have
+ * a register above 7 or one of SPL..DIL: the caller sees to it.
  */
 void emit_rm(struct emitter *e, unsigned size, uint32_t opcode, unsigned reg, bool reg_high,
              struct host_operand rm);

@@ -6,6 +6,7 @@
 #include "tcg/avx.h"
 #include "tcg/blocks.h"
 #include "tcg/cpu-model.h"
+#include "tcg/huge-pages.h"
 #include "tcg/jit.h"
 #include "tcg/mmu.h"
 #include "tcg/msr.h"
@@ -15,7 +16,10 @@
 
 #include <inttypes.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
+
+#define HUGE_PAGE (2u << 20)
 
 static bool is_available(GError **error)
 {
@@ -82,6 +86,7 @@ static bool create(struct machine *machine, const void *options, GError **error)
         g_free(tcg);
         return false;
     }
+    tcg->huge_pages = huge_pages_new();
     machine->engine_data = tcg;
     return true;
 }
@@ -125,9 +130,11 @@ static bool create_vcpu(struct vcpu *vcpu, GError **error)
     sigset_t signals;
     int result;
 
-    if (posix_memalign((void **)&v, 64, sizeof(*v))) {
+    /* Most of it is the TLB, looked into at random: a huge page serves it, where there are some. */
+    if (posix_memalign((void **)&v, HUGE_PAGE, sizeof(*v))) {
         return duodm_fail(error, DUODM_ERROR_NO_MEMORY, "no memory for vCPU %u", vcpu->index);
     }
+    (void)madvise(v, sizeof(*v), MADV_HUGEPAGE);
     memset(v, 0, sizeof(*v));
     v->tcg = tcg;
     v->vcpu = vcpu;
@@ -145,6 +152,7 @@ static bool create_vcpu(struct vcpu *vcpu, GError **error)
     cpu->physical_bits = tcg->model.physical_bits;
     cpu->machine_lock = &tcg->machine_lock;
     cpu->stubs = host_stubs_new();
+    cpu->huge_pages = tcg->huge_pages;
     tlb_init(&v->tlb);
     cpu->tlb = &v->tlb;
     cpu->blocks = block_cache_new();
@@ -237,6 +245,7 @@ static void destroy(struct machine *machine)
             vcpu->engine = NULL;
         }
     }
+    huge_pages_free(tcg->huge_pages);
     if (tcg->jit) {
         jit_free(tcg->jit);
     }
@@ -354,12 +363,31 @@ static void print_jit(const struct tcg_vcpu *v, GString *out)
 {
     const struct block_cache *blocks = v->cpu.blocks;
 
+    if (v->cpu.jit) {
+        g_string_append_printf(
+            out,
+            "CPU %u: translated code entered %" PRIu64 " times, %" PRIu64
+            " blocks not in the jump cache, %" PRIu64 " of them not translated\n",
+            v->vcpu->index, v->cpu.jit_entered, v->cpu.jit_looked_up, v->cpu.jit_missed);
+    }
     g_string_append_printf(out,
                            "CPU %u: %" PRIu64 " instructions, %" PRIu64 " blocks decoded, %" PRIu64
                            " found modified, cache %zu of %u KiB, "
                            "emptied %" PRIu64 " times\n",
                            v->vcpu->index, v->cpu.instructions, blocks->decoded, blocks->stale,
                            blocks->used / 1024, BLOCK_ARENA_SIZE / 1024, blocks->flushes);
+}
+
+static void print_jit_machine(const struct jit *jit, GString *out)
+{
+    g_string_append_printf(
+        out,
+        "translator: %" PRIu64 " blocks of %" PRIu64 " bytes of guest code; code cache %zu of %zu "
+        "KiB, instructions kept %zu of %u KiB\n"
+        "translator: %" PRIu64 " blocks invalidated, cache flushed %" PRIu64
+        " times, vCPUs stopped %" PRIu64 " times\n",
+        jit->translated, jit->guest_bytes, jit->cache.used / 1024, jit->cache.size / 1024,
+        jit->insns_used / 1024, JIT_INSN_BYTES / 1024, jit->invalidated, jit->flushes, jit->stops);
 }
 
 static void print_tlb(const struct tcg_vcpu *v, GString *out)
@@ -374,13 +402,14 @@ static void print_tlb(const struct tcg_vcpu *v, GString *out)
         for (unsigned i = 0; i < TLB_ENTRIES; i++) {
             const struct tlb_entry *entry = &tlb->data[class][i];
 
-            uint64_t page = tlb_index(entry->read_tag) == i ? entry->read_tag : entry->read_tag ^ TLB_SLOW;
+            uint64_t page =
+                tlb_index(entry->read_tag) == i ? entry->read_tag : entry->read_tag ^ TLB_SLOW;
 
             if (!cpu_is_canonical(page)) {
                 continue;
             }
-            g_string_append_printf(out, "%016" PRIx64 ": %016" PRIx64 " %c%s%s (%s)\n",
-                                   page, entry->physical & PAGE_MASK,
+            g_string_append_printf(out, "%016" PRIx64 ": %016" PRIx64 " %c%s%s (%s)\n", page,
+                                   entry->physical & PAGE_MASK,
                                    tlb_tag_is(entry->write_tag, page) ? 'W' : '-',
                                    entry->physical & TLB_PAGE_GLOBAL ? " global" : "",
                                    entry->physical & TLB_PAGE_IO ? " device" : "", classes[class]);
@@ -394,9 +423,13 @@ static bool print_info(struct machine *machine, const char *name, GString *out)
         const char *name;
         void (*print)(const struct tcg_vcpu *v, GString *out);
     } infos[] = {{"jit", print_jit}, {"tlb", print_tlb}};
+    const struct tcg_machine *tcg = machine->engine_data;
 
     for (unsigned i = 0; i < G_N_ELEMENTS(infos); i++) {
         if (!strcmp(infos[i].name, name)) {
+            if (infos[i].print == print_jit && tcg->jit) {
+                print_jit_machine(tcg->jit, out);
+            }
             for (unsigned cpu = 0; cpu < machine->vcpu_count; cpu++) {
                 infos[i].print(machine->vcpus[cpu]->engine, out);
             }

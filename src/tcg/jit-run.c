@@ -9,7 +9,8 @@
 #include <unistd.h>
 
 /* Code is translated when it is come to for the n-th time without a translation. */
-#define HOT_COUNT 2
+#define HOT_COUNT  2
+#define COLD_COUNT 128 /* not until the counter of 8 bits has wrapped */
 
 void jit_attach_thread(struct cpu *cpu)
 {
@@ -24,7 +25,7 @@ enum jit_context jit_context(const struct cpu *cpu)
 {
     const struct tlb *tlb = cpu->tlb;
 
-    if (cpu->mode != CPU_MODE_64) {
+    if (cpu->mode != CPU_MODE_64 || (cpu->cpl != 0 && cpu->cpl != 3)) {
         return JIT_INTERPRET;
     }
     if (cpu->data_table[cpu->cpl] == tlb->data[TLB_USER]) {
@@ -37,14 +38,23 @@ enum jit_context jit_context(const struct cpu *cpu)
                                                                        : JIT_INTERPRET;
 }
 
+static uint8_t *hot_count(struct jit *jit, const uint8_t *host)
+{
+    return &jit->hot[((uintptr_t)host * 0x9e3779b97f4a7c15u) >> 48];
+}
+
 static bool is_hot(struct jit *jit, const uint8_t *host)
 {
-    uint8_t *count = &jit->hot[((uintptr_t)host * 0x9e3779b97f4a7c15u) >> 48];
-    unsigned now = __atomic_load_n(count, __ATOMIC_RELAXED) + 1u;
+    uint8_t *count = hot_count(jit, host), now = __atomic_load_n(count, __ATOMIC_RELAXED) + 1;
 
-    /* Comes again after 64, for code that could not be translated then. */
-    __atomic_store_n(count, (uint8_t)(now % 64), __ATOMIC_RELAXED);
-    return now == HOT_COUNT;
+    __atomic_store_n(count, now, __ATOMIC_RELAXED);
+    return now >= HOT_COUNT && now < COLD_COUNT;
+}
+
+/* It can't be translated (now): it need not be tried again soon. */
+static void make_cold(struct jit *jit, const uint8_t *host)
+{
+    __atomic_store_n(hot_count(jit, host), COLD_COUNT, __ATOMIC_RELAXED);
 }
 
 /* Raises what the fetch raises. */
@@ -56,6 +66,7 @@ static const uint8_t *look_up_slow(struct cpu *cpu, enum jit_context context)
     const uint8_t *host;
 
     cpu->current = &no_insn;
+    cpu->jit_looked_up++;
     if (!cpu_is_canonical(cpu->rip)) {
         cpu_raise_error(cpu, EXCEPTION_GP, 0);
     }
@@ -67,8 +78,12 @@ static const uint8_t *look_up_slow(struct cpu *cpu, enum jit_context context)
     translation = jit_find(cpu->jit, host, context);
     if (!translation && is_hot(cpu->jit, host)) {
         translation = jit_translate(cpu, context);
+        if (!translation) {
+            make_cold(cpu->jit, host);
+        }
     }
     if (!translation) {
+        cpu->jit_missed++;
         return NULL;
     }
     tlb_enter_jump(cpu->tlb, context, cpu->rip, translation->code, fetch->global);
@@ -120,6 +135,7 @@ static struct jit_exit *enter(struct cpu *cpu, const uint8_t *code)
     cpu->page_linear = cpu->rip & PAGE_MASK;
     cpu->code_window_length = 0;
     cpu->jump_fix = 0;
+    cpu->jit_entered++;
     exit = cpu->jit->stubs.enter(code);
     if (cpu->jump_fix && !cpu_is_canonical(cpu->rip)) {
         raise_jump_fault(cpu);
@@ -130,8 +146,7 @@ static struct jit_exit *enter(struct cpu *cpu, const uint8_t *code)
 bool jit_run_block(struct cpu *cpu)
 {
     enum jit_context context = jit_context(cpu);
-    struct translation *translation =
-        context == JIT_INTERPRET ? NULL : jit_translate(cpu, context);
+    struct translation *translation = context == JIT_INTERPRET ? NULL : jit_translate(cpu, context);
 
     if (translation) {
         enter(cpu, translation->code);

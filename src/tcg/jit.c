@@ -11,8 +11,8 @@
 
 static void *map_zeroed(size_t size)
 {
-    void *memory =
-        mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    void *memory = mmap(NULL, size, PROT_READ | PROT_WRITE,
+                        MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 
     return memory == MAP_FAILED ? NULL : memory;
 }
@@ -202,8 +202,7 @@ void *jit_allocate(struct jit *jit, size_t size)
 
 void jit_publish(struct jit *jit, struct translation *translation)
 {
-    struct translation **bucket =
-        &jit->buckets[bucket_of(translation->host, translation->context)];
+    struct translation **bucket = &jit->buckets[bucket_of(translation->host, translation->context)];
 
     translation->next = *bucket;
     __atomic_store_n(bucket, translation, __ATOMIC_RELEASE);
@@ -211,8 +210,7 @@ void jit_publish(struct jit *jit, struct translation *translation)
 
 void jit_unpublish(struct jit *jit, struct translation *translation)
 {
-    struct translation **link =
-        &jit->buckets[bucket_of(translation->host, translation->context)];
+    struct translation **link = &jit->buckets[bucket_of(translation->host, translation->context)];
 
     while (*link && *link != translation) {
         link = &(*link)->next;

@@ -83,8 +83,9 @@ struct jit_stubs {
     const uint8_t *handler_host_flags; /* likewise, with the status flags in the host's */
     const uint8_t *handler_vector;     /* likewise, the vector registers resident after it */
     const uint8_t *handler_vector_host_flags;
-    const uint8_t *handler_leave; /* execute an insn, then leave */
+    const uint8_t *handler_leave;  /* execute an insn, then leave */
     const uint8_t *flags_explicit; /* make the lazy record FLAGS_EXPLICIT; all registers kept */
+    const uint8_t *flags_to_host;  /* from any lazy record to the host's flags; S1 spoilt */
     const uint8_t *vector_load;    /* make the vector registers resident; ZF: it can't be */
     const uint8_t *x87_load;       /* the same for x87 */
     const uint8_t *leave_to;       /* leave for page_linear + S0; S1: struct jit_exit, or 0 */
@@ -103,7 +104,7 @@ struct jit {
     struct cpu *vcpus[JIT_MAX_VCPUS];
     unsigned vcpu_count;
     unsigned block_limit; /* instructions in a block */
-    int32_t tlb_offset; /* of each vCPU's struct tlb from its struct cpu */
+    int32_t tlb_offset;   /* of each vCPU's struct tlb from its struct cpu */
 
     struct translator *translator; /* for who holds the lock */
     struct cpu_features host_features; /* what this machine's processor executes */
@@ -111,11 +112,11 @@ struct jit {
     struct code_cache cache;
     struct jit_stubs stubs;
     uint8_t hot[1u << 16]; /* how often code without translation was come to, hashed */
-    uint8_t *insns; /* copies for handlers to be called with, and struct translation */
+    uint8_t *insns;        /* copies for handlers to be called with, and struct translation */
     size_t insns_used;
     struct translation *buckets[1u << JIT_HASH_BITS];
     struct code_page *pages[1u << 12];
-    uint8_t *page_counts; /* by host page number: code_page records with live translations */
+    uint8_t *page_counts;  /* by host page number: code_page records with live translations */
     uint8_t *page_written; /* likewise: some TLB may have a fast write tag for it */
 
     GPtrArray *watched; /* of struct ram_block: whose DMA writes we hear of, referenced */

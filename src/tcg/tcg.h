@@ -20,7 +20,8 @@ struct tcg_options {
 struct tcg_machine {
     struct machine *machine;
     struct cpu_model model;
-    struct jit *jit; /* NULL: interpreter */
+    struct jit *jit;                 /* NULL: interpreter */
+    struct huge_pages *huge_pages;   /* never NULL */
     struct memory_listener listener; /* tells all vCPUs when the memory map changes */
     pthread_mutex_t machine_lock;    /* cpu_locked_begin */
 

@@ -3,6 +3,7 @@
 #include "dm/intc/local-apic.h"
 #include "dm/machine.h"
 #include "tcg/access.h"
+#include "tcg/huge-pages.h"
 #include "tcg/jit.h"
 #include "tcg/mmu.h"
 
@@ -47,7 +48,8 @@ static void invalidate_noted(struct tlb *tlb, uint32_t noted)
     }
 }
 
-/* Drop what is noted, or if that is too much, everything that `all` or its not being global says. */
+/* Drop what is noted, or if that is too much, everything that `all` or its not being global says.
+ */
 static void drop_notes(struct tlb *tlb, struct tlb_notes *notes, bool all)
 {
     if (notes->count <= notes->limit) {
@@ -80,6 +82,7 @@ static void drop_jumps(struct tlb *tlb, struct tlb_notes *notes)
         for (unsigned i = 0; i < JUMP_CONTEXTS * JUMP_ENTRIES; i++) {
             (&tlb->jumps[0][0] + i)->linear = JUMP_EMPTY;
         }
+        memset(tlb->jump_pages, 0, sizeof(tlb->jump_pages));
         tlb->local_jumps.count = tlb->global_jumps.count = 0;
         return;
     }
@@ -95,6 +98,11 @@ void tlb_flush_jumps(struct tlb *tlb)
     drop_jumps(tlb, &tlb->global_jumps);
 }
 
+static unsigned jump_page(uint64_t linear)
+{
+    return (linear >> PAGE_BITS ^ linear >> (PAGE_BITS + 12)) & 4095;
+}
+
 void tlb_enter_jump(struct tlb *tlb, unsigned context, uint64_t linear, const uint8_t *code,
                     bool global)
 {
@@ -102,6 +110,7 @@ void tlb_enter_jump(struct tlb *tlb, unsigned context, uint64_t linear, const ui
 
     entry->linear = linear;
     entry->code = code;
+    tlb->jump_pages[jump_page(linear)] = 1;
     note(global ? &tlb->global_jumps : &tlb->local_jumps, context, jump_index(linear));
 }
 
@@ -280,17 +289,18 @@ static void invalidate_pages(struct tlb *tlb, uint64_t page, unsigned count)
     }
 }
 
-/* The page's addresses have as many places in each table as the page has bytes. */
 static void drop_jumps_of_page(struct tlb *tlb, uint64_t page)
 {
-    _Static_assert(JUMP_ENTRIES >= PAGE_SIZE_4K, "a page's jumps are neighbours");
-    for (unsigned context = 0; context < JUMP_CONTEXTS; context++) {
-        struct jump_entry *entry = &tlb->jumps[context][jump_index(page)];
+    uint8_t *may_be = &tlb->jump_pages[jump_page(page)];
 
-        for (unsigned i = 0; i < PAGE_SIZE_4K; i++) {
-            if ((entry[i].linear & PAGE_MASK) == page) {
-                entry[i].linear = JUMP_EMPTY;
-            }
+    if (!*may_be) {
+        return;
+    }
+    for (unsigned i = 0; i < JUMP_CONTEXTS * JUMP_ENTRIES; i++) {
+        struct jump_entry *entry = &tlb->jumps[0][0] + i;
+
+        if ((entry->linear & PAGE_MASK) == page) {
+            entry->linear = JUMP_EMPTY;
         }
     }
 }
@@ -403,6 +413,9 @@ static void fill(struct cpu *cpu, enum tlb_class class, uint64_t linear, bool is
     } else {
         flags |= (frame->writable ? 0 : TLB_PAGE_READ_ONLY);
         flags |= (frame->dirty_logged ? TLB_PAGE_LOGGED : 0);
+        if (cpu->huge_pages) {
+            huge_pages_note_fill(cpu->huge_pages, frame->host);
+        }
         flags |= cpu->jit && jit_page_has_code(cpu->jit, frame->host) ? TLB_PAGE_CODE : 0;
     }
     entry->host = frame->host;

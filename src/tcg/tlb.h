@@ -42,10 +42,11 @@ enum tlb_class {
 };
 
 /*
- * A tag is the linear address of the page, so that (tag ^ linear) is the offset in the page, and one
- * comparison of it with 4096 - size finds misses and page crossings both. TLB_SLOW is XORed in if
- * the page may be accessed, but only through the slow path. Both that and the tag of an empty entry
- * are addresses which are not canonical, and would have another index: no access can match them.
+ * A tag is the linear address of the page, so that (tag ^ linear) is the offset in the page, and
+ * one comparison of it with 4096 - size finds misses and page crossings both. TLB_SLOW is XORed in
+ * if the page may be accessed, but only through the slow path. Both that and the tag of an empty
+ * entry are addresses which are not canonical, and would have another index: no access can match
+ * them.
  */
 #define TLB_SLOW (1ull << 62 | 1ull << PAGE_BITS)
 
@@ -102,6 +103,7 @@ struct tlb {
     struct tlb_fetch_entry fetch[2][TLB_FETCH_ENTRIES]; /* supervisor, user */
     struct tlb_frame frames[TLB_FRAMES];
     struct jump_entry jumps[JUMP_CONTEXTS][JUMP_ENTRIES];
+    uint8_t jump_pages[4096]; /* hashed: an entry for the page may be there */
     /* Data entries; those from TLB_CLASS_COUNT on are fetch entries. */
     struct tlb_notes local, global;
     struct tlb_notes local_jumps, global_jumps;
@@ -139,9 +141,10 @@ void tlb_rearm(struct cpu *cpu, struct tlb_entry *entry, uint64_t linear);
 /* Is the memory map still the one that the entries were made from? If not, reset. */
 void tlb_check_generation(struct cpu *cpu);
 
+/* Functions begin at multiples of 16: the page number has to spread them. */
 static inline unsigned jump_index(uint64_t linear)
 {
-    return linear & (JUMP_ENTRIES - 1);
+    return ((uint32_t)linear ^ (uint32_t)linear >> PAGE_BITS) & (JUMP_ENTRIES - 1);
 }
 
 /* Is it the tag of this page, be it slow? */

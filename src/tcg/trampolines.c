@@ -207,7 +207,9 @@ static void emit_handler_stub(const struct jit *jit, struct emitter *e, bool hos
     emit_add_stack(e, 8);
     emit_8(e, 0xc3);
     emit_bind(e, leave);
-    emit_bind_refusals(e, &refusals);
+    if (vector) {
+        emit_bind_refusals(e, &refusals);
+    }
     emit_add_stack(e, 16);
     emit_rm(e, 4, 0x31, HOST_RAX, false, host_register(HOST_RAX));
     emit_return(e);
@@ -244,6 +246,52 @@ static void emit_c_stub(const struct jit *jit, struct emitter *e, uintptr_t func
     for (unsigned i = G_N_ELEMENTS(saved_by_caller); i-- > 0;) {
         emit_pop(e, saved_by_caller[i]);
     }
+}
+
+/* The common forms of the lazy record, made host flags in place. Spoils S1. */
+static void emit_record_form(struct emitter *e, enum flags_operation operation, unsigned size)
+{
+    unsigned byte = size == 1 ? 1 : 0;
+    uint8_t *next;
+
+    emit_alu_immediate(e, 1, 7, CPU_FIELD(lazy.operation),
+                       (int32_t)(operation | flags_size_log2(size)));
+    next = emit_jump_if(e, HOST_NOT_EQUAL);
+    switch (operation) {
+    case FLAGS_COMPARE:
+        emit_load(e, 8, S1, CPU_FIELD(lazy.destination));
+        emit_rm(e, size, 0x3b - byte, S1, false, CPU_FIELD(lazy.source)); /* CMP */
+        break;
+    case FLAGS_SUM:
+        emit_load(e, 8, S1, CPU_FIELD(lazy.result));
+        emit_rm(e, 8, 0x2b, S1, false, CPU_FIELD(lazy.source));           /* SUB */
+        emit_rm(e, size, 0x03 - byte, S1, false, CPU_FIELD(lazy.source)); /* ADD */
+        break;
+    default: /* FLAGS_LOGIC */
+        emit_load(e, 8, S1, CPU_FIELD(lazy.result));
+        emit_rm(e, size, 0x85 - byte, S1, false, host_register(S1)); /* TEST */
+        break;
+    }
+    emit_8(e, 0xc3);
+    emit_bind(e, next);
+}
+
+static void emit_flags_to_host(struct emitter *e, const uint8_t *explicit_stub)
+{
+    static const uint8_t sizes[] = {8, 4, 1, 2};
+    uint8_t *is_explicit;
+
+    emit_alu_immediate(e, 1, 7, CPU_FIELD(lazy.operation), FLAGS_EXPLICIT);
+    is_explicit = emit_jump_if(e, HOST_EQUAL);
+    for (unsigned i = 0; i < G_N_ELEMENTS(sizes); i++) {
+        emit_record_form(e, FLAGS_COMPARE, sizes[i]);
+        emit_record_form(e, FLAGS_LOGIC, sizes[i]);
+        emit_record_form(e, FLAGS_SUM, sizes[i]);
+    }
+    emit_call_to(e, explicit_stub - e->to_exec);
+    emit_bind(e, is_explicit);
+    emit_explicit_to_host(e);
+    emit_8(e, 0xc3);
 }
 
 static void emit_flags_stub(const struct jit *jit, struct emitter *e)
@@ -316,6 +364,7 @@ bool jit_make_stubs(struct jit *jit)
     STUB(handler_vector_host_flags, emit_handler_stub(jit, &e, true, true));
     STUB(handler_leave, emit_handler_leave_stub(jit, &e));
     STUB(flags_explicit, emit_flags_stub(jit, &e));
+    STUB(flags_to_host, emit_flags_to_host(&e, stubs->flags_explicit));
     STUB(vector_load, emit_vector_stub(jit, &e));
     STUB(x87_load, emit_x87_stub(jit, &e));
     STUB(leave_to, emit_leave_to(jit, &e));

@@ -110,16 +110,16 @@ static bool translate_scan(struct translator *t, const struct insn *insn,
     }
     guest_will_change(t, 1u << insn->reg);
     if (in_memory) {
-        /* BSF and BSR of 0 leave it. */
+        /* BSF and BSR of 0 leave all of it. */
         host = S1;
-        emit_load(&t->e, size, S1, CPU_FIELD(gpr[insn->reg]));
+        emit_load(&t->e, 8, S1, CPU_FIELD(gpr[insn->reg]));
     }
     if (row->value >> 16) {
         emit_8(&t->e, 0xf3);
     }
     emit_rm(&t->e, size, row->value & 0xffff, host, false, operand);
     if (in_memory) {
-        guest_write(t, insn->reg, size, S1);
+        guest_write(t, insn->reg, 8, S1);
     }
     flags_now_in_host(t, describe_nothing());
     return true;

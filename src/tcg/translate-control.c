@@ -7,6 +7,8 @@
 #define GROUP1_AND 4
 #define GROUP1_CMP 7
 #define GROUP2_SHL 4
+#define GROUP2_SHR 5
+#define GROUP2_SAR 7
 
 #define JUMP_ENTRY_SHIFT 4
 _Static_assert(sizeof(struct jump_entry) == 1 << JUMP_ENTRY_SHIFT, "an index is shifted");
@@ -87,7 +89,9 @@ void emit_exit_indirect(struct translator *t, int stack_fix)
 
     emit_alu_immediate(e, 4, GROUP1_CMP, CPU_FIELD(exit_request), 0);
     asked = emit_jump_if(e, HOST_NOT_EQUAL);
-    emit_move(e, 4, S1, S0);
+    emit_move(e, 4, S1, S0); /* jump_index */
+    emit_shift_immediate(e, 4, GROUP2_SHR, S1, PAGE_BITS);
+    emit_rm(e, 4, 0x33, S1, false, host_register(S0));
     emit_alu_immediate(e, 4, GROUP1_AND, host_register(S1), JUMP_ENTRIES - 1);
     emit_shift_immediate(e, 4, GROUP2_SHL, S1, JUMP_ENTRY_SHIFT);
     emit_rm(e, 8, 0x3b, S0, false,
@@ -152,12 +156,8 @@ static bool translate_jmp(struct translator *t, const struct insn *insn,
 
 static void add_side_exit(struct translator *t, uint8_t *from, int64_t target)
 {
-    t->side_exits[t->side_exit_count++] =
-        (struct side_exit){.from = from,
-                           .flags = t->flags,
-                           .target = target,
-                           .insn = t->insn,
-                           .next = t->next};
+    t->side_exits[t->side_exit_count++] = (struct side_exit){
+        .from = from, .flags = t->flags, .target = target, .insn = t->insn, .next = t->next};
 }
 
 static bool translate_jcc(struct translator *t, const struct insn *insn,
@@ -180,25 +180,18 @@ static bool translate_jcxz(struct translator *t, const struct insn *insn,
     return true;
 }
 
-/* Host address of the new top of the stack to S0. */
-static void emit_push_probe(struct translator *t)
+/* LOOP: no flags change. */
+static bool translate_loop(struct translator *t, const struct insn *insn,
+                           const struct translate_row *row)
 {
-    flags_before_spoil(t);
-    emit_lea(&t->e, 8, S0, host_memory(host_of_guest(X86_RSP), -8));
-    emit_probe(t, 8, true);
-}
+    unsigned size = insn->address_size;
 
-static void emit_pop_probe(struct translator *t)
-{
     flags_before_spoil(t);
-    emit_move(&t->e, 8, S0, host_of_guest(X86_RSP));
-    emit_probe(t, 8, false);
-}
-
-static void emit_move_stack(struct translator *t, int32_t bytes)
-{
-    guest_will_change(t, 1u << X86_RSP);
-    emit_lea(&t->e, 8, host_of_guest(X86_RSP), host_memory(host_of_guest(X86_RSP), bytes));
+    guest_will_change(t, 1u << X86_RCX);
+    emit_lea(&t->e, size, HOST_RCX, host_memory(HOST_RCX, -1));
+    emit_rm(&t->e, size, 0x85, HOST_RCX, false, host_register(HOST_RCX));
+    add_side_exit(t, emit_jump_if(&t->e, HOST_NOT_EQUAL), jump_target(t, insn));
+    return true;
 }
 
 static void emit_push_return(struct translator *t)
@@ -220,7 +213,7 @@ static bool translate_call(struct translator *t, const struct insn *insn,
     return true;
 }
 
-/* The target's value to cpu->scratch, for the time that S0 and S1 are needed for the push. */
+/* The target's value to a host register. */
 static bool emit_target(struct translator *t, const struct insn *insn, unsigned to)
 {
     if (insn->operand_size != 8) {
@@ -257,11 +250,18 @@ static bool translate_call_indirect(struct translator *t, const struct insn *ins
         return false;
     }
     emit_store(&t->e, 8, CPU_FIELD(scratch), S1);
+    /* Nothing is pushed if the target is not canonical. */
+    flags_before_spoil(t);
+    emit_move(&t->e, 8, S0, S1);
+    emit_shift_immediate(&t->e, 8, GROUP2_SHL, S0, 16);
+    emit_shift_immediate(&t->e, 8, GROUP2_SAR, S0, 16);
+    emit_rm(&t->e, 8, 0x3b, S0, false, host_register(S1));
+    emit_slow_if(t, HOST_NOT_EQUAL);
     emit_push_probe(t);
     emit_push_return(t);
     flags_to_record(t);
     emit_load(&t->e, 8, S0, CPU_FIELD(scratch));
-    emit_exit_indirect(t, 8);
+    emit_exit_indirect(t, 0);
     t->ended = true;
     return true;
 }
@@ -283,65 +283,9 @@ static bool translate_ret(struct translator *t, const struct insn *insn,
     return true;
 }
 
-/* --- The stack --- */
-
-static bool translate_push(struct translator *t, const struct insn *insn,
-                           const struct translate_row *row)
-{
-    if (insn->memory) {
-        return false;
-    }
-    emit_push_probe(t);
-    emit_store(&t->e, 8, host_memory(S0, 0), guest_value(t, insn->rm, 8, S1));
-    emit_move_stack(t, -8);
-    return true;
-}
-
-static bool translate_push_immediate(struct translator *t, const struct insn *insn,
-                                     const struct translate_row *row)
-{
-    if (insn->operand_size != 8) {
-        return false;
-    }
-    emit_push_probe(t);
-    emit_rm(&t->e, 8, 0xc7, 0, false, host_memory(S0, 0));
-    emit_32(&t->e, (uint32_t)insn->immediate);
-    emit_move_stack(t, -8);
-    return true;
-}
-
-static bool translate_pop(struct translator *t, const struct insn *insn,
-                          const struct translate_row *row)
-{
-    if (insn->memory) {
-        return false;
-    }
-    emit_pop_probe(t);
-    guest_will_change(t, 1u << insn->rm | 1u << X86_RSP);
-    emit_load(&t->e, 8, S0, host_memory(S0, 0));
-    emit_move_stack(t, 8);
-    guest_write(t, insn->rm, 8, S0);
-    return true;
-}
-
-static bool translate_leave(struct translator *t, const struct insn *insn,
-                            const struct translate_row *row)
-{
-    if (insn->operand_size != 8) {
-        return false;
-    }
-    flags_before_spoil(t);
-    emit_move(&t->e, 8, S0, HOST_RBP);
-    emit_probe(t, 8, false);
-    guest_will_change(t, 1u << X86_RBP | 1u << X86_RSP);
-    emit_lea(&t->e, 8, host_of_guest(X86_RSP), host_memory(HOST_RBP, 8));
-    emit_load(&t->e, 8, HOST_RBP, host_memory(S0, 0));
-    return true;
-}
-
 #define JCC(code)                                                                                  \
     {                                                                                              \
-        execute_jcc_##code, translate_jcc, 0, FLAGS_READ | ROW_SIDE_EXIT, code                                     \
+        execute_jcc_##code, translate_jcc, 0, FLAGS_READ | ROW_SIDE_EXIT, code                     \
     }
 
 const struct translate_row translate_control_rows[] = {
@@ -366,10 +310,7 @@ const struct translate_row translate_control_rows[] = {
     {execute_call_near, translate_call, 0, FLAGS_READ, 0},
     {execute_call_near_indirect, translate_call_indirect, 0, FLAGS_READ, 0},
     {execute_ret_near, translate_ret, 0, FLAGS_READ, 0},
+    {execute_loop, translate_loop, 0, FLAGS_READ | ROW_SIDE_EXIT, 0},
     {execute_jcxz, translate_jcxz, 0, FLAGS_READ | ROW_SIDE_EXIT, 0},
-    {execute_push_rm_8, translate_push, 8, ROW_MAY_FAULT, 0},
-    {execute_push_imm, translate_push_immediate, 0, ROW_MAY_FAULT, 0},
-    {execute_pop_rm_8, translate_pop, 8, ROW_MAY_FAULT, 0},
-    {execute_leave, translate_leave, 0, ROW_MAY_FAULT, 0},
     {NULL, NULL, 0, 0, 0},
 };

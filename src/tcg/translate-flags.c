@@ -99,8 +99,8 @@ static void description_to_record(struct translator *t, const struct flags_descr
         set_field(t, CPU_FIELD(lazy.result), d->a);
         break;
     default: /* DESCRIBE_INCREMENT, DESCRIBE_DECREMENT: CF is in the host's flags */
-        set_operation(t, (d->kind == DESCRIBE_INCREMENT ? FLAGS_INC_RAW : FLAGS_DEC_RAW) |
-                             size_log2);
+        set_operation(t,
+                      (d->kind == DESCRIBE_INCREMENT ? FLAGS_INC_RAW : FLAGS_DEC_RAW) | size_log2);
         set_field(t, CPU_FIELD(lazy.result), d->a);
         emit_rm(&t->e, 1, 0x0f92, 0, false, CPU_FIELD(lazy.source)); /* SETC */
         break;
@@ -197,11 +197,9 @@ static void description_to_host(struct translator *t, const struct flags_descrip
     }
 }
 
-/* From FLAGS_EXPLICIT. POPF would do it in one instruction, and 20 times as long. */
-static void explicit_to_host(struct translator *t)
+/* POPF would do it in one instruction, and take 20 times as long. */
+void emit_explicit_to_host(struct emitter *e)
 {
-    struct emitter *e = &t->e;
-
     emit_load(e, 4, S1, CPU_FIELD(lazy.result));
     emit_rm(e, 8, 0x87, HOST_RAX, false, host_register(S1)); /* XCHG */
     emit_8(e, 0x86);                                         /* XCHG AL, AH */
@@ -214,14 +212,18 @@ static void explicit_to_host(struct translator *t)
     emit_rm(e, 8, 0x87, HOST_RAX, false, host_register(S1));
 }
 
-static void make_explicit(struct translator *t)
+void flags_to_explicit_record(struct translator *t)
 {
     uint8_t *skip;
 
-    emit_alu_immediate(&t->e, 1, GROUP1_CMP, CPU_FIELD(lazy.operation), FLAGS_EXPLICIT);
-    skip = emit_jump_if(&t->e, HOST_EQUAL);
-    emit_call_to(&t->e, t->jit->stubs.flags_explicit - t->e.to_exec);
-    emit_bind(&t->e, skip);
+    flags_to_record(t);
+    if (!t->flags.explicit_record) {
+        emit_alu_immediate(&t->e, 1, GROUP1_CMP, CPU_FIELD(lazy.operation), FLAGS_EXPLICIT);
+        skip = emit_jump_if(&t->e, HOST_EQUAL);
+        emit_call_to(&t->e, t->jit->stubs.flags_explicit - t->e.to_exec);
+        emit_bind(&t->e, skip);
+        t->flags.explicit_record = true;
+    }
 }
 
 void flags_to_host(struct translator *t)
@@ -234,10 +236,11 @@ void flags_to_host(struct translator *t)
     if (t->flags.place == FLAGS_DESCRIBED) {
         description_to_host(t, &description);
     } else {
-        if (!t->flags.explicit_record) {
-            make_explicit(t);
+        if (t->flags.explicit_record) {
+            emit_explicit_to_host(&t->e);
+        } else {
+            emit_call_to(&t->e, t->jit->stubs.flags_to_host - t->e.to_exec);
         }
-        explicit_to_host(t);
         description = describe_nothing();
     }
     flags_now_in_host(t, description);

@@ -19,8 +19,8 @@ static struct flags_description describe(const struct insn *insn, unsigned opera
                                          unsigned a, unsigned b, const int32_t *immediate)
 {
     static const uint8_t kinds[] = {
-        [ADD] = DESCRIBE_ADD,   [OR] = DESCRIBE_LOGIC,      [AND] = DESCRIBE_LOGIC,
-        [XOR] = DESCRIBE_LOGIC, [SUB] = DESCRIBE_SUBTRACT, [CMP] = DESCRIBE_COMPARE,
+        [ADD] = DESCRIBE_ADD,     [OR] = DESCRIBE_LOGIC,     [AND] = DESCRIBE_LOGIC,
+        [XOR] = DESCRIBE_LOGIC,   [SUB] = DESCRIBE_SUBTRACT, [CMP] = DESCRIBE_COMPARE,
         [ADC] = DESCRIBE_NOTHING, [SBB] = DESCRIBE_NOTHING,
     };
     struct flags_description d = {.kind = kinds[operation],
@@ -30,8 +30,7 @@ static struct flags_description describe(const struct insn *insn, unsigned opera
                                   .b_is_immediate = immediate != NULL,
                                   .immediate = immediate ? *immediate : 0};
 
-    if (guest_is_high_byte(insn, a, size) ||
-        (!immediate && guest_is_high_byte(insn, b, size)) ||
+    if (guest_is_high_byte(insn, a, size) || (!immediate && guest_is_high_byte(insn, b, size)) ||
         (!immediate && a == b && (operation == ADD || operation == SUB))) {
         d.kind = DESCRIBE_NOTHING;
     }
@@ -80,17 +79,15 @@ static bool translate_rm_reg(struct translator *t, const struct insn *insn,
         operate_registers(t, insn, operation, size, insn->rm, insn->reg);
         return true;
     }
-    if (has_high_byte_and_memory(insn, size)) {
-        return false;
-    }
     emit_operand_probe(t, insn, size, operation != CMP);
     if (uses_carry(operation)) {
         flags_to_host(t);
     }
-    unsigned from = guest_value(t, insn->reg, size, S1);
+    unsigned from = guest_value(t, begin_high_byte(t, insn, size), size, S1);
 
     emit_lock_prefix(t, insn);
     emit_rm(&t->e, size, operation * 8 + (size == 1 ? 0 : 1), from, false, host_memory(S0, 0));
+    end_high_byte(t, insn, size);
     flags_now_in_host(t, describe_nothing());
     return true;
 }
@@ -105,29 +102,27 @@ static bool translate_reg_rm(struct translator *t, const struct insn *insn,
         operate_registers(t, insn, operation, size, reg, insn->rm);
         return true;
     }
-    if (has_high_byte_and_memory(insn, size)) {
-        return false;
-    }
     emit_operand_probe(t, insn, size, false);
     if (uses_carry(operation)) {
         flags_to_host(t);
     }
     if (operation != CMP) {
-        guest_will_change(t, 1u << reg);
+        guest_will_change(t, register_mask(insn, reg, size));
     }
+    reg = begin_high_byte(t, insn, size);
     if (host_of_guest(reg) != HOST_NO_REGISTER) {
         emit_rm(&t->e, size, operation * 8 + (size == 1 ? 2 : 3), host_of_guest(reg), false,
                 host_memory(S0, 0));
     } else {
         emit_load(&t->e, size, S1, host_memory(S0, 0));
-        emit_rm(&t->e, size, operation * 8 + (size == 1 ? 0 : 1), S1, false,
-                CPU_FIELD(gpr[reg]));
+        emit_rm(&t->e, size, operation * 8 + (size == 1 ? 0 : 1), S1, false, CPU_FIELD(gpr[reg]));
         if (operation != CMP) {
             guest_clear_upper(t, reg, size);
         }
     }
+    end_high_byte(t, insn, size);
     if (operation == OR || operation == AND || operation == XOR) {
-        description = describe(insn, operation, size, reg, reg, NULL);
+        description = describe(insn, operation, size, insn->reg, insn->reg, NULL);
     }
     flags_now_in_host(t, description);
     return true;
@@ -181,12 +176,10 @@ static bool translate_test_reg(struct translator *t, const struct insn *insn,
     bool high = guest_is_high_byte(insn, insn->reg, size);
 
     if (insn->memory) {
-        if (high) {
-            return false;
-        }
         emit_operand_probe(t, insn, size, false);
-        emit_rm(&t->e, size, opcode, guest_value(t, insn->reg, size, S1), false,
-                host_memory(S0, 0));
+        from = guest_value(t, begin_high_byte(t, insn, size), size, S1);
+        emit_rm(&t->e, size, opcode, from, false, host_memory(S0, 0));
+        end_high_byte(t, insn, size);
         flags_now_in_host(t, describe_nothing());
         return true;
     }
@@ -252,11 +245,11 @@ static bool translate_unary(struct translator *t, const struct insn *insn,
         return true;
     }
     if (changes_some && !insn->memory && !guest_is_high_byte(insn, insn->rm, size)) {
-        description = (struct flags_description){
-            .kind = row->value & 1 ? DESCRIBE_DECREMENT : DESCRIBE_INCREMENT,
-            .size = (uint8_t)size,
-            .a = insn->rm,
-            .b_is_immediate = true};
+        description = (struct flags_description){.kind = row->value & 1 ? DESCRIBE_DECREMENT
+                                                                        : DESCRIBE_INCREMENT,
+                                                 .size = (uint8_t)size,
+                                                 .a = insn->rm,
+                                                 .b_is_immediate = true};
     }
     flags_now_in_host(t, description);
     return true;
@@ -410,7 +403,8 @@ static bool translate_cmpxchg16b(struct translator *t, const struct insn *insn,
                                  const struct translate_row *row)
 {
     emit_operand_probe(t, insn, 16, true);
-    emit_rm(&t->e, 1, 0xf6, 0, false, host_register(S0)); /* TEST: a page is aligned here and there */
+    emit_rm(&t->e, 1, 0xf6, 0, false,
+            host_register(S0)); /* TEST: a page is aligned here and there */
     emit_8(&t->e, 15);
     emit_slow_if(t, HOST_NOT_EQUAL);
     if (t->flags_live) {

@@ -39,11 +39,10 @@ static bool translate_mov_rm_reg(struct translator *t, const struct insn *insn,
         move_registers(t, insn, row->size, insn->rm, insn->reg);
         return true;
     }
-    if (has_high_byte_and_memory(insn, row->size)) {
-        return false;
-    }
     emit_operand_probe(t, insn, row->size, true);
-    emit_store(&t->e, row->size, host_memory(S0, 0), guest_value(t, insn->reg, row->size, S1));
+    emit_store(&t->e, row->size, host_memory(S0, 0),
+               guest_value(t, begin_high_byte(t, insn, row->size), row->size, S1));
+    end_high_byte(t, insn, row->size);
     return true;
 }
 
@@ -54,11 +53,10 @@ static bool translate_mov_reg_rm(struct translator *t, const struct insn *insn,
         move_registers(t, insn, row->size, insn->reg, insn->rm);
         return true;
     }
-    if (has_high_byte_and_memory(insn, row->size)) {
-        return false;
-    }
     emit_operand_probe(t, insn, row->size, false);
-    load_register(t, insn->reg, row->size);
+    guest_will_change(t, register_mask(insn, insn->reg, row->size));
+    load_register(t, begin_high_byte(t, insn, row->size), row->size);
+    end_high_byte(t, insn, row->size);
     return true;
 }
 
@@ -176,8 +174,7 @@ static bool translate_lea(struct translator *t, const struct insn *insn,
         guest_write(t, insn->reg, size, S0);
         return true;
     }
-    emit_lea(&t->e, size, to,
-             host_memory_indexed(base, index, insn->scale, insn->displacement));
+    emit_lea(&t->e, size, to, host_memory_indexed(base, index, insn->scale, insn->displacement));
     return true;
 }
 
@@ -187,7 +184,7 @@ static bool translate_xchg(struct translator *t, const struct insn *insn,
 {
     unsigned size = row->size, host;
 
-    if (!insn->memory || has_high_byte_and_memory(insn, size)) {
+    if (!insn->memory || guest_is_high_byte(insn, insn->reg, size)) {
         return false;
     }
     emit_operand_probe(t, insn, size, true);
@@ -309,8 +306,7 @@ static bool translate_bswap(struct translator *t, const struct insn *insn,
         execute_##name##_8, translate, 8, flags, value                                             \
     }
 #define ALL_SIZED_ROWS(name, translate, flags, value)                                              \
-    {execute_##name##_1, translate, 1, flags, value},                                              \
-        SIZED_ROWS(name, translate, flags, value)
+    {execute_##name##_1, translate, 1, flags, value}, SIZED_ROWS(name, translate, flags, value)
 
 const struct translate_row translate_move_rows[] = {
     ALL_SIZED_ROWS(mov_rm_reg, translate_mov_rm_reg, 0, 0),

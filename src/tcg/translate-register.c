@@ -4,11 +4,11 @@
 
 /* The three that compilers use least stay in memory: their host registers are S0, S1, and RSP's. */
 static const uint8_t host_registers[X86_REGISTER_COUNT] = {
-    [X86_RAX] = HOST_RAX, [X86_RCX] = HOST_RCX,         [X86_RDX] = HOST_RDX,
-    [X86_RBX] = HOST_RBX, [X86_RSP] = HOST_R15,         [X86_RBP] = HOST_RBP,
-    [X86_RSI] = HOST_RSI, [X86_RDI] = HOST_RDI,         [X86_R8] = HOST_R8,
-    [X86_R9] = HOST_R9,   [X86_R10] = HOST_NO_REGISTER, [X86_R11] = HOST_NO_REGISTER,
-    [X86_R12] = HOST_R12, [X86_R13] = HOST_R13,         [X86_R14] = HOST_R14,
+    [X86_RAX] = HOST_RAX,         [X86_RCX] = HOST_RCX,         [X86_RDX] = HOST_RDX,
+    [X86_RBX] = HOST_RBX,         [X86_RSP] = HOST_R15,         [X86_RBP] = HOST_RBP,
+    [X86_RSI] = HOST_RSI,         [X86_RDI] = HOST_RDI,         [X86_R8] = HOST_R8,
+    [X86_R9] = HOST_R9,           [X86_R10] = HOST_NO_REGISTER, [X86_R11] = HOST_NO_REGISTER,
+    [X86_R12] = HOST_R12,         [X86_R13] = HOST_R13,         [X86_R14] = HOST_R14,
     [X86_R15] = HOST_NO_REGISTER,
 };
 
@@ -62,6 +62,29 @@ void guest_write(struct translator *t, unsigned guest, unsigned size, unsigned f
         guest_clear_upper(t, guest, size);
     } else {
         emit_move(&t->e, size, host_registers[guest], from);
+    }
+}
+
+static void exchange_bytes(struct translator *t, unsigned guest)
+{
+    struct host_operand high = {.kind = HOST_REGISTER, .reg = (uint8_t)guest, .high_byte = true};
+
+    emit_rm(&t->e, 1, 0x86, guest, false, high);
+}
+
+unsigned begin_high_byte(struct translator *t, const struct insn *insn, unsigned size)
+{
+    if (!guest_is_high_byte(insn, insn->reg, size)) {
+        return insn->reg;
+    }
+    exchange_bytes(t, insn->reg - 4u);
+    return insn->reg - 4u;
+}
+
+void end_high_byte(struct translator *t, const struct insn *insn, unsigned size)
+{
+    if (guest_is_high_byte(insn, insn->reg, size)) {
+        exchange_bytes(t, insn->reg - 4u);
     }
 }
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Shifts and rotates. A count of 0 leaves the flags alone: where they matter, the handler does it. */
+/* Shifts and rotates. A count of 0 leaves the flags alone: where they matter, the handler does it.
+ */
 #include "tcg/execute.h"
 #include "tcg/translate.h"
 

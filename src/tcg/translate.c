@@ -13,8 +13,8 @@
 /* --- Rows by handler --- */
 
 static const struct translate_row *const tables[] = {
-    translate_integer_rows, translate_shift_rows, translate_bit_rows,
-    translate_move_rows,    translate_control_rows,
+    translate_integer_rows, translate_shift_rows,   translate_bit_rows,    translate_move_rows,
+    translate_stack_rows,   translate_control_rows, translate_system_rows,
 };
 
 #define ROW_SLOTS 4096 /* much more than there are rows */
@@ -67,7 +67,7 @@ static const struct translate_row *find_row(const struct jit *jit, const struct 
 static bool ends_block(const struct translator *t, unsigned i)
 {
     return (t->insns[i].opcode->flags & OP_END) &&
-           !(t->rows[i] && (t->rows[i]->effects & ROW_SIDE_EXIT));
+           !(t->rows[i] && (t->rows[i]->effects & (ROW_SIDE_EXIT | ROW_GOES_ON)));
 }
 
 static bool decode(struct translator *t, const uint8_t *page)
@@ -160,7 +160,8 @@ static void emit_block(struct translator *t)
     emit_slow_paths(t);
 }
 
-/* Leave for the run loop, with rip at the block's start: where the entry goes once it is invalid. */
+/* Leave for the run loop, with rip at the block's start: where the entry goes once it is invalid.
+ */
 static const uint8_t *emit_leave_at_start(struct translator *t)
 {
     const uint8_t *at = t->e.at + t->e.to_exec;

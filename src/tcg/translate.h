@@ -34,11 +34,12 @@
 /* What a translation row says of its instructions; status flags first. */
 enum translate_effect {
     FLAGS_UNTOUCHED = 0,
-    FLAGS_READ = 1 << 0,   /* some of them */
-    FLAGS_WRITE = 1 << 1,  /* all of them, whatever they were */
-    FLAGS_CHANGE = 1 << 2, /* some of them; the others stay */
-    FLAGS_SPOIL = 1 << 3,  /* the host instruction spoils them, the guest's keeps them */
+    FLAGS_READ = 1 << 0,    /* some of them */
+    FLAGS_WRITE = 1 << 1,   /* all of them, whatever they were */
+    FLAGS_CHANGE = 1 << 2,  /* some of them; the others stay */
+    FLAGS_SPOIL = 1 << 3,   /* the host instruction spoils them, the guest's keeps them */
     ROW_SIDE_EXIT = 1 << 4, /* jumps, or goes on in the block */
+    ROW_GOES_ON = 1 << 6,   /* ends a block only if the handler has to do it */
     ROW_MAY_FAULT = 1 << 5, /* though it has no memory operand in ModRM */
 };
 
@@ -46,19 +47,19 @@ enum flags_place { FLAGS_IN_RECORD, FLAGS_IN_HOST, FLAGS_DESCRIBED };
 
 enum flags_description_kind {
     DESCRIBE_NOTHING,
-    DESCRIBE_COMPARE,    /* a - b */
-    DESCRIBE_SUBTRACT,   /* a is the result of something minus b */
-    DESCRIBE_ADD,        /* a is the result of something plus b */
-    DESCRIBE_LOGIC,      /* a is the result */
-    DESCRIBE_TEST,       /* a & b */
-    DESCRIBE_INCREMENT,  /* a is the result; CF is in the host's flags: only to be saved */
+    DESCRIBE_COMPARE,   /* a - b */
+    DESCRIBE_SUBTRACT,  /* a is the result of something minus b */
+    DESCRIBE_ADD,       /* a is the result of something plus b */
+    DESCRIBE_LOGIC,     /* a is the result */
+    DESCRIBE_TEST,      /* a & b */
+    DESCRIBE_INCREMENT, /* a is the result; CF is in the host's flags: only to be saved */
     DESCRIBE_DECREMENT,
 };
 
 struct flags_description {
     uint8_t kind;
-    uint8_t size;        /* bytes */
-    uint8_t a, b;        /* guest registers */
+    uint8_t size; /* bytes */
+    uint8_t a, b; /* guest registers */
     bool b_is_immediate;
     int32_t immediate;
 };
@@ -72,11 +73,11 @@ struct flags_state {
 
 /* A way out of the straight line, written after the block. */
 struct slow_path {
-    uint8_t *from[5];  /* jumps that lead here */
+    uint8_t *from[5]; /* jumps that lead here */
     unsigned count;
-    const struct insn *insn; /* execute this */
-    uint16_t next;           /* offset of the next instruction in its page */
-    uint8_t *resume;         /* then go on here */
+    const struct insn *insn;  /* execute this */
+    uint16_t next;            /* offset of the next instruction in its page */
+    uint8_t *resume;          /* then go on here */
     struct flags_state flags; /* as they are on arrival */
     bool want_host_flags, want_vector;
 };
@@ -115,10 +116,10 @@ struct translator {
     unsigned index, next; /* next: offset of the one after it */
     const struct insn *insn;
     const struct translate_row *row; /* NULL: handler */
-    bool flags_live;        /* after it */
-    bool failed;            /* no memory for what it needs */
-    bool ended;             /* control does not come to its end */
-    struct slow_path *slow; /* its own, or NULL */
+    bool flags_live;                 /* after it */
+    bool failed;                     /* no memory for what it needs */
+    bool ended;                      /* control does not come to its end */
+    struct slow_path *slow;          /* its own, or NULL */
 
     struct flags_state flags;
     bool vector_resident; /* known */
@@ -139,9 +140,9 @@ typedef bool (*translate_function)(struct translator *t, const struct insn *insn
 struct translate_row {
     insn_execute_fn handler;
     translate_function translate;
-    uint8_t size;   /* operand size in bytes that the handler is for; 0: look at the insn */
+    uint8_t size;    /* operand size in bytes that the handler is for; 0: look at the insn */
     uint8_t effects; /* mask of enum translate_effect */
-    uint32_t value; /* the translate function's own: opcode, ... */
+    uint32_t value;  /* the translate function's own: opcode, ... */
 };
 
 struct translate_rows *translate_rows_new(void);
@@ -152,6 +153,8 @@ extern const struct translate_row translate_shift_rows[];   /* translate-shift.c
 extern const struct translate_row translate_bit_rows[];     /* translate-bit.c */
 extern const struct translate_row translate_move_rows[];    /* translate-move.c */
 extern const struct translate_row translate_control_rows[]; /* translate-control.c */
+extern const struct translate_row translate_stack_rows[];   /* translate-stack.c */
+extern const struct translate_row translate_system_rows[];  /* translate-system.c */
 
 /* In translate_shift_rows' values. A count of 0 changes no flags: such a shift has no row. */
 #define SHIFT_BY_CONSTANT (1u << 31)
@@ -169,7 +172,8 @@ unsigned guest_value(struct translator *t, unsigned guest, unsigned size, unsign
 /* Write a host register's value to a guest register: 1 and 2 bytes merge, 4 clear the upper half.
  * Flags unharmed. */
 void guest_write(struct translator *t, unsigned guest, unsigned size, unsigned from);
-/* After a 4-byte operation whose destination was guest_operand(): clear the upper half if need be. */
+/* After a 4-byte operation whose destination was guest_operand(): clear the upper half if need be.
+ */
 void guest_clear_upper(struct translator *t, unsigned guest, unsigned size);
 /* Must be called before guest registers change; mask of 1 << register. */
 void guest_will_change(struct translator *t, uint32_t registers);
@@ -180,8 +184,8 @@ void guest_will_change(struct translator *t, uint32_t registers);
 bool address_is_simple(const struct translator *t, const struct insn *insn);
 /* The linear address of the memory operand to S0. Spoils S1 and flags. */
 void emit_address(struct translator *t, const struct insn *insn);
-/* Probe the TLB for S0. Then S0 is the host address. Spoils S1; flags must have been seen to. Misses
- * go to the instruction's slow path. */
+/* Probe the TLB for S0. Then S0 is the host address. Spoils S1; flags must have been seen to.
+ * Misses go to the instruction's slow path. */
 void emit_probe(struct translator *t, unsigned size, bool is_write);
 /* Likewise, of an operand that must be a multiple of its size, 16 or 32: else to the slow path. */
 void emit_probe_aligned(struct translator *t, unsigned size, bool is_write);
@@ -202,6 +206,10 @@ void flags_before_spoil(struct translator *t);
 void flags_to_host(struct translator *t);
 /* Put them into cpu->lazy. Spoils S1, and the host's flags unless those are where they were. */
 void flags_to_record(struct translator *t);
+/* Likewise, as FLAGS_EXPLICIT (with other bits of the host's flags register beside them). */
+void flags_to_explicit_record(struct translator *t);
+/* From a FLAGS_EXPLICIT record to the host's flags. Spoils S1. */
+void emit_explicit_to_host(struct emitter *e);
 /* The same, for a copy of the state (slow paths, exits). */
 void flags_state_to_record(struct translator *t, const struct flags_state *state);
 /* The host's flags are the guest's now, described so. */
@@ -217,11 +225,11 @@ static inline void emit_lock_prefix(struct translator *t, const struct insn *ins
     }
 }
 
-/* A high byte register next to a memory operand: the host has no encoding for that with S0. */
-static inline bool has_high_byte_and_memory(const struct insn *insn, unsigned size)
-{
-    return insn->memory && guest_is_high_byte(insn, insn->reg, size);
-}
+/* The host can't name a high byte register next to memory behind S0: exchange it with the low byte
+ * before and after, and name that. For insn->reg, when insn->memory. Returns the register to name.
+ * Flags unharmed. */
+unsigned begin_high_byte(struct translator *t, const struct insn *insn, unsigned size);
+void end_high_byte(struct translator *t, const struct insn *insn, unsigned size);
 
 static inline struct flags_description describe_nothing(void)
 {
@@ -256,6 +264,11 @@ void emit_exit(struct translator *t, int64_t target);
 /* Go to the linear address in S0. stack_fix: what to add to RSP if it turns out not canonical. */
 void emit_exit_indirect(struct translator *t, int stack_fix);
 void emit_side_exits(struct translator *t);
+/* Probe for a push, with S0 the host address of the new top of the stack; for a pop, of the top;
+ * and move the stack pointer by bytes. */
+void emit_push_probe(struct translator *t);
+void emit_pop_probe(struct translator *t);
+void emit_move_stack(struct translator *t, int32_t bytes);
 /* Call the handler. ends: it may change rip or mode: leave after it. */
 void emit_handler(struct translator *t, const struct insn *insn, bool ends);
 
