@@ -163,12 +163,10 @@ static json_t *protocol_from_file(const char *file, GError **error)
 
 static bool take_bool(struct key_values *list, const char *key, bool *value, GError **error)
 {
-    g_autofree char *text = NULL;
-
     if (!key_values_get_bool(list, key, value, error)) {
         return false;
     }
-    text = key_values_take(list, key);
+    g_free(key_values_take(list, key));
     return true;
 }
 

@@ -133,6 +133,7 @@ static bool set_row(const struct option_row *row, struct block_options *options,
 {
     void *field = row->offset == SIZE_MAX ? NULL : (char *)options + row->offset;
 
+    g_assert(field || row->kind == KIND_CHOICE);
     switch (row->kind) {
     case KIND_TEXT:
         g_free(*(char **)field);

@@ -32,7 +32,7 @@ static bool check_guess(const struct block_backend *child, GError **error)
     }
     length = pread(child->uring_fd, header, HEADER_SIZE, 0);
     for (unsigned i = 0; i < G_N_ELEMENTS(signatures); i++) {
-        if (length >= (ssize_t)(signatures[i].offset + signatures[i].length) &&
+        if (length >= (ssize_t)signatures[i].offset + (ssize_t)signatures[i].length &&
             memcmp((char *)header + signatures[i].offset, signatures[i].bytes,
                    signatures[i].length) == 0) {
             format = signatures[i].format;
