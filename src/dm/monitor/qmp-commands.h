@@ -17,7 +17,7 @@ struct qmp_context {
 
 struct qmp_argument {
     const char *name; /* "*": any more, of any type */
-    json_type type; /* JSON_TRUE stands for a boolean */
+    json_type type;   /* JSON_TRUE stands for a boolean */
     bool is_optional;
 };
 
