@@ -6,7 +6,8 @@ usage: tests/run.py [device|system|NAME|PATH]...     (nothing: all)
 
 NAME is a file's name without .py ("serial", "device/serial"), or with a test in it
 ("serial.Loopback"). One line per test; the last line is "N passed, N failed[, N skipped]".
-The exit status is 0 only if none failed. DUODM names the binary.
+The exit status is 0 only if none failed. DUODM names the binary, DUODM_TEST_ENGINE the engine of
+system tests (tcg).
 """
 
 import importlib.util

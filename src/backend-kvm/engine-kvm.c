@@ -5,6 +5,7 @@
 #include "util/error.h"
 #include "util/log.h"
 
+#include <cpuid.h>
 #include <inttypes.h>
 #include <string.h>
 
@@ -17,6 +18,21 @@ static bool is_available(GError **error)
     }
     kvm_api_close(&api);
     return true;
+}
+
+/* There are KVMs that do without the processor's virtualisation, by running guests that know of it
+ * and interpreting all others: ordinary kernels don't get far there. */
+static bool is_good_default(GError **error)
+{
+    unsigned eax, ebx, ecx, edx;
+    bool vmx = __get_cpuid(1, &eax, &ebx, &ecx, &edx) && (ecx & 1u << 5);
+    bool svm = __get_cpuid(0x80000001, &eax, &ebx, &ecx, &edx) && (ecx & 1u << 2);
+
+    return vmx || svm ||
+           duodm_fail(
+               error, DUODM_ERROR_NOT_SUPPORTED,
+               "kvm: this processor shows no virtualisation (VMX or SVM), so that " KVM_DEVICE_PATH
+               " may not run ordinary kernels: -accel kvm tries it nevertheless");
 }
 
 static bool check_cpu_model(const char *text, GError **error)
@@ -286,6 +302,7 @@ const struct engine_ops kvm_engine = {
     .devices = devices,
     .has_vcpus = true,
     .is_available = is_available,
+    .is_good_default = is_good_default,
     .check_cpu_model = check_cpu_model,
     .list_cpu_models = kvm_cpu_model_list,
     .create = create,

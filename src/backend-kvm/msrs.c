@@ -94,10 +94,9 @@ void kvm_handle_wrmsr(struct kvm_vcpu *v)
 bool kvm_write_msr(struct vcpu *vcpu, uint32_t msr, uint64_t value)
 {
     const struct kvm_vcpu *v = vcpu->engine;
-    struct {
-        struct kvm_msrs header;
-        struct kvm_msr_entry entry;
-    } one = {{.nmsrs = 1}, {.index = msr, .data = value}};
+    g_autofree struct kvm_msrs *one = g_malloc0(sizeof(*one) + sizeof(one->entries[0]));
 
-    return kvm_ioctl(v->fd, KVM_SET_MSRS, &one) == 1;
+    one->nmsrs = 1;
+    one->entries[0] = (struct kvm_msr_entry){.index = msr, .data = value};
+    return kvm_ioctl(v->fd, KVM_SET_MSRS, one) == 1;
 }

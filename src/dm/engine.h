@@ -50,6 +50,8 @@ struct engine_ops {
 
     /* Can it be used on this host? The error says why not and what to do. */
     bool (*is_available)(GError **error);
+    /* May it be taken where nobody named an engine? NULL: if it is available. */
+    bool (*is_good_default)(GError **error);
     /* Check -cpu MODEL[,+f][,-f] (NULL: default) before anything is made. */
     bool (*check_cpu_model)(const char *model, GError **error);
     /* Print models and flags for -cpu help. */

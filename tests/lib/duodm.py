@@ -19,6 +19,8 @@ import time
 from qtest import QTest
 
 BINARY = os.environ.get("DUODM", "./duodm")
+# The engine of system tests: tcg, unless a developer wants to try another.
+ENGINE = os.environ.get("DUODM_TEST_ENGINE", "tcg")
 # Sanitizers and slow machines: all time limits are multiplied.
 SLOWER = float(os.environ.get("DUODM_TEST_SLOWER", "1"))
 

@@ -3,7 +3,7 @@
 import os
 import unittest
 
-from duodm import Duodm
+from duodm import ENGINE, Duodm
 from kernels import initramfs, kernel
 
 UP = rb"DUODM-GUEST-UP (\S+) ([0-9.]+)"
@@ -12,7 +12,7 @@ BOOT = 240  # seconds: the limit of a hang, not an aim
 
 
 def boot(kind="cloud", *options, append="", memory="512", serial=True):
-    return Duodm("-accel", "tcg", "-m", memory, "-display", "none", "-kernel", kernel(kind),
+    return Duodm("-accel", ENGINE, "-m", memory, "-display", "none", "-kernel", kernel(kind),
                  "-initrd", initramfs(), "-append", "console=ttyS0 quiet panic=-1 " + append,
                  *options, serial=serial, timeout=BOOT)
 

@@ -6,7 +6,7 @@
 import os
 import unittest
 
-from duodm import BINARY, Duodm
+from duodm import BINARY, ENGINE, Duodm
 
 FOLDER = os.path.join(os.environ.get("DUODM_BUILD") or os.path.dirname(BINARY), "tests", "guest")
 PASSED = 33  # isa-debug-exit: 2 * 10h + 1
@@ -41,7 +41,7 @@ class Guests(unittest.TestCase):
         path = os.path.join(FOLDER, name)
         if not os.path.exists(path):
             self.fail(f"{path} is missing: make guests")
-        with Duodm("-accel", "tcg", "-m", "64", "-display", "none", "-no-reboot", "-kernel", path,
+        with Duodm("-accel", ENGINE, "-m", "64", "-display", "none", "-no-reboot", "-kernel", path,
                    "-device", "isa-debug-exit,iobase=0xf4,iosize=4", *more,
                    qmp=False, serial=True) as vm:
             status = vm.wait(120)

@@ -42,20 +42,19 @@ static const struct engine_ops *engine_find(const char *name)
     return NULL;
 }
 
-static bool is_usable(const struct engine_ops *engine, const char *name, GError **error)
+static bool is_usable(const struct engine_ops *engine, const char *name, bool named, GError **error)
 {
     if (!engine) {
         return duodm_fail(error, DUODM_ERROR_NOT_SUPPORTED, "this build has no engine '%s'", name);
     }
-    return !engine->is_available || engine->is_available(error);
+    return (!engine->is_available || engine->is_available(error)) &&
+           (named || !engine->is_good_default || engine->is_good_default(error));
 }
 
 /* Without -accel: the engines of this build that run CPUs, in the order of the table. */
 static void add_default_engines(struct command_line *line)
 {
-    bool named = line->engines->len > 0;
-
-    for (unsigned i = 0; !named && engine_table[i]; i++) {
+    for (unsigned i = 0; engine_table[i]; i++) {
         if (engine_table[i]->has_vcpus) {
             option_accel(line, engine_table[i]->name, NULL);
         }
@@ -63,7 +62,7 @@ static void add_default_engines(struct command_line *line)
 }
 
 /* Index into line.engines of the first that can be used; its length if there is none. */
-static unsigned first_usable(const struct command_line *line, GError **error)
+static unsigned first_usable(const struct command_line *line, bool named, GError **error)
 {
     g_autoptr(GString) reasons = g_string_new(NULL);
     unsigned i;
@@ -72,7 +71,7 @@ static unsigned first_usable(const struct command_line *line, GError **error)
         const char *name = key_values_get(g_ptr_array_index(line->engines, i), "accel");
         g_autoptr(GError) reason = NULL;
 
-        if (is_usable(engine_find(name), name, &reason)) {
+        if (is_usable(engine_find(name), name, named, &reason)) {
             if (i > 0) {
                 log_warning("%s; using engine '%s'", reasons->str, name);
             }
@@ -104,11 +103,14 @@ bool launch_choose_engine(struct launch *launch, GError **error)
 {
     static const char *const skip[] = {"accel", NULL};
     struct command_line *line = &launch->line;
+    bool named = line->engines->len > 0;
     const struct key_values *list;
     unsigned index;
 
-    add_default_engines(line);
-    index = first_usable(line, error);
+    if (!named) {
+        add_default_engines(line);
+    }
+    index = first_usable(line, named, error);
     if (index == line->engines->len) {
         return false;
     }
