@@ -5,6 +5,7 @@ import os
 import shutil
 import tempfile
 
+from harness.agent import Closed
 from harness.guest import Guest
 from harness.machines import KINDS
 from harness.outer import Outer
@@ -35,6 +36,7 @@ class Bed:
         self.options = options
         self.folder = tempfile.mkdtemp(prefix="duodm-testbed-")
         self.outer = None
+        self.alive = True
         try:
             self.outer = Outer(self.folder, KINDS[kind](self.folder, programs), log)
             self.agent = self.outer.agent
@@ -44,9 +46,12 @@ class Bed:
             self.close()
             raise
 
-    @property
-    def alive(self):
-        return self.outer.alive
+    def answers(self):
+        """Does L1 still do anything? After a test that failed."""
+        try:
+            return self.outer.alive and self.agent.run("true", limit=60)[0] == 0
+        except (Closed, TimeoutError):
+            return False
 
     def run(self, *arguments, **rest):
         """A command in L1: see Agent.run."""
