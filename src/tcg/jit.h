@@ -106,7 +106,7 @@ struct jit {
     unsigned block_limit; /* instructions in a block */
     int32_t tlb_offset;   /* of each vCPU's struct tlb from its struct cpu */
 
-    struct translator *translator; /* for who holds the lock */
+    struct translator *translator;     /* for who holds the lock */
     struct cpu_features host_features; /* what this machine's processor executes */
     struct translate_rows *rows;
     struct code_cache cache;
