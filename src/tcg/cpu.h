@@ -220,7 +220,7 @@ struct cpu {
 
     struct tlb *tlb;
     struct tlb_entry *data_table[4]; /* of tlb, by CPL: cpu_update_data_tables */
-    struct huge_pages *huge_pages; /* the machine's, or NULL */
+    struct huge_pages *huge_pages;   /* the machine's, or NULL */
     struct block_cache *blocks;
     struct host_stubs *stubs; /* how AVX instructions are executed (avx.h); NULL: no AVX */
     /* Host addresses of the executing block's bytes, with a margin before them: a store there ends

@@ -86,6 +86,9 @@ static const uint8_t *look_up_slow(struct cpu *cpu, enum jit_context context)
         cpu->jit_missed++;
         return NULL;
     }
+    if (fetch->tag != (cpu->rip & PAGE_MASK)) {
+        return NULL; /* the memory map has changed meanwhile */
+    }
     tlb_enter_jump(cpu->tlb, context, cpu->rip, translation->code, fetch->global);
     return translation->code;
 }

@@ -129,21 +129,37 @@ static void wait_while_stopped(struct jit *jit)
     jit->stopped--;
 }
 
+/* While it waits for others a vCPU must not hold back RCU's writers: one of those others may be
+ * such a writer, and come to its border only after that. */
+static void begin_waiting(void)
+{
+    memory_rcu_read_unlock();
+}
+
+static void end_waiting(struct cpu *cpu)
+{
+    memory_rcu_read_lock();
+    tlb_check_generation(cpu);
+}
+
 void jit_stop_if_asked(struct cpu *cpu)
 {
     struct jit *jit = cpu->jit;
 
     if (__atomic_load_n(&jit->stopping, __ATOMIC_RELAXED)) {
+        begin_waiting();
         pthread_mutex_lock(&jit->lock);
         if (jit->stopping) {
             wait_while_stopped(jit);
         }
         pthread_mutex_unlock(&jit->lock);
+        end_waiting(cpu);
     }
 }
 
 void jit_stop_vcpus(struct jit *jit, struct cpu *self)
 {
+    begin_waiting();
     while (jit->stopping) {
         wait_while_stopped(jit);
     }
@@ -159,6 +175,7 @@ void jit_stop_vcpus(struct jit *jit, struct cpu *self)
         pthread_cond_wait(&jit->changed, &jit->lock);
     }
     jit->stopped--;
+    end_waiting(self);
 }
 
 void jit_resume_vcpus(struct jit *jit)

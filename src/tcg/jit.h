@@ -106,7 +106,7 @@ struct jit {
     unsigned block_limit; /* instructions in a block */
     int32_t tlb_offset;   /* of each vCPU's struct tlb from its struct cpu */
 
-    struct translator *translator; /* for who holds the lock */
+    struct translator *translator;     /* for who holds the lock */
     struct cpu_features host_features; /* what this machine's processor executes */
     struct translate_rows *rows;
     struct code_cache cache;
@@ -136,7 +136,8 @@ void jit_begin_running(struct cpu *cpu);
 void jit_end_running(struct cpu *cpu);
 /* At a border between instructions: stop if asked to. */
 void jit_stop_if_asked(struct cpu *cpu);
-/* jit->lock is held: stop all others; until jit_resume_vcpus. The caller is at a border too. */
+/* jit->lock is held (and let go of meanwhile): stop all others, until jit_resume_vcpus. The caller is
+ * at a border too. What it knows of the memory map may be out of date then, and its TLB empty. */
 void jit_stop_vcpus(struct jit *jit, struct cpu *self);
 void jit_resume_vcpus(struct jit *jit);
 

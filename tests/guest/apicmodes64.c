@@ -164,7 +164,7 @@ static void on_tick(struct frame *frame)
     local_write(0xb0, 0);
 }
 
-#define COUNT 0x99999u
+#define COUNT 0x999999u /* 10 ms: a host that is busy may keep the vCPU waiting for some of it */
 #define HALF  (COUNT / 2)
 
 static void mode(uint32_t bits)
