@@ -136,8 +136,9 @@ void jit_begin_running(struct cpu *cpu);
 void jit_end_running(struct cpu *cpu);
 /* At a border between instructions: stop if asked to. */
 void jit_stop_if_asked(struct cpu *cpu);
-/* jit->lock is held (and let go of meanwhile): stop all others, until jit_resume_vcpus. The caller is
- * at a border too. What it knows of the memory map may be out of date then, and its TLB empty. */
+/* jit->lock is held (and let go of meanwhile): stop all others, until jit_resume_vcpus. The caller
+ * is at a border too. What it knows of the memory map may be out of date then, and its TLB empty.
+ */
 void jit_stop_vcpus(struct jit *jit, struct cpu *self);
 void jit_resume_vcpus(struct jit *jit);
 
