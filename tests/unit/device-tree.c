@@ -87,7 +87,7 @@ static void test_large(void)
 /* A PCI bus with no device: windows, interrupt map, and the IOMMU if one is named. */
 static void test_pci(void)
 {
-    struct fake_engine engine;
+    struct fake_engine engine = {0};
     struct machine *machine = fake_machine_new(&engine);
     struct pci_bus *bus = pci_bus_new(machine, &machine->system_memory, &machine->system_io);
     struct device_tree tree = {
