@@ -20,7 +20,7 @@ HELLO = b"duodm-testbed-agent-1"
 Frame = collections.namedtuple("Frame", "channel kind time payload")
 
 # Everything may take this many times longer beside other work; a limit is no measurement.
-LIMIT = 240.0
+LIMIT = 120.0
 
 
 def pack_frame(channel, kind, payload=b""):

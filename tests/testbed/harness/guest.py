@@ -53,7 +53,7 @@ class Guest:
         """What is on the console, for a message."""
         return self.process.buffer[-3000:].decode(errors="replace")
 
-    def wait_up(self, limit=240.0, count=1):
+    def wait_up(self, limit=120.0, count=1):
         """Until the guest's agent answers."""
         try:
             self.agent.wait_up(limit, count)
@@ -71,14 +71,14 @@ class Guest:
         """Start a line for the guest's shell, without waiting."""
         return self.agent.spawn("sh", "-c", line)
 
-    def wait(self, limit=240.0):
+    def wait(self, limit=120.0):
         """The program's exit status."""
         return self.process.wait(limit)
 
     def kill(self):
         """kill -9, and wait until it has happened."""
         self.process.kill(signal.SIGKILL)
-        return self.process.wait()
+        return self.process.wait(30)
 
     def close(self):
         if self.process.status is None:
