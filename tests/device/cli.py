@@ -122,7 +122,7 @@ BAD = [
     (["-vga", "std"], ["none"]),
     (["-vnc", ":1"], ["none"]),
     (["-net", "user"], ["none"]),
-    (["-nic", "usr"], ["user"]),
+    ([*QTEST, "-nic", "usr"], ["user"]),
     # log and files
     ([*QTEST, "-d", "nonsense"], ["nonsense"]),
     ([*QTEST, "-D", "/nonexistent/log"], ["/nonexistent/log"]),

@@ -80,7 +80,7 @@ static bool aim(struct sequence *s, const struct insn *insn, struct piece *piece
     cpu->rip = CODE_ADDRESS + CODE_ENTRY + offset + insn->length;
     uint64_t now = insn_effective_address(cpu, insn);
     now += insn->segment == X86_GS ? GS_BASE : 0;
-    int64_t displacement = insn->displacement + (int64_t)(target - now);
+    int64_t displacement = (int64_t)((uint64_t)insn->displacement + (target - now));
     if (insn->address_size == 8 && displacement != (int32_t)displacement) {
         return false;
     }
