@@ -4,6 +4,7 @@
 #include "dm/intc/local-apic.h"
 #include "tcg/debug.h"
 #include "tcg/jit.h"
+#include "util/little-endian.h"
 
 #include <glib.h>
 
@@ -440,13 +441,35 @@ static uint64_t system_linear(struct cpu *cpu, uint64_t linear, unsigned size)
     return linear;
 }
 
+/* By size: a narrow copy into a wide variable would wait for the copy to reach the cache. */
+static uint64_t load_by_size(const uint8_t *host, unsigned size)
+{
+    switch (size) {
+    case 1:
+        return *host;
+    case 2:
+        return load_le16(host);
+    case 4:
+        return load_le32(host);
+    default:
+        return load_le64(host);
+    }
+}
+
 uint64_t cpu_system_read(struct cpu *cpu, uint64_t linear, unsigned size)
 {
     enum tlb_class class = system_class(cpu);
+    const struct tlb_entry *entry;
+    const uint8_t *host;
     uint64_t value = 0;
     unsigned first;
 
     linear = system_linear(cpu, linear, size);
+    entry = &cpu->tlb->data[class][tlb_index(linear)];
+    host = tlb_host(entry->read_tag, entry, linear, size);
+    if (host) {
+        return load_by_size(host, size);
+    }
     first = check_pages(cpu, class, linear, size, false);
     read_piece(cpu, class, linear, (uint8_t *)&value, first);
     if (first < size) {
