@@ -239,7 +239,7 @@ bool machine_make_ram(struct machine *machine, GError **error)
 
     host_memory_read(&host);
     return host_memory_check(&host, machine->config.ram_size, error) &&
-           memory_region_init_ram(&machine->ram, "ram", machine->config.ram_size, error);
+           memory_region_init_private_ram(&machine->ram, "ram", machine->config.ram_size, error);
 }
 
 void machine_mask_a20(struct machine *machine, bool masked)

@@ -20,13 +20,15 @@ static struct ram_block *block_new(void *host, uint64_t size, int fd)
 
 #define HUGE_PAGE ((uint64_t)2 << 20)
 
-/* Large memory begins where a huge page can. MAP_FAILED and errno on failure. */
+/* Large memory begins where a huge page can. fd: -1 for private memory. MAP_FAILED and errno on
+ * failure. */
 static void *map_aligned(uint64_t size, int fd)
 {
+    int flags = fd < 0 ? MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE : MAP_SHARED;
     uint8_t *room, *start;
 
     if (size < HUGE_PAGE || size > UINT64_MAX - HUGE_PAGE) {
-        return mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+        return mmap(NULL, size, PROT_READ | PROT_WRITE, flags, fd, 0);
     }
     room =
         mmap(NULL, size + HUGE_PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
@@ -38,7 +40,7 @@ static void *map_aligned(uint64_t size, int fd)
         munmap(room, (size_t)(start - room));
     }
     munmap(start + size, HUGE_PAGE - (size_t)(start - room));
-    if (mmap(start, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd, 0) == MAP_FAILED) {
+    if (mmap(start, size, PROT_READ | PROT_WRITE, flags | MAP_FIXED, fd, 0) == MAP_FAILED) {
         int failed_with = errno;
 
         munmap(start, size);
@@ -48,17 +50,41 @@ static void *map_aligned(uint64_t size, int fd)
     return start;
 }
 
-struct ram_block *ram_block_new(const char *name, uint64_t size, GError **error)
+/* size in whole host pages; 0 and an error if that is not possible. */
+static uint64_t round_size(const char *name, uint64_t size, GError **error)
 {
     uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE);
     uint64_t rounded = (size + page - 1) & ~(page - 1);
-    void *host;
-    int fd;
 
     if (size == 0 || rounded < size || rounded > G_MAXINT64) {
         duodm_fail(error, DUODM_ERROR_INVALID_ARGUMENT,
                    "memory '%s': a size of %" G_GUINT64_FORMAT " bytes is not possible", name,
                    size);
+        return 0;
+    }
+    return rounded;
+}
+
+static struct ram_block *map_block(const char *name, uint64_t size, int fd, GError **error)
+{
+    void *host = map_aligned(size, fd);
+
+    if (host == MAP_FAILED) {
+        duodm_fail(error, DUODM_ERROR_NO_MEMORY,
+                   "memory '%s': cannot map %" G_GUINT64_FORMAT " bytes: %s (ask for less)", name,
+                   size, g_strerror(errno));
+        return NULL;
+    }
+    return block_new(host, size, fd);
+}
+
+struct ram_block *ram_block_new(const char *name, uint64_t size, GError **error)
+{
+    uint64_t rounded = round_size(name, size, error);
+    struct ram_block *block;
+    int fd;
+
+    if (!rounded) {
         return NULL;
     }
     fd = memfd_create(name, MFD_CLOEXEC);
@@ -74,20 +100,30 @@ struct ram_block *ram_block_new(const char *name, uint64_t size, GError **error)
         close(fd);
         return NULL;
     }
-    host = map_aligned(rounded, fd);
-    if (host == MAP_FAILED) {
-        duodm_fail(error, DUODM_ERROR_NO_MEMORY,
-                   "memory '%s': cannot map %" G_GUINT64_FORMAT " bytes: %s (ask for less)", name,
-                   rounded, g_strerror(errno));
+    block = map_block(name, rounded, fd, error);
+    if (!block) {
         close(fd);
-        return NULL;
     }
-    return block_new(host, rounded, fd);
+    return block;
+}
+
+struct ram_block *ram_block_new_private(const char *name, uint64_t size, GError **error)
+{
+    uint64_t rounded = round_size(name, size, error);
+    struct ram_block *block = rounded ? map_block(name, rounded, -1, error) : NULL;
+
+    if (block) {
+        (void)madvise(block->host, block->size, MADV_HUGEPAGE); /* or small ones */
+    }
+    return block;
 }
 
 struct ram_block *ram_block_new_foreign(void *host, uint64_t size)
 {
-    return block_new(host, size, -1);
+    struct ram_block *block = block_new(host, size, -1);
+
+    block->is_foreign = true;
+    return block;
 }
 
 void ram_block_ref(struct ram_block *block)
@@ -100,8 +136,10 @@ static void block_free(struct rcu_head *head)
     struct ram_block *block = caa_container_of(head, struct ram_block, rcu);
 
     memory_rcu_deferred_begin();
-    if (block->fd >= 0) {
+    if (!block->is_foreign) {
         munmap(block->host, block->size);
+    }
+    if (block->fd >= 0) {
         close(block->fd);
     }
     for (unsigned client = 0; client < DIRTY_CLIENT_COUNT; client++) {
@@ -117,17 +155,23 @@ void ram_block_unref(struct ram_block *block)
     }
 }
 
+static bool discard(struct ram_block *block, uint64_t start, uint64_t length)
+{
+    return block->fd < 0 ? madvise(block->host + start, length, MADV_DONTNEED) == 0
+                         : fallocate(block->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
+                                     (off_t)start, (off_t)length) == 0;
+}
+
 void ram_block_discard(struct ram_block *block, uint64_t offset, uint64_t length)
 {
     uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE), start, end;
 
-    if (block->fd < 0 || offset >= block->size) {
+    if (block->is_foreign || offset >= block->size) {
         return;
     }
     start = (offset + page - 1) & ~(page - 1);
     end = (offset + MIN(length, block->size - offset)) & ~(page - 1);
-    if (start < end && fallocate(block->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
-                                 (off_t)start, (off_t)(end - start)) == 0) {
+    if (start < end && discard(block, start, end - start)) {
         ram_block_set_dirty(block, start, end - start);
     }
 }

@@ -11,7 +11,8 @@
 struct ram_block {
     uint8_t *host;                          /* first byte */
     uint64_t size;                          /* bytes mapped */
-    int fd;                                 /* memfd, or -1: the memory is the caller's */
+    int fd;                                 /* memfd, or -1 */
+    bool is_foreign;                        /* the memory is the caller's */
     gint references;                        /* atomic */
     uint32_t dirty_clients;                 /* atomic; mask of 1 << enum dirty_client that log */
     unsigned log_count[DIRTY_CLIENT_COUNT]; /* starts without stops; topology lock */
@@ -26,6 +27,9 @@ struct ram_block {
 /* Shared, zeroed memory of size bytes rounded up to host pages. NULL and an error if there is none.
  */
 struct ram_block *ram_block_new(const char *name, uint64_t size, GError **error);
+/* The same for this process alone: in huge pages where the host has them, which no memory file gets
+ * by itself. */
+struct ram_block *ram_block_new_private(const char *name, uint64_t size, GError **error);
 /* A block over memory that the caller keeps. */
 struct ram_block *ram_block_new_foreign(void *host, uint64_t size);
 void ram_block_ref(struct ram_block *block);

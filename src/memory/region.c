@@ -61,6 +61,18 @@ bool memory_region_init_ram(struct memory_region *region, const char *name, uint
     return init_with_block(region, MEMORY_RAM, name, size, error);
 }
 
+bool memory_region_init_private_ram(struct memory_region *region, const char *name, uint64_t size,
+                                    GError **error)
+{
+    struct ram_block *block = ram_block_new_private(name, size, error);
+
+    if (block) {
+        region_init(region, MEMORY_RAM, name, size);
+        region->ram = block;
+    }
+    return block != NULL;
+}
+
 bool memory_region_init_rom(struct memory_region *region, const char *name, uint64_t size,
                             GError **error)
 {

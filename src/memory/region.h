@@ -122,6 +122,9 @@ void memory_region_init_mmio(struct memory_region *region, const char *name, uin
 /* RAM is a memfd, shared, zeroed; size is rounded up to the host page size inside. */
 bool memory_region_init_ram(struct memory_region *region, const char *name, uint64_t size,
                             GError **error);
+/* RAM that no other process can map (memory_region_fd is -1), but in huge pages. */
+bool memory_region_init_private_ram(struct memory_region *region, const char *name, uint64_t size,
+                                    GError **error);
 bool memory_region_init_rom(struct memory_region *region, const char *name, uint64_t size,
                             GError **error);
 bool memory_region_init_rom_device(struct memory_region *region, const char *name, uint64_t size,

@@ -21,7 +21,7 @@ def resident(vm):
     """Bytes of the guest's RAM that the host has to provide."""
     with open(f"/proc/{vm.process.pid}/smaps", encoding="ascii") as file:
         text = file.read()
-    match = re.search(r"memfd:ram[^\n]*\n.*?^Rss: +(\d+) kB", text, re.S | re.M)
+    match = re.search(r"^Size: +65536 kB\n.*?^Rss: +(\d+) kB", text, re.S | re.M)
     return int(match[1]) * 1024
 
 
