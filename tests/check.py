@@ -132,7 +132,7 @@ def step_device(log):
 
 def step_guests(log):
     folder = build(log, "gcc", targets=("all", "guests"))
-    return runner(log, folder, "system/guests")
+    return runner(log, folder, "system/guests", "system/block_log")
 
 
 def step_system(log):

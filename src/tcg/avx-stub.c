@@ -6,12 +6,12 @@
 #include "tcg/avx-stub.h"
 #include "tcg/cpu-model.h"
 
-#include <cpuid.h>
 #include <glib.h>
 #include <string.h>
 #include <sys/mman.h>
 
 #if defined(__x86_64__)
+#include <cpuid.h>
 
 #define STUB_COUNT 4096u
 

@@ -5,6 +5,7 @@
 #include "tcg/opcode.h"
 #include "tcg/simd.h"
 #include "tcg/xsave.h"
+#include "tcg/host-sse.h"
 
 #define RET_OPCODE 0xc3
 

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "tcg/blocks.h"
+#include "tcg/block-log.h"
 #include "tcg/opcode.h"
+#include "util/log.h"
 
 #include <glib.h>
 #include <sys/mman.h>
@@ -277,6 +279,10 @@ struct block *block_lookup_slow(struct cpu *cpu)
     block = find_block(cpu, &fetch);
     if (!block) {
         block = decode_block(cpu, &fetch);
+        if (log_is_enabled(LOG_IN_ASM)) {
+            block_log_guest("interpreted", fetch.linear, cpu->rip, block->instructions,
+                            block->count);
+        }
     }
     if (block->count > 1) {
         block_set_window(cpu, fetch.entry->host + fetch.offset, block->length);

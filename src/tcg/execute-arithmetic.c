@@ -250,6 +250,8 @@ void execute_cmpxchg8b(struct cpu *cpu, const struct insn *insn)
 /* Compare and exchange 16 aligned bytes of the host; old gets what was there. */
 static bool host_compare_exchange_16(void *host, uint64_t old[2], const uint64_t value[2])
 {
+#if defined(__x86_64__)
+    /* Not the builtin: it wants -mcx16 or a library. */
     bool done;
     __asm__ volatile("lock cmpxchg16b %1"
                      : "=@ccz"(done), "+m"(*(struct { uint64_t half[2]; } *)host), "+a"(old[0]),
@@ -257,6 +259,16 @@ static bool host_compare_exchange_16(void *host, uint64_t old[2], const uint64_t
                      : "b"(value[0]), "c"(value[1])
                      : "memory");
     return done;
+#else
+    unsigned __int128 expected = (unsigned __int128)old[1] << 64 | old[0];
+    bool done = __atomic_compare_exchange_n((unsigned __int128 *)host, &expected,
+                                            (unsigned __int128)value[1] << 64 | value[0], false,
+                                            __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
+
+    old[0] = (uint64_t)expected;
+    old[1] = expected >> 64;
+    return done;
+#endif
 }
 
 void execute_cmpxchg16b(struct cpu *cpu, const struct insn *insn)

@@ -2,6 +2,7 @@
 /* x87 arithmetic: FADD, FSUB, FMUL, FDIV and relatives, FSQRT, FSCALE, FPREM, transcendentals. */
 #include "tcg/fpu.h"
 #include "tcg/simd.h"
+#include "tcg/host-x87.h"
 
 typedef uint16_t (*host_binary)(uint16_t control, struct x87_value *a, const struct x87_value *b);
 typedef uint16_t (*host_unary)(uint16_t control, struct x87_value *value);

@@ -2,6 +2,7 @@
 /* x87 comparisons: the relation goes to C3, C2, C0, or to ZF, PF, CF. */
 #include "tcg/fpu.h"
 #include "tcg/simd.h"
+#include "tcg/host-x87.h"
 
 #define RELATION  (FPU_C0 | FPU_C2 | FPU_C3)
 #define UNORDERED (FPU_C0 | FPU_C2 | FPU_C3)

@@ -2,6 +2,7 @@
 /* x87 loads, stores, exchanges, constants, conditional moves. */
 #include "tcg/fpu.h"
 #include "tcg/simd.h"
+#include "tcg/host-x87.h"
 
 typedef uint16_t (*host_constant)(uint16_t control, struct x87_value *value);
 

@@ -4,7 +4,12 @@
 #define DUODM_TCG_FPU_H
 
 #include "tcg/access.h"
-#include "tcg/host-x87.h"
+
+/* An 80-bit register: the first 10 bytes are its memory format. */
+struct x87_value {
+    uint64_t mantissa;
+    uint16_t exponent; /* bit 15: sign */
+};
 
 enum fpu_status_bit {
     FPU_IE = 1 << 0, /* invalid operation */

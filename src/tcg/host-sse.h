@@ -8,31 +8,11 @@
 #define DUODM_TCG_HOST_SSE_H
 
 #include "tcg/cpu.h"
+#include "tcg/mxcsr.h"
 
 #if !defined(__x86_64__)
 #error "host-sse.h: SSE floating point is computed by the host and needs an x86-64 one"
 #endif
-
-/* MXCSR: SDM vol. 1, 10.2.3. */
-enum mxcsr_bit {
-    MXCSR_IE = 1 << 0,
-    MXCSR_DE = 1 << 1,
-    MXCSR_ZE = 1 << 2,
-    MXCSR_OE = 1 << 3,
-    MXCSR_UE = 1 << 4,
-    MXCSR_PE = 1 << 5,
-    MXCSR_DAZ = 1 << 6,
-    MXCSR_UM = 1 << 11,
-    MXCSR_RC = 3 << 13,
-    MXCSR_FTZ = 1 << 15,
-};
-#define MXCSR_FLAGS      0x3fu
-#define MXCSR_MASKS      0x1f80u
-#define MXCSR_MASK_SHIFT 7
-#define MXCSR_RESET      0x1f80u
-#define MXCSR_VALID      0xffffu /* MXCSR_MASK: the rest is reserved, #GP if set */
-/* What changes results; the masks do not while we compute with everything masked. */
-#define MXCSR_COMPUTE (MXCSR_DAZ | MXCSR_RC | MXCSR_FTZ)
 
 typedef float host_vector __attribute__((vector_size(16), may_alias));
 

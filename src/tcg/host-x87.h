@@ -11,18 +11,11 @@
 #ifndef DUODM_TCG_HOST_X87_H
 #define DUODM_TCG_HOST_X87_H
 
-#include <stdbool.h>
-#include <stdint.h>
+#include "tcg/fpu.h"
 
 #if !defined(__x86_64__)
 #error "host-x87.h: x87 arithmetic is computed by the host and needs an x86-64 one"
 #endif
-
-/* An 80-bit register: the first 10 bytes are its memory format. */
-struct x87_value {
-    uint64_t mantissa;
-    uint16_t exponent; /* bit 15: sign */
-};
 
 #define HOST_X87_CONTROL 0x37f
 #define HOST_X87_ENTER   "fnclex\n\tfldcw %[control]\n\t"

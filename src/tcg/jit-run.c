@@ -4,9 +4,11 @@
 #include "tcg/blocks.h"
 #include "tcg/translate.h"
 
+#if JIT_SUPPORTED
 #include <asm/prctl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
+#endif
 
 /* Code is translated when it is come to for the n-th time without a translation. */
 #define HOT_COUNT  2
@@ -14,11 +16,15 @@
 
 void jit_attach_thread(struct cpu *cpu)
 {
+#if JIT_SUPPORTED
     uint32_t mxcsr;
 
     syscall(SYS_arch_prctl, ARCH_SET_GS, (unsigned long)cpu);
     __asm__ volatile("stmxcsr %0" : "=m"(mxcsr));
     cpu->host_mxcsr = mxcsr;
+#else
+    g_assert_not_reached();
+#endif
 }
 
 enum jit_context jit_context(const struct cpu *cpu)

@@ -25,8 +25,15 @@ static void unwatch(gpointer block)
 
 struct jit *jit_new(int32_t tlb_offset, GError **error)
 {
-    struct jit *jit = g_new0(struct jit, 1);
+    struct jit *jit;
 
+    if (!JIT_SUPPORTED) {
+        duodm_fail(error, DUODM_ERROR_INVALID_ARGUMENT,
+                   "the translator writes x86-64 code, which this host does not execute; -accel "
+                   "tcg,interpreter=on does without");
+        return NULL;
+    }
+    jit = g_new0(struct jit, 1);
     jit->tlb_offset = tlb_offset;
     jit->block_limit = TRANSLATE_MAX_INSNS;
     jit->translator = g_new0(struct translator, 1);

@@ -24,10 +24,14 @@
 #include <pthread.h>
 #include <stdio.h>
 
+/* 1: this host can run what the translator writes. 0 (also by -DJIT_SUPPORTED=0): the interpreter
+ * executes all, and jit_new fails. */
+#ifndef JIT_SUPPORTED
 #ifdef __x86_64__
-#define JIT_SUPPORTED true
+#define JIT_SUPPORTED 1
 #else
-#define JIT_SUPPORTED false
+#define JIT_SUPPORTED 0
+#endif
 #endif
 
 #define JIT_CODE_BYTES      (64u << 20)

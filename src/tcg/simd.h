@@ -5,7 +5,7 @@
 
 #include "tcg/access.h"
 #include "tcg/fpu.h"
-#include "tcg/host-sse.h"
+#include "tcg/mxcsr.h"
 #include "tcg/simd-handlers.h"
 
 #include <string.h>

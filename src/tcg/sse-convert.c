@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* SSE conversions between integers, single and double precision. */
 #include "tcg/simd.h"
+#include "tcg/host-sse.h"
 
 /* Vector to vector; size: bytes of the memory operand, 16 must be aligned */
 #define CONVERT(name, size)                                                                        \

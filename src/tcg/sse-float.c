@@ -2,6 +2,7 @@
 /* SSE floating-point arithmetic and comparison. */
 #include "tcg/avx.h"
 #include "tcg/simd.h"
+#include "tcg/host-sse.h"
 
 typedef unsigned (*host_vector_operation)(uint32_t mxcsr, union vector128 *destination,
                                           const union vector128 *source);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* The entry points that all translations share: into translated code, out of it, and to C. */
-#include "tcg/host-sse.h"
+#include "tcg/mxcsr.h"
 #include "tcg/translate.h"
 
 #define LEAVE_FRAME 8 /* keeps the host's stack aligned in translated code */

@@ -19,6 +19,25 @@ struct x87_image {
     uint8_t registers[8][10]; /* ST(0) first */
 } __attribute__((packed));
 
+static void load_unit(const struct x87_image *image)
+{
+#if JIT_SUPPORTED
+    __asm__ volatile("frstor %0" : : "m"(*image));
+#else
+    g_assert_not_reached();
+#endif
+}
+
+/* The unit is as after FNINIT then. */
+static void save_unit(struct x87_image *image)
+{
+#if JIT_SUPPORTED
+    __asm__ volatile("fnsave %0" : "=m"(*image) : : "memory");
+#else
+    g_assert_not_reached();
+#endif
+}
+
 bool x87_load(struct cpu *cpu)
 {
     struct x87_image image = {0};
@@ -34,7 +53,7 @@ bool x87_load(struct cpu *cpu)
         struct x87_value value = fpu_read(cpu, i);
         memcpy(image.registers[i], &value, sizeof(image.registers[i]));
     }
-    __asm__ volatile("frstor %0" : : "m"(image));
+    load_unit(&image);
     cpu->x87_resident = true;
     return true;
 }
@@ -43,7 +62,7 @@ void x87_save(struct cpu *cpu)
 {
     struct x87_image image;
 
-    __asm__ volatile("fnsave %0" : "=m"(image) : : "memory");
+    save_unit(&image);
     cpu->x87_resident = false;
     cpu->fpu.control = (uint16_t)image.control;
     cpu->fpu.status = (uint16_t)image.status;

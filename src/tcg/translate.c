@@ -3,6 +3,8 @@
 #include "tcg/translate.h"
 #include "memory/ram-block.h"
 #include "tcg/access.h"
+#include "tcg/block-log.h"
+#include "util/log.h"
 
 #define INSN_MAX_BYTES 15
 
@@ -124,6 +126,7 @@ static void emit_insn(struct translator *t, unsigned i)
 
     t->index = i;
     t->insn = insn;
+    t->insn_code[i] = t->e.at;
     t->row = t->rows[i];
     t->next += insn->length;
     t->flags_live = t->live[i];
@@ -151,6 +154,7 @@ static void emit_block(struct translator *t)
     for (unsigned i = 0; i < t->count && !t->ended; i++) {
         emit_insn(t, i);
     }
+    t->exits_code = t->e.at;
     if (!t->ended) {
         flags_to_record(t);
         t->insn = NULL;
@@ -182,6 +186,16 @@ static void write_perf_map(struct jit *jit, const struct translation *translatio
     }
 }
 
+static void log_block(const struct translator *t)
+{
+    if (log_is_enabled(LOG_IN_ASM)) {
+        block_log_guest("translated", t->cpu->rip, t->cpu->rip, t->insns, t->count);
+    }
+    if (log_is_enabled(LOG_OUT_ASM)) {
+        block_log_host(t, t->cpu->rip);
+    }
+}
+
 /* jit->lock is held, the page is tracked. */
 static struct translation *make(struct translator *t)
 {
@@ -209,6 +223,7 @@ static struct translation *make(struct translator *t)
     jit_add_translation(jit, translation);
     jit->translated++;
     jit->guest_bytes += translation->length;
+    log_block(t);
     write_perf_map(jit, translation, (size_t)(t->e.at - t->entry), t->cpu->rip);
     return translation;
 }

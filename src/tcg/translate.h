@@ -121,6 +121,9 @@ struct translator {
     bool ended;                      /* control does not come to its end */
     struct slow_path *slow;          /* its own, or NULL */
 
+    /* For the log: where each instruction's code begins (NULL: it has none), and what is after. */
+    const uint8_t *insn_code[TRANSLATE_MAX_INSNS], *exits_code;
+
     struct flags_state flags;
     bool vector_resident; /* known */
     bool avx_allowed;     /* known */

@@ -18,6 +18,8 @@ static const struct {
     {"cpu", LOG_CPU, "registers before each block"},
     {"mmu", LOG_MMU, "page walks and page faults"},
     {"guest_errors", LOG_GUEST_ERRORS, "what a guest did that hardware leaves undefined"},
+    {"in_asm", LOG_IN_ASM, "guest instructions of each block, as it is decoded or translated"},
+    {"out_asm", LOG_OUT_ASM, "host code of each translated block"},
     {"unimp", LOG_UNIMPLEMENTED, "a feature that the guest asked for and duodm lacks"},
     {"cpu_reset", LOG_RESET, "resets of CPUs and of the machine"},
 };

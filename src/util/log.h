@@ -19,6 +19,8 @@ enum log_item {
     LOG_GUEST_ERRORS = 1 << 4,  /* what a guest did that hardware would not define */
     LOG_UNIMPLEMENTED = 1 << 5, /* a feature the guest asked for that duodm lacks */
     LOG_RESET = 1 << 6,         /* CPU and machine resets */
+    LOG_IN_ASM = 1 << 7,        /* guest instructions of each block that is decoded or translated */
+    LOG_OUT_ASM = 1 << 8,       /* host code of each block that is translated */
 };
 
 extern uint32_t log_items_enabled; /* mask of enum log_item; written at start-up and by QMP only */

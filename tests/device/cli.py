@@ -262,6 +262,7 @@ class Help(unittest.TestCase):
                                 (["-device", "isa-serial,help"], "iobase"),
                                 (["-M", "pc,help"], "accel"), (["-chardev", "help"], "pty"),
                                 (["-d", "help"], "guest_errors"),
+                                (["-d", "help"], "out_asm"),
                                 (["-trace", "help"], "memory_unassigned_read"),
                                 (["-version"], "duodm version ")):
             with self.subTest(arguments=arguments):
