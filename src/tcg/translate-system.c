@@ -26,11 +26,12 @@ static bool translate_cli(struct translator *t, const struct insn *insn,
     return true;
 }
 
-/* With no interrupt waiting there is nothing for the shadow to hold back. */
+/* With no interrupt waiting there is nothing for the shadow to hold back within the block. At its
+ * end one could come in between: STI and HLT belong together, and the handler sets the shadow. */
 static bool translate_sti(struct translator *t, const struct insn *insn,
                           const struct translate_row *row)
 {
-    if (t->context == JIT_USER) {
+    if (t->context == JIT_USER || t->index + 1 == t->count) {
         return false;
     }
     flags_before_spoil(t);

@@ -288,6 +288,30 @@ static void test_dead_shift(void)
     fixture_free(f);
 }
 
+/* --- STI --- */
+
+/* STI at a block's end is left to its handler, which sets the interrupt shadow: an interrupt that
+ * comes at the border is not taken before the HLT that may follow. */
+static void test_sti_at_the_end(void)
+{
+    static const uint8_t in_the_middle[] = {0xfb, 0x90}, at_the_end[] = {0xfb}; /* sti; nop */
+    struct fixture *f = fixture_new();
+    const struct translator *t = f->jit->translator;
+    uint8_t look[16]; /* at cpu->interrupt_pending */
+    struct emitter e = {.at = look, .end = look + sizeof(look)};
+
+    emit_alu_immediate(&e, 1, 7, CPU_FIELD(interrupt_pending), 0); /* CMP */
+    f->cpu.cpl = 0;
+    cpu_update_mode(&f->cpu);
+    CU_ASSERT_PTR_NOT_NULL_FATAL(translate(f, in_the_middle, sizeof(in_the_middle)));
+    CU_ASSERT_PTR_NOT_NULL(memmem(t->insn_code[0], (size_t)(t->insn_code[1] - t->insn_code[0]),
+                                  look, (size_t)(e.at - look)));
+    CU_ASSERT_PTR_NOT_NULL_FATAL(translate(f, at_the_end, sizeof(at_the_end)));
+    CU_ASSERT_PTR_NULL(memmem(t->insn_code[0], (size_t)(t->exits_code - t->insn_code[0]), look,
+                              (size_t)(e.at - look)));
+    fixture_free(f);
+}
+
 /* --- The cache --- */
 
 static const uint8_t add_code[] = {0x48, 0x01, 0xd8}; /* add rax, rbx */
@@ -358,6 +382,7 @@ int main(void)
         {"liveness of flags", test_liveness},
         {"dead flags are not stored", test_dead_flags},
         {"shift with dead flags", test_dead_shift},
+        {"STI at the end of a block", test_sti_at_the_end},
         {"full code cache", test_cache_full},
         {"flush", test_flush},
         {NULL, NULL},
