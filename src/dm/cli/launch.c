@@ -532,37 +532,60 @@ bool launch_add_devices(struct launch *launch, GError **error)
 
 /* Monitors and the test port. */
 
-bool launch_start_monitors(struct launch *launch, GError **error)
+bool launch_start_control_monitors(struct launch *launch, GError **error)
 {
     GPtrArray *monitors = launch->line.monitors;
-    bool ok = true;
 
-    if (launch->mux_monitor) {
-        ok = monitor_add_human(launch->machine, launch->mux_monitor, error);
-    }
-    for (unsigned i = 0; ok && i < monitors->len; i++) {
+    for (unsigned i = 0; i < monitors->len; i++) {
         const struct monitor_request *request = g_ptr_array_index(monitors, i);
         struct chardev *chardev = g_ptr_array_index(launch->monitor_chardevs, i);
 
-        if (chardev && request->is_control) {
-            ok = monitor_add_control(launch->machine, chardev, request->is_pretty, error);
-        } else if (chardev) {
-            ok = monitor_add_human(launch->machine, chardev, error);
+        if (chardev && request->is_control &&
+            !monitor_add_control(launch->machine, chardev, request->is_pretty, error)) {
+            launch_stop_monitors(launch);
+            return false;
         }
     }
-    if (ok && launch->qtest_chardev) {
+    return true;
+}
+
+static bool start_human_monitors(struct launch *launch, GError **error)
+{
+    GPtrArray *monitors = launch->line.monitors;
+
+    if (launch->mux_monitor && !monitor_add_human(launch->machine, launch->mux_monitor, error)) {
+        return false;
+    }
+    for (unsigned i = 0; i < monitors->len; i++) {
+        const struct monitor_request *request = g_ptr_array_index(monitors, i);
+        struct chardev *chardev = g_ptr_array_index(launch->monitor_chardevs, i);
+
+        if (chardev && !request->is_control &&
+            !monitor_add_human(launch->machine, chardev, error)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+bool launch_start_monitors(struct launch *launch, GError **error)
+{
+    if (!start_human_monitors(launch, error)) {
+        return false;
+    }
+    if (launch->qtest_chardev) {
         launch->qtest =
             qtest_server_new(launch->machine, launch->qtest_chardev, launch->line.qtest_log, error);
-        ok = launch->qtest != NULL;
     }
-    if (!ok) {
-        launch_stop_monitors(launch);
-    }
-    return ok;
+    return !launch->qtest_chardev || launch->qtest;
+}
+
+void launch_stop_qtest(struct launch *launch)
+{
+    g_clear_pointer(&launch->qtest, qtest_server_free);
 }
 
 void launch_stop_monitors(struct launch *launch)
 {
-    g_clear_pointer(&launch->qtest, qtest_server_free);
     monitor_free(launch->machine);
 }
