@@ -72,6 +72,16 @@ static bool ends_block(const struct translator *t, unsigned i)
            !(t->rows[i] && (t->rows[i]->effects & (ROW_SIDE_EXIT | ROW_GOES_ON)));
 }
 
+/* Its outcome is another each time, or it changes what lockstep.c does not save. A repeated string
+ * instruction pauses after more or less, by how its memory is reached. */
+static bool is_unrepeatable(const struct insn *insn, const struct translate_row *row)
+{
+    if ((insn->opcode->flags & OP_STRING) && (insn->prefixes & (INSN_REP | INSN_REPNE))) {
+        return true;
+    }
+    return (insn->opcode->flags & OP_NO_NATIVE) || ((insn->opcode->flags & OP_SYSTEM) && !row);
+}
+
 static bool decode(struct translator *t, const uint8_t *page)
 {
     unsigned offset = t->start;
@@ -84,6 +94,11 @@ static bool decode(struct translator *t, const uint8_t *page)
             break;
         }
         t->rows[t->count] = find_row(t->jit, insn);
+        if (t->jit->lockstep && is_unrepeatable(insn, t->rows[t->count])) {
+            t->unrepeatable = !t->count;
+            t->count += t->unrepeatable;
+            break;
+        }
         offset += insn->length;
         t->count++;
         if (ends_block(t, t->count - 1)) {
@@ -218,6 +233,7 @@ static struct translation *make(struct translator *t)
         .leave = leave,
         .length = (uint16_t)(t->next_after - t->start),
         .context = (uint8_t)t->context,
+        .unrepeatable = t->unrepeatable,
     };
     code_cache_commit(&jit->cache, &t->e);
     jit_add_translation(jit, translation);
