@@ -4,6 +4,7 @@
 #include "memory/ram-block.h"
 #include "tcg/access.h"
 #include "tcg/block-log.h"
+#include "tcg/execute.h"
 #include "util/log.h"
 
 #define INSN_MAX_BYTES 15
@@ -82,6 +83,24 @@ static bool is_unrepeatable(const struct insn *insn, const struct translate_row 
     return (insn->opcode->flags & OP_NO_NATIVE) || ((insn->opcode->flags & OP_SYSTEM) && !row);
 }
 
+/* It stores status flags, among them what instructions before it left undefined. At a border those
+ * are known, and not compared. */
+static bool shows_flags(const struct insn *insn)
+{
+    return insn->execute == execute_pushf || insn->execute == execute_lahf;
+}
+
+/* Lockstep wants another border before the instruction. */
+static bool starts_block(struct translator *t, const struct insn *insn)
+{
+    t->unrepeatable = is_unrepeatable(insn, t->rows[t->count]);
+    if (t->unrepeatable && t->count) {
+        t->unrepeatable = false;
+        return true;
+    }
+    return t->count && shows_flags(insn);
+}
+
 static bool decode(struct translator *t, const uint8_t *page)
 {
     unsigned offset = t->start;
@@ -94,14 +113,12 @@ static bool decode(struct translator *t, const uint8_t *page)
             break;
         }
         t->rows[t->count] = find_row(t->jit, insn);
-        if (t->jit->lockstep && is_unrepeatable(insn, t->rows[t->count])) {
-            t->unrepeatable = !t->count;
-            t->count += t->unrepeatable;
+        if (t->jit->lockstep && starts_block(t, insn)) {
             break;
         }
         offset += insn->length;
         t->count++;
-        if (ends_block(t, t->count - 1)) {
+        if (t->unrepeatable || ends_block(t, t->count - 1)) {
             break;
         }
     }

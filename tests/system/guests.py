@@ -20,6 +20,7 @@ GUESTS = {
     "details64": [["-device", "pc-testdev"], ["-cpu", "qemu64,+umip"],
                   ["-cpu", "Opteron_G1,vendor=AuthenticAMD"], ["-cpu", "max,-hypervisor"]],
     "faults64": [[], ["-cpu", "EPYC"]],
+    "hotcode64": [[], ["-smp", "2"]],
     "lines64": [["-device", "pc-testdev"], ["-device", "pc-testdev", "-smp", "2"],
                 ["-device", "pc-testdev", "-smp", "4"],
                 ["-device", "pc-testdev", "-smp", "2", "-cpu", "max,-x2apic"]],
