@@ -138,7 +138,7 @@ void pci_bus_set_interrupt_lines(struct pci_bus *bus, const struct irq_line line
 
 unsigned pci_interrupt_line_of(const struct pci_device *device)
 {
-    unsigned slot = device->devfn >> 3, pin = pci_class_of(device)->interrupt_pin;
+    unsigned slot = device->devfn >> 3, pin = device->config[PCI_INTERRUPT_PIN];
 
     return (slot + 3 + pin - 1) & 3;
 }
@@ -150,7 +150,7 @@ static void update_interrupt(struct pci_device *device)
     bool asserted = device->interrupt_level && !device->interrupt_disabled;
     unsigned line;
 
-    if (asserted == device->interrupt_asserted || !pci_class_of(device)->interrupt_pin) {
+    if (asserted == device->interrupt_asserted || !device->config[PCI_INTERRUPT_PIN]) {
         return;
     }
     device->interrupt_asserted = asserted;

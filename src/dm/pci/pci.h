@@ -17,7 +17,10 @@ struct pci_class {
     uint32_t class_code; /* 24 bits: base class, subclass, programming interface */
     uint8_t revision;
     uint8_t interrupt_pin; /* 0: none, 1: INTA */
-    /* Hooks, may be NULL: after a write was applied through the write mask; before a read. */
+    /* Hooks, may be NULL: what a write has, before it is applied; after it was applied through the
+     * write mask; before a read. */
+    void (*config_write)(struct pci_device *device, unsigned offset, unsigned length,
+                         uint32_t value);
     void (*config_written)(struct pci_device *device, unsigned offset, unsigned length);
     uint32_t (*config_read)(struct pci_device *device, unsigned offset, unsigned length);
 };
