@@ -6,7 +6,7 @@
 #include "iommu/vtd-private.h"
 #include "util/trace.h"
 
-static const struct memory_attributes by_iommu = {.from_device = true};
+#define QUEUE_TURN 2000 /* microseconds of a vCPU's time that its write to the queue may take */
 
 /* Translations that were read before now are not used from here on. */
 static void forget_translations(struct vtd *vtd)
@@ -189,8 +189,7 @@ static bool queued_wait(struct vtd *vtd, const uint64_t descriptor[2])
         uint8_t status[4];
 
         store_le32(status, (uint32_t)(descriptor[0] >> 32));
-        address_space_write(vtd->tables.memory, descriptor[1] & ~UINT64_C(3), by_iommu, status,
-                            sizeof(status));
+        vtd_write_memory(&vtd->tables, descriptor[1] & ~UINT64_C(3), status, sizeof(status));
     }
     if (descriptor[0] & VTD_WAIT_INTERRUPT) {
         pthread_mutex_lock(&vtd->fault_lock);
@@ -237,9 +236,12 @@ static bool fetch(struct vtd *vtd, uint64_t descriptor[2], bool *readable)
     if (!more) {
         return false;
     }
-    *readable = tail < VTD_IQA_SIZE(queue) &&
-                address_space_read(vtd->tables.memory, (queue & ~UINT64_C(0xfff)) + head, by_iommu,
-                                   bytes, sizeof(bytes)) == MEMORY_OK;
+    *readable =
+        tail < VTD_IQA_SIZE(queue) &&
+        vtd_read_memory(&vtd->tables, (queue & ~UINT64_C(0xfff)) + head, bytes, sizeof(bytes));
+    if (!*readable) {
+        return true;
+    }
     descriptor[0] = load_le64(bytes);
     descriptor[1] = load_le64(bytes + 8);
     return true;
@@ -252,18 +254,48 @@ static void advance(struct vtd *vtd)
     pthread_mutex_unlock(&vtd->lock);
 }
 
-void vtd_queue_run(struct vtd *vtd)
+/* False: the time is up, and the queue perhaps not empty. */
+static bool run_until(struct vtd *vtd, int64_t deadline)
 {
     uint64_t descriptor[2];
     bool readable;
 
-    pthread_mutex_lock(&vtd->queue_lock);
     while (fetch(vtd, descriptor, &readable)) {
         if (!readable || !execute(vtd, descriptor)) {
             vtd_raise_fault_status(vtd, VTD_FSTS_QUEUE_ERROR);
             break;
         }
         advance(vtd);
+        if (g_get_monotonic_time() > deadline) {
+            return false;
+        }
     }
-    pthread_mutex_unlock(&vtd->queue_lock);
+    return true;
+}
+
+/*
+ * Who finds another thread at it leaves it the work: that thread looks once more when it has ended.
+ * So nobody waits; and nobody works for ever on what others queue meanwhile, for after a turn
+ * the rest is the host's business (queue_left).
+ */
+void vtd_queue_run(struct vtd *vtd)
+{
+    int64_t deadline = g_get_monotonic_time() + QUEUE_TURN;
+    bool left = false;
+
+    __atomic_store_n(&vtd->queue_kicked, true, __ATOMIC_SEQ_CST);
+    while (!left && __atomic_load_n(&vtd->queue_kicked, __ATOMIC_SEQ_CST) &&
+           pthread_mutex_trylock(&vtd->queue_lock) == 0) {
+        __atomic_store_n(&vtd->queue_kicked, false, __ATOMIC_SEQ_CST);
+        left = !run_until(vtd, deadline);
+        pthread_mutex_unlock(&vtd->queue_lock);
+        if (left && !vtd->host.queue_left) {
+            deadline += QUEUE_TURN;
+            left = false;
+            __atomic_store_n(&vtd->queue_kicked, true, __ATOMIC_SEQ_CST);
+        }
+    }
+    if (left) {
+        vtd->host.queue_left(vtd->host.opaque);
+    }
 }

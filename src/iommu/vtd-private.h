@@ -47,7 +47,8 @@ static inline void vtd_put64(struct vtd *vtd, unsigned offset, uint64_t value)
 }
 
 /* vtd-registers.c */
-void vtd_registers_init(struct vtd *vtd); /* the region, masks and power-on values */
+void vtd_set_status(struct vtd *vtd, uint32_t status); /* GSTS; the lock is held */
+void vtd_registers_init(struct vtd *vtd);              /* the region, masks and power-on values */
 void vtd_registers_reset(struct vtd *vtd);
 
 /* vtd-device.c. Called with vtd.lock held. */
@@ -75,8 +76,6 @@ void vtd_flush_contexts(struct vtd *vtd, uint16_t wanted, uint16_t mask);
 /* Registers: the command bits of CCMD and IOTLB were set. No lock held. */
 void vtd_command_context(struct vtd *vtd);
 void vtd_command_iotlb(struct vtd *vtd);
-/* Process the queue up to its tail. No lock held. */
-void vtd_queue_run(struct vtd *vtd);
 
 /* vtd-fault.c. Any thread. */
 void vtd_record_fault(struct vtd *vtd, uint16_t requester, uint64_t address, bool is_write,

@@ -83,7 +83,7 @@ static struct unit *unit_new(unsigned width)
                                 .extended_interrupts = true,
                                 .pass_through = true};
     struct unit *u = g_new0(struct unit, 1);
-    struct vtd_host host = {send_interrupt, interrupts_changed, u};
+    struct vtd_host host = {send_interrupt, interrupts_changed, NULL, u};
 
     memory_region_init_container(&u->system, "system", 1ull << 52);
     CU_ASSERT_TRUE_FATAL(memory_region_init_ram(&u->ram, "ram", RAM_SIZE, NULL));
