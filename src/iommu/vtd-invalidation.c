@@ -8,26 +8,20 @@
 
 #define QUEUE_TURN 2000 /* microseconds of a vCPU's time that its write to the queue may take */
 
-/* Translations that were read before now are not used from here on. */
-static void forget_translations(struct vtd *vtd)
-{
-    __atomic_add_fetch(&vtd->generation, 1, __ATOMIC_ACQ_REL);
-}
-
 void vtd_flush_iotlb(struct vtd *vtd, const struct vtd_flush *flush)
 {
     struct range everything = {0, VTD_BIT(52)};
+    struct range range = flush->range.length ? flush->range : everything;
     GHashTableIter iter;
     gpointer value;
 
-    forget_translations(vtd);
     g_hash_table_iter_init(&iter, vtd->devices);
     while (g_hash_table_iter_next(&iter, NULL, &value)) {
         struct vtd_device *device = value;
 
         if (flush->all_domains || device->context.domain == flush->domain) {
-            iommu_region_invalidate(&device->iommu,
-                                    flush->range.length ? flush->range : everything);
+            vtd_iotlb_forget(&device->iotlb, range, flush->only_pages);
+            iommu_region_invalidate(&device->iommu, range);
         }
     }
 }
@@ -77,7 +71,6 @@ void vtd_flush_contexts(struct vtd *vtd, uint16_t wanted, uint16_t mask)
 
     memory_topology_begin();
     pthread_mutex_lock(&vtd->lock);
-    forget_translations(vtd);
     if (update_contexts(vtd, wanted, mask, changed)) {
         switch_views(vtd);
     }
@@ -88,6 +81,11 @@ void vtd_flush_contexts(struct vtd *vtd, uint16_t wanted, uint16_t mask)
     }
     pthread_mutex_unlock(&vtd->lock);
     memory_topology_commit();
+}
+
+void vtd_wait_for_devices(struct vtd *vtd)
+{
+    iommu_drain_wait(&vtd->drain);
 }
 
 /* Masks of function numbers, 6.5.2.1: FM leaves out the low bits of the function. */
@@ -116,6 +114,7 @@ void vtd_command_context(struct vtd *vtd)
     uint16_t mask = granularity == VTD_DEVICE ? requester_mask(vtd_field(command, 33, 32)) : 0;
 
     vtd_flush_contexts(vtd, (uint16_t)vtd_field(command, 31, 16), mask);
+    vtd_wait_for_devices(vtd);
     pthread_mutex_lock(&vtd->lock);
     command &= ~(VTD_COMMAND_BUSY | UINT64_C(3) << 59);
     vtd_put64(vtd, VTD_CCMD, command | (uint64_t)granularity << 59);
@@ -131,9 +130,13 @@ void vtd_command_iotlb(struct vtd *vtd)
 
     if (granularity == VTD_PAGE) {
         flush.range = page_range(address);
+        flush.only_pages = address & VTD_HINT;
     }
     pthread_mutex_lock(&vtd->lock);
     vtd_flush_iotlb(vtd, &flush);
+    pthread_mutex_unlock(&vtd->lock);
+    vtd_wait_for_devices(vtd);
+    pthread_mutex_lock(&vtd->lock);
     command &= ~(VTD_COMMAND_BUSY | UINT64_C(3) << 57);
     vtd_put64(vtd, VTD_IOTLB, command | (uint64_t)granularity << 57);
     pthread_mutex_unlock(&vtd->lock);
@@ -165,6 +168,7 @@ static bool queued_iotlb(struct vtd *vtd, const uint64_t descriptor[2])
     }
     if (granularity == VTD_PAGE) {
         flush.range = page_range(descriptor[1]);
+        flush.only_pages = descriptor[1] & VTD_HINT;
     }
     pthread_mutex_lock(&vtd->lock);
     vtd_flush_iotlb(vtd, &flush);
@@ -185,6 +189,7 @@ static bool queued_interrupt(struct vtd *vtd, const uint64_t descriptor[2])
 
 static bool queued_wait(struct vtd *vtd, const uint64_t descriptor[2])
 {
+    vtd_wait_for_devices(vtd);
     if (descriptor[0] & VTD_WAIT_STATUS) {
         uint8_t status[4];
 

@@ -81,7 +81,7 @@ static void global_command(struct vtd *vtd, uint32_t command)
     changed = (status ^ command) & supported;
     status ^= changed;
     if (command & VTD_GCMD_ROOT_TABLE) {
-        vtd->root = vtd_get64(vtd, VTD_RTADDR);
+        __atomic_store_n(&vtd->root, vtd_get64(vtd, VTD_RTADDR), __ATOMIC_RELEASE);
         status |= VTD_GCMD_ROOT_TABLE;
     }
     if ((command & VTD_GCMD_REMAPPING_TABLE) && vtd->config.interrupt_remapping) {
@@ -95,6 +95,7 @@ static void global_command(struct vtd *vtd, uint32_t command)
     pthread_mutex_unlock(&vtd->lock);
     if (changed & VTD_GCMD_TRANSLATION) {
         vtd_flush_contexts(vtd, 0, 0);
+        vtd_wait_for_devices(vtd);
     }
     if (changed & status & VTD_GCMD_QUEUED) {
         vtd_queue_run(vtd);

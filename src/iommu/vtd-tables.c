@@ -162,16 +162,17 @@ static uint64_t context_reach(const struct vtd_context *context)
 
 enum vtd_fault_reason vtd_second_lookup(const struct vtd_tables *tables,
                                         const struct vtd_context *context, iova_t iova,
-                                        bool is_write, struct iommu_mapping *mapping)
+                                        bool is_write, struct vtd_leaf_table *leaf,
+                                        struct iommu_mapping *mapping)
 {
     unsigned wanted = is_write ? IOMMU_WRITE : IOMMU_READ;
-    unsigned access = IOMMU_READ | IOMMU_WRITE;
-    gpa_t table = context->table;
+    unsigned access = leaf->access ? leaf->access : IOMMU_READ | IOMMU_WRITE;
+    gpa_t table = leaf->access ? leaf->table : context->table;
 
     if (iova >= context_reach(context)) {
         return VTD_FAULT_BEYOND_WIDTH;
     }
-    for (unsigned level = context->levels;; level--) {
+    for (unsigned level = leaf->access ? 1 : context->levels;; level--) {
         unsigned shift = level_shift(level);
         uint64_t index = iova >> shift & (LEVEL_COUNT - 1), entry;
 
@@ -187,6 +188,9 @@ enum vtd_fault_reason vtd_second_lookup(const struct vtd_tables *tables,
             return VTD_FAULT_TABLE_RESERVED;
         }
         table = entry_address(entry);
+        if (level == 2 && !is_leaf(entry, level)) {
+            *leaf = (struct vtd_leaf_table){iova & ~(VTD_BIT(shift) - 1), table, access};
+        }
         if (is_leaf(entry, level)) {
             uint64_t size = VTD_BIT(shift);
 

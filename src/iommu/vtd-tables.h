@@ -45,11 +45,22 @@ static inline bool vtd_context_equal(const struct vtd_context *a, const struct v
            a->domain == b->domain && a->levels == b->levels && a->table == b->table;
 }
 
-/* The mapping that holds iova; its access is what all levels allow. Else the reason of the fault,
- * for a read or a write. */
+/* A table of the last level, which maps 2 MiB. */
+struct vtd_leaf_table {
+    iova_t base;
+    gpa_t table;
+    unsigned access; /* what the levels above allow: mask of enum iommu_access; 0: none is known */
+};
+
+/*
+ * The mapping that holds iova; its access is what all levels allow. Else the reason of the fault,
+ * for a read or a write. leaf: the table of iova, if it is known, which saves the walk; set, if the
+ * walk came to one.
+ */
 enum vtd_fault_reason vtd_second_lookup(const struct vtd_tables *tables,
                                         const struct vtd_context *context, iova_t iova,
-                                        bool is_write, struct iommu_mapping *mapping);
+                                        bool is_write, struct vtd_leaf_table *leaf,
+                                        struct iommu_mapping *mapping);
 
 /*
  * All mappings of the second stage in range, in order (iommu_walk_fn's contract). Entries that

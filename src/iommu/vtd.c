@@ -16,7 +16,7 @@ struct vtd *vtd_new(const struct vtd_config *config, const struct vtd_host *host
     vtd->tables = (struct vtd_tables){memory, config->host_width, config->iova_width,
                                       config->pass_through, config->walk_limit};
     vtd->devices = g_hash_table_new(NULL, NULL);
-    vtd->generation = 1;
+    iommu_drain_init(&vtd->drain);
     pthread_mutex_init(&vtd->queue_lock, NULL);
     pthread_mutex_init(&vtd->lock, NULL);
     pthread_mutex_init(&vtd->fault_lock, NULL);
@@ -29,6 +29,7 @@ void vtd_free(struct vtd *vtd)
     assert(g_hash_table_size(vtd->devices) == 0);
     memory_region_destroy(&vtd->window);
     g_hash_table_destroy(vtd->devices);
+    iommu_drain_destroy(&vtd->drain);
     pthread_mutex_destroy(&vtd->fault_lock);
     pthread_mutex_destroy(&vtd->lock);
     pthread_mutex_destroy(&vtd->queue_lock);
@@ -41,12 +42,13 @@ void vtd_reset(struct vtd *vtd)
     pthread_mutex_lock(&vtd->lock);
     pthread_mutex_lock(&vtd->fault_lock);
     vtd_registers_reset(vtd);
-    vtd->root = 0;
+    __atomic_store_n(&vtd->root, 0, __ATOMIC_RELEASE);
     vtd->next_fault = 0;
     __atomic_store_n(&vtd->interrupt_table, 0, __ATOMIC_RELEASE);
     pthread_mutex_unlock(&vtd->fault_lock);
     pthread_mutex_unlock(&vtd->lock);
     vtd_flush_contexts(vtd, 0, 0);
+    vtd_wait_for_devices(vtd);
     pthread_mutex_unlock(&vtd->queue_lock);
 }
 
@@ -87,7 +89,7 @@ bool vtd_load(struct vtd *vtd, const struct vtd_state *state)
     }
     memcpy(vtd->registers, state->registers, sizeof(vtd->registers));
     vtd_set_status(vtd, vtd_get32(vtd, VTD_GSTS));
-    vtd->root = state->root;
+    __atomic_store_n(&vtd->root, state->root, __ATOMIC_RELEASE);
     vtd->next_fault = state->next_fault;
     __atomic_store_n(&vtd->interrupt_table, state->interrupt_table, __ATOMIC_RELEASE);
     pthread_mutex_unlock(&vtd->fault_lock);

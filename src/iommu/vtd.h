@@ -7,12 +7,13 @@
  * Locks. vtd.lock is the lock of iommu-region.h: registers, cached contexts, notifiers. A write to
  * a register may begin a topology transaction (passthrough to translation and back), so the
  * register region has no guard and the lock is taken inside of it: vtd.queue_lock > topology >
- * vtd.lock. Leaves: vtd.fault_lock, and each device's iotlb_lock. translate() takes leaves only.
+ * vtd.lock. Leaves: vtd.fault_lock, and that of each device's IOTLB. translate() takes leaves only.
  */
 #ifndef DUODM_IOMMU_VTD_H
 #define DUODM_IOMMU_VTD_H
 
 #include "iommu/iommu-region.h"
+#include "iommu/iommu-watch.h"
 #include "iommu/vtd-tables.h"
 
 struct vtd;
@@ -68,8 +69,8 @@ struct vtd {
     pthread_mutex_t fault_lock;
     uint8_t write_masks[VTD_REGISTERS_SIZE]; /* bits that a write sets */
     uint8_t clear_masks[VTD_REGISTERS_SIZE]; /* bits that a write of 1 clears */
+    struct iommu_drain drain;                /* what emulated devices can't let go at once */
     GHashTable *devices;                     /* requester -> struct vtd_device; under the lock */
-    uint64_t generation; /* of translations; atomic. Grows with each invalidation */
 };
 
 /* memory: the address space of guest physical memory, for tables; system: its root. */

@@ -1,5 +1,12 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Device intel-iommu on board pc: virtio devices that do DMA through its tables."""
+import os
+import select
+import shutil
+import signal
+import struct
+import subprocess
+import tempfile
 import unittest
 
 import virtio
@@ -145,6 +152,124 @@ class Translation(unittest.TestCase):
             unit.flush_interrupts()
             device.queues[0].request([], [16])
             self.assertEqual(unit.faults(), [])
+
+
+@unittest.skipUnless(shutil.which("nbdkit"), "nbdkit is not installed")
+class UnderWay(unittest.TestCase):
+    """Invalidations while requests are under way. The disk is an NBD server, stopped by a signal."""
+
+    def setUp(self):
+        self.folder = tempfile.mkdtemp(prefix="duodm-vtd-")
+        self.addCleanup(shutil.rmtree, self.folder, True)
+        path = os.path.join(self.folder, "disk")
+        with open(path, "wb") as file:
+            file.write(b"\x5a" * (1 << 20))
+        self.socket = os.path.join(self.folder, "nbd.sock")
+        self.server = subprocess.Popen(["nbdkit", "-f", "-U", self.socket, "file", path],
+                                       stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        self.addCleanup(self.server.wait)
+        self.addCleanup(self.server.kill)
+
+    def start(self, *arguments):
+        return machine("-drive", f"if=none,id=d,file=nbd:unix:{self.socket},open-timeout=20",
+                       "-device", f"virtio-blk-pci,drive=d,iommu_platform=on,addr={SLOT}", *arguments)
+
+    def submit(self, device, data):
+        """A read of one sector to the address data; returns that of its status byte."""
+        header = device.arena.put(struct.pack("<IIQ", 0, 0, 0))
+        status = device.arena.put(b"\xee")
+        device.queues[0].add_parts([(header, 16)], [(data, 512), (status, 1)])
+        device.queues[0].kick()
+        return status
+
+    def begin(self, vm):
+        """A read under way, for which the server does not answer: (unit, domain, device, page)."""
+        unit, domain, device = translated(vm, level=1)
+        device.start(sizes={0: 8})
+        self.submit(device, device.arena.take(512))
+        device.queues[0].wait()
+        self.spare, page = (device.arena.take(4096, 4096) for _ in range(2))
+        vm.qtest.memset(page, 4096, 0)
+        self.server.send_signal(signal.SIGSTOP)
+        self.submit(device, page)
+        while device.queues[0].notified():
+            pass  # until the device has taken it
+        return unit, domain, device, page
+
+    def go_on(self):
+        self.server.send_signal(signal.SIGCONT)
+
+    def test_of_other_pages_does_not_wait(self):
+        with self.start() as vm:
+            unit, domain, device, page = self.begin(vm)
+            domain.unmap(device.iova(self.spare), 4096)
+            unit.flush_pages(1, device.iova(self.spare))
+            unit.flush_domain(1)
+            unit.flush_all()
+            unit.flush_contexts()
+            self.assertIsNone(device.queues[0].poll())
+            self.go_on()
+            device.queues[0].wait()
+            self.assertEqual(vm.qtest.read(page, 512), b"\x5a" * 512)
+            self.assertEqual(unit.faults(), [])
+
+    def check_waits(self, vm, unit, device, page):
+        """The write to the queue's tail was sent. It is answered when the disk has answered."""
+        self.assertFalse(select.select([vm.qtest.sock], [], [], 0.3)[0])
+        self.go_on()
+        self.assertEqual(vm.qtest.reply(), "OK")
+        self.assertEqual(vm.qtest.readl(unit.status_word), 77)
+        self.assertEqual(vm.qtest.read(page, 512), b"\x5a" * 512)
+        self.assertTrue(device.status() & virtio.NEEDS_RESET)
+        vm.qtest.memset(page, 512, 0)  # it is the guest's again
+        device.start(sizes={0: 8})
+
+    def tail(self, vm, unit, *descriptors):
+        """Queue descriptors and a wait, and write the tail without looking at the answer."""
+        for low, high in (*descriptors, (77 << 32 | 1 << 5 | 5, unit.status_word)):
+            vm.qtest.write(unit.queue + unit.tail, struct.pack("<QQ", low, high))
+            unit.tail += 16
+        vm.qtest.raw(f"writeq {unit.base + vtd.IQT:#x} {unit.tail:#x}\n")
+
+    def test_that_takes_its_page_waits(self):
+        with self.start() as vm:
+            unit, domain, device, page = self.begin(vm)
+            domain.unmap(device.iova(page), 4096)
+            self.tail(vm, unit, (1 << 16 | 3 << 4 | 2, device.iova(page)))
+            self.check_waits(vm, unit, device, page)
+            self.submit(device, device.arena.take(512))
+            device.queues[0].wait()
+
+    def test_that_leads_elsewhere_waits(self):
+        with self.start() as vm:
+            unit, domain, device, page = self.begin(vm)
+            domain.map(device.iova(page), page + 4096, 4096)
+            self.tail(vm, unit, (1 << 16 | 2 << 4 | 2, 0))
+            self.check_waits(vm, unit, device, page)
+
+    def test_switch_of_context_waits(self):
+        with self.start() as vm:
+            unit, _, device, page = self.begin(vm)
+            unit.pass_through(REQUESTER)
+            self.tail(vm, unit, (1 << 4 | 1, 0), (1 << 4 | 2, 0))
+            device.distance = 0
+            self.check_waits(vm, unit, device, page)
+            self.submit(device, device.arena.take(512))
+            device.queues[0].wait()
+
+    def test_held_buffer_does_not_wait_for_ever(self):
+        """The balloon keeps its buffer of statistics until somebody asks: it is given back."""
+        with machine("-device", f"virtio-balloon-pci,iommu_platform=on,addr={SLOT}") as vm:
+            unit, domain, device = translated(vm, level=1)
+            device.start()
+            page = device.arena.take(4096, 4096)
+            device.queues[2].add_parts([(page, 10)], [])
+            device.queues[2].kick()
+            while device.queues[2].notified():
+                pass
+            domain.unmap(device.iova(page), 4096)
+            unit.flush_pages(1, device.iova(page))
+            self.assertTrue(device.status() & virtio.NEEDS_RESET)
 
 
 class Configuration(unittest.TestCase):

@@ -175,6 +175,11 @@ class SplitQueue(Queue):
     def used_index(self):
         return self.qtest.readw(self.used + 2)
 
+    def notified(self):
+        """Has the device still to look at what was made available? With event indexes: it asks to
+        be notified of what comes next when it has."""
+        return self.qtest.readw(self.used + 4 + 8 * self.size) != self.next_available
+
     def set_interrupts(self, on):
         """Without event indexes: the flag. With them: an index that is near, or far away."""
         self.follow = on

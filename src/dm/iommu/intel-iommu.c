@@ -63,6 +63,11 @@ static bool can_follow(void *opaque, GError **error)
                       "-device intel-iommu,caching-mode=on");
 }
 
+static struct iommu_drain *get_drain(void *opaque)
+{
+    return &((struct intel_iommu *)opaque)->vtd->drain;
+}
+
 static bool remap_message(void *opaque, uint16_t requester, uint64_t *address, uint32_t *data)
 {
     struct intel_iommu *iommu = opaque;
@@ -74,6 +79,7 @@ static const struct pci_iommu_ops bus_ops = {
     .get_view = get_view,
     .put_view = put_view,
     .can_follow = can_follow,
+    .get_drain = get_drain,
     .remap_message = remap_message,
 };
 

@@ -81,6 +81,13 @@ bool pci_bus_set_iommu(struct pci_bus *bus, const struct pci_iommu_ops *ops, voi
     return true;
 }
 
+struct iommu_drain *pci_device_drain(const struct pci_device *device)
+{
+    const struct pci_bus *bus = device->pci_bus;
+
+    return bus->iommu ? bus->iommu->get_drain(bus->iommu_opaque) : NULL;
+}
+
 bool pci_device_follow(struct pci_device *device, GError **error)
 {
     const struct pci_bus *bus = device->pci_bus;

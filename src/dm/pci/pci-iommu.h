@@ -9,6 +9,8 @@
 
 #include "dm/pci/pci.h"
 
+struct iommu_drain;
+
 /* An IOMMU as the bus sees it. Called in the main loop, unless said otherwise. */
 struct pci_iommu_ops {
     /* The view of a requester, which is kept until it is put as often as it was got. */
@@ -17,6 +19,8 @@ struct pci_iommu_ops {
     /* Does it tell host IOMMUs of each mapping that the guest makes? If not, *error says how to
      * have it. */
     bool (*can_follow)(void *opaque, GError **error);
+    /* Which emulated devices use that keep host pointers into their view (iommu/iommu-watch.h). */
+    struct iommu_drain *(*get_drain)(void *opaque);
     /* What an interrupt message of a requester will be when it arrives; false: it is blocked.
      * Records no fault. Any thread, any lock held. NULL: it changes none. */
     bool (*remap_message)(void *opaque, uint16_t requester, uint64_t *address, uint32_t *data);
@@ -36,6 +40,8 @@ bool pci_bus_set_iommu(struct pci_bus *bus, const struct pci_iommu_ops *ops, voi
  * view see the same memory.
  */
 struct memory_region *pci_device_view(const struct pci_device *device);
+/* The drain of the IOMMU that it is behind; NULL: there is none. */
+struct iommu_drain *pci_device_drain(const struct pci_device *device);
 /* In realize of a function whose DMA a host IOMMU translates: false if the guest's mappings could
  * not be followed there. */
 bool pci_device_follow(struct pci_device *device, GError **error);
