@@ -197,8 +197,25 @@ static bool choose_firmware(struct launch *launch, GError **error)
     return true;
 }
 
+/* The IOAPIC has to be outside of the kernel if its interrupts are remapped. */
+static void choose_irqchip(struct command_line *line)
+{
+    for (unsigned i = 0; i < line->devices->len; i++) {
+        const struct key_values *list = g_ptr_array_index(line->devices, i);
+        const char *remapping = key_values_get(list, "intremap");
+        bool remaps = true;
+
+        if (g_str_equal(key_values_get(list, "driver"), "intel-iommu") &&
+            (!remapping || (parse_bool(remapping, &remaps, NULL) && remaps)) &&
+            line->config.kernel_irqchip == KERNEL_IRQCHIP_DEFAULT) {
+            line->config.kernel_irqchip = KERNEL_IRQCHIP_SPLIT;
+        }
+    }
+}
+
 bool launch_make_machine(struct launch *launch, GError **error)
 {
+    choose_irqchip(&launch->line);
     if (!choose_firmware(launch, error)) {
         return false;
     }
@@ -434,15 +451,28 @@ void launch_forget_board(struct launch *launch)
     }
 }
 
-bool launch_add_devices(struct launch *launch, GError **error)
+/* What is wired to the board (an IOMMU), or else what is plugged into its buses. */
+static bool add_devices_of(struct launch *launch, bool system, GError **error)
 {
     for (unsigned i = 0; i < launch->line.devices->len; i++) {
         const struct key_values *list = g_ptr_array_index(launch->line.devices, i);
+        const char *driver = key_values_get(list, "driver");
 
+        if ((device_class_find(driver)->bus_type == BUS_SYSTEM) != system) {
+            continue;
+        }
         if (!hotplug_add(launch->machine, list, error)) {
-            g_prefix_error(error, "-device %s: ", key_values_get(list, "driver"));
+            g_prefix_error(error, "-device %s: ", driver);
             return false;
         }
+    }
+    return true;
+}
+
+bool launch_add_devices(struct launch *launch, GError **error)
+{
+    if (!add_devices_of(launch, true, error) || !add_devices_of(launch, false, error)) {
+        return false;
     }
     netdev_warn_unused(launch->machine);
     if (!machine_complete_board(launch->machine, error)) {

@@ -27,6 +27,8 @@ struct pci_bus *pci_bus_new(struct machine *machine, struct memory_region *memor
     bus->memory_space = memory_space;
     bus->io_space = io_space;
     pthread_mutex_init(&bus->interrupt_lock, NULL);
+    pthread_mutex_init(&bus->listener_lock, NULL);
+    bus->message_listeners = g_array_new(false, false, sizeof(struct message_listener));
     machine->pci_bus = &bus->base;
     return bus;
 }
@@ -38,6 +40,8 @@ void pci_bus_free(struct pci_bus *bus)
     }
     bus_clear(&bus->base);
     bus->machine->pci_bus = NULL;
+    g_array_unref(bus->message_listeners);
+    pthread_mutex_destroy(&bus->listener_lock);
     pthread_mutex_destroy(&bus->interrupt_lock);
     g_free(bus);
 }

@@ -116,10 +116,7 @@ bool pci_device_prepare(struct device *base, GError **error)
     address = address_text(device->devfn);
     name = g_strdup_printf("%s %s DMA", base->class->name, address);
     memory_region_init_container(&device->dma_root, name, MACHINE_MEMORY_SIZE);
-    memory_region_init_alias(&device->dma_window, name, &bus->machine->system_memory, 0,
-                             MACHINE_MEMORY_SIZE);
-    memory_region_set_enabled(&device->dma_window, false);
-    memory_region_add_subregion(&device->dma_root, 0, &device->dma_window);
+    pci_device_open_view(device);
     address_space_init(&device->dma, &device->dma_root, name);
     return true;
 }
@@ -131,7 +128,7 @@ void pci_device_release(struct device *base)
     pci_msi_release(device);
     pci_msix_release(device);
     address_space_destroy(&device->dma);
-    memory_region_destroy(&device->dma_window);
+    pci_device_close_view(device);
     memory_region_destroy(&device->dma_root);
     memset(device->config, 0, sizeof(device->config));
     memset(device->write_mask, 0, sizeof(device->write_mask));

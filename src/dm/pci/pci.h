@@ -45,12 +45,14 @@ struct pci_device {
     struct pci_bar bars[PCI_BAR_COUNT];
     struct address_space dma; /* what the device sees as bus master; open while Bus Master Enable */
     struct memory_region dma_root, dma_window;
-    bool interrupt_level;      /* INTx as the device drives it; under the bus's interrupt lock */
-    bool interrupt_disabled;   /* command register bit 10; under the same lock */
-    bool interrupt_asserted;   /* what the bus line was told; under the same lock */
-    struct pci_msi msi;        /* if the class has it: pci_msi_init */
-    struct pci_msix msix;      /* pci_msix_init */
-    uint16_t capabilities_end; /* first byte after the last capability; 0: there is none */
+    struct memory_region *view; /* what dma_window shows: pci-iommu.h */
+    bool follows;               /* a host IOMMU follows the view, which has to stay */
+    bool interrupt_level;       /* INTx as the device drives it; under the bus's interrupt lock */
+    bool interrupt_disabled;    /* command register bit 10; under the same lock */
+    bool interrupt_asserted;    /* what the bus line was told; under the same lock */
+    struct pci_msi msi;         /* if the class has it: pci_msi_init */
+    struct pci_msix msix;       /* pci_msix_init */
+    uint16_t capabilities_end;  /* first byte after the last capability; 0: there is none */
     uint8_t power_on[PCI_CONFIG_SIZE]; /* config space as realize left it: what a reset restores */
 };
 

@@ -7,6 +7,7 @@
  * thread meanwhile.
  */
 #include "dm/machine.h"
+#include "dm/pci/pci-iommu.h"
 #include "dm/pci/pci-regs.h"
 #include "dm/vfio/vfio-pci.h"
 #include "util/error.h"
@@ -121,15 +122,24 @@ static const struct irqfd_ops *irqfd_ops(const struct vfio_pci *vfio)
     return vfio->no_irqfd ? NULL : vfio->pci.device.machine->engine->irqfd;
 }
 
+/* Is there nothing for duodm to do when a vector fires? The message as the processor gets it. */
+static bool is_direct(struct vfio_pci *vfio, const struct vfio_vector *vector,
+                      struct msi_message *message)
+{
+    *message = (struct msi_message){vector->address, vector->data};
+    return irqfd_ops(vfio) && !vector->masked &&
+           pci_device_remap_message(&vfio->pci, &message->address, &message->data) &&
+           (message->address & ~(APIC_WINDOW_SIZE - 1)) == APIC_WINDOW;
+}
+
 /* Let signals go straight to the guest while nothing has to be looked at, else to the I/O thread.
  * A signal that comes in between stays in the descriptor. */
 static void route_vector(struct vfio_pci *vfio, unsigned number)
 {
     struct vfio_vector *vector = &vfio->vectors[number];
     const struct irqfd_ops *ops = irqfd_ops(vfio);
-    struct msi_message message = {vector->address, vector->data};
-    bool direct =
-        ops && !vector->masked && (vector->address & ~(APIC_WINDOW_SIZE - 1)) == APIC_WINDOW;
+    struct msi_message message;
+    bool direct = is_direct(vfio, vector, &message);
 
     if (vector->irqfd && (!direct || !ops->set_message(vector->irqfd, &message, NULL))) {
         ops->detach(vector->irqfd);
@@ -325,6 +335,20 @@ void vfio_vector_signalled(struct vfio_pci *vfio, unsigned number)
     }
 }
 
+/* The guest's IOMMU may send messages elsewhere now. In a vCPU's thread. */
+static void on_messages_changed(void *opaque)
+{
+    struct vfio_pci *vfio = opaque;
+
+    pthread_mutex_lock(&vfio->vector_lock);
+    for (unsigned i = 0; i < vfio->vector_count; i++) {
+        if (vfio->vectors[i].descriptor >= 0) {
+            route_vector(vfio, i);
+        }
+    }
+    pthread_mutex_unlock(&vfio->vector_lock);
+}
+
 /* The table and the pending bits, in a BAR. */
 
 static enum memory_result table_read(void *opaque, uint64_t offset, unsigned size,
@@ -471,6 +495,7 @@ bool vfio_msi_init(struct vfio_pci *vfio, GError **error)
     for (unsigned i = 0; i < vfio->vector_room; i++) {
         vfio->vectors[i].descriptor = -1;
     }
+    pci_bus_add_message_listener(vfio->pci.pci_bus, on_messages_changed, vfio);
     return true;
 }
 
@@ -491,6 +516,7 @@ void vfio_msi_reset(struct vfio_pci *vfio)
 
 void vfio_msi_destroy(struct vfio_pci *vfio)
 {
+    pci_bus_remove_message_listener(vfio->pci.pci_bus, on_messages_changed, vfio);
     memory_region_destroy(&vfio->pending_region);
     memory_region_destroy(&vfio->table_region);
     g_clear_pointer(&vfio->vectors, g_free);

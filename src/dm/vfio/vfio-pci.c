@@ -3,6 +3,7 @@
 #include "dm/vfio/vfio-pci.h"
 #include "dm/hotplug.h"
 #include "dm/machine.h"
+#include "dm/pci/pci-iommu.h"
 #include "util/error.h"
 #include "util/log.h"
 #include "vfio/vfio-kernel.h"
@@ -70,14 +71,15 @@ static char *find_folder(const struct vfio_pci *vfio, GError **error)
 static bool open_device(struct vfio_pci *vfio, GError **error)
 {
     g_autofree char *folder = find_folder(vfio, error), *address = NULL;
-    struct machine *machine = vfio->pci.device.machine;
     unsigned group;
 
-    if (!folder || !vfio_find_group(folder, &group, error)) {
+    if (!folder || !pci_device_follow(&vfio->pci, error) ||
+        !vfio_find_group(folder, &group, error)) {
         return false;
     }
     address = g_path_get_basename(folder);
-    vfio->device = vfio_space_open(machine, &machine->system_memory, vfio, group, address, error);
+    vfio->device = vfio_space_open(vfio->pci.device.machine, pci_device_view(&vfio->pci), vfio,
+                                   group, address, error);
     return vfio->device != NULL;
 }
 
