@@ -133,6 +133,7 @@ struct machine *machine_new(struct machine_config *config, const struct engine_o
     machine->nics = g_ptr_array_new();
     machine->objects = g_ptr_array_new();
     machine->device_buses = g_ptr_array_new();
+    interrupt_eoi_init(&machine->eoi);
     if (!check_config(&machine->config, error)) {
         goto fail_config;
     }
@@ -161,6 +162,7 @@ fail_engine:
 fail_clock:
     machine_clock_free(machine->clock);
 fail_config:
+    interrupt_eoi_destroy(&machine->eoi);
     g_ptr_array_unref(machine->nics);
     g_ptr_array_unref(machine->netdevs);
     g_ptr_array_unref(machine->device_buses);
@@ -271,8 +273,9 @@ bool machine_complete_board(struct machine *machine, GError **error)
 {
     const struct board_class *board = machine->board;
 
-    return (!board->complete || board->complete(machine, error)) &&
-           (!machine->config.dtb_dump || dump_device_tree(machine, error));
+    machine->complete = (!board->complete || board->complete(machine, error)) &&
+                        (!machine->config.dtb_dump || dump_device_tree(machine, error));
+    return machine->complete;
 }
 
 void machine_add_reset_handler(struct machine *machine, void (*handler)(void *opaque), void *opaque)
@@ -344,6 +347,7 @@ void machine_free(struct machine *machine)
     while (machine->chardevs->len) {
         chardev_free(g_ptr_array_index(machine->chardevs, machine->chardevs->len - 1));
     }
+    interrupt_eoi_destroy(&machine->eoi);
     g_ptr_array_unref(machine->nics);
     g_ptr_array_unref(machine->netdevs);
     g_ptr_array_unref(machine->device_buses);

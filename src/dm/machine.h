@@ -9,6 +9,7 @@
 #include "dm/clock.h"
 #include "dm/device.h"
 #include "dm/engine.h"
+#include "dm/interrupt-eoi.h"
 #include "dm/irq.h"
 #include "dm/task-queue.h"
 #include "dm/vcpu.h"
@@ -95,6 +96,7 @@ struct machine {
     struct machine_config config;
     const struct board_class *board;
     void *board_private; /* the board's own */
+    bool complete;       /* set by machine_complete_board: what comes now is plugged in */
     const struct engine_ops *engine;
     void *engine_data;
     bool engine_apics;       /* set by engine->create: it has the local APICs */
@@ -116,6 +118,7 @@ struct machine {
     struct vcpu *vcpus[MACHINE_MAX_VCPUS];
     unsigned vcpu_count;
     struct irq_line gsi[MACHINE_GSI_COUNT]; /* 0..15: ISA interrupts too. Set up by the board */
+    struct interrupt_eoi eoi;
     struct irq_line a20; /* input of the gate of address line 20 (port92.c); high: it passes */
     bool a20_masked;     /* atomic. What the gate says to processors: machine_mask_a20 */
     struct i8259_pair *pic;
@@ -131,6 +134,7 @@ struct machine {
     GPtrArray *objects;  /* of struct object, in order of creation: -object's */
     struct io_thread *default_io_thread; /* among objects; NULL: nobody needed it so far */
     struct block_registry *blocks;       /* disk images */
+    GPtrArray *vfio_spaces; /* of struct vfio_space: vfio-space.c. NULL: nothing is passed through */
     void *monitor;                       /* struct monitor_state: QMP and HMP servers */
 
     /* Running. */

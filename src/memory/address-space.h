@@ -86,6 +86,7 @@ struct memory_section {
     bool dirty_logged;            /* some client logs: mark pages with memory_region_set_dirty */
     bool translated;              /* an IOMMU was on the way: `generation` does not tell when it
                                      changes its mind */
+    struct address_space *space;  /* where region was found: behind the IOMMUs; NULL: nowhere */
 };
 struct memory_section address_space_lookup(struct address_space *as, gpa_t address, bool is_write,
                                            struct memory_attributes attributes);

@@ -184,7 +184,12 @@ static bool pc_create(struct machine *machine, const void *options, GError **err
     machine->board_private = pc;
     machine_add_cleanup(machine, pc_destroy, pc);
     return x86_create_interrupts(machine, true, error) && create_chipset(pc, error) &&
-           create_isa(pc, error) && pc_describe_machine(pc, error) && pc_load_firmware(pc, error);
+           create_isa(pc, error) && pc_describe_machine(pc, error);
+}
+
+static bool pc_complete(struct machine *machine, GError **error)
+{
+    return pc_load_firmware(machine->board_private, error);
 }
 
 static void pc_describe(struct machine *machine, struct device_tree *tree)
@@ -211,5 +216,6 @@ const struct board_class pc_board = {
     .properties = pc_properties,
     .options_size = sizeof(struct pc_options),
     .create = pc_create,
+    .complete = pc_complete,
     .describe = pc_describe,
 };

@@ -281,6 +281,8 @@ const struct qmp_command qmp_command_table[] = {
     {"blockdev-add", blockdev_arguments, qmp_blockdev_add},
     {"blockdev-del", node_arguments, qmp_blockdev_del},
     {"cont", NULL, cont},
+    {"device_add", qmp_device_add_arguments, qmp_device_add},
+    {"device_del", qmp_device_del_arguments, qmp_device_del},
     {"human-monitor-command", human_arguments, human_monitor_command},
     {"netdev_add", netdev_add_arguments, qmp_netdev_add},
     {"netdev_del", netdev_del_arguments, qmp_netdev_del},

@@ -11,6 +11,8 @@ static const struct bus_ops pci_bus_ops = {
     .unplug = pci_device_unplug,
     .release = pci_device_release,
     .reset = pci_device_reset,
+    .announce = pci_device_announce,
+    .request_unplug = pci_device_request_unplug,
     .state = &pci_device_state,
     .describe = pci_bus_describe,
 };
@@ -25,6 +27,8 @@ struct pci_bus *pci_bus_new(struct machine *machine, struct memory_region *memor
     bus->memory_space = memory_space;
     bus->io_space = io_space;
     pthread_mutex_init(&bus->interrupt_lock, NULL);
+    pthread_mutex_init(&bus->listener_lock, NULL);
+    bus->message_listeners = g_array_new(false, false, sizeof(struct message_listener));
     machine->pci_bus = &bus->base;
     return bus;
 }
@@ -36,6 +40,8 @@ void pci_bus_free(struct pci_bus *bus)
     }
     bus_clear(&bus->base);
     bus->machine->pci_bus = NULL;
+    g_array_unref(bus->message_listeners);
+    pthread_mutex_destroy(&bus->listener_lock);
     pthread_mutex_destroy(&bus->interrupt_lock);
     g_free(bus);
 }
@@ -48,6 +54,11 @@ struct bus *pci_bus_base(struct pci_bus *bus)
 struct pci_bus *pci_bus_from_base(struct bus *base)
 {
     return base && base->ops == &pci_bus_ops ? (struct pci_bus *)base : NULL;
+}
+
+void pci_bus_set_hotplug(struct pci_bus *bus, struct pci_hotplug *hotplug)
+{
+    bus->hotplug = hotplug;
 }
 
 struct memory_region *pci_bus_memory_space(struct pci_bus *bus)
@@ -71,12 +82,14 @@ static struct pci_device *config_target(struct pci_bus *bus, unsigned bus_number
                                         unsigned offset, unsigned size)
 {
     bool good_size = size == 1 || size == 2 || size == 4;
+    struct pci_device *device;
 
     if (bus_number != 0 || devfn >= PCI_DEVFN_COUNT || !good_size ||
         offset > PCI_CONFIG_SIZE - size) {
         return NULL;
     }
-    return pci_bus_find(bus, (uint8_t)devfn);
+    device = pci_bus_find(bus, (uint8_t)devfn);
+    return device && !__atomic_load_n(&device->hidden, __ATOMIC_ACQUIRE) ? device : NULL;
 }
 
 uint32_t pci_bus_config_read(struct pci_bus *bus, unsigned bus_number, unsigned devfn,
@@ -129,7 +142,7 @@ void pci_bus_set_interrupt_lines(struct pci_bus *bus, const struct irq_line line
 
 unsigned pci_interrupt_line_of(const struct pci_device *device)
 {
-    unsigned slot = device->devfn >> 3, pin = pci_class_of(device)->interrupt_pin;
+    unsigned slot = device->devfn >> 3, pin = device->config[PCI_INTERRUPT_PIN];
 
     return (slot + 3 + pin - 1) & 3;
 }
@@ -141,7 +154,7 @@ static void update_interrupt(struct pci_device *device)
     bool asserted = device->interrupt_level && !device->interrupt_disabled;
     unsigned line;
 
-    if (asserted == device->interrupt_asserted || !pci_class_of(device)->interrupt_pin) {
+    if (asserted == device->interrupt_asserted || !device->config[PCI_INTERRUPT_PIN]) {
         return;
     }
     device->interrupt_asserted = asserted;

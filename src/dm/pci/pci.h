@@ -17,7 +17,10 @@ struct pci_class {
     uint32_t class_code; /* 24 bits: base class, subclass, programming interface */
     uint8_t revision;
     uint8_t interrupt_pin; /* 0: none, 1: INTA */
-    /* Hooks, may be NULL: after a write was applied through the write mask; before a read. */
+    /* Hooks, may be NULL: what a write has, before it is applied; after it was applied through the
+     * write mask; before a read. */
+    void (*config_write)(struct pci_device *device, unsigned offset, unsigned length,
+                         uint32_t value);
     void (*config_written)(struct pci_device *device, unsigned offset, unsigned length);
     uint32_t (*config_read)(struct pci_device *device, unsigned offset, unsigned length);
 };
@@ -34,6 +37,7 @@ struct pci_device {
     struct pci_bus *pci_bus;
     int32_t address;    /* property addr: devfn, -1: any */
     bool multifunction; /* property */
+    bool hidden;        /* atomic. Config cycles don't find it: not announced yet, or ejected */
     uint8_t devfn;
     uint8_t config[PCI_CONFIG_SIZE];
     uint8_t write_mask[PCI_CONFIG_SIZE]; /* bits that the guest may write */
@@ -41,12 +45,14 @@ struct pci_device {
     struct pci_bar bars[PCI_BAR_COUNT];
     struct address_space dma; /* what the device sees as bus master; open while Bus Master Enable */
     struct memory_region dma_root, dma_window;
-    bool interrupt_level;      /* INTx as the device drives it; under the bus's interrupt lock */
-    bool interrupt_disabled;   /* command register bit 10; under the same lock */
-    bool interrupt_asserted;   /* what the bus line was told; under the same lock */
-    struct pci_msi msi;        /* if the class has it: pci_msi_init */
-    struct pci_msix msix;      /* pci_msix_init */
-    uint16_t capabilities_end; /* first byte after the last capability; 0: there is none */
+    struct memory_region *view; /* what dma_window shows: pci-iommu.h */
+    bool follows;               /* a host IOMMU follows the view, which has to stay */
+    bool interrupt_level;       /* INTx as the device drives it; under the bus's interrupt lock */
+    bool interrupt_disabled;    /* command register bit 10; under the same lock */
+    bool interrupt_asserted;    /* what the bus line was told; under the same lock */
+    struct pci_msi msi;         /* if the class has it: pci_msi_init */
+    struct pci_msix msix;       /* pci_msix_init */
+    uint16_t capabilities_end;  /* first byte after the last capability; 0: there is none */
     uint8_t power_on[PCI_CONFIG_SIZE]; /* config space as realize left it: what a reset restores */
 };
 
@@ -103,6 +109,19 @@ enum memory_result pci_dma_read(struct pci_device *device, uint64_t address, voi
                                 uint64_t length);
 enum memory_result pci_dma_write(struct pci_device *device, uint64_t address, const void *buffer,
                                  uint64_t length);
+
+/*
+ * Who tells a running guest that devices come, and asks it to let them go: embedded in the
+ * chipset's function that has the registers for it. Called in the main loop with no lock held.
+ */
+struct pci_hotplug {
+    void (*announce)(struct pci_hotplug *hotplug, struct pci_device *device);
+    void (*request_unplug)(struct pci_hotplug *hotplug, struct pci_device *device);
+    /* Torn out: it is gone already. */
+    void (*tell_gone)(struct pci_hotplug *hotplug, uint8_t devfn);
+};
+/* NULL: nobody. */
+void pci_bus_set_hotplug(struct pci_bus *bus, struct pci_hotplug *hotplug);
 
 /*
  * The root bus. BARs appear in memory_space and io_space. Pin p (0..3) of slot s drives line
