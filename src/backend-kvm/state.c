@@ -403,7 +403,7 @@ static const struct state_field fields[] = {
     STATE_END,
 };
 
-static const struct state_description description = {
+const struct state_description kvm_vcpu_state = {
     .name = "kvm-vcpu",
     .version = 1,
     .fields = fields,
@@ -418,7 +418,7 @@ bool kvm_save_vcpu(struct vcpu *vcpu, GByteArray *stream, GError **error)
     if (!kvm_state_get(vcpu->engine, state, error)) {
         return false;
     }
-    state_save(stream, &description, state, instance);
+    state_save(stream, &kvm_vcpu_state, state, instance);
     return true;
 }
 
@@ -430,7 +430,7 @@ bool kvm_load_vcpu(struct vcpu *vcpu, const uint8_t *stream, size_t length, size
     g_autofree char *instance = g_strdup_printf("%u", vcpu->index);
 
     if (!kvm_state_get(vcpu->engine, old, error) ||
-        !state_load(stream, length, &description, state, instance, consumed, error)) {
+        !state_load(stream, length, &kvm_vcpu_state, state, instance, consumed, error)) {
         return false;
     }
     if (!kvm_state_set(vcpu->engine, state, error)) {

@@ -45,6 +45,7 @@ void kvm_set_x86_state(struct vcpu *vcpu, const struct x86_state *state);
 bool kvm_virtual_to_physical(struct vcpu *vcpu, uint64_t address, uint64_t *physical);
 void kvm_write_apic(struct vcpu *vcpu, unsigned offset, uint32_t value);
 bool kvm_save_vcpu(struct vcpu *vcpu, GByteArray *stream, GError **error);
+extern const struct state_description kvm_vcpu_state;
 bool kvm_load_vcpu(struct vcpu *vcpu, const uint8_t *stream, size_t length, size_t *consumed,
                    GError **error);
 

@@ -3,12 +3,14 @@
 #include "dm/machine.h"
 #include "dm/block/block.h"
 #include "dm/chardev.h"
+#include "dm/fd-set.h"
 #include "dm/fdt/device-tree.h"
 #include "dm/intc/local-apic.h"
 #include "dm/machine-private.h"
 #include "dm/net/net.h"
 #include "dm/object.h"
 #include "dm/pci/pci.h"
+#include "dm/snapshot/migration.h"
 #include "util/error.h"
 #include "util/host-memory.h"
 
@@ -61,6 +63,7 @@ void machine_config_clear(struct machine_config *config)
     g_free(config->dtb_dump);
     g_free(config->rtc_base);
     g_free(config->boot_order);
+    g_free(config->incoming);
     g_clear_pointer(&config->globals, g_ptr_array_unref);
     g_clear_pointer(&config->fw_cfg_items, g_ptr_array_unref);
     *config = (struct machine_config){0};
@@ -125,7 +128,7 @@ struct machine *machine_new(struct machine_config *config, const struct engine_o
     *config = (struct machine_config){0};
     machine->engine = engine;
     machine->base = base;
-    machine->state = RUN_STATE_PRELAUNCH;
+    machine->state = machine->config.incoming ? RUN_STATE_INMIGRATE : RUN_STATE_PRELAUNCH;
     machine->reset_handlers = g_ptr_array_new_with_free_func(g_free);
     machine->cleanups = g_ptr_array_new_with_free_func(g_free);
     machine->chardevs = g_ptr_array_new();
@@ -133,6 +136,8 @@ struct machine *machine_new(struct machine_config *config, const struct engine_o
     machine->nics = g_ptr_array_new();
     machine->objects = g_ptr_array_new();
     machine->device_buses = g_ptr_array_new();
+    machine->kept_memory = g_ptr_array_new();
+    machine->fds = fd_registry_new();
     if (!check_config(&machine->config, error)) {
         goto fail_config;
     }
@@ -144,6 +149,7 @@ struct machine *machine_new(struct machine_config *config, const struct engine_o
         goto fail_clock;
     }
     machine->blocks = block_registry_new(machine);
+    machine->migration = migration_new(machine);
     make_memory(machine);
     machine->system_bus = bus_new(BUS_SYSTEM, "system", NULL);
     machine->isa_bus = bus_new(BUS_ISA, "isa.0", NULL);
@@ -156,6 +162,7 @@ fail_engine:
     bus_free(machine->isa_bus);
     bus_free(machine->system_bus);
     destroy_memory(machine);
+    migration_free(machine->migration);
     block_registry_free(machine->blocks);
     machine_run_destroy(machine);
 fail_clock:
@@ -163,6 +170,8 @@ fail_clock:
 fail_config:
     g_ptr_array_unref(machine->nics);
     g_ptr_array_unref(machine->netdevs);
+    fd_registry_free(machine->fds);
+    g_ptr_array_unref(machine->kept_memory);
     g_ptr_array_unref(machine->device_buses);
     g_ptr_array_unref(machine->objects);
     g_ptr_array_unref(machine->chardevs);
@@ -242,6 +251,16 @@ bool machine_make_ram(struct machine *machine, GError **error)
            memory_region_init_private_ram(&machine->ram, "ram", machine->config.ram_size, error);
 }
 
+void machine_keep_memory(struct machine *machine, struct memory_region *region)
+{
+    g_ptr_array_add(machine->kept_memory, region);
+}
+
+void machine_forget_memory(struct machine *machine, struct memory_region *region)
+{
+    g_ptr_array_remove(machine->kept_memory, region);
+}
+
 void machine_mask_a20(struct machine *machine, bool masked)
 {
     if (__atomic_exchange_n(&machine->a20_masked, masked, __ATOMIC_SEQ_CST) == masked) {
@@ -307,6 +326,7 @@ void machine_free(struct machine *machine)
     if (!machine) {
         return;
     }
+    migration_free(machine->migration);
     machine_run_stop(machine);
     if (machine->engine->destroy) {
         machine->engine->destroy(machine);
@@ -346,6 +366,8 @@ void machine_free(struct machine *machine)
     }
     g_ptr_array_unref(machine->nics);
     g_ptr_array_unref(machine->netdevs);
+    fd_registry_free(machine->fds);
+    g_ptr_array_unref(machine->kept_memory);
     g_ptr_array_unref(machine->device_buses);
     g_ptr_array_unref(machine->objects);
     g_ptr_array_unref(machine->chardevs);

@@ -55,6 +55,7 @@ STRING_OPTION(kernel, config.kernel)
 STRING_OPTION(initrd, config.initrd)
 STRING_OPTION(append, config.append)
 STRING_OPTION(bios, config.bios)
+STRING_OPTION(incoming, config.incoming)
 STRING_OPTION(pidfile, pidfile)
 STRING_OPTION(log_file, log_file)
 STRING_OPTION(qtest, qtest)
@@ -180,6 +181,10 @@ const struct option option_table[] = {
 
     {"S", NULL, NULL, "wait for the monitor's 'cont' before the guest starts", "Running",
      option_start_paused},
+    {"incoming", NULL, "URI",
+     "go on with a machine that 'migrate' saved or sends: file:PATH, fd:N, unix:PATH,\n"
+     "tcp:[HOST]:PORT, exec:COMMAND, or defer: what migrate-incoming says",
+     NULL, option_incoming},
     {"no-reboot", NULL, NULL, "end instead of a reset", NULL, option_no_reboot},
     {"no-shutdown", NULL, NULL, "stay, with the monitors, when the guest has shut down", NULL,
      option_no_shutdown},

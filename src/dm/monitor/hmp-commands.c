@@ -83,13 +83,7 @@ static bool stop(struct hmp_context *context, char **words, GString *out, GError
 
 static bool cont(struct hmp_context *context, char **words, GString *out, GError **error)
 {
-    if (machine_needs_reset(context->machine)) {
-        return duodm_fail(error, DUODM_ERROR_FAILED,
-                          "the machine is in state '%s': reset it first (system_reset)",
-                          run_state_name(context->machine->state));
-    }
-    machine_start(context->machine);
-    return true;
+    return machine_continue(context->machine, error);
 }
 
 static bool quit(struct hmp_context *context, char **words, GString *out, GError **error)

@@ -49,8 +49,5 @@ bool hmp_get_state(const struct hmp_context *context, struct x86_state *state, G
 bool hmp_info_registers(struct hmp_context *context, char **words, GString *out, GError **error);
 bool hmp_info_cpus(struct hmp_context *context, char **words, GString *out, GError **error);
 bool hmp_cpu(struct hmp_context *context, char **words, GString *out, GError **error);
-/* Hold all vCPUs still between the two. The result of the first goes to the second. */
-bool hmp_hold_cpus(struct machine *machine);
-void hmp_release_cpus(struct machine *machine, bool held);
 
 #endif

@@ -162,20 +162,16 @@ static json_t *query_command_line_options(struct qmp_context *context, json_t *a
 
 static json_t *stop(struct qmp_context *context, json_t *arguments, GError **error)
 {
+    if (context->machine->state == RUN_STATE_INMIGRATE) {
+        context->machine->config.start_paused = true;
+    }
     machine_stop(context->machine, RUN_STATE_PAUSED);
     return json_object();
 }
 
 static json_t *cont(struct qmp_context *context, json_t *arguments, GError **error)
 {
-    if (machine_needs_reset(context->machine)) {
-        duodm_fail(error, DUODM_ERROR_FAILED,
-                   "the machine is in state '%s' and must be reset first: send system_reset",
-                   run_state_name(context->machine->state));
-        return NULL;
-    }
-    machine_start(context->machine);
-    return json_object();
+    return machine_continue(context->machine, error) ? json_object() : NULL;
 }
 
 static json_t *quit(struct qmp_context *context, json_t *arguments, GError **error)
@@ -275,13 +271,21 @@ static const struct qmp_argument link_arguments[] = {
 };
 
 const struct qmp_command qmp_command_table[] = {
+    {"add-fd", qmp_add_fd_arguments, qmp_add_fd},
     {"announce-self", any_arguments, qmp_announce_self},
     {"balloon", qmp_balloon_arguments, qmp_balloon},
     {"block_resize", resize_arguments, qmp_block_resize},
     {"blockdev-add", blockdev_arguments, qmp_blockdev_add},
     {"blockdev-del", node_arguments, qmp_blockdev_del},
+    {"closefd", qmp_fdname_arguments, qmp_closefd},
     {"cont", NULL, cont},
+    {"getfd", qmp_fdname_arguments, qmp_getfd},
     {"human-monitor-command", human_arguments, human_monitor_command},
+    {"migrate", qmp_migrate_arguments, qmp_migrate},
+    {"migrate-incoming", qmp_uri_arguments, qmp_migrate_incoming},
+    {"migrate-set-capabilities", qmp_migrate_capability_arguments, qmp_migrate_set_capabilities},
+    {"migrate-set-parameters", qmp_migrate_parameter_arguments, qmp_migrate_set_parameters},
+    {"migrate_cancel", NULL, qmp_migrate_cancel},
     {"netdev_add", netdev_add_arguments, qmp_netdev_add},
     {"netdev_del", netdev_del_arguments, qmp_netdev_del},
     {"qmp_capabilities", capabilities_arguments, qmp_capabilities},
@@ -292,9 +296,13 @@ const struct qmp_command qmp_command_table[] = {
     {"query-command-line-options", option_arguments, query_command_line_options},
     {"query-commands", NULL, query_commands},
     {"query-cpus-fast", NULL, query_cpus_fast},
+    {"query-fdsets", NULL, qmp_query_fdsets},
     {"query-iothreads", NULL, qmp_query_iothreads},
     {"query-kvm", NULL, query_kvm},
     {"query-machines", NULL, query_machines},
+    {"query-migrate", NULL, qmp_query_migrate},
+    {"query-migrate-capabilities", NULL, qmp_query_migrate_capabilities},
+    {"query-migrate-parameters", NULL, qmp_query_migrate_parameters},
     {"query-name", NULL, query_name},
     {"query-named-block-nodes", nodes_arguments, qmp_query_named_block_nodes},
     {"query-pci", NULL, qmp_query_pci},
@@ -303,9 +311,13 @@ const struct qmp_command qmp_command_table[] = {
     {"query-uuid", NULL, query_uuid},
     {"query-version", NULL, query_version},
     {"quit", NULL, quit},
+    {"remove-fd", qmp_remove_fd_arguments, qmp_remove_fd},
     {"set_link", link_arguments, qmp_set_link},
     {"stop", NULL, stop},
     {"system_powerdown", NULL, system_powerdown},
     {"system_reset", NULL, system_reset},
+    {"xen-load-devices-state", qmp_load_devices_arguments, qmp_xen_load_devices_state},
+    {"xen-save-devices-state", qmp_save_devices_arguments, qmp_xen_save_devices_state},
+    {"xen-set-global-dirty-log", qmp_dirty_log_arguments, qmp_xen_set_global_dirty_log},
     {NULL, NULL, NULL},
 };

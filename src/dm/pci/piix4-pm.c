@@ -312,6 +312,12 @@ static void piix4_pm_reset(struct device *device)
     update_ports(pm);
 }
 
+/* The timer's overflows up to now. */
+static void piix4_pm_before_save(void *object)
+{
+    acpi_pm_update(&((struct piix4_pm *)object)->acpi);
+}
+
 static bool piix4_pm_after_load(void *object)
 {
     struct piix4_pm *pm = object;
@@ -356,6 +362,7 @@ static const struct state_description piix4_pm_state = {
     .version = 1,
     .fields = piix4_pm_fields,
     .after_load = piix4_pm_after_load,
+    .before_save = piix4_pm_before_save,
 };
 
 static const struct pci_class piix4_pm_pci_class = {
