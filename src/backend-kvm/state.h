@@ -22,6 +22,7 @@ struct kvm_cpu_state {
     struct kvm_debugregs debugregs;
     struct kvm_vcpu_events events;
     struct kvm_mp_state mp_state;
+    bool halted, wait_for_sipi;   /* what mp_state has, if the local APIC isn't in the kernel */
     struct kvm_lapic_state lapic; /* unused if the local APIC isn't in the kernel */
     uint32_t xsave_size;          /* bytes used of xsave */
     uint8_t xsave[KVM_STATE_XSAVE_MAX];
