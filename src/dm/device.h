@@ -37,6 +37,12 @@ struct bus_ops {
     void (*unplug)(struct device *device);                  /* mirror of plug */
     void (*release)(struct device *device);                 /* mirror of prepare */
     void (*reset)(struct device *device);                   /* before the class's reset */
+    /* Of buses that devices can come to and leave while the machine runs: tell the guest of a new
+     * device (NULL: nothing to do), which the bus has hidden from it so far. */
+    void (*announce)(struct device *device);
+    /* Ask the guest to let go of a device; then hotplug_removed. At once if there is no guest to
+     * ask, or with force. NULL: there is no hotplug. */
+    bool (*request_unplug)(struct device *device, bool force, GError **error);
     const struct state_description *state; /* of struct device, saved before the class's */
     /* Where on the bus it is ("03.0"), where that is not chance. Caller frees. */
     char *(*address)(const struct device *device);
@@ -59,6 +65,7 @@ struct device_class {
     enum bus_type bus_type;
     size_t instance_size;                  /* bytes; the struct begins with struct device */
     bool user_creatable;                   /* may be named by -device */
+    bool cold_only;                        /* but not by device_add, nor device_del */
     const struct property *properties;     /* ended by PROPERTY_END, or NULL */
     const struct state_description *state; /* or NULL */
     bool (*realize)(struct device *device, GError **error);

@@ -290,8 +290,9 @@ bool machine_complete_board(struct machine *machine, GError **error)
 {
     const struct board_class *board = machine->board;
 
-    return (!board->complete || board->complete(machine, error)) &&
-           (!machine->config.dtb_dump || dump_device_tree(machine, error));
+    machine->complete = (!board->complete || board->complete(machine, error)) &&
+                        (!machine->config.dtb_dump || dump_device_tree(machine, error));
+    return machine->complete;
 }
 
 void machine_add_reset_handler(struct machine *machine, void (*handler)(void *opaque), void *opaque)

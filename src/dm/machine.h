@@ -102,6 +102,7 @@ struct machine {
     struct machine_config config;
     const struct board_class *board;
     void *board_private; /* the board's own */
+    bool complete;       /* set by machine_complete_board: what comes now is plugged in */
     const struct engine_ops *engine;
     void *engine_data;
     bool engine_apics;       /* set by engine->create: it has the local APICs */

@@ -120,6 +120,8 @@ const struct hmp_command hmp_command_table[] = {
     {"balloon", NULL, "SIZE", "ask the guest to make do with that much memory (MiB)", balloon},
     {"cont", "c", NULL, "let the machine run on", cont},
     {"cpu", NULL, "INDEX", "choose the CPU that commands look at", hmp_cpu},
+    {"device_add", NULL, "DRIVER[,PROPERTY=VALUE]", "plug a device in", hmp_device_add},
+    {"device_del", NULL, "ID", "ask the guest to let go of a device", hmp_device_del},
     {"help", "?", "[COMMAND]", "list the commands, or one", help},
     {"hostfwd_add", NULL, "[ID] FORWARD", "forward a port of the host to the guest",
      hmp_hostfwd_add},

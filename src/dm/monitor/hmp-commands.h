@@ -44,6 +44,10 @@ bool hmp_set_link(struct hmp_context *context, char **words, GString *out, GErro
 /* hmp-memory.c: x/FMT and xp/FMT. */
 bool hmp_examine(struct hmp_context *context, char **words, GString *out, GError **error);
 
+/* qmp-hotplug.c */
+bool hmp_device_add(struct hmp_context *context, char **words, GString *out, GError **error);
+bool hmp_device_del(struct hmp_context *context, char **words, GString *out, GError **error);
+
 /* hmp-cpu.c. State of the current CPU, which is halted for the moment of the look. */
 bool hmp_get_state(const struct hmp_context *context, struct x86_state *state, GError **error);
 bool hmp_info_registers(struct hmp_context *context, char **words, GString *out, GError **error);

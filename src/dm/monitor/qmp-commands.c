@@ -279,6 +279,8 @@ const struct qmp_command qmp_command_table[] = {
     {"blockdev-del", node_arguments, qmp_blockdev_del},
     {"closefd", qmp_fdname_arguments, qmp_closefd},
     {"cont", NULL, cont},
+    {"device_add", qmp_device_add_arguments, qmp_device_add},
+    {"device_del", qmp_device_del_arguments, qmp_device_del},
     {"getfd", qmp_fdname_arguments, qmp_getfd},
     {"human-monitor-command", human_arguments, human_monitor_command},
     {"migrate", qmp_migrate_arguments, qmp_migrate},

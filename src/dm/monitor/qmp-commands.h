@@ -15,6 +15,8 @@ struct qmp_context {
     struct machine *machine;
     bool negotiated; /* qmp_capabilities was accepted: commands and events may go */
     struct chardev_frontend *frontend; /* where descriptors come in; NULL: nowhere */
+    /* Of the command that runs: what QMP calls its kind of error. It may set another. */
+    const char *error_class;
 };
 
 struct qmp_argument {
@@ -41,6 +43,16 @@ json_t *qmp_handle_text(struct qmp_context *context, const char *text, size_t le
 json_t *qmp_error_reply(const char *class, const char *description, json_t *id);
 json_t *qmp_greeting(void);
 json_t *qmp_version(void);
+
+/* Arguments as the command line would have them: members of members joined by '.', lists as
+ * repeated keys; appended to text. */
+void qmp_flatten(GString *text, json_t *arguments);
+
+/* qmp-hotplug.c */
+json_t *qmp_device_add(struct qmp_context *context, json_t *arguments, GError **error);
+json_t *qmp_device_del(struct qmp_context *context, json_t *arguments, GError **error);
+extern const struct qmp_argument qmp_device_add_arguments[];
+extern const struct qmp_argument qmp_device_del_arguments[];
 
 /* qmp-virtio.c */
 json_t *qmp_balloon(struct qmp_context *context, json_t *arguments, GError **error);

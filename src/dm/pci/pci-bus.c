@@ -18,6 +18,8 @@ static const struct bus_ops pci_bus_ops = {
     .unplug = pci_device_unplug,
     .release = pci_device_release,
     .reset = pci_device_reset,
+    .announce = pci_device_announce,
+    .request_unplug = pci_device_request_unplug,
     .state = &pci_device_state,
     .address = pci_address,
     .describe = pci_bus_describe,
@@ -58,6 +60,11 @@ struct pci_bus *pci_bus_from_base(struct bus *base)
     return base && base->ops == &pci_bus_ops ? (struct pci_bus *)base : NULL;
 }
 
+void pci_bus_set_hotplug(struct pci_bus *bus, struct pci_hotplug *hotplug)
+{
+    bus->hotplug = hotplug;
+}
+
 struct memory_region *pci_bus_memory_space(struct pci_bus *bus)
 {
     return bus->memory_space;
@@ -79,12 +86,14 @@ static struct pci_device *config_target(struct pci_bus *bus, unsigned bus_number
                                         unsigned offset, unsigned size)
 {
     bool good_size = size == 1 || size == 2 || size == 4;
+    struct pci_device *device;
 
     if (bus_number != 0 || devfn >= PCI_DEVFN_COUNT || !good_size ||
         offset > PCI_CONFIG_SIZE - size) {
         return NULL;
     }
-    return pci_bus_find(bus, (uint8_t)devfn);
+    device = pci_bus_find(bus, (uint8_t)devfn);
+    return device && !__atomic_load_n(&device->hidden, __ATOMIC_ACQUIRE) ? device : NULL;
 }
 
 uint32_t pci_bus_config_read(struct pci_bus *bus, unsigned bus_number, unsigned devfn,

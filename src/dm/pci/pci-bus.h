@@ -17,6 +17,7 @@ struct pci_bus {
     pthread_mutex_t interrupt_lock;                /* leaf but for the lines it drives */
     struct irq_line lines[4];
     unsigned asserted[4]; /* pins that drive each line */
+    struct pci_hotplug *hotplug;
 };
 
 static inline const struct pci_class *pci_class_of(const struct pci_device *device)
@@ -30,6 +31,8 @@ bool pci_device_plug(struct device *device, GError **error);
 void pci_device_unplug(struct device *device);
 void pci_device_release(struct device *device);
 void pci_device_reset(struct device *device);
+void pci_device_announce(struct device *device);
+bool pci_device_request_unplug(struct device *device, bool force, GError **error);
 
 /* One access to a device's config space, within its guard and a topology transaction (write).
  * offset + size <= 256. */

@@ -1,0 +1,7 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Kinds of things besides devices that device_add knows: to add one, add a line. */
+#include "dm/hotplug.h"
+
+const struct hotplug_kind *const hotplug_kind_table[] = {
+    NULL,
+};
