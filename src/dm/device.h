@@ -26,6 +26,7 @@ enum bus_type {
     BUS_PCI,
     BUS_VIRTIO,        /* virtio-mmio slots */
     BUS_VIRTIO_SERIAL, /* ports of a virtio-serial device */
+    BUS_ATA,           /* IDE channels and AHCI ports */
 };
 
 struct bus;
@@ -37,6 +38,7 @@ struct bus_ops {
     void (*unplug)(struct device *device);                  /* mirror of plug */
     void (*release)(struct device *device);                 /* mirror of prepare */
     void (*reset)(struct device *device);                   /* before the class's reset */
+    bool (*is_full)(const struct bus *bus); /* then a device that names no bus gets another */
     const struct state_description *state; /* of struct device, saved before the class's */
     /* Add the bus and what is on it to the device tree. NULL: the devices do so by themselves. */
     void (*describe)(struct bus *bus, struct device_tree *tree, struct device_node *node);

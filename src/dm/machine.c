@@ -3,6 +3,7 @@
 #include "dm/machine.h"
 #include "dm/block/block.h"
 #include "dm/chardev.h"
+#include "dm/firmware/boot-order.h"
 #include "dm/fdt/device-tree.h"
 #include "dm/intc/local-apic.h"
 #include "dm/machine-private.h"
@@ -165,6 +166,7 @@ fail_config:
     g_ptr_array_unref(machine->netdevs);
     g_ptr_array_unref(machine->device_buses);
     g_ptr_array_unref(machine->objects);
+    boot_order_free(machine);
     g_ptr_array_unref(machine->chardevs);
     g_ptr_array_unref(machine->cleanups);
     g_ptr_array_unref(machine->reset_handlers);
@@ -348,6 +350,7 @@ void machine_free(struct machine *machine)
     g_ptr_array_unref(machine->netdevs);
     g_ptr_array_unref(machine->device_buses);
     g_ptr_array_unref(machine->objects);
+    boot_order_free(machine);
     g_ptr_array_unref(machine->chardevs);
     g_ptr_array_unref(machine->cleanups);
     g_ptr_array_unref(machine->reset_handlers);
