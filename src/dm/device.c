@@ -8,6 +8,8 @@
 
 static struct bus *machine_default_bus(struct machine *machine, enum bus_type type)
 {
+    struct bus *first = NULL;
+
     switch (type) {
     case BUS_ISA:
         return machine->isa_bus;
@@ -22,10 +24,13 @@ static struct bus *machine_default_bus(struct machine *machine, enum bus_type ty
         struct bus *bus = g_ptr_array_index(machine->device_buses, i);
 
         if (bus->type == type) {
-            return bus;
+            first = first ? first : bus;
+            if (!bus->ops || !bus->ops->is_full || !bus->ops->is_full(bus)) {
+                return bus;
+            }
         }
     }
-    return NULL;
+    return first;
 }
 
 static bool apply_globals(struct device *device, GError **error)

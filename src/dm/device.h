@@ -26,6 +26,7 @@ enum bus_type {
     BUS_PCI,
     BUS_VIRTIO,        /* virtio-mmio slots */
     BUS_VIRTIO_SERIAL, /* ports of a virtio-serial device */
+    BUS_ATA,           /* IDE channels and AHCI ports */
 };
 
 struct bus;
@@ -43,6 +44,7 @@ struct bus_ops {
     /* Ask the guest to let go of a device; then hotplug_removed. At once if there is no guest to
      * ask, or with force. NULL: there is no hotplug. */
     bool (*request_unplug)(struct device *device, bool force, GError **error);
+    bool (*is_full)(const struct bus *bus); /* then a device that names no bus gets another */
     const struct state_description *state; /* of struct device, saved before the class's */
     /* Where on the bus it is ("03.0"), where that is not chance. Caller frees. */
     char *(*address)(const struct device *device);

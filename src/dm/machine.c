@@ -5,6 +5,7 @@
 #include "dm/chardev.h"
 #include "dm/fd-set.h"
 #include "dm/fdt/device-tree.h"
+#include "dm/firmware/boot-order.h"
 #include "dm/intc/local-apic.h"
 #include "dm/machine-private.h"
 #include "dm/net/net.h"
@@ -174,6 +175,7 @@ fail_config:
     g_ptr_array_unref(machine->kept_memory);
     g_ptr_array_unref(machine->device_buses);
     g_ptr_array_unref(machine->objects);
+    boot_order_free(machine);
     g_ptr_array_unref(machine->chardevs);
     g_ptr_array_unref(machine->cleanups);
     g_ptr_array_unref(machine->reset_handlers);
@@ -371,6 +373,7 @@ void machine_free(struct machine *machine)
     g_ptr_array_unref(machine->kept_memory);
     g_ptr_array_unref(machine->device_buses);
     g_ptr_array_unref(machine->objects);
+    boot_order_free(machine);
     g_ptr_array_unref(machine->chardevs);
     g_ptr_array_unref(machine->cleanups);
     g_ptr_array_unref(machine->reset_handlers);

@@ -130,6 +130,7 @@ struct machine {
     struct i8259_pair *pic;
     struct ioapic *ioapic;
     struct fw_cfg *fw_cfg;
+    GPtrArray *boot_order;     /* firmware/boot-order.c; NULL: no device has a place */
     void *balloon;             /* struct virtio_balloon, or NULL */
     unsigned discard_blockers; /* atomic: who needs RAM to stay where it is (DMA mappings) */
     GPtrArray *reset_handlers;
@@ -161,6 +162,7 @@ struct machine {
 struct board_class {
     const char *name, *alias, *description;
     bool is_default;
+    bool has_ide; /* a -drive that does not say if= is an IDE disk; else a virtio one */
     const struct property *properties; /* -machine NAME,property=... into the board's own struct */
     size_t options_size;
     bool (*create)(struct machine *machine, const void *options, GError **error);

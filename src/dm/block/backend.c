@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Backends: opening, names, users, sizes, and waiting for them to be idle. */
 #include "dm/block/block-private.h"
+#include "dm/block/removable.h"
 #include "dm/cli/keyval.h"
 #include "dm/machine.h"
 #include "util/error.h"
@@ -37,6 +38,8 @@ struct block_registry *block_registry_new(struct machine *machine)
 
     registry->machine = machine;
     registry->backends = g_ptr_array_new();
+    registry->removables = g_ptr_array_new();
+    registry->empty_drives = g_ptr_array_new_with_free_func(g_free);
     registry->pool = block_pool_new();
     if (machine) {
         machine_add_event_listener(machine, on_machine_event, registry);
@@ -51,6 +54,8 @@ void block_registry_free(struct block_registry *registry)
         block_unref(g_ptr_array_steal_index(registry->backends, registry->backends->len - 1));
     }
     block_pool_free(registry->pool);
+    g_ptr_array_unref(registry->empty_drives);
+    g_ptr_array_unref(registry->removables);
     g_ptr_array_unref(registry->backends);
     g_free(registry);
 }
@@ -88,6 +93,11 @@ struct block_backend *block_find(struct block_registry *registry, const char *na
     backend = backend ? backend : find_node(registry, name);
     if (backend) {
         return backend;
+    }
+    if (block_is_empty_drive(registry, name)) {
+        duodm_fail(error, DUODM_ERROR_INVALID_ARGUMENT,
+                   "drive '%s' has no file=: only a CD drive can be empty", name);
+        return NULL;
     }
     for (unsigned i = 0; i < registry->backends->len; i++) {
         const struct block_backend *other = g_ptr_array_index(registry->backends, i);
@@ -277,6 +287,11 @@ bool block_delete(struct block_registry *registry, const char *node_name, GError
     }
     remove_backend(registry, backend);
     return true;
+}
+
+void block_remove(struct block_backend *backend)
+{
+    remove_backend(backend->registry, backend);
 }
 
 struct block_backend *block_ref(struct block_backend *backend)

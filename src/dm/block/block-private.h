@@ -18,6 +18,8 @@ struct block_uring;
 struct block_registry {
     struct machine *machine; /* NULL in some tests */
     GPtrArray *backends;     /* of struct block_backend, a reference each */
+    GPtrArray *removables;   /* of struct block_removable, not owned */
+    GPtrArray *empty_drives; /* of char: names of -drive without a file */
     struct block_pool *pool;
     unsigned next_node; /* number for the next generated node name */
     bool is_inactive;   /* another process has the images: block_inactivate */
@@ -88,6 +90,10 @@ struct block_backend *block_open_driver(struct block_registry *registry,
                                         const char *device_name, GError **error);
 /* What an image is called where its place matters: its file or address. Caller frees. */
 char *block_filename(struct block_backend *backend);
+
+/* Take out of the registry, with a child that was defined with it, though it has a drive's name. No
+ * device may use it. */
+void block_remove(struct block_backend *backend);
 
 /* queue.c: the end of what start, a pool's thread or a ring began. post: any thread; finish: the
  * queue's thread. */

@@ -142,11 +142,16 @@ const struct option option_table[] = {
     {"fw_cfg", NULL, "[name=]NAME,file=FILE|string=TEXT", "an item for the guest's firmware", NULL,
      option_fw_cfg},
 
-    {"drive", NULL, "[file=]FILE[,if=virtio|none][,id=ID][,format=raw][,OPTION=VALUE...]",
+    {"drive", NULL, "[file=]FILE[,if=ide|virtio|none][,index=N][,id=ID][,OPTION=VALUE...]",
      "a disk: a file, a block device or an NBD server (nbd:unix:PATH, nbd://HOST);\n"
-     "if=none: for a -device to name [virtio]; cache=, aio=, discard=, readonly=,\n"
-     "werror=, rerror= and more: see the manual page",
+     "if=none: for a -device to name [ide where the machine has it, else virtio];\n"
+     "cache=, aio=, discard=, readonly=, werror=, rerror= and more: see the manual page",
      "Disks", option_drive},
+    {"hda", NULL, "FILE", "an IDE disk as with -drive, at index 0", NULL, option_hda},
+    {"hdb", NULL, "FILE", "the same at index 1", NULL, option_hdb},
+    {"hdc", NULL, "FILE", "the same at index 2", NULL, option_hdc},
+    {"hdd", NULL, "FILE", "the same at index 3", NULL, option_hdd},
+    {"cdrom", NULL, "FILE", "a medium in a CD drive at index 2", NULL, option_cdrom},
     {"blockdev", NULL, "[driver=]DRIVER,node-name=NAME[,OPTION=VALUE...]",
      "an image for a -device to name, also as JSON: file, host_device, nbd, null-co,\n"
      "or raw over one of them",
