@@ -45,7 +45,7 @@ struct bus_ops {
      * ask, or with force. NULL: there is no hotplug. */
     bool (*request_unplug)(struct device *device, bool force, GError **error);
     bool (*is_full)(const struct bus *bus); /* then a device that names no bus gets another */
-    const struct state_description *state; /* of struct device, saved before the class's */
+    const struct state_description *state;  /* of struct device, saved before the class's */
     /* Where on the bus it is ("03.0"), where that is not chance. Caller frees. */
     char *(*address)(const struct device *device);
     /* Add the bus and what is on it to the device tree. NULL: the devices do so by themselves. */

@@ -203,8 +203,8 @@ int fd_registry_open(const struct fd_registry *registry, const char *path, int f
     if (!g_str_has_prefix(path, PATH_PREFIX)) {
         return open(path, flags | O_CLOEXEC, mode);
     }
-    if (!registry || !g_ascii_string_to_signed(path + strlen(PATH_PREFIX), 10, 0, G_MAXINT64, &set,
-                                               NULL)) {
+    if (!registry ||
+        !g_ascii_string_to_signed(path + strlen(PATH_PREFIX), 10, 0, G_MAXINT64, &set, NULL)) {
         errno = ENOENT;
         return -1;
     }

@@ -47,6 +47,7 @@ void machine_config_init(struct machine_config *config)
     *config = (struct machine_config){
         .ram_size = 128ull << 20,
         .smp = 1,
+        .max_cpus = 1,
         .globals = g_ptr_array_new_with_free_func(global_property_free),
         .fw_cfg_items = g_ptr_array_new_with_free_func(fw_cfg_option_free),
     };
@@ -77,6 +78,7 @@ static bool check_topology(struct machine_config *config, GError **error)
                           "%u vCPUs are not possible: -smp takes 1 to %u", config->smp,
                           MACHINE_MAX_VCPUS);
     }
+    config->max_cpus = MAX(config->max_cpus, config->smp);
     /* What -smp left open: one thread a core, one core a socket. */
     config->threads = config->threads ? config->threads : 1;
     config->cores = config->cores ? config->cores : 1;
@@ -151,6 +153,9 @@ struct machine *machine_new(struct machine_config *config, const struct engine_o
     }
     machine->blocks = block_registry_new(machine);
     machine->migration = migration_new(machine);
+    if (machine->config.incoming) {
+        block_inactivate(machine->blocks, NULL); /* the sender has them until it is done */
+    }
     make_memory(machine);
     machine->system_bus = bus_new(BUS_SYSTEM, "system", NULL);
     machine->isa_bus = bus_new(BUS_ISA, "isa.0", NULL);
@@ -235,6 +240,12 @@ bool machine_create_board(struct machine *machine, const struct board_class *boa
                           const void *board_options, GError **error)
 {
     machine->board = board;
+    if (machine->engine->has_vcpus && machine->config.max_cpus > machine->config.smp) {
+        return duodm_fail(
+            error, DUODM_ERROR_NOT_SUPPORTED,
+            "-smp: engine '%s' can't add CPUs later: give maxcpus=%u, or leave it out",
+            machine->engine->name, machine->config.smp);
+    }
     while (machine->engine->has_vcpus && machine->vcpu_count < machine->config.smp) {
         if (!create_vcpu(machine, error)) {
             return false;

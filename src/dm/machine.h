@@ -17,6 +17,7 @@
 #include <glib.h>
 
 struct event_base;
+struct acpi_cpu_hotplug;
 struct fd_registry;
 struct fw_cfg;
 struct io_thread;
@@ -41,8 +42,8 @@ enum run_state {
     RUN_STATE_SHUTDOWN,       /* guest shut down, -no-shutdown */
     RUN_STATE_INTERNAL_ERROR, /* the engine could not go on */
     RUN_STATE_GUEST_PANICKED,
-    RUN_STATE_IO_ERROR, /* a disk's, with werror=stop or rerror=stop */
-    RUN_STATE_INMIGRATE, /* -incoming: waits for its state */
+    RUN_STATE_IO_ERROR,       /* a disk's, with werror=stop or rerror=stop */
+    RUN_STATE_INMIGRATE,      /* -incoming: waits for its state */
     RUN_STATE_FINISH_MIGRATE, /* stands still while the last of its state is written */
     RUN_STATE_POSTMIGRATE,    /* its state was written: it goes on elsewhere, or here with cont */
     RUN_STATE_SAVE_VM,        /* stands still for xen-save-devices-state */
@@ -73,6 +74,7 @@ struct machine_config {
     char *uuid_text;   /* NULL: none */
     uint64_t ram_size; /* bytes */
     unsigned smp;      /* vCPUs */
+    unsigned max_cpus; /* that there can be, with those that come later */
     unsigned sockets, cores, threads;
     char *cpu_model;                       /* NULL: the engine's default */
     char *kernel, *initrd, *append, *bios; /* NULL: none */
@@ -119,11 +121,12 @@ struct machine {
     /* Devices. */
     struct bus *system_bus, *isa_bus;
     struct bus *pci_bus;
-    GPtrArray *kept_memory; /* of struct memory_region, not owned: machine_keep_memory */
+    GPtrArray *kept_memory;  /* of struct memory_region, not owned: machine_keep_memory */
     GPtrArray *device_buses; /* of struct bus, not owned: those that devices (and boards) offer
                                 besides the three: bus_offer */
     struct vcpu *vcpus[MACHINE_MAX_VCPUS];
     unsigned vcpu_count;
+    struct acpi_cpu_hotplug *cpus; /* where a hypervisor has them, and they may come and go; NULL */
     struct irq_line gsi[MACHINE_GSI_COUNT]; /* 0..15: ISA interrupts too. Set up by the board */
     struct irq_line a20; /* input of the gate of address line 20 (port92.c); high: it passes */
     bool a20_masked;     /* atomic. What the gate says to processors: machine_mask_a20 */
@@ -199,8 +202,8 @@ void machine_add_reset_handler(struct machine *machine, void (*handler)(void *op
 /* machine->ram of config.ram_size bytes, if this host can give that. For boards. */
 bool machine_make_ram(struct machine *machine, GError **error);
 
-/* A snapshot holds what is in machine->ram, and in this RAM (a display's). Its name is its own among
- * all that are kept. Until it is forgotten. Main loop. */
+/* A snapshot holds what is in machine->ram, and in this RAM (a display's). Its name is its own
+ * among all that are kept. Until it is forgotten. Main loop. */
 void machine_keep_memory(struct machine *machine, struct memory_region *region);
 void machine_forget_memory(struct machine *machine, struct memory_region *region);
 
@@ -231,8 +234,8 @@ void machine_cancel(struct machine *machine, struct io_task *task);
 
 /* Main-loop thread only. */
 void machine_start(struct machine *machine); /* or continue */
-/* The same for a user: the error says why it can't go on. A machine that waits for its state goes on
- * when it has it. */
+/* The same for a user: the error says why it can't go on. A machine that waits for its state goes
+ * on when it has it. */
 bool machine_continue(struct machine *machine, GError **error);
 void machine_stop(struct machine *machine, enum run_state state);
 void machine_reset(struct machine *machine);

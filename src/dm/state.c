@@ -34,9 +34,9 @@ static uint32_t crc32_of(const uint8_t *data, size_t length)
 static unsigned element_size(enum state_type type)
 {
     static const uint8_t sizes[] = {
-        [STATE_BOOL] = 1,   [STATE_UINT8] = 1, [STATE_UINT16] = 2, [STATE_UINT32] = 4,
-        [STATE_UINT64] = 8, [STATE_INT64] = 8, [STATE_BYTES] = 1,  [STATE_TIMER] = 8,
-        [STATE_BUFFER] = 1,
+        [STATE_BOOL] = 1,   [STATE_UINT8] = 1,  [STATE_UINT16] = 2,
+        [STATE_UINT32] = 4, [STATE_UINT64] = 8, [STATE_INT64] = 8,
+        [STATE_BYTES] = 1,  [STATE_TIMER] = 8,  [STATE_BUFFER] = 1,
     };
 
     return sizes[type];

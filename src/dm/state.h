@@ -18,7 +18,7 @@ enum state_type {
     STATE_UINT32,
     STATE_UINT64,
     STATE_INT64,
-    STATE_BYTES, /* count bytes */
+    STATE_BYTES,  /* count bytes */
     STATE_TIMER,  /* struct clock_timer: its deadline */
     STATE_BUFFER, /* GByteArray *, never NULL: 0 to count bytes */
 };

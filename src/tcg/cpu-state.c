@@ -72,7 +72,7 @@ static bool after_load(void *object)
            !(saved->efer & ~cpu_efer_valid(cpu)) && is_consistent(saved);
 }
 
-#define SCALAR(type_, field_)       STATE(type_, saved_cpu, field_, 1)
+#define SCALAR(type_, field_)        STATE(type_, saved_cpu, field_, 1)
 #define ARRAY(type_, field_, count_) STATE_ARRAY(type_, saved_cpu, field_, count_, 1)
 
 static const struct state_field fields[] = {

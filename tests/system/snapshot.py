@@ -125,6 +125,39 @@ class Working(unittest.TestCase):
             vm.close()
         self.assertIsNone(rootfs.check(self.image))
 
+    def test_live(self):
+        """Over a socket, while it works; memory that it writes meanwhile is sent again."""
+        with self.start() as source:
+            self.follow(source, 3, 2)
+            with self.start("-incoming", "unix:" + self.saved) as target:
+                self.assertEqual(target.qmp.execute("query-status")["status"], "inmigrate")
+                told = self.save(source, "unix:" + self.saved)
+                self.assertGreater(told["ram"]["dirty-sync-count"], 1)
+                self.assertEqual(source.quit(), 0)
+                self.follow(target, 3, 2)
+                target.qmp.execute("stop")
+                self.assertEqual(target.quit(), 0)
+        self.assertIsNone(rootfs.check(self.image))
+
+    def test_cancelled_and_failed(self):
+        """The guest goes on where it is, with its disk."""
+        with self.start() as vm:
+            self.follow(vm, 2, 1)
+            vm.qmp.execute("migrate-set-parameters", max_bandwidth=1 << 20)
+            vm.qmp.execute("migrate", uri="file:" + self.saved)
+            self.follow(vm, 1, 0)
+            self.assertEqual(vm.qmp.execute("query-migrate")["status"], "active")
+            vm.qmp.execute("migrate_cancel")
+            self.assertEqual(vm.qmp.execute("query-migrate")["status"], "cancelled")
+            self.follow(vm, 2, 1)
+            vm.qmp.execute("migrate-set-parameters", max_bandwidth=0)
+            vm.qmp.execute("migrate", uri="exec:head -c 3000000 >/dev/null")
+            while vm.qmp.execute("query-migrate")["status"] in ("setup", "active", "device"):
+                pass
+            self.assertEqual(vm.qmp.execute("query-migrate")["status"], "failed")
+            self.assertEqual(vm.qmp.execute("query-status")["status"], "running")
+            self.follow(vm, 2, 1)
+
 
 if __name__ == "__main__":
     unittest.main()

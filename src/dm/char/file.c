@@ -49,7 +49,8 @@ static bool file_open(struct chardev *chardev, const struct key_values *options,
         return false;
     }
     file->in_fd = -1;
-    file->out_fd = open_path(chardev, path, O_WRONLY | O_CREAT | (append ? O_APPEND : O_TRUNC), error);
+    file->out_fd =
+        open_path(chardev, path, O_WRONLY | O_CREAT | (append ? O_APPEND : O_TRUNC), error);
     if (file->out_fd < 0) {
         return false;
     }

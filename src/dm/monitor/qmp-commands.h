@@ -60,6 +60,10 @@ json_t *qmp_query_balloon(struct qmp_context *context, json_t *arguments, GError
 json_t *qmp_query_iothreads(struct qmp_context *context, json_t *arguments, GError **error);
 extern const struct qmp_argument qmp_balloon_arguments[];
 
+/* qmp-cpus.c */
+json_t *qmp_query_cpus_fast(struct qmp_context *context, json_t *arguments, GError **error);
+json_t *qmp_query_hotpluggable_cpus(struct qmp_context *context, json_t *arguments, GError **error);
+
 /* qmp-fds.c */
 json_t *qmp_add_fd(struct qmp_context *context, json_t *arguments, GError **error);
 json_t *qmp_remove_fd(struct qmp_context *context, json_t *arguments, GError **error);
@@ -68,6 +72,15 @@ json_t *qmp_getfd(struct qmp_context *context, json_t *arguments, GError **error
 json_t *qmp_closefd(struct qmp_context *context, json_t *arguments, GError **error);
 extern const struct qmp_argument qmp_add_fd_arguments[], qmp_remove_fd_arguments[],
     qmp_fdname_arguments[];
+
+/* qmp-medium.c */
+json_t *qmp_eject(struct qmp_context *context, json_t *arguments, GError **error);
+json_t *qmp_blockdev_change_medium(struct qmp_context *context, json_t *arguments, GError **error);
+json_t *qmp_blockdev_open_tray(struct qmp_context *context, json_t *arguments, GError **error);
+json_t *qmp_blockdev_close_tray(struct qmp_context *context, json_t *arguments, GError **error);
+json_t *qmp_blockdev_remove_medium(struct qmp_context *context, json_t *arguments, GError **error);
+extern const struct qmp_argument qmp_eject_arguments[], qmp_drive_arguments[],
+    qmp_change_medium_arguments[];
 
 /* qmp-migration.c */
 json_t *qmp_migrate(struct qmp_context *context, json_t *arguments, GError **error);

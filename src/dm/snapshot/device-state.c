@@ -9,8 +9,8 @@
 #include <inttypes.h>
 #include <string.h>
 
-#define HEAD_INSTANCE    "0"
-#define ENGINE_INSTANCE  "0"
+#define HEAD_INSTANCE   "0"
+#define ENGINE_INSTANCE "0"
 
 /* The first section. */
 struct head {
@@ -401,8 +401,8 @@ static bool check_all_used(const struct contents *contents, GError **error)
 }
 
 /* Everything that can be told before anything is touched. */
-static bool check(struct machine *machine, const GPtrArray *devices, const struct contents *contents,
-                  GError **error)
+static bool check(struct machine *machine, const GPtrArray *devices,
+                  const struct contents *contents, GError **error)
 {
     const struct engine_ops *engine = machine->engine;
 
@@ -427,8 +427,7 @@ static bool check(struct machine *machine, const GPtrArray *devices, const struc
 static bool load_device(const struct contents *contents, struct device *device, GError **error)
 {
     const struct bus_ops *ops = device->bus->ops;
-    const struct state_description *first =
-        ops && ops->state ? ops->state : device->class->state;
+    const struct state_description *first = ops && ops->state ? ops->state : device->class->state;
     g_autofree char *instance = device_describe(device);
     struct section *section = find_section(contents, first, instance, error);
     size_t consumed;
@@ -457,8 +456,7 @@ static bool load_vcpu(const struct contents *contents, struct vcpu *vcpu, GError
 
     if (!section || !load_section(contents, &signals_state, &signals, instance, error) ||
         !engine->load_vcpu(vcpu, section->data, section->length, &consumed, error) ||
-        (vcpu->apic &&
-         !load_section(contents, &local_apic_state, vcpu->apic, instance, error))) {
+        (vcpu->apic && !load_section(contents, &local_apic_state, vcpu->apic, instance, error))) {
         return false;
     }
     __atomic_fetch_and(&vcpu->signals, ~(uint32_t)SAVED_SIGNALS, __ATOMIC_SEQ_CST);

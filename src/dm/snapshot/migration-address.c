@@ -24,8 +24,8 @@ static bool open_file(struct migration_address *address, const struct machine *m
     int flags = to_write ? O_WRONLY | O_CREAT | O_TRUNC : O_RDONLY;
 
     address->fd = fd_registry_open(machine->fds, path, flags, 0600);
-    return address->fd >= 0 || duodm_fail(error, DUODM_ERROR_IO, "'%s' can't be opened: %s", path,
-                                          g_strerror(errno));
+    return address->fd >= 0 ||
+           duodm_fail(error, DUODM_ERROR_IO, "'%s' can't be opened: %s", path, g_strerror(errno));
 }
 
 /* A descriptor that getfd gave, or (as our starter passed it) a number. */
@@ -60,8 +60,9 @@ static bool split_host(struct migration_address *address, const char *text, GErr
     const char *colon = strrchr(text, ':');
 
     if (!colon || !colon[1]) {
-        return duodm_fail(error, DUODM_ERROR_INVALID_ARGUMENT, "tcp: HOST:PORT is expected, not "
-                                                               "'%s'",
+        return duodm_fail(error, DUODM_ERROR_INVALID_ARGUMENT,
+                          "tcp: HOST:PORT is expected, not "
+                          "'%s'",
                           text);
     }
     address->port = g_strdup(colon + 1);
@@ -168,8 +169,7 @@ static bool accept_one(struct migration_address *address, int cancel_fd, GError 
         fd = accept4(address->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
     } while (fd < 0 && (errno == EINTR || errno == EAGAIN || errno == ECONNABORTED));
     if (fd < 0) {
-        return duodm_fail(error, DUODM_ERROR_IO, "%s: accept: %s", address->uri,
-                          g_strerror(errno));
+        return duodm_fail(error, DUODM_ERROR_IO, "%s: accept: %s", address->uri, g_strerror(errno));
     }
     close(address->fd);
     address->fd = fd;
@@ -201,8 +201,8 @@ bool migration_address_finish(struct migration_address *address, GError **error)
     address->fd = -1;
     address->child = 0;
     if (child && (waitpid(child, &status, 0) < 0 || !WIFEXITED(status) || WEXITSTATUS(status))) {
-        good = good && duodm_fail(error, DUODM_ERROR_FAILED, "%s: the command failed",
-                                  address->uri);
+        good =
+            good && duodm_fail(error, DUODM_ERROR_FAILED, "%s: the command failed", address->uri);
     }
     return good;
 }

@@ -23,12 +23,12 @@ enum migration_status {
 /* The other end, as a URI names it. */
 struct migration_address {
     char *uri;
-    int fd;             /* open already, or listening; -1: to be connected by the thread */
-    bool is_listening;  /* accept first */
-    bool is_regular;    /* fd is a file */
-    char *path;         /* unix */
-    char *host, *port;  /* tcp */
-    GPid child;         /* exec; 0: none */
+    int fd;            /* open already, or listening; -1: to be connected by the thread */
+    bool is_listening; /* accept first */
+    bool is_regular;   /* fd is a file */
+    char *path;        /* unix */
+    char *host, *port; /* tcp */
+    GPid child;        /* exec; 0: none */
 };
 bool migration_address_open(struct migration_address *address, struct machine *machine,
                             const char *uri, bool to_write, GError **error);
@@ -40,11 +40,11 @@ bool migration_address_finish(struct migration_address *address, GError **error)
 
 /* What was sent. Written by the thread, read by anyone: atomic. */
 struct migration_counters {
-    uint64_t total, remaining;   /* bytes of memory */
-    uint64_t pages, zero_pages;  /* that were sent */
-    uint64_t passes;             /* over memory */
-    uint64_t started, ended;     /* ns, monotonic; 0: not yet */
-    uint64_t stopped, restarted; /* the same: when the machine stopped */
+    uint64_t total, remaining;    /* bytes of memory */
+    uint64_t pages, zero_pages;   /* that were sent */
+    uint64_t passes;              /* over memory */
+    uint64_t started, ended;      /* ns, monotonic; 0: not yet */
+    uint64_t stopped, restarted;  /* the same: when the machine stopped */
     uint64_t pass_bytes, pass_ns; /* of the last pass: what the rate is made of */
 };
 

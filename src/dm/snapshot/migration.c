@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* What sending and receiving share: the thread, its questions to the main loop, and what is told. */
+/* What sending and receiving share: the thread, its questions to the main loop, and what is told.
+ */
 #include "dm/snapshot/migration-private.h"
 #include "util/error.h"
 #include "util/thread.h"

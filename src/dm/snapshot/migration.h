@@ -43,9 +43,9 @@ void migration_cancel(struct migration *migration);
 json_t *migration_query(struct migration *migration);
 
 /*
- * Begin to receive, into a machine in RUN_STATE_INMIGRATE. When all is there it runs, or pauses (-S,
- * or it was saved paused). What fails later ends the process with exit status 1 and a message, for
- * nothing else is to be had of such a machine. "defer" does nothing: migrate-incoming follows.
+ * Begin to receive, into a machine in RUN_STATE_INMIGRATE. When all is there it runs, or pauses
+ * (-S, or it was saved paused). What fails later ends the process with exit status 1 and a message,
+ * for nothing else is to be had of such a machine. "defer" does nothing: migrate-incoming follows.
  */
 bool migration_receive(struct migration *migration, const char *uri, GError **error);
 

@@ -174,8 +174,7 @@ static void *run(void *opaque)
 
 static bool begin(struct migration *migration, const char *uri, GError **error)
 {
-    if (!block_inactivate(migration->machine->blocks, error) ||
-        !migration_address_open(&migration->address, migration->machine, uri, false, error)) {
+    if (!migration_address_open(&migration->address, migration->machine, uri, false, error)) {
         return false;
     }
     migration->is_incoming = true;

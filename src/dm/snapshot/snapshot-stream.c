@@ -121,8 +121,8 @@ bool snapshot_read(struct snapshot_channel *channel, void *data, size_t length, 
     return true;
 }
 
-bool snapshot_parse_record(const uint8_t head[SNAPSHOT_RECORD_SIZE],
-                           struct snapshot_record *record, GError **error)
+bool snapshot_parse_record(const uint8_t head[SNAPSHOT_RECORD_SIZE], struct snapshot_record *record,
+                           GError **error)
 {
     *record = (struct snapshot_record){
         .type = load_le32(head),

@@ -57,8 +57,8 @@ ssize_t snapshot_read_some(struct snapshot_channel *channel, void *data, size_t 
 bool snapshot_read_record(struct snapshot_channel *channel, struct snapshot_record *record,
                           GError **error);
 /* A record of head's bytes. */
-bool snapshot_parse_record(const uint8_t head[SNAPSHOT_RECORD_SIZE],
-                           struct snapshot_record *record, GError **error);
+bool snapshot_parse_record(const uint8_t head[SNAPSHOT_RECORD_SIZE], struct snapshot_record *record,
+                           GError **error);
 /* Was the payload that was read what was written? */
 bool snapshot_check_payload(const struct snapshot_record *record, const void *payload,
                             GError **error);
