@@ -3,6 +3,7 @@
 #include "dm/board/x86.h"
 #include "dm/chardev.h"
 #include "dm/fdt/device-tree.h"
+#include "dm/firmware/boot-order.h"
 #include "dm/firmware/firmware-state.h"
 #include "dm/isa/reset-control.h"
 #include "dm/pci/chipset.h"
@@ -105,6 +106,10 @@ static bool create_chipset(struct pc *pc, GError **error)
     if (!pc->isa_bridge) {
         return false;
     }
+    pc->ide = create_function(pc, "piix3-ide", "1.1", false, error);
+    if (!pc->ide) {
+        return false;
+    }
     pc->power_management = create_function(pc, "PIIX4_PM", "1.3", false, error);
     return pc->power_management != NULL;
 }
@@ -192,6 +197,11 @@ static bool pc_complete(struct machine *machine, GError **error)
     return pc_load_firmware(machine->board_private, error);
 }
 
+static bool pc_complete(struct machine *machine, GError **error)
+{
+    return boot_order_publish(machine, error);
+}
+
 static void pc_describe(struct machine *machine, struct device_tree *tree)
 {
     const struct pc *pc = machine->board_private;
@@ -215,6 +225,7 @@ const struct board_class pc_board = {
     .is_default = true,
     .properties = pc_properties,
     .options_size = sizeof(struct pc_options),
+    .has_ide = true,
     .create = pc_create,
     .complete = pc_complete,
     .describe = pc_describe,

@@ -411,20 +411,10 @@ bool launch_make_objects(struct launch *launch, GError **error)
 
 /* Board and devices. */
 
-static const struct board_class *default_board(void)
-{
-    for (unsigned i = 0; board_table[i]; i++) {
-        if (board_table[i]->is_default) {
-            return board_table[i];
-        }
-    }
-    return board_table[0];
-}
-
 bool launch_make_board(struct launch *launch, GError **error)
 {
     static const char *const skip[] = {NULL};
-    const struct board_class *board = launch->line.board ? launch->line.board : default_board();
+    const struct board_class *board = command_line_board(&launch->line);
 
     launch->line.board = board;
     if (board->options_size) {

@@ -25,6 +25,7 @@ static void list_devices(void)
         [BUS_PCI] = "PCI",
         [BUS_VIRTIO] = "virtio",
         [BUS_VIRTIO_SERIAL] = "virtio-serial",
+        [BUS_ATA] = "IDE",
     };
 
     for (unsigned i = 0; device_class_table[i]; i++) {

@@ -5,6 +5,13 @@
 #include "dm/machine.h"
 #include "dm/pci/pci-regs.h"
 
+static char *pci_address(const struct device *device)
+{
+    unsigned devfn = ((const struct pci_device *)device)->devfn;
+
+    return g_strdup_printf("%02x.%x", devfn >> 3, devfn & 7);
+}
+
 static const struct bus_ops pci_bus_ops = {
     .prepare = pci_device_prepare,
     .plug = pci_device_plug,
@@ -14,6 +21,7 @@ static const struct bus_ops pci_bus_ops = {
     .announce = pci_device_announce,
     .request_unplug = pci_device_request_unplug,
     .state = &pci_device_state,
+    .address = pci_address,
     .describe = pci_bus_describe,
 };
 
