@@ -4,6 +4,7 @@
 #include "dm/chardev.h"
 #include "dm/fdt/device-tree.h"
 #include "dm/firmware/firmware-state.h"
+#include "dm/firmware/fw-cfg.h"
 #include "dm/isa/reset-control.h"
 #include "dm/pci/chipset.h"
 #include "dm/timer/hpet.h"
@@ -187,6 +188,13 @@ static bool pc_create(struct machine *machine, const void *options, GError **err
            create_isa(pc, error) && pc_describe_machine(pc, error) && pc_load_firmware(pc, error);
 }
 
+/* Firmware talks over the serial line where there is no screen. */
+static bool pc_complete(struct machine *machine, GError **error)
+{
+    fw_cfg_set_u16(machine->fw_cfg, FW_CFG_NO_GRAPHIC, !machine->display);
+    return true;
+}
+
 static void pc_describe(struct machine *machine, struct device_tree *tree)
 {
     const struct pc *pc = machine->board_private;
@@ -211,5 +219,6 @@ const struct board_class pc_board = {
     .properties = pc_properties,
     .options_size = sizeof(struct pc_options),
     .create = pc_create,
+    .complete = pc_complete,
     .describe = pc_describe,
 };

@@ -489,6 +489,10 @@ static bool add_device(struct machine *machine, const struct key_values *list, G
 
 bool launch_add_devices(struct launch *launch, GError **error)
 {
+    if (!launch_add_adapter(launch, error)) {
+        g_prefix_error(error, "-vga: ");
+        return false;
+    }
     for (unsigned i = 0; i < launch->line.devices->len; i++) {
         const struct key_values *list = g_ptr_array_index(launch->line.devices, i);
 
