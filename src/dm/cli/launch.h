@@ -44,6 +44,10 @@ bool launch_add_devices(struct launch *launch, GError **error);
 bool launch_start_control_monitors(struct launch *launch, GError **error);
 void launch_stop_monitors(struct launch *launch); /* all of them */
 /* Human monitors and the test port. */
+/* option-display.c: the adapter of -vga, before the user's devices; the server of -vnc. */
+bool launch_add_adapter(struct launch *launch, GError **error);
+bool launch_start_vnc(struct launch *launch, GError **error);
+void launch_stop_vnc(struct launch *launch);
 bool launch_start_monitors(struct launch *launch, GError **error);
 void launch_stop_qtest(struct launch *launch);
 

@@ -127,6 +127,7 @@ void pci_device_release(struct device *base)
 
     pci_msi_release(device);
     pci_msix_release(device);
+    pci_rom_release(device);
     address_space_destroy(&device->dma);
     pci_device_close_view(device);
     memory_region_destroy(&device->dma_root);
