@@ -56,6 +56,8 @@ struct pci_device {
     bool interrupt_asserted;    /* what the bus line was told; under the same lock */
     struct pci_msi msi;         /* if the class has it: pci_msi_init */
     struct pci_msix msix;       /* pci_msix_init */
+    uint8_t power_capability;   /* offset, if the class has it: pci_add_power_management */
+    bool power_off;             /* D3hot, as last written there */
     uint16_t capabilities_end;  /* first byte after the last capability; 0: there is none */
     uint8_t power_on[PCI_CONFIG_SIZE]; /* config space as realize left it: what a reset restores */
 };
