@@ -172,6 +172,7 @@ LAUNCH_DOWN(forget_board)
 LAUNCH_UP(add_devices)
 LAUNCH_UP(start_monitors)
 LAUNCH_DOWN(stop_monitors)
+LAUNCH_UP(drop_rights)
 
 static const struct {
     bool (*up)(struct process *process, GError **error);
@@ -190,6 +191,7 @@ static const struct {
     {make_board_up, forget_board_down},
     {add_devices_up, NULL},
     {start_monitors_up, stop_monitors_down},
+    {drop_rights_up, NULL},
 };
 
 /* The exit status of the process. */

@@ -62,6 +62,7 @@ struct dma_segment {
     struct ram_block *block;
     uint64_t block_offset; /* of the buffer's first byte */
     bool counted;          /* holds a reference; false: the segment before holds it */
+    void *window;          /* pinned: ram-windows.h; NULL: none */
 };
 
 /*

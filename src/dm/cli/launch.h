@@ -41,5 +41,7 @@ void launch_forget_board(struct launch *launch);
 bool launch_add_devices(struct launch *launch, GError **error);
 bool launch_start_monitors(struct launch *launch, GError **error);
 void launch_stop_monitors(struct launch *launch);
+/* Everything is open: give up the rights that it took. drop-rights.c */
+bool launch_drop_rights(struct launch *launch, GError **error);
 
 #endif

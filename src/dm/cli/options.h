@@ -31,6 +31,9 @@ struct command_line {
     GPtrArray *monitors;              /* of struct monitor_request */
     GPtrArray *traces;                /* of char: patterns */
     GPtrArray *firmware_folders;      /* of char: -L */
+    char *xen_domid;   /* -xen-domid; NULL: not given */
+    bool xen_restrict; /* -xen-domid-restrict */
+    char *chroot, *run_as; /* what is given up when all is open; NULL: nothing */
     char *qtest, *qtest_log, *pidfile, *log_file, *log_items;
     bool nographic;
     bool monitor_given, human_given; /* any monitor; one for people */
@@ -80,6 +83,7 @@ bool option_monitor(struct command_line *line, const char *value, GError **error
 bool option_qmp(struct command_line *line, const char *value, GError **error);
 bool option_mon(struct command_line *line, const char *value, GError **error);
 bool option_trace(struct command_line *line, const char *value, GError **error);
+bool option_run_with(struct command_line *line, const char *value, GError **error);
 bool option_log_items(struct command_line *line, const char *value, GError **error);
 
 #endif

@@ -16,7 +16,9 @@ struct pci_bus {
     struct pci_device *devices[PCI_DEVFN_COUNT];   /* those that config accesses find */
     pthread_mutex_t interrupt_lock;                /* leaf but for the lines it drives */
     struct irq_line lines[4];
-    unsigned asserted[4]; /* pins that drive each line */
+    irq_handler_fn pin_handler; /* NULL: pins drive the lines */
+    void *pin_opaque;
+    unsigned asserted[PCI_DEVFN_COUNT / 2]; /* functions that drive each line, or each pin */
 };
 
 static inline const struct pci_class *pci_class_of(const struct pci_device *device)
