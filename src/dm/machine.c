@@ -266,6 +266,10 @@ bool machine_make_ram(struct machine *machine, GError **error)
 {
     struct host_memory host;
 
+    if (machine->engine->make_ram) {
+        return machine->engine->make_ram(machine, error);
+    }
+    machine->ram_above_4g_offset = machine->ram_below_4g;
     host_memory_read(&host);
     return host_memory_check(&host, machine->config.ram_size, error) &&
            memory_region_init_private_ram(&machine->ram, "ram", machine->config.ram_size, error);

@@ -122,6 +122,7 @@ struct machine {
     struct address_space as_memory, as_io;
     struct memory_region ram;            /* all of guest RAM in one block */
     uint64_t ram_below_4g, ram_above_4g; /* bytes; the latter starts at 4 GiB */
+    uint64_t ram_above_4g_offset;        /* in ram */
 
     /* Devices. */
     struct bus *system_bus, *isa_bus;
@@ -175,6 +176,7 @@ struct machine {
 struct board_class {
     const char *name, *alias, *description;
     bool is_default;
+    const char *engine; /* without -accel: the only one that it can have; NULL: any */
     bool has_ide; /* a -drive that does not say if= is an IDE disk; else a virtio one */
     const struct property *properties; /* -machine NAME,property=... into the board's own struct */
     size_t options_size;
@@ -209,7 +211,7 @@ void machine_add_cleanup(struct machine *machine, void (*cleanup)(void *opaque),
 void machine_add_reset_handler(struct machine *machine, void (*handler)(void *opaque),
                                void *opaque);
 
-/* machine->ram of config.ram_size bytes, if this host can give that. For boards. */
+/* machine->ram: of ram_below_4g and ram_above_4g bytes, if this host can give them. For boards. */
 bool machine_make_ram(struct machine *machine, GError **error);
 
 /* A snapshot holds what is in machine->ram, and in this RAM (a display's). Its name is its own
@@ -229,6 +231,8 @@ void machine_request_reset(struct machine *machine, bool from_guest);
 void machine_request_shutdown(struct machine *machine, enum shutdown_cause cause);
 void machine_request_powerdown(struct machine *machine); /* ACPI power button */
 void machine_request_stop(struct machine *machine, enum run_state state);
+/* Call a function in the main loop, before any vCPU executes another instruction. */
+void machine_request_call(struct machine *machine, void (*function)(void *opaque), void *opaque);
 /* End the process with a status, at once, as isa-debug-exit does: no vCPU runs another insn. */
 void machine_request_exit(struct machine *machine, int status);
 /* The guest panicked: message to the user, QMP event, pause. */

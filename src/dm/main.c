@@ -176,6 +176,7 @@ LAUNCH_UP(start_vnc)
 LAUNCH_DOWN(stop_vnc)
 LAUNCH_UP(start_monitors)
 LAUNCH_DOWN(stop_qtest)
+LAUNCH_UP(drop_rights)
 
 static const struct {
     bool (*up)(struct process *process, GError **error);
@@ -196,6 +197,7 @@ static const struct {
     {add_devices_up, NULL},
     {start_vnc_up, stop_vnc_down},
     {start_monitors_up, stop_qtest_down},
+    {drop_rights_up, NULL},
 };
 
 /* The exit status of the process. */

@@ -53,11 +53,16 @@ static bool is_usable(const struct engine_ops *engine, const char *name, bool na
            (named || !engine->is_good_default || engine->is_good_default(error));
 }
 
-/* Without -accel: the engines of this build that run CPUs, in the order of the table. */
+/* Without -accel: the board's only one, or those of this build that run CPUs, in the order of the
+ * table. */
 static void add_default_engines(struct command_line *line)
 {
+    if (line->board && line->board->engine) {
+        option_accel(line, line->board->engine, NULL);
+        return;
+    }
     for (unsigned i = 0; engine_table[i]; i++) {
-        if (engine_table[i]->has_vcpus) {
+        if (engine_table[i]->has_vcpus && !engine_table[i]->attaches) {
             option_accel(line, engine_table[i]->name, NULL);
         }
     }
@@ -101,12 +106,32 @@ static bool check_cpu(const struct launch *launch, GError **error)
     return true;
 }
 
+/* -xen-domid and -xen-domid-restrict are options of the engine xen. */
+static bool add_xen_options(struct launch *launch, struct key_values *list, GError **error)
+{
+    const struct command_line *line = &launch->line;
+
+    if (!line->xen_domid && !line->xen_restrict) {
+        return true;
+    }
+    if (!g_str_equal(launch->engine->name, "xen")) {
+        return duodm_fail(error, DUODM_ERROR_INVALID_ARGUMENT, "-xen-domid is for -accel xen");
+    }
+    if (line->xen_domid) {
+        key_values_set(list, "domid", line->xen_domid);
+    }
+    if (line->xen_restrict) {
+        key_values_set(list, "restrict", "on");
+    }
+    return true;
+}
+
 bool launch_choose_engine(struct launch *launch, GError **error)
 {
     static const char *const skip[] = {"accel", NULL};
     struct command_line *line = &launch->line;
     bool named = line->engines->len > 0;
-    const struct key_values *list;
+    struct key_values *list;
     unsigned index;
 
     if (!named) {
@@ -118,6 +143,9 @@ bool launch_choose_engine(struct launch *launch, GError **error)
     }
     list = g_ptr_array_index(line->engines, index);
     launch->engine = engine_find(key_values_get(list, "accel"));
+    if (!add_xen_options(launch, list, error)) {
+        return false;
+    }
     if (line->help_cpu) {
         if (launch->engine->list_cpu_models) {
             launch->engine->list_cpu_models(stdout);
@@ -157,7 +185,7 @@ static bool choose_firmware(struct launch *launch, GError **error)
     const char *name = config->bios;
     char *path;
 
-    if (!name && (config->kernel || !launch->engine->has_vcpus)) {
+    if (!name && (config->kernel || !launch->engine->has_vcpus || launch->engine->attaches)) {
         return true;
     }
     path = firmware_file_find(config, name ? name : FIRMWARE_DEFAULT_NAME, error);

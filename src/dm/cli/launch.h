@@ -50,5 +50,7 @@ bool launch_start_vnc(struct launch *launch, GError **error);
 void launch_stop_vnc(struct launch *launch);
 bool launch_start_monitors(struct launch *launch, GError **error);
 void launch_stop_qtest(struct launch *launch);
+/* Everything is open: give up the rights that it took. drop-rights.c */
+bool launch_drop_rights(struct launch *launch, GError **error);
 
 #endif

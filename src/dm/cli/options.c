@@ -43,6 +43,9 @@ STRING_OPTION(bios, config.bios)
 STRING_OPTION(incoming, config.incoming)
 STRING_OPTION(pidfile, pidfile)
 STRING_OPTION(log_file, log_file)
+STRING_OPTION(xen_domid, xen_domid)
+STRING_OPTION(chroot, chroot)
+STRING_OPTION(runas, run_as)
 STRING_OPTION(qtest, qtest)
 STRING_OPTION(qtest_log, qtest_log)
 FLAG_OPTION(nographic, nographic)
@@ -51,7 +54,13 @@ FLAG_OPTION(no_reboot, config.no_reboot)
 FLAG_OPTION(no_shutdown, config.no_shutdown)
 FLAG_OPTION(no_acpi, config.no_acpi)
 FLAG_OPTION(no_hpet, config.no_hpet)
+FLAG_OPTION(xen_restrict, xen_restrict)
 FLAG_OPTION(start_paused, config.start_paused)
+
+static bool option_xen_attach(struct command_line *line, const char *value, GError **error)
+{
+    return true; /* what else */
+}
 
 static bool option_no_user_config(struct command_line *line, const char *value, GError **error)
 {
@@ -189,6 +198,19 @@ const struct option option_table[] = {
      option_no_shutdown},
     {"pidfile", NULL, "FILE", "write the process number there; removed at the end", NULL,
      option_pidfile},
+
+    {"chroot", NULL, "FOLDER", "make it the root directory when all files are open", NULL,
+     option_chroot},
+    {"runas", NULL, "USER|UID:GID", "be that user when all files are open", NULL, option_runas},
+    {"run-with", NULL, "[chroot=FOLDER][,user=USER|UID:GID]", "both of these", NULL,
+     option_run_with},
+
+    {"xen-domid", NULL, "N", "the domain to be the device model of (-accel xen)", "Xen",
+     option_xen_domid},
+    {"xen-domid-restrict", NULL, NULL, "keep no rights but those on that domain", NULL,
+     option_xen_restrict},
+    {"xen-attach", NULL, NULL, "accepted; -accel xen always attaches to a domain", NULL,
+     option_xen_attach},
 
     {"D", NULL, "FILE", "write the log there, not to standard error", "Debugging", option_log_file},
     {"d", NULL, "ITEM[,ITEM...]", "what to log; '-d help' lists the items", NULL, option_log_items},
@@ -369,6 +391,9 @@ void command_line_clear(struct command_line *line)
     g_ptr_array_unref(line->monitors);
     g_ptr_array_unref(line->traces);
     g_free(line->vnc);
+    g_free(line->xen_domid);
+    g_free(line->chroot);
+    g_free(line->run_as);
     g_free(line->qtest);
     g_free(line->qtest_log);
     g_free(line->pidfile);

@@ -30,6 +30,9 @@ struct command_line {
     GPtrArray *serials;               /* of char: short forms */
     GPtrArray *monitors;              /* of struct monitor_request */
     GPtrArray *traces;                /* of char: patterns */
+    char *xen_domid;   /* -xen-domid; NULL: not given */
+    bool xen_restrict; /* -xen-domid-restrict */
+    char *chroot, *run_as; /* what is given up when all is open; NULL: nothing */
     char *qtest, *qtest_log, *pidfile, *log_file, *log_items;
     const char *vga;   /* -vga; NULL: not given */
     char *vnc;         /* -vnc; NULL: none */
@@ -93,6 +96,7 @@ bool option_monitor(struct command_line *line, const char *value, GError **error
 bool option_qmp(struct command_line *line, const char *value, GError **error);
 bool option_mon(struct command_line *line, const char *value, GError **error);
 bool option_trace(struct command_line *line, const char *value, GError **error);
+bool option_run_with(struct command_line *line, const char *value, GError **error);
 bool option_log_items(struct command_line *line, const char *value, GError **error);
 
 #endif

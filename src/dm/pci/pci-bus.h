@@ -21,7 +21,9 @@ struct pci_bus {
     struct pci_device *devices[PCI_DEVFN_COUNT];   /* those that config accesses find */
     pthread_mutex_t interrupt_lock;                /* leaf but for the lines it drives */
     struct irq_line lines[4];
-    unsigned asserted[4]; /* pins that drive each line */
+    irq_handler_fn pin_handler; /* NULL: pins drive the lines */
+    void *pin_opaque;
+    unsigned asserted[PCI_DEVFN_COUNT / 2]; /* functions that drive each line, or each pin */
     struct pci_hotplug *hotplug;
     const struct pci_iommu_ops *iommu; /* NULL: there is none */
     void *iommu_opaque;

@@ -32,6 +32,7 @@ struct pci_bar {
     bool is_io, is_64, prefetchable;
     bool is_rom;      /* the expansion ROM, which has an enable bit of its own */
     uint64_t address; /* where it is mapped; UINT64_MAX: nowhere */
+    bool adopted;     /* it is memory that the engine has made the guest's own */
 };
 
 struct pci_device {
@@ -140,6 +141,9 @@ void pci_bus_set_hotplug(struct pci_bus *bus, struct pci_hotplug *hotplug);
 struct pci_bus *pci_bus_new(struct machine *machine, struct memory_region *memory_space,
                             struct memory_region *io_space);
 void pci_bus_set_interrupt_lines(struct pci_bus *bus, const struct irq_line lines[4]);
+/* Pins do not drive the lines: each goes to a handler, number = slot * 4 + pin (0: INTA). Before
+ * there is a device. */
+void pci_bus_set_pin_handler(struct pci_bus *bus, irq_handler_fn handler, void *opaque);
 struct bus *pci_bus_base(struct pci_bus *bus);
 struct pci_bus *pci_bus_from_base(struct bus *base);
 struct memory_region *pci_bus_memory_space(struct pci_bus *bus);
