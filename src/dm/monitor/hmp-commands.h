@@ -32,6 +32,8 @@ const struct hmp_command *hmp_find(const struct hmp_command *table, const char *
 /* hmp-block.c */
 bool hmp_info_block(struct hmp_context *context, char **words, GString *out, GError **error);
 bool hmp_info_blockstats(struct hmp_context *context, char **words, GString *out, GError **error);
+/* qmp-iommu.c */
+bool hmp_info_iommu(struct hmp_context *context, char **words, GString *out, GError **error);
 /* hmp-net.c */
 bool hmp_hostfwd_add(struct hmp_context *context, char **words, GString *out, GError **error);
 bool hmp_hostfwd_remove(struct hmp_context *context, char **words, GString *out, GError **error);

@@ -292,6 +292,7 @@ const struct qmp_command qmp_command_table[] = {
     {"query-command-line-options", option_arguments, query_command_line_options},
     {"query-commands", NULL, query_commands},
     {"query-cpus-fast", NULL, query_cpus_fast},
+    {"query-iommu", NULL, qmp_query_iommu},
     {"query-iothreads", NULL, qmp_query_iothreads},
     {"query-kvm", NULL, query_kvm},
     {"query-machines", NULL, query_machines},
@@ -307,5 +308,6 @@ const struct qmp_command qmp_command_table[] = {
     {"stop", NULL, stop},
     {"system_powerdown", NULL, system_powerdown},
     {"system_reset", NULL, system_reset},
+    {"x-iommu-verify", NULL, qmp_iommu_verify},
     {NULL, NULL, NULL},
 };

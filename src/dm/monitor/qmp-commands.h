@@ -53,6 +53,10 @@ json_t *qmp_netdev_del(struct qmp_context *context, json_t *arguments, GError **
 json_t *qmp_query_rx_filter(struct qmp_context *context, json_t *arguments, GError **error);
 json_t *qmp_set_link(struct qmp_context *context, json_t *arguments, GError **error);
 
+/* qmp-iommu.c */
+json_t *qmp_iommu_verify(struct qmp_context *context, json_t *arguments, GError **error);
+json_t *qmp_query_iommu(struct qmp_context *context, json_t *arguments, GError **error);
+
 /* qmp-pci.c */
 json_t *qmp_query_pci(struct qmp_context *context, json_t *arguments, GError **error);
 
