@@ -4,6 +4,7 @@
 #include "dm/block/block.h"
 #include "dm/chardev.h"
 #include "dm/fdt/device-tree.h"
+#include "dm/input/input.h"
 #include "dm/intc/local-apic.h"
 #include "dm/machine-private.h"
 #include "dm/net/net.h"
@@ -45,6 +46,7 @@ void machine_config_init(struct machine_config *config)
         .ram_size = 128ull << 20,
         .smp = 1,
         .globals = g_ptr_array_new_with_free_func(global_property_free),
+        .firmware_folders = g_ptr_array_new_with_free_func(g_free),
         .fw_cfg_items = g_ptr_array_new_with_free_func(fw_cfg_option_free),
     };
 }
@@ -63,6 +65,7 @@ void machine_config_clear(struct machine_config *config)
     g_free(config->boot_order);
     g_clear_pointer(&config->globals, g_ptr_array_unref);
     g_clear_pointer(&config->fw_cfg_items, g_ptr_array_unref);
+    g_clear_pointer(&config->firmware_folders, g_ptr_array_unref);
     *config = (struct machine_config){0};
 }
 
@@ -133,6 +136,7 @@ struct machine *machine_new(struct machine_config *config, const struct engine_o
     machine->nics = g_ptr_array_new();
     machine->objects = g_ptr_array_new();
     machine->device_buses = g_ptr_array_new();
+    machine->input = input_new();
     if (!check_config(&machine->config, error)) {
         goto fail_config;
     }
@@ -161,6 +165,7 @@ fail_engine:
 fail_clock:
     machine_clock_free(machine->clock);
 fail_config:
+    input_free(machine->input);
     g_ptr_array_unref(machine->nics);
     g_ptr_array_unref(machine->netdevs);
     g_ptr_array_unref(machine->device_buses);
@@ -340,6 +345,7 @@ void machine_free(struct machine *machine)
     destroy_memory(machine);
     block_registry_free(machine->blocks);
     machine_run_destroy(machine);
+    input_free(machine->input);
     machine_clock_free(machine->clock);
     while (machine->chardevs->len) {
         chardev_free(g_ptr_array_index(machine->chardevs, machine->chardevs->len - 1));

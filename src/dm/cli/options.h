@@ -30,7 +30,6 @@ struct command_line {
     GPtrArray *serials;               /* of char: short forms */
     GPtrArray *monitors;              /* of struct monitor_request */
     GPtrArray *traces;                /* of char: patterns */
-    GPtrArray *firmware_folders;      /* of char: -L */
     char *qtest, *qtest_log, *pidfile, *log_file, *log_items;
     bool nographic;
     bool monitor_given, human_given; /* any monitor; one for people */

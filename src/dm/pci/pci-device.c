@@ -129,6 +129,7 @@ void pci_device_release(struct device *base)
 
     pci_msi_release(device);
     pci_msix_release(device);
+    pci_rom_release(device);
     address_space_destroy(&device->dma);
     memory_region_destroy(&device->dma_window);
     memory_region_destroy(&device->dma_root);

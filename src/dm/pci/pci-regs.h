@@ -48,4 +48,6 @@
 #define PCI_BAR_64           0x4
 #define PCI_BAR_PREFETCHABLE 0x8
 
+#define PCI_ROM_ENABLE 0x1 /* expansion ROM base address register, 6.2.5.2 */
+
 #endif
