@@ -39,7 +39,7 @@ struct bus_ops {
     void (*release)(struct device *device);                 /* mirror of prepare */
     void (*reset)(struct device *device);                   /* before the class's reset */
     bool (*is_full)(const struct bus *bus); /* then a device that names no bus gets another */
-    const struct state_description *state; /* of struct device, saved before the class's */
+    const struct state_description *state;  /* of struct device, saved before the class's */
     /* Add the bus and what is on it to the device tree. NULL: the devices do so by themselves. */
     void (*describe)(struct bus *bus, struct device_tree *tree, struct device_node *node);
 };
