@@ -22,6 +22,7 @@ struct block_registry {
     GPtrArray *empty_drives; /* of char: names of -drive without a file */
     struct block_pool *pool;
     unsigned next_node; /* number for the next generated node name */
+    bool is_inactive;   /* another process has the images: block_inactivate */
 };
 
 struct block_backend {
@@ -42,6 +43,7 @@ struct block_backend {
     bool owns_child;        /* raw: the child was defined with it, and goes with it */
     unsigned lock_count;    /* attachments that hold the image's lock */
     bool locked_for_write;  /* by one of them that shares with none */
+    bool lock_shared;       /* they share it with other writers */
     unsigned in_flight;     /* requests of all queues; atomic */
     unsigned drain_waiters; /* atomic */
     pthread_mutex_t drain_lock;

@@ -145,6 +145,9 @@ static bool set_board_option(struct command_line *line, const struct key_value *
         line->config.dtb_dump = g_strdup(item->value);
         return true;
     }
+    if (g_str_equal(item->key, "suppress-vmdesc")) {
+        return parse_bool(item->value, &on, error); /* streams never have a description */
+    }
     if (is_irqchip_option(item->key)) {
         return set_irqchip(&line->config, item->value, error);
     }
@@ -364,11 +367,17 @@ static bool apply_smp(struct machine_config *config, const struct key_values *li
         return false;
     }
     cpus = cpus ? cpus : maxcpus;
-    if (maxcpus && maxcpus != cpus) {
-        return duodm_fail(error, DUODM_ERROR_NOT_SUPPORTED,
-                          "CPUs can't be added later in this version: maxcpus must equal cpus");
+    if (maxcpus && maxcpus < cpus) {
+        return duodm_fail(error, DUODM_ERROR_INVALID_ARGUMENT,
+                          "maxcpus=%u is less than the %u CPUs that there are", maxcpus, cpus);
     }
-    return complete_topology(config, cpus, error);
+    /* Sockets, cores and threads are those of all that there can be. */
+    if (!complete_topology(config, maxcpus ? maxcpus : cpus, error)) {
+        return false;
+    }
+    config->max_cpus = config->smp;
+    config->smp = maxcpus && cpus ? cpus : config->smp;
+    return true;
 }
 
 bool option_smp(struct command_line *line, const char *value, GError **error)
