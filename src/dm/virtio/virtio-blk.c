@@ -5,6 +5,7 @@
  * and what has completed together is told by one interrupt.
  */
 #include "dm/block/block.h"
+#include "dm/firmware/boot-order.h"
 #include "dm/machine.h"
 #include "dm/virtio/virtio-mmio.h"
 #include "dm/virtio/virtio-pci.h"
@@ -83,6 +84,7 @@ struct virtio_blk {
     uint16_t queue_count, queue_size;
     uint32_t logical_block_size, physical_block_size, min_io_size, opt_io_size;
     bool discard, write_zeroes, config_wce, share_rw;
+    int32_t boot_index; /* over PCI only */
 
     struct block_backend *backend;
     struct block_user user;
@@ -593,7 +595,10 @@ static bool blk_realize(struct virtio_device *device, GError **error)
     struct virtio_blk *blk = blk_of(device);
     struct make_queues make = {.blk = blk};
 
-    if (!find_image(blk, error) || !check_properties(blk, error)) {
+    if (!find_image(blk, error) || !check_properties(blk, error) ||
+        (device->pci.device.bus->type == BUS_PCI &&
+         !boot_order_add(device->pci.device.machine, &device->pci, blk->boot_index, "disk@0,0",
+                         error))) {
         return false;
     }
     blk->user = (struct block_user){
@@ -700,6 +705,8 @@ static const struct virtio_class blk_class = {
 
 static const struct property blk_pci_properties[] = {
     VIRTIO_PCI_PROPERTIES,
+    BLK_PROPERTY("bootindex", BOOT_INDEX, boot_index, "-1", 0, 0,
+                 "place in the firmware's boot order, from 0 on"),
     BLK_PROPERTIES,
     PROPERTY_END,
 };
