@@ -30,6 +30,9 @@ struct command_line {
     GPtrArray *serials;               /* of char: short forms */
     GPtrArray *monitors;              /* of struct monitor_request */
     GPtrArray *traces;                /* of char: patterns */
+    char *xen_domid;   /* -xen-domid; NULL: not given */
+    bool xen_restrict; /* -xen-domid-restrict */
+    char *chroot, *run_as; /* what is given up when all is open; NULL: nothing */
     char *qtest, *qtest_log, *pidfile, *log_file, *log_items;
     const char *vga;   /* -vga; NULL: not given */
     char *vnc;         /* -vnc; NULL: none */
@@ -59,7 +62,14 @@ void command_line_print_help(FILE *out);
 
 /* Handlers: option-*.c. */
 bool option_blockdev(struct command_line *line, const char *value, GError **error);
+/* The board of -machine, or the default one. */
+const struct board_class *command_line_board(const struct command_line *line);
 bool option_drive(struct command_line *line, const char *value, GError **error);
+bool option_hda(struct command_line *line, const char *value, GError **error);
+bool option_hdb(struct command_line *line, const char *value, GError **error);
+bool option_hdc(struct command_line *line, const char *value, GError **error);
+bool option_hdd(struct command_line *line, const char *value, GError **error);
+bool option_cdrom(struct command_line *line, const char *value, GError **error);
 bool option_machine(struct command_line *line, const char *value, GError **error);
 bool option_accel(struct command_line *line, const char *value, GError **error);
 bool option_cpu(struct command_line *line, const char *value, GError **error);
@@ -86,6 +96,7 @@ bool option_monitor(struct command_line *line, const char *value, GError **error
 bool option_qmp(struct command_line *line, const char *value, GError **error);
 bool option_mon(struct command_line *line, const char *value, GError **error);
 bool option_trace(struct command_line *line, const char *value, GError **error);
+bool option_run_with(struct command_line *line, const char *value, GError **error);
 bool option_log_items(struct command_line *line, const char *value, GError **error);
 
 #endif

@@ -36,7 +36,8 @@
 #define PCI_STATUS_DEVSEL_MEDIUM 0x0200
 #define PCI_STATUS_ERRORS        0xf900 /* cleared by writing ones */
 
-#define PCI_CAP_MSI    0x05 /* capability IDs */
+#define PCI_CAP_POWER  0x01 /* capability IDs */
+#define PCI_CAP_MSI    0x05
 #define PCI_CAP_VENDOR 0x09
 #define PCI_CAP_MSIX   0x11
 
