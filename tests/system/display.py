@@ -4,7 +4,7 @@
 import os
 import unittest
 
-from duodm import SLOWER, Duodm
+from duodm import BINARY, SLOWER, Duodm
 from kernels import CACHE, initramfs_with, kernel
 from rfb import RFB
 from screen import bios_font, read_cell, read_text
@@ -38,6 +38,27 @@ class Firmware(unittest.TestCase):
             client.press(0xFF1B)
             client.wait_for(shows("Select boot device:", bios_font()))
         self.assertEqual(vm.quit(), 0)
+
+
+class Hostile(unittest.TestCase):
+    def test_random_writes_while_somebody_looks(self):
+        program = os.path.join(os.environ.get("DUODM_BUILD") or os.path.dirname(BINARY), "tests",
+                               "guest", "hostile64")
+        with Duodm("-accel", "tcg", "-m", "64", "-vga", "std", "-vnc", "unix:@/vnc", "-smp", "2",
+                   "-no-shutdown", "-kernel", program, timeout=120) as vm, \
+                RFB(vm.path("vnc"), timeout=60 * SLOWER) as client:
+            seen = 0
+            while seen < 100:
+                client.update(False)
+                client.pointer(seen, seen, seen & 7)
+                client.press(seen + 0x40)
+                name = vm.qmp.message_event()["event"]
+                if name == "RESET":
+                    seen += 1
+                elif name in ("STOP", "SHUTDOWN", "GUEST_PANICKED"):
+                    vm.qmp.execute("system_reset")
+                    vm.qmp.execute("cont")
+            self.assertEqual(vm.quit(), 0)
 
 
 class Linux(unittest.TestCase):
