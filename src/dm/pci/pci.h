@@ -18,7 +18,10 @@ struct pci_class {
     uint32_t class_code; /* 24 bits: base class, subclass, programming interface */
     uint8_t revision;
     uint8_t interrupt_pin; /* 0: none, 1: INTA */
-    /* Hooks, may be NULL: after a write was applied through the write mask; before a read. */
+    /* Hooks, may be NULL: what a write has, before it is applied; after it was applied through the
+     * write mask; before a read. */
+    void (*config_write)(struct pci_device *device, unsigned offset, unsigned length,
+                         uint32_t value);
     void (*config_written)(struct pci_device *device, unsigned offset, unsigned length);
     uint32_t (*config_read)(struct pci_device *device, unsigned offset, unsigned length);
 };
@@ -29,6 +32,7 @@ struct pci_bar {
     bool is_io, is_64, prefetchable;
     bool is_rom;      /* the expansion ROM, which has an enable bit of its own */
     uint64_t address; /* where it is mapped; UINT64_MAX: nowhere */
+    bool adopted;     /* it is memory that the engine has made the guest's own */
 };
 
 struct pci_device {
@@ -36,6 +40,7 @@ struct pci_device {
     struct pci_bus *pci_bus;
     int32_t address;    /* property addr: devfn, -1: any */
     bool multifunction; /* property */
+    bool hidden;        /* atomic. Config cycles don't find it: not announced yet, or ejected */
     uint8_t devfn;
     uint8_t config[PCI_CONFIG_SIZE];
     uint8_t write_mask[PCI_CONFIG_SIZE]; /* bits that the guest may write */
@@ -45,14 +50,16 @@ struct pci_device {
     struct memory_region rom_memory;
     struct address_space dma; /* what the device sees as bus master; open while Bus Master Enable */
     struct memory_region dma_root, dma_window;
-    bool interrupt_level;      /* INTx as the device drives it; under the bus's interrupt lock */
-    bool interrupt_disabled;   /* command register bit 10; under the same lock */
-    bool interrupt_asserted;   /* what the bus line was told; under the same lock */
-    struct pci_msi msi;        /* if the class has it: pci_msi_init */
-    struct pci_msix msix;      /* pci_msix_init */
-    uint8_t power_capability;  /* offset, if the class has it: pci_add_power_management */
-    bool power_off;            /* D3hot, as last written there */
-    uint16_t capabilities_end; /* first byte after the last capability; 0: there is none */
+    struct memory_region *view; /* what dma_window shows: pci-iommu.h */
+    bool follows;               /* a host IOMMU follows the view, which has to stay */
+    bool interrupt_level;       /* INTx as the device drives it; under the bus's interrupt lock */
+    bool interrupt_disabled;    /* command register bit 10; under the same lock */
+    bool interrupt_asserted;    /* what the bus line was told; under the same lock */
+    struct pci_msi msi;         /* if the class has it: pci_msi_init */
+    struct pci_msix msix;       /* pci_msix_init */
+    uint8_t power_capability;   /* offset, if the class has it: pci_add_power_management */
+    bool power_off;             /* D3hot, as last written there */
+    uint16_t capabilities_end;  /* first byte after the last capability; 0: there is none */
     uint8_t power_on[PCI_CONFIG_SIZE]; /* config space as realize left it: what a reset restores */
 };
 
@@ -114,6 +121,19 @@ enum memory_result pci_dma_write(struct pci_device *device, uint64_t address, co
                                  uint64_t length);
 
 /*
+ * Who tells a running guest that devices come, and asks it to let them go: embedded in the
+ * chipset's function that has the registers for it. Called in the main loop with no lock held.
+ */
+struct pci_hotplug {
+    void (*announce)(struct pci_hotplug *hotplug, struct pci_device *device);
+    void (*request_unplug)(struct pci_hotplug *hotplug, struct pci_device *device);
+    /* Torn out: it is gone already. */
+    void (*tell_gone)(struct pci_hotplug *hotplug, uint8_t devfn);
+};
+/* NULL: nobody. */
+void pci_bus_set_hotplug(struct pci_bus *bus, struct pci_hotplug *hotplug);
+
+/*
  * The root bus. BARs appear in memory_space and io_space. Pin p (0..3) of slot s drives line
  * (s - 1 + p) mod 4, as boards with PIIX wire it; lines[] are shared, level-triggered, counted.
  * Sets machine->pci_bus; machine_free frees it.
@@ -121,6 +141,9 @@ enum memory_result pci_dma_write(struct pci_device *device, uint64_t address, co
 struct pci_bus *pci_bus_new(struct machine *machine, struct memory_region *memory_space,
                             struct memory_region *io_space);
 void pci_bus_set_interrupt_lines(struct pci_bus *bus, const struct irq_line lines[4]);
+/* Pins do not drive the lines: each goes to a handler, number = slot * 4 + pin (0: INTA). Before
+ * there is a device. */
+void pci_bus_set_pin_handler(struct pci_bus *bus, irq_handler_fn handler, void *opaque);
 struct bus *pci_bus_base(struct pci_bus *bus);
 struct pci_bus *pci_bus_from_base(struct bus *base);
 struct memory_region *pci_bus_memory_space(struct pci_bus *bus);

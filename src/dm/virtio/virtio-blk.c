@@ -364,8 +364,12 @@ static void blk_start(struct virtio_device *device)
         queue->parked = NULL;
         for (; request; request = next) {
             next = request->next_parked;
-            virtqueue_unpark(request->element);
-            block_queue_submit(queue->queue, &request->block);
+            if (virtqueue_unpark(request->element)) {
+                block_queue_submit(queue->queue, &request->block);
+            } else {
+                request->next_parked = queue->parked;
+                queue->parked = request;
+            }
         }
         block_queue_kick(queue->queue);
         tell_driver(virtio_queue(device, i));

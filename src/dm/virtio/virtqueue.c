@@ -47,13 +47,6 @@ unsigned ring_area_alignment(enum ring_area area, bool packed)
     }
 }
 
-static void refresh(struct virtqueue *queue)
-{
-    for (unsigned i = 0; i < G_N_ELEMENTS(queue->ring); i++) {
-        dma_window_refresh(&queue->ring[i]);
-    }
-}
-
 void *ring_at(struct virtqueue *queue, enum ring_area area, uint64_t offset, unsigned size)
 {
     void *at = dma_window_at(&queue->ring[area], offset, size);
@@ -97,7 +90,7 @@ static struct virtqueue_element *element_new(struct virtqueue *queue)
     struct virtqueue_element *element = queue->free;
 
     if (G_LIKELY(element != NULL)) {
-        queue->free = element->next_free;
+        queue->free = element->next;
     } else {
         element = g_malloc0(sizeof(*element) + queue->data_size);
         element->queue = queue;
@@ -114,6 +107,7 @@ static void element_release(struct virtqueue_element *element, uint64_t written)
     struct virtqueue *queue = element->queue;
     uint64_t position = element->in_length; /* of a piece in `in`, from behind */
 
+    element_unlink(element);
     for (unsigned i = element->out_count + element->in_count; i-- > 0;) {
         uint64_t length = element->iovecs[i].iov_len, dirty = 0;
 
@@ -127,7 +121,7 @@ static void element_release(struct virtqueue_element *element, uint64_t written)
     if (element->capacity > CAPACITY_KEPT) {
         resize_arrays(element, CAPACITY_KEPT);
     }
-    element->next_free = queue->free;
+    element->next = queue->free;
     queue->free = element;
 }
 
@@ -255,7 +249,7 @@ bool element_add_table(struct virtqueue_element *element, const struct descripto
     }
 }
 
-static void set_in_flight(struct virtqueue *queue, unsigned in_flight)
+void virtqueue_set_in_flight(struct virtqueue *queue, unsigned in_flight)
 {
     __atomic_store_n(&queue->in_flight, (uint16_t)in_flight, __ATOMIC_RELEASE);
     if (G_UNLIKELY(!in_flight)) {
@@ -272,17 +266,19 @@ struct virtqueue_element *virtqueue_pop(struct virtqueue *queue)
         return NULL;
     }
     element = element_new(queue);
-    memory_rcu_read_lock();
-    refresh(queue);
+    ring_enter(queue);
     good = ops_of(queue)->pop(queue, element);
-    memory_rcu_read_unlock();
+    if (good && queue->watched) {
+        element_link(element);
+    }
+    ring_leave(queue);
     if (!good) {
         element_release(element, 0);
         return NULL;
     }
     element->out = element->iovecs;
     element->in = element->iovecs + element->out_count;
-    set_in_flight(queue, queue->in_flight + element->descriptor_count);
+    virtqueue_set_in_flight(queue, queue->in_flight + element->descriptor_count);
     queue->budget--;
     trace_virtio_queue_pop(virtio_name(queue->device), queue->index, element->id,
                            element->out_length, element->in_length);
@@ -296,10 +292,9 @@ bool virtqueue_is_empty(struct virtqueue *queue)
     if (!queue->running || virtio_is_broken(queue->device)) {
         return true;
     }
-    memory_rcu_read_lock();
-    refresh(queue);
+    ring_enter(queue);
     empty = ops_of(queue)->is_empty(queue);
-    memory_rcu_read_unlock();
+    ring_leave(queue);
     return empty;
 }
 
@@ -308,19 +303,18 @@ void virtqueue_push_all(struct virtqueue *queue, struct virtqueue_element *const
 {
     unsigned places = 0;
 
-    memory_rcu_read_lock();
-    refresh(queue);
+    ring_enter(queue);
     if (!virtio_is_broken(queue->device)) {
         ops_of(queue)->push(queue, elements, written, count);
     }
-    memory_rcu_read_unlock();
+    ring_leave(queue);
     for (unsigned i = 0; i < count; i++) {
         trace_virtio_queue_push(virtio_name(queue->device), queue->index, elements[i]->id,
                                 (unsigned)written[i]);
         places += elements[i]->descriptor_count;
         element_release(elements[i], written[i]);
     }
-    set_in_flight(queue, queue->in_flight - places);
+    virtqueue_set_in_flight(queue, queue->in_flight - places);
 }
 
 void virtqueue_push(struct virtqueue_element *element, uint64_t written)
@@ -335,21 +329,7 @@ void virtqueue_unpop(struct virtqueue_element *element)
 
     ops_of(queue)->unpop(queue, element);
     element_release(element, 0);
-    set_in_flight(queue, queue->in_flight - places);
-}
-
-void virtqueue_park(struct virtqueue_element *element)
-{
-    struct virtqueue *queue = element->queue;
-
-    set_in_flight(queue, queue->in_flight - element->descriptor_count);
-}
-
-void virtqueue_unpark(struct virtqueue_element *element)
-{
-    struct virtqueue *queue = element->queue;
-
-    set_in_flight(queue, queue->in_flight + element->descriptor_count);
+    virtqueue_set_in_flight(queue, queue->in_flight - places);
 }
 
 void virtqueue_forget(struct virtqueue_element *element)
@@ -417,10 +397,9 @@ void virtqueue_notify(struct virtqueue *queue)
         return;
     }
     ring_fence(); /* what was pushed, before the look at what the driver wants */
-    memory_rcu_read_lock();
-    refresh(queue);
+    ring_enter(queue);
     wanted = ops_of(queue)->wants_interrupt(queue);
-    memory_rcu_read_unlock();
+    ring_leave(queue);
     queue->unsignalled = 0;
     if (wanted) {
         virtio_interrupt_queue(queue);
@@ -430,10 +409,9 @@ void virtqueue_notify(struct virtqueue *queue)
 static void set_notifications(struct virtqueue *queue, bool on)
 {
     queue->notifications = on;
-    memory_rcu_read_lock();
-    refresh(queue);
+    ring_enter(queue);
     ops_of(queue)->set_notifications(queue, on);
-    memory_rcu_read_unlock();
+    ring_leave(queue);
     if (on) {
         ring_fence(); /* the wish, before the look for what came meanwhile */
     }
@@ -501,6 +479,7 @@ bool virtqueue_init(struct virtqueue *queue, GError **error)
         close(queue->kick_fd);
         return duodm_fail(error, DUODM_ERROR_FAILED, "the I/O thread takes no event");
     }
+    pthread_mutex_init(&queue->lock, NULL);
     return true;
 }
 
@@ -509,10 +488,11 @@ void virtqueue_destroy(struct virtqueue *queue)
     assert(!queue->running && !queue->in_flight);
     io_thread_call(queue->thread, remove_event, queue);
     close(queue->kick_fd);
+    pthread_mutex_destroy(&queue->lock);
     while (queue->free) {
         struct virtqueue_element *element = queue->free;
 
-        queue->free = element->next_free;
+        queue->free = element->next;
         element_free(element);
     }
 }
@@ -542,12 +522,17 @@ void virtqueue_start(struct virtqueue *queue)
 {
     const gpa_t addresses[] = {queue->descriptor_area, queue->driver_area, queue->device_area};
 
+    pthread_mutex_lock(&queue->lock);
+    queue->watched =
+        queue->device->drain && virtio_has_feature(queue->device, VIRTIO_F_ACCESS_PLATFORM);
+    pthread_mutex_unlock(&queue->lock);
     queue->packed = virtio_has_feature(queue->device, VIRTIO_F_RING_PACKED);
     queue->event_index = virtio_has_feature(queue->device, VIRTIO_F_EVENT_IDX);
     for (enum ring_area area = RING_DESCRIPTORS; area <= RING_DEVICE; area++) {
         dma_window_init(&queue->ring[area], virtio_dma_space(queue->device), addresses[area],
                         ring_area_size(area, queue->packed, queue->size), area != RING_DRIVER,
                         virtio_dma_attributes(queue->device));
+        queue->ring[area].watched = queue->watched;
     }
     queue->ring[RING_DESCRIPTORS].is_write = queue->packed;
     queue->available_seen = queue->available_next;
