@@ -27,6 +27,7 @@ enum bus_type {
     BUS_VIRTIO,        /* virtio-mmio slots */
     BUS_VIRTIO_SERIAL, /* ports of a virtio-serial device */
     BUS_ATA,           /* IDE channels and AHCI ports */
+    BUS_USB,
 };
 
 struct bus;
