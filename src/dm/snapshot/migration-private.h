@@ -102,6 +102,9 @@ bool migration_send_head(struct migration *migration, GError **error);
 bool migration_send_memory(struct migration *migration, bool all, GError **error);
 /* Bytes that a pass would send now. */
 uint64_t migration_count_dirty(struct migration *migration);
+/* receive.c: all that comes from the channel: memory into its place, the rest into state. A whole
+ * machine, or (from who keeps its memory) its devices: the first bytes tell. The thread's. */
+bool migration_read(struct migration *migration, GError **error);
 /* receive-memory.c: what HEAD says of memory, and a record of pages or zeroes. The thread's. */
 bool snapshot_receive_head(struct machine *machine, const uint8_t *payload, size_t length,
                            GError **error);

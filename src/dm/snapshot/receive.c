@@ -136,29 +136,33 @@ static bool read_to_end(struct snapshot_channel *channel, GByteArray *state, GEr
     return got == 0;
 }
 
-/* Of a whole machine, or (from who keeps its memory) of its devices: the first bytes tell. */
-static bool receive(struct migration *migration, GError **error)
+bool migration_read(struct migration *migration, GError **error)
 {
     struct snapshot_channel *channel = &migration->channel;
     uint8_t head[SNAPSHOT_RECORD_SIZE];
     struct snapshot_record record;
 
-    if (!migration_address_connect(&migration->address, channel->cancel_fd, error)) {
-        return false;
-    }
-    channel->fd = migration->address.fd;
     g_byte_array_set_size(migration->state, 0);
     if (!snapshot_read(channel, head, sizeof(head), error)) {
         return false;
     }
     if (load_le32(head) == SNAPSHOT_HEAD) {
         return snapshot_parse_record(head, &record, error) &&
-               receive_whole(migration, &record, error) &&
-               migration_address_finish(&migration->address, error);
+               receive_whole(migration, &record, error);
     }
     migration->devices_only = true;
     g_byte_array_append(migration->state, head, sizeof(head));
     return read_to_end(channel, migration->state, error);
+}
+
+static bool receive(struct migration *migration, GError **error)
+{
+    if (!migration_address_connect(&migration->address, migration->channel.cancel_fd, error)) {
+        return false;
+    }
+    migration->channel.fd = migration->address.fd;
+    return migration_read(migration, error) &&
+           migration_address_finish(&migration->address, error);
 }
 
 static void *run(void *opaque)
