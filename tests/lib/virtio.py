@@ -252,6 +252,11 @@ class Device:
         self.queues = []
         self.features = 0
 
+    def move_to(self, qtest):
+        """The machine goes on in another process."""
+        for thing in self, self.arena, *self.queues:
+            thing.qtest = qtest
+
     def offered(self):
         return self.feature_word(0) | self.feature_word(1) << 32
 

@@ -2,7 +2,9 @@
 /* What split and packed rings share: elements, the handler's loop, notifications. Hot path. */
 #include "dm/virtio/virtqueue-private.h"
 #include "dm/io-thread.h"
+#include "dm/machine.h"
 #include "util/error.h"
+#include "util/little-endian.h"
 #include "util/trace.h"
 
 #include <assert.h>
@@ -355,6 +357,126 @@ void virtqueue_unpark(struct virtqueue_element *element)
 void virtqueue_forget(struct virtqueue_element *element)
 {
     element_release(element, 0);
+}
+
+/* Saved elements: id and places (le16), counts of out and in (le32), and for each piece its guest
+ * address and length (le64). */
+
+#define SAVED_HEAD  12u
+#define SAVED_PIECE 16u
+
+static struct machine *machine_of(const struct virtqueue *queue)
+{
+    return queue->device->pci.device.machine;
+}
+
+/* Where the guest sees the RAM behind a segment. */
+static bool guest_address(const struct machine *machine, const struct dma_segment *segment,
+                          uint64_t *address)
+{
+    uint64_t offset = segment->block_offset;
+
+    *address = offset < machine->ram_below_4g
+                   ? offset
+                   : (UINT64_C(1) << 32) + offset - machine->ram_below_4g;
+    return segment->block == machine->ram.ram;
+}
+
+bool virtqueue_save_parked(const struct virtqueue_element *element, GByteArray *bytes)
+{
+    uint8_t head[SAVED_HEAD], piece[SAVED_PIECE];
+
+    store_le16(head, element->id);
+    store_le16(head + 2, element->descriptor_count);
+    store_le32(head + 4, element->out_count);
+    store_le32(head + 8, element->in_count);
+    g_byte_array_append(bytes, head, sizeof(head));
+    for (unsigned i = 0; i < element->out_count + element->in_count; i++) {
+        uint64_t address;
+
+        if (!guest_address(machine_of(element->queue), &element->segments[i], &address)) {
+            return false;
+        }
+        store_le64(piece, address);
+        store_le64(piece + 8, element->iovecs[i].iov_len);
+        g_byte_array_append(bytes, piece, sizeof(piece));
+    }
+    return true;
+}
+
+/* One piece of RAM onto the element. */
+static bool load_piece(struct virtqueue_element *element, const uint8_t *piece, bool is_write)
+{
+    unsigned at = element->out_count + element->in_count;
+    uint64_t address = load_le64(piece), wanted = load_le64(piece + 8), length = wanted;
+    void *host;
+
+    if (!wanted || wanted > UINT64_MAX - address) {
+        return false;
+    }
+    host = dma_segment_map(&machine_of(element->queue)->as_memory, address, &length, is_write,
+                           virtio_dma_attributes(element->queue->device),
+                           at ? &element->segments[at - 1] : NULL, &element->segments[at]);
+    if (!host) {
+        return false;
+    }
+    element->iovecs[at] = (struct iovec){host, length};
+    if (is_write) {
+        element->in_count++;
+        element->in_length += length;
+    } else {
+        element->out_count++;
+        element->out_length += length;
+    }
+    return length == wanted;
+}
+
+static bool load_pieces(struct virtqueue_element *element, const uint8_t *pieces, unsigned out,
+                        unsigned in)
+{
+    bool good = true;
+
+    memory_rcu_read_lock();
+    for (unsigned i = 0; i < out + in && good; i++) {
+        good = load_piece(element, pieces + (size_t)i * SAVED_PIECE, i >= out);
+    }
+    memory_rcu_read_unlock();
+    element->out = element->iovecs;
+    element->in = element->iovecs + element->out_count;
+    return good;
+}
+
+struct virtqueue_element *virtqueue_load_parked(struct virtqueue *queue, const uint8_t **data,
+                                                size_t *length)
+{
+    struct virtqueue_element *element;
+    uint32_t out, in;
+    size_t size;
+
+    if (*length < SAVED_HEAD) {
+        return NULL;
+    }
+    out = load_le32(*data + 4);
+    in = load_le32(*data + 8);
+    size = ((size_t)out + in) * SAVED_PIECE;
+    if (out > IOVECS_MAX || in > IOVECS_MAX - out || *length - SAVED_HEAD < size ||
+        load_le16(*data) >= queue->size || load_le16(*data + 2) > queue->size ||
+        !load_le16(*data + 2)) {
+        return NULL;
+    }
+    element = element_new(queue);
+    if (out + in > element->capacity) {
+        resize_arrays(element, out + in);
+    }
+    element->id = load_le16(*data);
+    element->descriptor_count = load_le16(*data + 2);
+    if (!load_pieces(element, *data + SAVED_HEAD, out, in)) {
+        element_release(element, 0);
+        return NULL;
+    }
+    *data += SAVED_HEAD + size;
+    *length -= SAVED_HEAD + size;
+    return element;
 }
 
 /* Copies. */
