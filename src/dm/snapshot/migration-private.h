@@ -66,9 +66,10 @@ struct migration {
     pthread_cond_t answered;
     bool has_answer, answer, must_end; /* must_end: nobody answers any more */
     struct io_task task, done;
-    GByteArray *state; /* of devices and vCPUs */
-    bool devices_only; /* receiving: its maker kept the memory, and says itself when it runs */
-    bool finished;     /* the thread's work is done well */
+    GByteArray *state;  /* of devices and vCPUs */
+    bool devices_only;  /* receiving: its maker kept the memory, and says itself when it runs */
+    bool must_announce; /* received, and not run yet */
+    bool finished;      /* the thread's work is done well */
     GError *thread_error;
 
     /* While sending. */

@@ -5,6 +5,7 @@
  */
 #include "dm/block/block.h"
 #include "dm/fd-set.h"
+#include "dm/net/nic.h"
 #include "dm/snapshot/device-state.h"
 #include "dm/snapshot/migration-private.h"
 #include "util/error.h"
@@ -19,6 +20,17 @@
 
 /* In the main loop. */
 
+/* The first time it runs here, the network hears that the machine has moved. */
+static void on_run(void *opaque, bool running)
+{
+    struct migration *migration = opaque;
+
+    if (running && migration->must_announce) {
+        migration->must_announce = false;
+        nic_announce_all(migration->machine);
+    }
+}
+
 static bool settle(struct migration *migration, GError **error)
 {
     struct machine *machine = migration->machine;
@@ -30,6 +42,8 @@ static bool settle(struct migration *migration, GError **error)
         return false;
     }
     machine->state = RUN_STATE_PAUSED;
+    migration->must_announce = true;
+    machine_add_run_listener(machine, on_run, migration);
     if ((was_running || migration->devices_only) && !machine->config.start_paused) {
         machine_start(machine);
     }
@@ -161,8 +175,7 @@ static bool receive(struct migration *migration, GError **error)
         return false;
     }
     migration->channel.fd = migration->address.fd;
-    return migration_read(migration, error) &&
-           migration_address_finish(&migration->address, error);
+    return migration_read(migration, error) && migration_address_finish(&migration->address, error);
 }
 
 static void *run(void *opaque)
