@@ -24,8 +24,10 @@ struct run_requests {
     enum shutdown_cause cause;
     bool reset_from_guest;
     enum run_state stop_state;
-    char *panic;          /* message; NULL: none */
-    char *internal_error; /* message; NULL: none */
+    char *panic;                /* message; NULL: none */
+    char *internal_error;       /* message; NULL: none */
+    void (*call)(void *opaque); /* NULL: none */
+    void *call_opaque;
 };
 
 struct event_listener {
@@ -227,6 +229,17 @@ void machine_request_exit(struct machine *machine, int status)
         requests->exit = true;
         requests->exit_status = status;
     }
+    requests_unlock_and_hold(machine);
+}
+
+/* One that waits already is not called twice for the same; two different ones would be an error. */
+void machine_request_call(struct machine *machine, void (*function)(void *opaque), void *opaque)
+{
+    struct run_requests *requests = requests_lock(machine);
+
+    assert(!requests->call || requests->call == function);
+    requests->call = function;
+    requests->call_opaque = opaque;
     requests_unlock_and_hold(machine);
 }
 
@@ -456,6 +469,10 @@ static void end_run(struct machine *machine, int status)
 static bool handle_shutdown(struct machine *machine, enum shutdown_cause cause)
 {
     emit_cause(machine, "SHUTDOWN", shutdown_causes[cause].guest, shutdown_causes[cause].reason);
+    if (machine->engine->end_guest && shutdown_causes[cause].guest) {
+        machine->engine->end_guest(machine, false);
+        return true; /* who owns the guest ends us, too */
+    }
     if (machine->config.no_shutdown && shutdown_causes[cause].guest) {
         machine_stop(machine, RUN_STATE_SHUTDOWN);
         return false;
@@ -503,13 +520,18 @@ static void handle_requests(struct machine *machine, struct run_requests *reques
     if (requests->shutdown && !handle_shutdown(machine, requests->cause)) {
         return;
     }
+    if (requests->call) {
+        requests->call(requests->call_opaque);
+    }
     if (requests->panic) {
         handle_panic(machine, requests->panic);
     }
     if (requests->internal_error) {
         handle_internal_error(machine, requests->internal_error);
     }
-    if (requests->reset && !is_in_transit(machine)) {
+    if (requests->reset && machine->engine->end_guest) {
+        machine->engine->end_guest(machine, true);
+    } else if (requests->reset && !is_in_transit(machine)) {
         reset_paused(machine, requests->reset_from_guest);
     }
     if (requests->powerdown) {

@@ -9,6 +9,7 @@
 #include "dm/clock.h"
 #include "dm/device.h"
 #include "dm/engine.h"
+#include "dm/interrupt-eoi.h"
 #include "dm/irq.h"
 #include "dm/task-queue.h"
 #include "dm/vcpu.h"
@@ -21,6 +22,9 @@ struct acpi_cpu_hotplug;
 struct fd_registry;
 struct fw_cfg;
 struct io_thread;
+struct input;
+struct display;
+struct vnc_server;
 struct i8259_pair;
 struct ioapic;
 struct migration;
@@ -79,6 +83,7 @@ struct machine_config {
     char *cpu_model;                       /* NULL: the engine's default */
     char *kernel, *initrd, *append, *bios; /* NULL: none */
     char *dtb_dump;                        /* -machine dumpdtb=FILE; NULL: none */
+    GPtrArray *firmware_folders;           /* of char: -L, to be searched first */
     char *rtc_base;                        /* -rtc base=: NULL or "utc", "localtime", or a time
                                               "YYYY-MM-DD[Thh:mm:ss]", which was checked */
     char *boot_order;                      /* -boot order=, NULL: default */
@@ -117,6 +122,7 @@ struct machine {
     struct address_space as_memory, as_io;
     struct memory_region ram;            /* all of guest RAM in one block */
     uint64_t ram_below_4g, ram_above_4g; /* bytes; the latter starts at 4 GiB */
+    uint64_t ram_above_4g_offset;        /* in ram */
 
     /* Devices. */
     struct bus *system_bus, *isa_bus;
@@ -128,6 +134,7 @@ struct machine {
     unsigned vcpu_count;
     struct acpi_cpu_hotplug *cpus; /* where a hypervisor has them, and they may come and go; NULL */
     struct irq_line gsi[MACHINE_GSI_COUNT]; /* 0..15: ISA interrupts too. Set up by the board */
+    struct interrupt_eoi eoi;
     struct irq_line a20; /* input of the gate of address line 20 (port92.c); high: it passes */
     bool a20_masked;     /* atomic. What the gate says to processors: machine_mask_a20 */
     struct i8259_pair *pic;
@@ -144,6 +151,10 @@ struct machine {
     GPtrArray *objects;  /* of struct object, in order of creation: -object's */
     struct io_thread *default_io_thread; /* among objects; NULL: nobody needed it so far */
     struct block_registry *blocks;       /* disk images */
+    GPtrArray *vfio_spaces; /* of struct vfio_space: vfio-space.c. NULL: nothing is passed through */
+    struct input *input;                 /* what people type and point at */
+    struct display *display;             /* what they see (display/display.h); NULL: no adapter */
+    struct vnc_server *vnc;              /* NULL: nobody looks over VNC */
     void *monitor;                       /* struct monitor_state: QMP and HMP servers */
     struct fd_registry *fds;             /* descriptors that monitors' clients passed */
     struct migration *migration;         /* of its state to or from elsewhere */
@@ -165,6 +176,7 @@ struct machine {
 struct board_class {
     const char *name, *alias, *description;
     bool is_default;
+    const char *engine; /* without -accel: the only one that it can have; NULL: any */
     bool has_ide; /* a -drive that does not say if= is an IDE disk; else a virtio one */
     const struct property *properties; /* -machine NAME,property=... into the board's own struct */
     size_t options_size;
@@ -199,7 +211,7 @@ void machine_add_cleanup(struct machine *machine, void (*cleanup)(void *opaque),
 void machine_add_reset_handler(struct machine *machine, void (*handler)(void *opaque),
                                void *opaque);
 
-/* machine->ram of config.ram_size bytes, if this host can give that. For boards. */
+/* machine->ram: of ram_below_4g and ram_above_4g bytes, if this host can give them. For boards. */
 bool machine_make_ram(struct machine *machine, GError **error);
 
 /* A snapshot holds what is in machine->ram, and in this RAM (a display's). Its name is its own
@@ -219,6 +231,8 @@ void machine_request_reset(struct machine *machine, bool from_guest);
 void machine_request_shutdown(struct machine *machine, enum shutdown_cause cause);
 void machine_request_powerdown(struct machine *machine); /* ACPI power button */
 void machine_request_stop(struct machine *machine, enum run_state state);
+/* Call a function in the main loop, before any vCPU executes another instruction. */
+void machine_request_call(struct machine *machine, void (*function)(void *opaque), void *opaque);
 /* End the process with a status, at once, as isa-debug-exit does: no vCPU runs another insn. */
 void machine_request_exit(struct machine *machine, int status);
 /* The guest panicked: message to the user, QMP event, pause. */

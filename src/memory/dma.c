@@ -3,6 +3,7 @@
 #include "memory/dma.h"
 #include "memory/lookup.h"
 #include "memory/ram-block.h"
+#include "memory/ram-windows.h"
 
 static bool is_usable(const struct memory_section *section, bool is_write)
 {
@@ -25,17 +26,21 @@ static void extend(struct address_space *as, gpa_t address, uint64_t wanted, boo
             memory_lookup(as, address + section->length, access, attributes);
 
         if (next.region != section->region || next.offset != section->offset + section->length ||
-            !is_usable(&next, is_write)) {
+            !is_usable(&next, is_write) ||
+            (uint8_t *)next.host != (uint8_t *)section->host + section->length) {
             return;
         }
         section->length += next.length;
-        section->translated |= next.translated;
+        section->is_transient |= next.is_transient;
     }
 }
 
 void dma_window_look_up(struct dma_window *window)
 {
     uint64_t generation = __atomic_load_n(&window->as->generation, __ATOMIC_ACQUIRE);
+    /* Of where it was last: of where it is now if that is the same. */
+    uint64_t behind_generation =
+        window->behind ? __atomic_load_n(&window->behind->generation, __ATOMIC_ACQUIRE) : 0;
     struct memory_section section =
         look_up(window->as, window->address, window->is_write, window->attributes);
 
@@ -53,7 +58,14 @@ void dma_window_look_up(struct dma_window *window)
     window->block = section.region->ram;
     window->block_offset = section.offset;
     /* What an IOMMU says now it may not say at the next look, with the same generation. */
-    window->generation = section.translated ? 0 : generation;
+    if (!section.is_transient) {
+        window->behind = NULL;
+        window->generation = generation;
+    } else if (window->watched && !section.region->ram->windows) {
+        window->generation = window->behind == section.space ? generation : 0;
+        window->behind = section.space;
+        window->behind_generation = behind_generation;
+    }
 }
 
 void *dma_window_find(const struct dma_window *window, uint64_t offset, uint64_t size)
@@ -80,6 +92,16 @@ void dma_window_set_dirty(const struct dma_window *window, uint64_t offset, uint
     }
 }
 
+/* The window that a section lies in, kept until the segment is unmapped. */
+static bool pin_window(const struct memory_section *section, uint64_t *length, bool is_write,
+                       void **host, void **window)
+{
+    const struct ram_block *block = section->region->ram;
+
+    *host = block->windows->pin(block->windows_opaque, section->offset, length, is_write, window);
+    return *host != NULL;
+}
+
 void *dma_segment_map(struct address_space *as, gpa_t address, uint64_t *length, bool is_write,
                       struct memory_attributes attributes, const struct dma_segment *previous,
                       struct dma_segment *segment)
@@ -92,13 +114,41 @@ void *dma_segment_map(struct address_space *as, gpa_t address, uint64_t *length,
     }
     extend(as, address, *length, is_write, access, attributes, &section);
     *length = MIN(*length, section.length);
+    segment->window = NULL;
+    if (G_UNLIKELY(section.region->ram->windows != NULL) &&
+        !pin_window(&section, length, is_write, &section.host, &segment->window)) {
+        return NULL;
+    }
     segment->block = section.region->ram;
     segment->block_offset = section.offset;
+    segment->address = address;
     segment->counted = !previous || previous->block != segment->block;
     if (segment->counted) {
         ram_block_ref(segment->block);
     }
     return section.host;
+}
+
+bool dma_segment_is_current(const struct dma_segment *segment, uint64_t length, struct range range,
+                            struct address_space *as, bool is_write,
+                            struct memory_attributes attributes)
+{
+    struct range left = range_intersect((struct range){segment->address, length}, range);
+
+    attributes.is_probe = true;
+    while (left.length) {
+        struct memory_section section =
+            memory_lookup(as, left.start, is_write ? LOOKUP_WRITE : LOOKUP_READ, attributes);
+        uint64_t same = MIN(section.length, left.length);
+
+        if (!same || !is_usable(&section, is_write) || section.region->ram != segment->block ||
+            section.offset != segment->block_offset + (left.start - segment->address)) {
+            return false;
+        }
+        left.start += same;
+        left.length -= same;
+    }
+    return true;
 }
 
 void dma_segment_discard(const struct dma_segment *segment, uint64_t length)
@@ -111,6 +161,9 @@ void dma_segment_unmap(struct dma_segment *segment, uint64_t written)
     if (written) {
         __atomic_signal_fence(__ATOMIC_SEQ_CST);
         ram_block_set_dirty(segment->block, segment->block_offset, written);
+    }
+    if (G_UNLIKELY(segment->window != NULL)) {
+        segment->block->windows->unpin(segment->block->windows_opaque, segment->window);
     }
     if (segment->counted) {
         ram_block_unref(segment->block);

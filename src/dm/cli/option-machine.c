@@ -145,6 +145,9 @@ static bool set_board_option(struct command_line *line, const struct key_value *
         line->config.dtb_dump = g_strdup(item->value);
         return true;
     }
+    if (g_str_equal(item->key, "suppress-vmdesc")) {
+        return parse_bool(item->value, &on, error); /* streams never have a description */
+    }
     if (is_irqchip_option(item->key)) {
         return set_irqchip(&line->config, item->value, error);
     }

@@ -366,8 +366,10 @@ static void blk_start(struct virtio_device *device)
         queue->parked = NULL;
         for (; request; request = next) {
             next = request->next_parked;
-            virtqueue_unpark(request->element);
-            if (request->block.complete) {
+            if (!virtqueue_unpark(request->element)) {
+                request->next_parked = queue->parked;
+                queue->parked = request;
+            } else if (request->block.complete) {
                 block_queue_submit(queue->queue, &request->block);
             } else { /* from saved state: it never began in this process */
                 start_request(blk, request->element);
