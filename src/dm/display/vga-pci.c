@@ -428,6 +428,7 @@ static bool vga_realize(struct device *base, GError **error)
                                 &device->dispi_ports);
     memory_topology_commit();
     display_add_adapter(base->machine, &adapter_ops, device);
+    machine_keep_memory(base->machine, &device->memory);
     return true;
 }
 
@@ -441,6 +442,7 @@ static void vga_unrealize(struct device *base)
 {
     struct vga_device *device = (struct vga_device *)base;
 
+    machine_forget_memory(base->machine, &device->memory);
     display_remove_adapter(base->machine, device);
     memory_region_destroy(&device->dispi_ports);
     memory_region_destroy(&device->color.region);
