@@ -429,6 +429,7 @@ static bool vga_realize(struct device *base, GError **error)
     memory_topology_commit();
     machine_keep_memory(base->machine, &device->memory);
     display_add_adapter(base->machine, &adapter_ops, device);
+    machine_keep_memory(base->machine, &device->memory);
     return true;
 }
 
@@ -442,6 +443,7 @@ static void vga_unrealize(struct device *base)
 {
     struct vga_device *device = (struct vga_device *)base;
 
+    machine_forget_memory(base->machine, &device->memory);
     display_remove_adapter(base->machine, device);
     machine_forget_memory(base->machine, &device->memory);
     memory_region_destroy(&device->dispi_ports);

@@ -45,6 +45,8 @@ bool nic_realize(struct nic *nic, struct device *device, GError **error);
 void nic_unrealize(struct nic *nic);
 /* The filter as after power-on: own address and broadcasts. */
 void nic_reset_filter(struct nic *nic);
+/* All NICs that can, announce. Main loop. */
+void nic_announce_all(const struct machine *machine);
 /* A NIC of the machine by its name; NULL: none. */
 struct nic *nic_find(const struct machine *machine, const char *name);
 

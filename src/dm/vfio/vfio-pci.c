@@ -267,6 +267,7 @@ const struct device_class vfio_pci_class = {
     .instance_size = sizeof(struct vfio_pci),
     .user_creatable = true,
     .properties = vfio_pci_properties,
+    .unsaved = "what the host's function holds can't be read",
     .realize = vfio_pci_realize,
     .unrealize = vfio_pci_unrealize,
     .reset = vfio_pci_reset,
