@@ -134,8 +134,9 @@ struct machine {
     GPtrArray *objects;  /* of struct object, in order of creation: -object's */
     struct io_thread *default_io_thread; /* among objects; NULL: nobody needed it so far */
     struct block_registry *blocks;       /* disk images */
-    GPtrArray *vfio_spaces; /* of struct vfio_space: vfio-space.c. NULL: nothing is passed through */
-    void *monitor;                       /* struct monitor_state: QMP and HMP servers */
+    GPtrArray
+        *vfio_spaces; /* of struct vfio_space: vfio-space.c. NULL: nothing is passed through */
+    void *monitor;    /* struct monitor_state: QMP and HMP servers */
 
     /* Running. */
     enum run_state state;

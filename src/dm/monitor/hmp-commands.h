@@ -44,6 +44,9 @@ bool hmp_set_link(struct hmp_context *context, char **words, GString *out, GErro
 /* hmp-memory.c: x/FMT and xp/FMT. */
 bool hmp_examine(struct hmp_context *context, char **words, GString *out, GError **error);
 
+/* qmp-iommu.c */
+bool hmp_info_iommu(struct hmp_context *context, char **words, GString *out, GError **error);
+
 /* qmp-hotplug.c */
 bool hmp_device_add(struct hmp_context *context, char **words, GString *out, GError **error);
 bool hmp_device_del(struct hmp_context *context, char **words, GString *out, GError **error);

@@ -309,5 +309,6 @@ const struct qmp_command qmp_command_table[] = {
     {"stop", NULL, stop},
     {"system_powerdown", NULL, system_powerdown},
     {"system_reset", NULL, system_reset},
+    {"x-iommu-verify", NULL, qmp_iommu_verify},
     {NULL, NULL, NULL},
 };

@@ -52,6 +52,9 @@ json_t *qmp_device_del(struct qmp_context *context, json_t *arguments, GError **
 extern const struct qmp_argument qmp_device_add_arguments[];
 extern const struct qmp_argument qmp_device_del_arguments[];
 
+/* qmp-iommu.c */
+json_t *qmp_iommu_verify(struct qmp_context *context, json_t *arguments, GError **error);
+
 /* qmp-virtio.c */
 json_t *qmp_balloon(struct qmp_context *context, json_t *arguments, GError **error);
 json_t *qmp_query_balloon(struct qmp_context *context, json_t *arguments, GError **error);

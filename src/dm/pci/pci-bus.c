@@ -3,6 +3,7 @@
 #include "dm/pci/pci-bus.h"
 #include "dm/fdt/pci-tree.h"
 #include "dm/machine.h"
+#include "dm/pci/pci-iommu.h"
 #include "dm/pci/pci-regs.h"
 
 static const struct bus_ops pci_bus_ops = {
@@ -145,6 +146,22 @@ unsigned pci_interrupt_line_of(const struct pci_device *device)
     unsigned slot = device->devfn >> 3, pin = device->config[PCI_INTERRUPT_PIN];
 
     return (slot + 3 + pin - 1) & 3;
+}
+
+void pci_bus_set_routes(struct pci_bus *bus, const uint8_t gsis[4])
+{
+    for (unsigned i = 0; i < 4; i++) {
+        __atomic_store_n(&bus->gsis[i], gsis[i], __ATOMIC_RELEASE);
+    }
+    pci_bus_messages_changed(bus);
+}
+
+unsigned pci_device_gsi(const struct pci_device *device)
+{
+    return device->config[PCI_INTERRUPT_PIN]
+               ? __atomic_load_n(&device->pci_bus->gsis[pci_interrupt_line_of(device)],
+                                 __ATOMIC_ACQUIRE)
+               : 0;
 }
 
 /* With interrupt_lock held, which also keeps the order of levels that a line is told. */

@@ -22,6 +22,7 @@ struct pci_bus {
     pthread_mutex_t interrupt_lock;                /* leaf but for the lines it drives */
     struct irq_line lines[4];
     unsigned asserted[4]; /* pins that drive each line */
+    uint8_t gsis[4];      /* atomic: where they lead to; 0: nowhere */
     struct pci_hotplug *hotplug;
     const struct pci_iommu_ops *iommu; /* NULL: there is none */
     void *iommu_opaque;
