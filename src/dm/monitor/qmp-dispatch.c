@@ -53,6 +53,21 @@ static const struct qmp_argument *find_argument(const struct qmp_command *comman
     return NULL;
 }
 
+/* "uri, [detach]", as the manual has it. */
+static char *list_arguments(const struct qmp_command *command)
+{
+    g_autoptr(GString) list = g_string_new(NULL);
+
+    for (const struct qmp_argument *a = command->arguments; a && a->name; a++) {
+        bool any = g_str_equal(a->name, "*") || g_str_equal(a->name, QMP_ANY_ARGUMENTS);
+
+        g_string_append_printf(list, "%s%s%s%s", list->len ? ", " : "",
+                               a->is_optional && !any ? "[" : "", any ? "..." : a->name,
+                               a->is_optional && !any ? "]" : "");
+    }
+    return g_string_free(g_steal_pointer(&list), FALSE);
+}
+
 static bool check_arguments(const struct qmp_command *command, json_t *arguments, GError **error)
 {
     const char *name;
@@ -66,8 +81,11 @@ static bool check_arguments(const struct qmp_command *command, json_t *arguments
             continue;
         }
         if (!argument) {
-            return duodm_fail(error, DUODM_ERROR_INVALID_ARGUMENT, "%s takes no argument '%s'",
-                              command->name, name);
+            g_autofree char *known = list_arguments(command);
+
+            return duodm_fail(error, DUODM_ERROR_INVALID_ARGUMENT,
+                              "%s takes no argument '%s': it takes %s", command->name, name,
+                              *known ? known : "none");
         }
         if (!g_str_equal(argument->name, "*") && !has_type(value, argument->type)) {
             return duodm_fail(error, DUODM_ERROR_INVALID_ARGUMENT,

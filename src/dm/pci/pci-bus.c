@@ -6,6 +6,13 @@
 #include "dm/pci/pci-iommu.h"
 #include "dm/pci/pci-regs.h"
 
+static char *pci_address(const struct device *device)
+{
+    unsigned devfn = ((const struct pci_device *)device)->devfn;
+
+    return g_strdup_printf("%02x.%x", devfn >> 3, devfn & 7);
+}
+
 static const struct bus_ops pci_bus_ops = {
     .prepare = pci_device_prepare,
     .plug = pci_device_plug,
@@ -15,6 +22,7 @@ static const struct bus_ops pci_bus_ops = {
     .announce = pci_device_announce,
     .request_unplug = pci_device_request_unplug,
     .state = &pci_device_state,
+    .address = pci_address,
     .describe = pci_bus_describe,
 };
 
@@ -141,6 +149,12 @@ void pci_bus_set_interrupt_lines(struct pci_bus *bus, const struct irq_line line
     pthread_mutex_unlock(&bus->interrupt_lock);
 }
 
+void pci_bus_set_pin_handler(struct pci_bus *bus, irq_handler_fn handler, void *opaque)
+{
+    bus->pin_handler = handler;
+    bus->pin_opaque = opaque;
+}
+
 unsigned pci_interrupt_line_of(const struct pci_device *device)
 {
     unsigned slot = device->devfn >> 3, pin = device->config[PCI_INTERRUPT_PIN];
@@ -164,21 +178,33 @@ unsigned pci_device_gsi(const struct pci_device *device)
                : 0;
 }
 
+static unsigned pin_of(const struct pci_device *device)
+{
+    return (device->devfn >> 3) * 4u + device->config[PCI_INTERRUPT_PIN] - 1u;
+}
+
 /* With interrupt_lock held, which also keeps the order of levels that a line is told. */
 static void update_interrupt(struct pci_device *device)
 {
     struct pci_bus *bus = device->pci_bus;
     bool asserted = device->interrupt_level && !device->interrupt_disabled;
-    unsigned line;
+    struct irq_line line;
+    unsigned *count;
 
     if (asserted == device->interrupt_asserted || !device->config[PCI_INTERRUPT_PIN]) {
         return;
     }
     device->interrupt_asserted = asserted;
-    line = pci_interrupt_line_of(device);
-    bus->asserted[line] += asserted ? 1 : -1;
-    if (bus->asserted[line] == (asserted ? 1 : 0)) {
-        irq_line_set(&bus->lines[line], asserted);
+    if (bus->pin_handler) {
+        line = (struct irq_line){bus->pin_handler, bus->pin_opaque, pin_of(device)};
+        count = &bus->asserted[line.number];
+    } else {
+        count = &bus->asserted[pci_interrupt_line_of(device)];
+        line = bus->lines[pci_interrupt_line_of(device)];
+    }
+    *count += asserted ? 1 : -1;
+    if (*count == (asserted ? 1 : 0)) {
+        irq_line_set(&line, asserted);
     }
 }
 

@@ -3,6 +3,7 @@
 #include "dm/hotplug.h"
 #include "dm/machine.h"
 #include "dm/pci/pci-bus.h"
+#include "dm/pci/pci-power.h"
 #include "dm/pci/pci-regs.h"
 #include "memory/rcu.h"
 #include "util/error.h"
@@ -127,6 +128,7 @@ void pci_device_release(struct device *base)
 
     pci_msi_release(device);
     pci_msix_release(device);
+    pci_rom_release(device);
     address_space_destroy(&device->dma);
     pci_device_close_view(device);
     memory_region_destroy(&device->dma_root);
@@ -137,11 +139,51 @@ void pci_device_release(struct device *base)
     device->capabilities_end = 0;
 }
 
+/* Memory in BARs that the guest will see in place is the guest's, where an engine attaches to it.
+ */
+
+static void abandon_bars(struct pci_device *device)
+{
+    struct machine *machine = device->device.machine;
+
+    for (unsigned i = 0; i < PCI_BAR_COUNT; i++) {
+        if (device->bars[i].adopted) {
+            machine->engine->abandon_ram(machine, device->bars[i].region);
+            device->bars[i].adopted = false;
+        }
+    }
+}
+
+static bool adopt_bars(struct pci_device *device, GError **error)
+{
+    struct machine *machine = device->device.machine;
+
+    for (unsigned i = 0; i < PCI_BAR_COUNT; i++) {
+        struct memory_region *region = device->bars[i].region;
+
+        if (region && memory_region_host_pointer(region)) {
+            device->bars[i].adopted = machine->engine->adopt_ram(machine, region, error);
+            if (!device->bars[i].adopted) {
+                return false;
+            }
+        }
+    }
+    return true;
+}
+
 bool pci_device_plug(struct device *base, GError **error)
 {
     struct pci_device *device = pci_device_of(base);
 
+    const struct engine_ops *engine = base->machine->engine;
+
     memcpy(device->power_on, device->config, sizeof(device->config));
+    if (engine->add_pci_function &&
+        (!adopt_bars(device, error) ||
+         !engine->add_pci_function(base->machine, device->devfn, error))) {
+        abandon_bars(device);
+        return false;
+    }
     pci_device_update_mappings(device);
     __atomic_store_n(&device->pci_bus->devices[device->devfn], device, __ATOMIC_RELEASE);
     return true;
@@ -150,6 +192,7 @@ bool pci_device_plug(struct device *base, GError **error)
 void pci_device_unplug(struct device *base)
 {
     struct pci_device *device = pci_device_of(base);
+    const struct engine_ops *engine = base->machine->engine;
     bool entered;
 
     /* No config write maps a BAR again: it looks at the bus once more inside the transaction. */
@@ -165,6 +208,10 @@ void pci_device_unplug(struct device *base)
     /* vCPUs that found it on the bus, or its BARs in the memory map, are done with it. */
     memory_rcu_synchronize();
     pci_set_interrupt(device, false);
+    if (engine->remove_pci_function) {
+        engine->remove_pci_function(base->machine, device->devfn);
+        abandon_bars(device);
+    }
 }
 
 void pci_device_announce(struct device *base)
@@ -204,6 +251,7 @@ void pci_device_reset(struct device *base)
     struct pci_device *device = pci_device_of(base);
 
     memcpy(device->config, device->power_on, sizeof(device->config));
+    pci_power_update(device);
     pci_msi_update(device);
     pci_msix_reset(device);
     pci_set_interrupt(device, false);
@@ -228,6 +276,7 @@ static bool pci_device_after_load(void *object)
     if (!pci_msix_after_load(device)) {
         return false;
     }
+    pci_power_update(device);
     pci_msi_update(device);
     pci_device_update_interrupt(device);
     pci_device_update_mappings(device);

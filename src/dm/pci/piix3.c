@@ -71,6 +71,7 @@ struct irq_line piix3_sci_line(struct pci_device *piix3)
 static void update_routes(struct piix3 *piix3)
 {
     uint8_t gsis[4];
+    const struct engine_ops *engine = piix3->pci.device.machine->engine;
 
     pthread_mutex_lock(&piix3->lock);
     for (unsigned i = 0; i < 4; i++) {
@@ -78,6 +79,9 @@ static void update_routes(struct piix3 *piix3)
         bool routed = !(value & PIRQRC_OFF) && (PIRQRC_IRQS >> irq & 1);
 
         piix3->route[PIIX3_PIRQA + i] = routed ? irq : 0;
+        if (engine->set_pci_link) {
+            engine->set_pci_link(piix3->pci.device.machine, i, routed ? irq : 0);
+        }
     }
     piix3->route[PIIX3_SCI] = PIIX4_SCI_INTERRUPT;
     update_interrupts(piix3);

@@ -3,6 +3,7 @@
  * Intel 82371AB (PIIX4), function 3: power management and SMBus. Sections are those of the
  * datasheet, Intel order number 290562.
  */
+#include "dm/acpi/acpi-cpu-hotplug.h"
 #include "dm/acpi/acpi-pci-hotplug.h"
 #include "dm/machine.h"
 #include "dm/pci/acpi-pm.h"
@@ -37,7 +38,8 @@ struct piix4_pm {
     struct acpi_pm acpi;
     struct piix4_smbus smbus;
     struct acpi_pci_hotplug hotplug;
-    struct memory_region block; /* at PMBA */
+    struct acpi_cpu_hotplug cpus; /* unused where the CPUs are ours */
+    struct memory_region block;   /* at PMBA */
     uint8_t other[PM_BLOCK_SIZE - PM_OTHER];
     struct memory_region gpe_ports;
     struct memory_region apm_ports;
@@ -285,6 +287,9 @@ static bool piix4_pm_realize(struct device *device, GError **error)
     memory_topology_begin();
     init_ports(pm);
     acpi_pci_hotplug_init(&pm->hotplug, pm->pci.pci_bus, &pm->acpi, &device->guard);
+    if (!device->machine->engine->has_vcpus) {
+        acpi_cpu_hotplug_init(&pm->cpus, device->machine, &pm->acpi, &device->guard);
+    }
     memory_topology_commit();
     machine_set_powerdown_handler(device->machine, on_power_button, pm);
     return true;
@@ -295,6 +300,7 @@ static void piix4_pm_unrealize(struct device *device)
     struct piix4_pm *pm = (struct piix4_pm *)device;
 
     machine_set_powerdown_handler(device->machine, NULL, NULL);
+    acpi_cpu_hotplug_destroy(&pm->cpus);
     acpi_pci_hotplug_destroy(&pm->hotplug);
     memory_region_destroy(&pm->apm_ports);
     memory_region_destroy(&pm->gpe_ports);
@@ -315,6 +321,12 @@ static void piix4_pm_reset(struct device *device)
     acpi_pci_hotplug_reset(&pm->hotplug);
     piix4_smbus_reset(&pm->smbus);
     update_ports(pm);
+}
+
+/* The timer's overflows up to now. */
+static void piix4_pm_before_save(void *object)
+{
+    acpi_pm_update(&((struct piix4_pm *)object)->acpi);
 }
 
 static bool piix4_pm_after_load(void *object)
@@ -357,6 +369,7 @@ static const struct state_field piix4_pm_fields[] = {
     STATE(UINT32, piix4_pm, hotplug.removal, 2),
     STATE(UINT32, piix4_pm, hotplug.gone, 2),
     STATE(UINT32, piix4_pm, hotplug.asked, 2),
+    STATE_ARRAY(BYTES, piix4_pm, cpus.present, ACPI_CPU_HOTPLUG_SIZE, 2),
     STATE_END,
 };
 
@@ -365,6 +378,7 @@ static const struct state_description piix4_pm_state = {
     .version = 2,
     .fields = piix4_pm_fields,
     .after_load = piix4_pm_after_load,
+    .before_save = piix4_pm_before_save,
 };
 
 static const struct pci_class piix4_pm_pci_class = {
