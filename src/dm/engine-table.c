@@ -10,6 +10,9 @@
 #ifdef ENABLE_KVM
 extern const struct engine_ops kvm_engine;
 #endif
+#ifdef ENABLE_XEN
+extern const struct engine_ops xen_engine;
+#endif
 #ifdef ENABLE_TCG
 extern const struct engine_ops tcg_engine;
 #endif
@@ -18,9 +21,11 @@ const struct engine_ops *const engine_table[] = {
 #ifdef ENABLE_KVM
     &kvm_engine,
 #endif
+#ifdef ENABLE_XEN
+    &xen_engine,
+#endif
 #ifdef ENABLE_TCG
     &tcg_engine,
 #endif
-    &qtest_engine,
-    NULL,
+    &qtest_engine, NULL,
 };

@@ -14,6 +14,7 @@
 #include <stdio.h>
 
 struct machine;
+struct memory_region;
 struct device_class;
 struct state_description;
 
@@ -46,6 +47,9 @@ struct engine_ops {
     size_t options_size;            /* bytes of the struct that options fills, 0: no options */
     const struct property *options; /* what -accel NAME,option=... accepts, or NULL */
     bool has_vcpus;                 /* false for qtest: create_vcpu .. set_state may be NULL */
+    /* The guest is somebody else's, and the engine only attaches to it: processors, RAM, interrupt
+     * controllers, timers and firmware are there already, and boards make none. */
+    bool attaches;
     const struct device_class *const *devices; /* the engine's own, ended by NULL; or NULL */
 
     /* Can it be used on this host? The error says why not and what to do. */
@@ -86,6 +90,14 @@ struct engine_ops {
     bool (*save_vcpu)(struct vcpu *vcpu, GByteArray *stream, GError **error);
     bool (*load_vcpu)(struct vcpu *vcpu, const uint8_t *stream, size_t length, size_t *consumed,
                       GError **error);
+    const struct state_description *vcpu_state; /* of the one section that these append and take;
+                                                   its instance is the vCPU's index */
+
+    /* Wake a guest that suspended to RAM (ACPI S3). NULL: none can. */
+    bool (*wake_up)(struct machine *machine, GError **error);
+    /* What a snapshot must hold of the engine besides vCPUs, of machine->engine_data. NULL: nothing
+     */
+    const struct state_description *state;
 
     /* For engines that set machine->engine_apics. */
 
@@ -103,6 +115,27 @@ struct engine_ops {
     void (*set_ioapic_route)(struct machine *machine, unsigned pin,
                              const struct msi_message *message, bool level);
     const struct irqfd_ops *irqfd; /* NULL: there are none, a device has to call irq lines */
+
+    /* For engines that attach. */
+
+    /* Make machine->ram, of which ram_below_4g and ram_above_4g bytes are to be seen, and set
+     * ram_above_4g_offset. */
+    bool (*make_ram)(struct machine *machine, GError **error);
+    /* Memory of a device's (video RAM, option ROM) that the guest will see in place: what its host
+     * pointer shows is the guest's memory from here on. Before anybody uses it. */
+    bool (*adopt_ram)(struct machine *machine, struct memory_region *region, GError **error);
+    void (*abandon_ram)(struct machine *machine, struct memory_region *region); /* the mirror */
+    /* A function appears on the root bus, or goes. */
+    bool (*add_pci_function)(struct machine *machine, unsigned devfn, GError **error);
+    void (*remove_pci_function)(struct machine *machine, unsigned devfn);
+    irq_handler_fn set_pci_pin; /* opaque is the machine, number = slot * 4 + pin (0: INTA) */
+    /* PIRQ line 0..3 goes to an ISA interrupt; 0: to none. */
+    void (*set_pci_link)(struct machine *machine, unsigned link, unsigned irq);
+    /* The guest turned itself off, or wants to start anew: its owner is told. The guest does not
+     * go on after that, though its pending access is answered. */
+    void (*end_guest)(struct machine *machine, bool restart);
+    /* Give up all rights but those on this guest. */
+    bool (*drop_rights)(struct machine *machine, GError **error);
 
     /* Text for HMP `info NAME` that only this engine has (`info jit`, `info tlb`); false: unknown
      */

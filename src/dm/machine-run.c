@@ -4,7 +4,9 @@
  * any lock held, so it is only noted there; the main loop carries it out, with the vCPUs paused.
  */
 #include "dm/machine-private.h"
+#include "dm/block/block.h"
 #include "dm/intc/local-apic.h"
+#include "dm/snapshot/migration.h"
 #include "util/error.h"
 #include "util/log.h"
 
@@ -22,8 +24,10 @@ struct run_requests {
     enum shutdown_cause cause;
     bool reset_from_guest;
     enum run_state stop_state;
-    char *panic;          /* message; NULL: none */
-    char *internal_error; /* message; NULL: none */
+    char *panic;                /* message; NULL: none */
+    char *internal_error;       /* message; NULL: none */
+    void (*call)(void *opaque); /* NULL: none */
+    void *call_opaque;
 };
 
 struct event_listener {
@@ -72,6 +76,10 @@ const char *run_state_name(enum run_state state)
         [RUN_STATE_INTERNAL_ERROR] = "internal-error",
         [RUN_STATE_GUEST_PANICKED] = "guest-panicked",
         [RUN_STATE_IO_ERROR] = "io-error",
+        [RUN_STATE_INMIGRATE] = "inmigrate",
+        [RUN_STATE_FINISH_MIGRATE] = "finish-migrate",
+        [RUN_STATE_POSTMIGRATE] = "postmigrate",
+        [RUN_STATE_SAVE_VM] = "save-vm",
     };
 
     return names[state];
@@ -224,6 +232,17 @@ void machine_request_exit(struct machine *machine, int status)
     requests_unlock_and_hold(machine);
 }
 
+/* One that waits already is not called twice for the same; two different ones would be an error. */
+void machine_request_call(struct machine *machine, void (*function)(void *opaque), void *opaque)
+{
+    struct run_requests *requests = requests_lock(machine);
+
+    assert(!requests->call || requests->call == function);
+    requests->call = function;
+    requests->call_opaque = opaque;
+    requests_unlock_and_hold(machine);
+}
+
 void machine_request_powerdown(struct machine *machine)
 {
     requests_lock(machine)->powerdown = true;
@@ -299,6 +318,24 @@ static void resume_vcpus(struct machine *machine)
     }
 }
 
+bool machine_hold_vcpus(struct machine *machine)
+{
+    bool hold = machine->state == RUN_STATE_RUNNING && machine->engine->pause;
+
+    if (hold) {
+        machine->engine->pause(machine);
+    }
+    return hold;
+}
+
+void machine_release_vcpus(struct machine *machine, bool held)
+{
+    /* A request that came meanwhile keeps them held: the main loop lets them go when it is done. */
+    if (held && !__atomic_load_n(&machine->vcpus_held, __ATOMIC_SEQ_CST)) {
+        machine->engine->resume(machine);
+    }
+}
+
 static void set_clock_running(struct machine *machine, bool running)
 {
     if (running) {
@@ -311,9 +348,17 @@ static void set_clock_running(struct machine *machine, bool running)
     }
 }
 
+/* Its state is being read or written: it can neither run nor be reset. */
+static bool is_in_transit(const struct machine *machine)
+{
+    return machine->state == RUN_STATE_INMIGRATE || machine->state == RUN_STATE_FINISH_MIGRATE ||
+           machine->state == RUN_STATE_SAVE_VM;
+}
+
 void machine_start(struct machine *machine)
 {
-    if (machine->state == RUN_STATE_RUNNING || machine_needs_reset(machine)) {
+    if (machine->state == RUN_STATE_RUNNING || machine_needs_reset(machine) ||
+        is_in_transit(machine)) {
         return;
     }
     machine->state = RUN_STATE_RUNNING;
@@ -321,6 +366,27 @@ void machine_start(struct machine *machine)
     set_clock_running(machine, true);
     tell_run_listeners(machine, true);
     resume_vcpus(machine);
+}
+
+bool machine_continue(struct machine *machine, GError **error)
+{
+    if (machine->state == RUN_STATE_INMIGRATE) {
+        machine->config.start_paused = false;
+        return true;
+    }
+    if (is_in_transit(machine)) {
+        return duodm_fail(error, DUODM_ERROR_BUSY, "the machine's state is being sent");
+    }
+    if (machine_needs_reset(machine)) {
+        return duodm_fail(error, DUODM_ERROR_FAILED,
+                          "the machine is in state '%s' and must be reset first: send system_reset",
+                          run_state_name(machine->state));
+    }
+    if (!block_activate(machine->blocks, error)) {
+        return false;
+    }
+    machine_start(machine);
+    return true;
 }
 
 void machine_stop(struct machine *machine, enum run_state state)
@@ -403,6 +469,10 @@ static void end_run(struct machine *machine, int status)
 static bool handle_shutdown(struct machine *machine, enum shutdown_cause cause)
 {
     emit_cause(machine, "SHUTDOWN", shutdown_causes[cause].guest, shutdown_causes[cause].reason);
+    if (machine->engine->end_guest && shutdown_causes[cause].guest) {
+        machine->engine->end_guest(machine, false);
+        return true; /* who owns the guest ends us, too */
+    }
     if (machine->config.no_shutdown && shutdown_causes[cause].guest) {
         machine_stop(machine, RUN_STATE_SHUTDOWN);
         return false;
@@ -450,13 +520,18 @@ static void handle_requests(struct machine *machine, struct run_requests *reques
     if (requests->shutdown && !handle_shutdown(machine, requests->cause)) {
         return;
     }
+    if (requests->call) {
+        requests->call(requests->call_opaque);
+    }
     if (requests->panic) {
         handle_panic(machine, requests->panic);
     }
     if (requests->internal_error) {
         handle_internal_error(machine, requests->internal_error);
     }
-    if (requests->reset) {
+    if (requests->reset && machine->engine->end_guest) {
+        machine->engine->end_guest(machine, true);
+    } else if (requests->reset && !is_in_transit(machine)) {
         reset_paused(machine, requests->reset_from_guest);
     }
     if (requests->powerdown) {
@@ -501,6 +576,16 @@ static void on_wake(evutil_socket_t fd, short events, void *opaque)
     }
 }
 
+static void receive_state(struct machine *machine)
+{
+    g_autoptr(GError) error = NULL;
+
+    if (!migration_receive(machine->migration, machine->config.incoming, &error)) {
+        log_warning("-incoming: %s", error->message);
+        end_run(machine, 1);
+    }
+}
+
 int machine_run(struct machine *machine)
 {
     if (machine->quit) {
@@ -511,6 +596,9 @@ int machine_run(struct machine *machine)
         if (!machine->config.start_paused) {
             machine_start(machine);
         }
+    } else if (machine->state == RUN_STATE_INMIGRATE) {
+        reset_all(machine);
+        receive_state(machine);
     }
     /* loopbreak ends one dispatch; one that was asked for before the loop began is not seen. */
     while (!machine->quit) {

@@ -3,12 +3,16 @@
 #include "dm/machine.h"
 #include "dm/block/block.h"
 #include "dm/chardev.h"
+#include "dm/fd-set.h"
 #include "dm/fdt/device-tree.h"
+#include "dm/firmware/boot-order.h"
+#include "dm/input/input.h"
 #include "dm/intc/local-apic.h"
 #include "dm/machine-private.h"
 #include "dm/net/net.h"
 #include "dm/object.h"
 #include "dm/pci/pci.h"
+#include "dm/snapshot/migration.h"
 #include "util/error.h"
 #include "util/host-memory.h"
 
@@ -44,7 +48,9 @@ void machine_config_init(struct machine_config *config)
     *config = (struct machine_config){
         .ram_size = 128ull << 20,
         .smp = 1,
+        .max_cpus = 1,
         .globals = g_ptr_array_new_with_free_func(global_property_free),
+        .firmware_folders = g_ptr_array_new_with_free_func(g_free),
         .fw_cfg_items = g_ptr_array_new_with_free_func(fw_cfg_option_free),
     };
 }
@@ -61,8 +67,10 @@ void machine_config_clear(struct machine_config *config)
     g_free(config->dtb_dump);
     g_free(config->rtc_base);
     g_free(config->boot_order);
+    g_free(config->incoming);
     g_clear_pointer(&config->globals, g_ptr_array_unref);
     g_clear_pointer(&config->fw_cfg_items, g_ptr_array_unref);
+    g_clear_pointer(&config->firmware_folders, g_ptr_array_unref);
     *config = (struct machine_config){0};
 }
 
@@ -73,6 +81,7 @@ static bool check_topology(struct machine_config *config, GError **error)
                           "%u vCPUs are not possible: -smp takes 1 to %u", config->smp,
                           MACHINE_MAX_VCPUS);
     }
+    config->max_cpus = MAX(config->max_cpus, config->smp);
     /* What -smp left open: one thread a core, one core a socket. */
     config->threads = config->threads ? config->threads : 1;
     config->cores = config->cores ? config->cores : 1;
@@ -125,7 +134,7 @@ struct machine *machine_new(struct machine_config *config, const struct engine_o
     *config = (struct machine_config){0};
     machine->engine = engine;
     machine->base = base;
-    machine->state = RUN_STATE_PRELAUNCH;
+    machine->state = machine->config.incoming ? RUN_STATE_INMIGRATE : RUN_STATE_PRELAUNCH;
     machine->reset_handlers = g_ptr_array_new_with_free_func(g_free);
     machine->cleanups = g_ptr_array_new_with_free_func(g_free);
     machine->chardevs = g_ptr_array_new();
@@ -133,6 +142,10 @@ struct machine *machine_new(struct machine_config *config, const struct engine_o
     machine->nics = g_ptr_array_new();
     machine->objects = g_ptr_array_new();
     machine->device_buses = g_ptr_array_new();
+    interrupt_eoi_init(&machine->eoi);
+    machine->kept_memory = g_ptr_array_new();
+    machine->fds = fd_registry_new();
+    machine->input = input_new();
     if (!check_config(&machine->config, error)) {
         goto fail_config;
     }
@@ -144,6 +157,10 @@ struct machine *machine_new(struct machine_config *config, const struct engine_o
         goto fail_clock;
     }
     machine->blocks = block_registry_new(machine);
+    machine->migration = migration_new(machine);
+    if (machine->config.incoming) {
+        block_inactivate(machine->blocks, NULL); /* the sender has them until it is done */
+    }
     make_memory(machine);
     machine->system_bus = bus_new(BUS_SYSTEM, "system", NULL);
     machine->isa_bus = bus_new(BUS_ISA, "isa.0", NULL);
@@ -156,15 +173,21 @@ fail_engine:
     bus_free(machine->isa_bus);
     bus_free(machine->system_bus);
     destroy_memory(machine);
+    migration_free(machine->migration);
     block_registry_free(machine->blocks);
     machine_run_destroy(machine);
 fail_clock:
     machine_clock_free(machine->clock);
 fail_config:
+    interrupt_eoi_destroy(&machine->eoi);
+    input_free(machine->input);
     g_ptr_array_unref(machine->nics);
     g_ptr_array_unref(machine->netdevs);
+    fd_registry_free(machine->fds);
+    g_ptr_array_unref(machine->kept_memory);
     g_ptr_array_unref(machine->device_buses);
     g_ptr_array_unref(machine->objects);
+    boot_order_free(machine);
     g_ptr_array_unref(machine->chardevs);
     g_ptr_array_unref(machine->cleanups);
     g_ptr_array_unref(machine->reset_handlers);
@@ -224,6 +247,12 @@ bool machine_create_board(struct machine *machine, const struct board_class *boa
                           const void *board_options, GError **error)
 {
     machine->board = board;
+    if (machine->engine->has_vcpus && machine->config.max_cpus > machine->config.smp) {
+        return duodm_fail(
+            error, DUODM_ERROR_NOT_SUPPORTED,
+            "-smp: engine '%s' can't add CPUs later: give maxcpus=%u, or leave it out",
+            machine->engine->name, machine->config.smp);
+    }
     while (machine->engine->has_vcpus && machine->vcpu_count < machine->config.smp) {
         if (!create_vcpu(machine, error)) {
             return false;
@@ -237,9 +266,23 @@ bool machine_make_ram(struct machine *machine, GError **error)
 {
     struct host_memory host;
 
+    if (machine->engine->make_ram) {
+        return machine->engine->make_ram(machine, error);
+    }
+    machine->ram_above_4g_offset = machine->ram_below_4g;
     host_memory_read(&host);
     return host_memory_check(&host, machine->config.ram_size, error) &&
            memory_region_init_private_ram(&machine->ram, "ram", machine->config.ram_size, error);
+}
+
+void machine_keep_memory(struct machine *machine, struct memory_region *region)
+{
+    g_ptr_array_add(machine->kept_memory, region);
+}
+
+void machine_forget_memory(struct machine *machine, struct memory_region *region)
+{
+    g_ptr_array_remove(machine->kept_memory, region);
 }
 
 void machine_mask_a20(struct machine *machine, bool masked)
@@ -308,6 +351,7 @@ void machine_free(struct machine *machine)
     if (!machine) {
         return;
     }
+    migration_free(machine->migration);
     machine_run_stop(machine);
     if (machine->engine->destroy) {
         machine->engine->destroy(machine);
@@ -341,14 +385,19 @@ void machine_free(struct machine *machine)
     destroy_memory(machine);
     block_registry_free(machine->blocks);
     machine_run_destroy(machine);
+    input_free(machine->input);
     machine_clock_free(machine->clock);
     while (machine->chardevs->len) {
         chardev_free(g_ptr_array_index(machine->chardevs, machine->chardevs->len - 1));
     }
+    interrupt_eoi_destroy(&machine->eoi);
     g_ptr_array_unref(machine->nics);
     g_ptr_array_unref(machine->netdevs);
+    fd_registry_free(machine->fds);
+    g_ptr_array_unref(machine->kept_memory);
     g_ptr_array_unref(machine->device_buses);
     g_ptr_array_unref(machine->objects);
+    boot_order_free(machine);
     g_ptr_array_unref(machine->chardevs);
     g_ptr_array_unref(machine->cleanups);
     g_ptr_array_unref(machine->reset_handlers);

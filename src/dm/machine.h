@@ -9,6 +9,7 @@
 #include "dm/clock.h"
 #include "dm/device.h"
 #include "dm/engine.h"
+#include "dm/interrupt-eoi.h"
 #include "dm/irq.h"
 #include "dm/task-queue.h"
 #include "dm/vcpu.h"
@@ -17,10 +18,16 @@
 #include <glib.h>
 
 struct event_base;
+struct acpi_cpu_hotplug;
+struct fd_registry;
 struct fw_cfg;
 struct io_thread;
+struct input;
+struct display;
+struct vnc_server;
 struct i8259_pair;
 struct ioapic;
+struct migration;
 struct block_registry;
 struct board_class;
 struct chardev;
@@ -39,7 +46,11 @@ enum run_state {
     RUN_STATE_SHUTDOWN,       /* guest shut down, -no-shutdown */
     RUN_STATE_INTERNAL_ERROR, /* the engine could not go on */
     RUN_STATE_GUEST_PANICKED,
-    RUN_STATE_IO_ERROR, /* a disk's, with werror=stop or rerror=stop */
+    RUN_STATE_IO_ERROR,       /* a disk's, with werror=stop or rerror=stop */
+    RUN_STATE_INMIGRATE,      /* -incoming: waits for its state */
+    RUN_STATE_FINISH_MIGRATE, /* stands still while the last of its state is written */
+    RUN_STATE_POSTMIGRATE,    /* its state was written: it goes on elsewhere, or here with cont */
+    RUN_STATE_SAVE_VM,        /* stands still for xen-save-devices-state */
 };
 const char *run_state_name(enum run_state state); /* as QMP's RunState has it */
 
@@ -67,10 +78,12 @@ struct machine_config {
     char *uuid_text;   /* NULL: none */
     uint64_t ram_size; /* bytes */
     unsigned smp;      /* vCPUs */
+    unsigned max_cpus; /* that there can be, with those that come later */
     unsigned sockets, cores, threads;
     char *cpu_model;                       /* NULL: the engine's default */
     char *kernel, *initrd, *append, *bios; /* NULL: none */
     char *dtb_dump;                        /* -machine dumpdtb=FILE; NULL: none */
+    GPtrArray *firmware_folders;           /* of char: -L, to be searched first */
     char *rtc_base;                        /* -rtc base=: NULL or "utc", "localtime", or a time
                                               "YYYY-MM-DD[Thh:mm:ss]", which was checked */
     char *boot_order;                      /* -boot order=, NULL: default */
@@ -78,6 +91,7 @@ struct machine_config {
     enum kernel_irqchip kernel_irqchip;
     bool no_defaults, no_reboot, no_shutdown, no_acpi, no_hpet;
     bool start_paused;  /* -S */
+    char *incoming;     /* -incoming: where the machine's state comes from; NULL: a fresh start */
     GPtrArray *globals; /* of struct global_property */
     struct chardev *serials[4];
     unsigned serial_count;
@@ -108,20 +122,25 @@ struct machine {
     struct address_space as_memory, as_io;
     struct memory_region ram;            /* all of guest RAM in one block */
     uint64_t ram_below_4g, ram_above_4g; /* bytes; the latter starts at 4 GiB */
+    uint64_t ram_above_4g_offset;        /* in ram */
 
     /* Devices. */
     struct bus *system_bus, *isa_bus;
     struct bus *pci_bus;
+    GPtrArray *kept_memory;  /* of struct memory_region, not owned: machine_keep_memory */
     GPtrArray *device_buses; /* of struct bus, not owned: those that devices (and boards) offer
                                 besides the three: bus_offer */
     struct vcpu *vcpus[MACHINE_MAX_VCPUS];
     unsigned vcpu_count;
+    struct acpi_cpu_hotplug *cpus; /* where a hypervisor has them, and they may come and go; NULL */
     struct irq_line gsi[MACHINE_GSI_COUNT]; /* 0..15: ISA interrupts too. Set up by the board */
+    struct interrupt_eoi eoi;
     struct irq_line a20; /* input of the gate of address line 20 (port92.c); high: it passes */
     bool a20_masked;     /* atomic. What the gate says to processors: machine_mask_a20 */
     struct i8259_pair *pic;
     struct ioapic *ioapic;
     struct fw_cfg *fw_cfg;
+    GPtrArray *boot_order;     /* firmware/boot-order.c; NULL: no device has a place */
     void *balloon;             /* struct virtio_balloon, or NULL */
     unsigned discard_blockers; /* atomic: who needs RAM to stay where it is (DMA mappings) */
     GPtrArray *reset_handlers;
@@ -132,7 +151,14 @@ struct machine {
     GPtrArray *objects;  /* of struct object, in order of creation: -object's */
     struct io_thread *default_io_thread; /* among objects; NULL: nobody needed it so far */
     struct block_registry *blocks;       /* disk images */
-    void *monitor;                       /* struct monitor_state: QMP and HMP servers */
+    GPtrArray
+        *vfio_spaces;    /* of struct vfio_space: vfio-space.c. NULL: nothing is passed through */
+    struct input *input; /* what people type and point at */
+    struct display *display;     /* what they see (display/display.h); NULL: no adapter */
+    struct vnc_server *vnc;      /* NULL: nobody looks over VNC */
+    void *monitor;               /* struct monitor_state: QMP and HMP servers */
+    struct fd_registry *fds;     /* descriptors that monitors' clients passed */
+    struct migration *migration; /* of its state to or from elsewhere */
 
     /* Running. */
     enum run_state state;
@@ -151,6 +177,8 @@ struct machine {
 struct board_class {
     const char *name, *alias, *description;
     bool is_default;
+    const char *engine; /* without -accel: the only one that it can have; NULL: any */
+    bool has_ide;       /* a -drive that does not say if= is an IDE disk; else a virtio one */
     const struct property *properties; /* -machine NAME,property=... into the board's own struct */
     size_t options_size;
     bool (*create)(struct machine *machine, const void *options, GError **error);
@@ -184,8 +212,13 @@ void machine_add_cleanup(struct machine *machine, void (*cleanup)(void *opaque),
 void machine_add_reset_handler(struct machine *machine, void (*handler)(void *opaque),
                                void *opaque);
 
-/* machine->ram of config.ram_size bytes, if this host can give that. For boards. */
+/* machine->ram: of ram_below_4g and ram_above_4g bytes, if this host can give them. For boards. */
 bool machine_make_ram(struct machine *machine, GError **error);
+
+/* A snapshot holds what is in machine->ram, and in this RAM (a display's). Its name is its own
+ * among all that are kept. Until it is forgotten. Main loop. */
+void machine_keep_memory(struct machine *machine, struct memory_region *region);
+void machine_forget_memory(struct machine *machine, struct memory_region *region);
 
 /* Hold address line 20 of all processors low, or let it go: an engine that can sees it before the
  * instruction after the one that made the change. Any thread, any lock held. */
@@ -199,6 +232,8 @@ void machine_request_reset(struct machine *machine, bool from_guest);
 void machine_request_shutdown(struct machine *machine, enum shutdown_cause cause);
 void machine_request_powerdown(struct machine *machine); /* ACPI power button */
 void machine_request_stop(struct machine *machine, enum run_state state);
+/* Call a function in the main loop, before any vCPU executes another instruction. */
+void machine_request_call(struct machine *machine, void (*function)(void *opaque), void *opaque);
 /* End the process with a status, at once, as isa-debug-exit does: no vCPU runs another insn. */
 void machine_request_exit(struct machine *machine, int status);
 /* The guest panicked: message to the user, QMP event, pause. */
@@ -214,10 +249,17 @@ void machine_cancel(struct machine *machine, struct io_task *task);
 
 /* Main-loop thread only. */
 void machine_start(struct machine *machine); /* or continue */
+/* The same for a user: the error says why it can't go on. A machine that waits for its state goes
+ * on when it has it. */
+bool machine_continue(struct machine *machine, GError **error);
 void machine_stop(struct machine *machine, enum run_state state);
 void machine_reset(struct machine *machine);
 /* Reset, start unless -S, and run the main loop until quit; the exit status of the process. */
 int machine_run(struct machine *machine);
+/* Let no vCPU execute between the two, in whatever state; nobody is told. The result of the first
+ * goes to the second. Main loop. */
+bool machine_hold_vcpus(struct machine *machine);
+void machine_release_vcpus(struct machine *machine, bool held);
 /* A guest that shut down, panicked or broke the engine can't continue, it can only be reset. */
 bool machine_needs_reset(const struct machine *machine);
 

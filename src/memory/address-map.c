@@ -2,6 +2,7 @@
 #include "memory/address-map.h"
 #include "memory/lookup.h"
 #include "memory/ram-block.h"
+#include "memory/ram-windows.h"
 #include "memory/topology.h"
 
 #include <assert.h>
@@ -13,6 +14,7 @@ struct mapping {
     unsigned count;
     struct ram_block *block; /* of RAM: kept alive; NULL: a bounce buffer */
     uint64_t block_offset;   /* of host, in block */
+    void *window;            /* of windowed RAM: pinned as often as it is counted; else NULL */
     gpa_t address;           /* of a bounce buffer: where it is written back */
     uint64_t length;         /* of a bounce buffer, bytes */
     struct memory_attributes attributes;
@@ -25,13 +27,21 @@ struct address_map {
     uint64_t bounce_bytes;
 };
 
+static void release_ram(const struct mapping *mapping)
+{
+    if (mapping->window) {
+        mapping->block->windows->unpin(mapping->block->windows_opaque, mapping->window);
+    }
+    ram_block_unref(mapping->block);
+}
+
 static void mapping_free(gpointer data)
 {
     struct mapping *mapping = data;
 
     if (mapping->block) {
         for (unsigned i = 0; i < mapping->count; i++) {
-            ram_block_unref(mapping->block);
+            release_ram(mapping);
         }
     } else {
         g_free(mapping->host);
@@ -55,23 +65,36 @@ void address_map_free(struct address_map *map)
     g_free(map);
 }
 
-static void map_ram(struct address_map *map, const struct memory_section *section)
+/* Returns the host address, or NULL if it can't be kept. */
+static void *map_ram(struct address_map *map, const struct memory_section *section,
+                     uint64_t *length, bool is_write)
 {
     struct ram_block *block = section->region->ram;
+    void *host = section->host, *window = NULL;
     struct mapping *mapping;
+
+    if (block->windows) {
+        host =
+            block->windows->pin(block->windows_opaque, section->offset, length, is_write, &window);
+        if (!host) {
+            return NULL;
+        }
+    }
 
     ram_block_ref(block);
     pthread_mutex_lock(&map->lock);
-    mapping = g_hash_table_lookup(map->mappings, section->host);
+    mapping = g_hash_table_lookup(map->mappings, host);
     if (!mapping) {
         mapping = g_new0(struct mapping, 1);
-        mapping->host = section->host;
+        mapping->host = host;
         mapping->block = block;
         mapping->block_offset = section->offset;
-        g_hash_table_insert(map->mappings, section->host, mapping);
+        mapping->window = window;
+        g_hash_table_insert(map->mappings, host, mapping);
     }
     mapping->count++;
     pthread_mutex_unlock(&map->lock);
+    return host;
 }
 
 /* Take length bytes, or fewer, of what bounce buffers may hold; 0: nothing left. */
@@ -139,7 +162,8 @@ static void extend_section(struct address_space *as, gpa_t address, uint64_t wan
             memory_lookup(as, address + section->length, access, attributes);
 
         if (next.region != section->region || next.offset != section->offset + section->length ||
-            !next.host || next.writable != section->writable) {
+            !next.host || next.writable != section->writable ||
+            (uint8_t *)next.host != (uint8_t *)section->host + section->length) {
             return;
         }
         section->length += next.length;
@@ -160,8 +184,8 @@ void *address_space_map(struct address_space *as, gpa_t address, uint64_t *lengt
     } else if (section.host && (section.writable || !is_write)) {
         extend_section(as, address, *length, access, attributes, &section);
         *length = MIN(*length, section.length);
-        map_ram(space_links(as)->map, &section);
-        host = section.host;
+        host = map_ram(space_links(as)->map, &section, length, is_write);
+        *length = host ? *length : 0;
     } else {
         *length = MIN(*length, section.length);
         host = map_bounce(as, address, length, is_write, attributes);
@@ -198,7 +222,7 @@ void address_space_unmap(struct address_space *as, void *host, uint64_t length, 
         if (is_write) {
             ram_block_set_dirty(use.block, use.block_offset, written);
         }
-        ram_block_unref(use.block);
+        release_ram(&use);
         return;
     }
     if (is_write) {

@@ -84,8 +84,8 @@ struct memory_section {
                                      not writable: stores are dropped, except that a
                                      MEMORY_ROM_DEVICE's go to memory_region_dispatch_write */
     bool dirty_logged;            /* some client logs: mark pages with memory_region_set_dirty */
-    bool translated;              /* an IOMMU was on the way: `generation` does not tell when it
-                                     changes its mind */
+    bool is_transient;            /* an IOMMU was on the way, or RAM is seen through a window:
+                                     `generation` does not tell when that changes */
     struct address_space *space;  /* where region was found: behind the IOMMUs; NULL: nowhere */
 };
 struct memory_section address_space_lookup(struct address_space *as, gpa_t address, bool is_write,

@@ -4,6 +4,7 @@
  * single atomic operations on words, so a page marked while it is being cleared stays marked.
  */
 #include "memory/ram-block.h"
+#include "memory/ram-windows.h"
 #include "memory/topology.h"
 
 #include <assert.h>
@@ -74,6 +75,9 @@ static void tell_watcher(struct ram_block *block, uint64_t offset, uint64_t leng
 
     if (written && offset < block->size) {
         written(block->written_opaque, block->host + offset, MIN(length, block->size - offset));
+    }
+    if (G_UNLIKELY(block->windows != NULL) && block->windows->written) {
+        block->windows->written(block->windows_opaque, offset, length);
     }
 }
 

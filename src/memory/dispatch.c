@@ -241,6 +241,9 @@ static enum memory_result read_once(struct memory_region *region, uint64_t offse
         *value = value_mask(size);
         return MEMORY_DECODE_ERROR;
     }
+    if (G_UNLIKELY(!region->ram->host)) {
+        return ram_windows_load(region->ram, offset, size, value);
+    }
     *value = host_load(region->ram->host + offset, size);
     return MEMORY_OK;
 }
@@ -256,6 +259,9 @@ static enum memory_result write_once(struct memory_region *region, uint64_t offs
     }
     if (region->kind == MEMORY_ROM || __atomic_load_n(&region->read_only, __ATOMIC_RELAXED)) {
         return MEMORY_OK; /* dropped */
+    }
+    if (G_UNLIKELY(!region->ram->host)) {
+        return ram_windows_store(region->ram, offset, size, value);
     }
     host_store(region->ram->host + offset, size, value);
     ram_block_set_dirty(region->ram, offset, size);

@@ -3,6 +3,7 @@
 #include "memory/dma.h"
 #include "memory/lookup.h"
 #include "memory/ram-block.h"
+#include "memory/ram-windows.h"
 
 static bool is_usable(const struct memory_section *section, bool is_write)
 {
@@ -25,11 +26,12 @@ static void extend(struct address_space *as, gpa_t address, uint64_t wanted, boo
             memory_lookup(as, address + section->length, access, attributes);
 
         if (next.region != section->region || next.offset != section->offset + section->length ||
-            !is_usable(&next, is_write)) {
+            !is_usable(&next, is_write) ||
+            (uint8_t *)next.host != (uint8_t *)section->host + section->length) {
             return;
         }
         section->length += next.length;
-        section->translated |= next.translated;
+        section->is_transient |= next.is_transient;
     }
 }
 
@@ -56,10 +58,10 @@ void dma_window_look_up(struct dma_window *window)
     window->block = section.region->ram;
     window->block_offset = section.offset;
     /* What an IOMMU says now it may not say at the next look, with the same generation. */
-    if (!section.translated) {
+    if (!section.is_transient) {
         window->behind = NULL;
         window->generation = generation;
-    } else if (window->watched) {
+    } else if (window->watched && !section.region->ram->windows) {
         window->generation = window->behind == section.space ? generation : 0;
         window->behind = section.space;
         window->behind_generation = behind_generation;
@@ -90,6 +92,16 @@ void dma_window_set_dirty(const struct dma_window *window, uint64_t offset, uint
     }
 }
 
+/* The window that a section lies in, kept until the segment is unmapped. */
+static bool pin_window(const struct memory_section *section, uint64_t *length, bool is_write,
+                       void **host, void **window)
+{
+    const struct ram_block *block = section->region->ram;
+
+    *host = block->windows->pin(block->windows_opaque, section->offset, length, is_write, window);
+    return *host != NULL;
+}
+
 void *dma_segment_map(struct address_space *as, gpa_t address, uint64_t *length, bool is_write,
                       struct memory_attributes attributes, const struct dma_segment *previous,
                       struct dma_segment *segment)
@@ -102,6 +114,11 @@ void *dma_segment_map(struct address_space *as, gpa_t address, uint64_t *length,
     }
     extend(as, address, *length, is_write, access, attributes, &section);
     *length = MIN(*length, section.length);
+    segment->window = NULL;
+    if (G_UNLIKELY(section.region->ram->windows != NULL) &&
+        !pin_window(&section, length, is_write, &section.host, &segment->window)) {
+        return NULL;
+    }
     segment->block = section.region->ram;
     segment->block_offset = section.offset;
     segment->address = address;
@@ -144,6 +161,9 @@ void dma_segment_unmap(struct dma_segment *segment, uint64_t written)
     if (written) {
         __atomic_signal_fence(__ATOMIC_SEQ_CST);
         ram_block_set_dirty(segment->block, segment->block_offset, written);
+    }
+    if (G_UNLIKELY(segment->window != NULL)) {
+        segment->block->windows->unpin(segment->block->windows_opaque, segment->window);
     }
     if (segment->counted) {
         ram_block_unref(segment->block);

@@ -82,6 +82,7 @@ struct dma_segment {
     uint64_t block_offset; /* of the buffer's first byte */
     gpa_t address;         /* of the same byte, as it was asked for */
     bool counted;          /* holds a reference; false: the segment before holds it */
+    void *window;          /* pinned: ram-windows.h; NULL: none */
 };
 
 /*

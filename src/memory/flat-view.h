@@ -17,11 +17,13 @@ struct flat_range {
     uint64_t length; /* bytes, > 0 */
     struct memory_region *region;
     uint64_t region_offset; /* of start, in region */
-    uint8_t *host;          /* of start; NULL: accesses are callbacks */
+    uint8_t *host;          /* of start; NULL: accesses are callbacks, or go through windows */
     uint32_t dirty_clients; /* mask of 1 << enum dirty_client */
     bool read_only;
     bool rom_mode;
-    bool is_iommu; /* region's kind, here to spare the hot path a look at the region */
+    /* Of the region, here to spare the hot path a look at it. */
+    bool is_iommu;
+    bool is_windowed; /* RAM seen through windows: ram-windows.h */
 };
 
 /* Nodes are aligned to cache lines, and searched by lines of keys: see node_find. */

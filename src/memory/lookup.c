@@ -40,7 +40,8 @@ static inline const struct flat_range *find_range(struct address_space *as, gpa_
     return range;
 }
 
-static inline struct memory_section section_of(const struct flat_range *range, gpa_t address)
+static inline struct memory_section section_of(const struct flat_range *range, gpa_t address,
+                                               enum lookup_access access)
 {
     uint64_t skip = address - range->start;
     struct memory_section section = {
@@ -53,6 +54,8 @@ static inline struct memory_section section_of(const struct flat_range *range, g
     if (range->host) {
         section.host = range->host + skip;
         section.writable = !range->read_only && !range->rom_mode;
+    } else if (G_UNLIKELY(range->is_windowed)) {
+        ram_windows_look_up(range, access, &section);
     }
     return section;
 }
@@ -93,8 +96,8 @@ struct memory_section memory_lookup(struct address_space *as, gpa_t address,
             length = MIN(length, hole_length);
             break;
         }
-        section = section_of(range, address);
-        section.translated = depth > 0;
+        section = section_of(range, address, access);
+        section.is_transient |= depth > 0;
         section.space = as;
         if (G_LIKELY(!range->is_iommu)) {
             section.length = MIN(section.length, length);

@@ -16,6 +16,10 @@ enum lookup_access {
     LOOKUP_READ_WRITE,
 };
 
+/* ram-windows.c: what of a section of windowed RAM one window shows. */
+void ram_windows_look_up(const struct flat_range *range, enum lookup_access access,
+                         struct memory_section *section);
+
 /* As address_space_lookup; inside memory_rcu_read_lock. */
 struct memory_section memory_lookup(struct address_space *as, gpa_t address,
                                     enum lookup_access access, struct memory_attributes attributes);

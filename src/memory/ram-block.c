@@ -126,6 +126,16 @@ struct ram_block *ram_block_new_foreign(void *host, uint64_t size)
     return block;
 }
 
+struct ram_block *ram_block_new_windowed(uint64_t size, const struct ram_windows *windows,
+                                         void *opaque)
+{
+    struct ram_block *block = ram_block_new_foreign(NULL, size);
+
+    block->windows = windows;
+    block->windows_opaque = opaque;
+    return block;
+}
+
 void ram_block_ref(struct ram_block *block)
 {
     g_atomic_int_inc(&block->references);

@@ -8,11 +8,15 @@
 
 #define DIRTY_PAGE_SHIFT 12
 
+struct ram_windows;
+
 struct ram_block {
-    uint8_t *host;                          /* first byte */
-    uint64_t size;                          /* bytes mapped */
-    int fd;                                 /* memfd, or -1 */
-    bool is_foreign;                        /* the memory is the caller's */
+    uint8_t *host;                     /* first byte; NULL: seen through windows */
+    uint64_t size;                     /* bytes mapped */
+    int fd;                            /* memfd, or -1 */
+    bool is_foreign;                   /* the memory is the caller's */
+    const struct ram_windows *windows; /* ram-windows.h; NULL: host is there */
+    void *windows_opaque;
     gint references;                        /* atomic */
     uint32_t dirty_clients;                 /* atomic; mask of 1 << enum dirty_client that log */
     unsigned log_count[DIRTY_CLIENT_COUNT]; /* starts without stops; topology lock */
@@ -32,6 +36,9 @@ struct ram_block *ram_block_new(const char *name, uint64_t size, GError **error)
 struct ram_block *ram_block_new_private(const char *name, uint64_t size, GError **error);
 /* A block over memory that the caller keeps. */
 struct ram_block *ram_block_new_foreign(void *host, uint64_t size);
+/* One without a host address. */
+struct ram_block *ram_block_new_windowed(uint64_t size, const struct ram_windows *windows,
+                                         void *opaque);
 void ram_block_ref(struct ram_block *block);
 void ram_block_unref(struct ram_block *block);
 
@@ -44,6 +51,13 @@ void ram_block_watch(struct ram_block *block,
 void ram_block_set_dirty(struct ram_block *block, uint64_t offset, uint64_t length);
 bool ram_block_test_dirty(struct ram_block *block, uint64_t offset, uint64_t length,
                           enum dirty_client client, bool clear);
+
+/* ram-windows.c: up to 8 bytes of a block without a host address. A page that is not there, or not
+ * writable, is a MEMORY_DECODE_ERROR; reads are ones then. */
+enum memory_result ram_windows_load(const struct ram_block *block, uint64_t offset, unsigned size,
+                                    uint64_t *value);
+enum memory_result ram_windows_store(struct ram_block *block, uint64_t offset, unsigned size,
+                                     uint64_t value);
 
 /* Give the whole host pages of a range back to the host: they become zeros. Not of foreign blocks.
  */

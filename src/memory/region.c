@@ -2,6 +2,7 @@
 /* Regions: construction and edits. Each edit marks what it changes, before and after. */
 #include "memory/region.h"
 #include "memory/ram-block.h"
+#include "memory/ram-windows.h"
 #include "memory/topology.h"
 
 #include <assert.h>
@@ -96,6 +97,13 @@ void memory_region_init_ram_device(struct memory_region *region, const char *nam
 {
     region_init(region, MEMORY_RAM_DEVICE, name, size);
     region->ram = ram_block_new_foreign(host, size);
+}
+
+void memory_region_init_windowed_ram(struct memory_region *region, const char *name, uint64_t size,
+                                     const struct ram_windows *windows, void *opaque)
+{
+    region_init(region, MEMORY_RAM, name, size);
+    region->ram = ram_block_new_windowed(size, windows, opaque);
 }
 
 void memory_region_init_alias(struct memory_region *region, const char *name,

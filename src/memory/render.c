@@ -152,7 +152,8 @@ static GArray *render_terminal(struct memory_region *region, uint64_t offset, ui
 
     if (region->ram) {
         range.dirty_clients = ram_block_dirty_clients(region->ram);
-        if (region->kind != MEMORY_ROM_DEVICE || range.rom_mode) {
+        range.is_windowed = region->ram->host == NULL;
+        if (!range.is_windowed && (region->kind != MEMORY_ROM_DEVICE || range.rom_mode)) {
             range.host = region->ram->host + offset;
         }
     }

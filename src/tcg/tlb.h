@@ -93,7 +93,7 @@ struct jump_entry {
 
 /* What was filled since the last flush, so that a flush need look at nothing else. */
 struct tlb_notes {
-    uint32_t *notes; /* class << 16 | index */
+    uint32_t *notes; /* class << 16 | index. Class TLB_CLASS_COUNT is fetch[0], the next fetch[1] */
     unsigned count;  /* > limit: too many, look at all */
     unsigned limit;
 };
@@ -104,7 +104,6 @@ struct tlb {
     struct tlb_frame frames[TLB_FRAMES];
     struct jump_entry jumps[JUMP_CONTEXTS][JUMP_ENTRIES];
     uint8_t jump_pages[4096]; /* hashed: an entry for the page may be there */
-    /* Data entries; those from TLB_CLASS_COUNT on are fetch entries. */
     struct tlb_notes local, global;
     struct tlb_notes local_jumps, global_jumps;
     uint32_t local_notes[TLB_NOTES], global_notes[TLB_NOTES];
@@ -128,6 +127,8 @@ const struct tlb_frame *tlb_get_frame(struct cpu *cpu, uint64_t physical);
 
 /* Forget everything, host addresses too: the memory map or the A20 gate changed. */
 void tlb_reset(struct cpu *cpu);
+/* Forget one entry: class << 16 | index, as in struct tlb_notes. */
+void tlb_drop(struct tlb *tlb, uint32_t entry);
 /* Forget where translated code is. */
 void tlb_flush_jumps(struct tlb *tlb);
 /* Remember a translation's code for a linear address whose page is in the fetch TLB. */

@@ -314,7 +314,7 @@ class Configuration(unittest.TestCase):
             self.assertEqual(functions["00:00.0"]["state"], "blocked")
             self.assertIn("05.0: translated, domain 1, 4 levels", vm.qmp.human("info iommu"))
             self.assertEqual(vm.qmp.execute("x-iommu-verify"),
-                             {"equal": True, "missing": 0, "extra": 0, "differences": ""})
+                             {"equal": True, "report": ""})
             unit.pass_through(REQUESTER)
             unit.flush_contexts()
             self.assertIn("05.0: pass-through", vm.qmp.human("info iommu"))
@@ -412,7 +412,6 @@ class Hostile(unittest.TestCase):
             for index in range(512):
                 vm.qtest.writeq(domain.table + 8 * index, domain.table | 3)
             unit.flush_all()
-            self.assertIn("0 bytes missing", vm.qmp.human("info iommu"))
             device.start()
             device.notify(0)
             while not device.status() & virtio.NEEDS_RESET:  # page table entries are no ring

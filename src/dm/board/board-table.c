@@ -5,5 +5,6 @@
 const struct board_class *const board_table[] = {
     &pc_board,
     &microvm_board,
+    &xenfv_board,
     NULL,
 };

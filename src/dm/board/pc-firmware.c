@@ -38,7 +38,7 @@ static unsigned boot_code(const char *order, unsigned place)
     return at && *at ? (unsigned)(at - letters) : 0;
 }
 
-static void fill_cmos(struct pc *pc)
+void pc_fill_cmos(struct pc *pc)
 {
     const struct machine *machine = pc->machine;
     const char *order = machine->config.boot_order ? machine->config.boot_order : "cdn";
@@ -55,12 +55,6 @@ static void fill_cmos(struct pc *pc)
     mc146818_set_cmos(pc->rtc, 0x38, (uint8_t)(boot_code(order, 2) << 4 | 1));
     mc146818_set_cmos(pc->rtc, 0x3d, (uint8_t)(boot_code(order, 0) | boot_code(order, 1) << 4));
     mc146818_set_cmos(pc->rtc, 0x5f, (uint8_t)(machine->config.smp - 1));
-}
-
-bool pc_describe_machine(struct pc *pc, GError **error)
-{
-    fill_cmos(pc);
-    return x86_fill_fw_cfg(pc->machine, error);
 }
 
 /* Tables. */
@@ -179,6 +173,7 @@ static bool load_kernel(struct pc *pc, struct acpi_tables *acpi, const GByteArra
         .pci_bus = pc->pci_bus,
         .host_bridge = pc->host_bridge,
         .isa_bridge = pc->isa_bridge,
+        .ide = pc->ide,
         .power_management = pc->power_management,
         .pci_window_32 = pc->pci_window_32,
         .pci_window_64 = pc->pci_window_64,

@@ -3,7 +3,9 @@
 #include "dm/board/x86.h"
 #include "dm/chardev.h"
 #include "dm/fdt/device-tree.h"
+#include "dm/firmware/boot-order.h"
 #include "dm/firmware/firmware-state.h"
+#include "dm/firmware/fw-cfg.h"
 #include "dm/isa/reset-control.h"
 #include "dm/pci/chipset.h"
 #include "dm/timer/hpet.h"
@@ -11,27 +13,43 @@
 #include "dm/timer/mc146818.h"
 #include "util/error.h"
 
+#define MIB (1ull << 20)
 #define GIB (1ull << 30)
 
-struct pc_options {
-    uint64_t max_ram_below_4g;
-};
+#define RAM_BELOW_4G_DEFAULT  0xe0000000u /* as far as our own PCI window allows */
+#define RAM_BELOW_4G_ATTACHED 0xf0000000u /* where Xen's builder ends it */
 
 /* Memory. */
+
+/* The most RAM below 4 GiB: what was asked for, or what is usual under the engine. */
+static bool choose_limit(const struct machine *machine, const struct pc_options *options,
+                         uint64_t *limit, GError **error)
+{
+    uint64_t most = machine->engine->attaches ? RAM_BELOW_4G_ATTACHED : RAM_BELOW_4G_DEFAULT;
+
+    *limit = options->max_ram_below_4g ? options->max_ram_below_4g : most;
+    return (*limit >= MIB && *limit <= most) ||
+           duodm_fail(error, DUODM_ERROR_INVALID_ARGUMENT,
+                      "max-ram-below-4g: 1M to %lluM is possible", most / MIB);
+}
 
 static bool create_memory(struct pc *pc, const struct pc_options *options, GError **error)
 {
     struct machine *machine = pc->machine;
     struct memory_region *system = &machine->system_memory;
-    uint64_t low = MIN(machine->config.ram_size, options->max_ram_below_4g);
-    uint64_t high = machine->config.ram_size - low;
-    uint64_t window_64 = (E820_FOUR_GIB + high + GIB - 1) & ~(GIB - 1);
+    uint64_t limit, low, high, window_64;
 
+    if (!choose_limit(machine, options, &limit, error)) {
+        return false;
+    }
+    low = MIN(machine->config.ram_size, limit);
+    high = machine->config.ram_size - low;
+    window_64 = (E820_FOUR_GIB + high + GIB - 1) & ~(GIB - 1);
+    machine->ram_below_4g = low;
+    machine->ram_above_4g = high;
     if (!machine_make_ram(machine, error)) {
         return false;
     }
-    machine->ram_below_4g = low;
-    machine->ram_above_4g = high;
     pc->pci_window_32 =
         (struct range){PC_PCI_WINDOW_START, PC_PCI_WINDOW_END - PC_PCI_WINDOW_START};
     pc->pci_window_64 = (struct range){window_64, 32 * GIB};
@@ -42,7 +60,8 @@ static bool create_memory(struct pc *pc, const struct pc_options *options, GErro
     memory_region_init_alias(&pc->ram_low, "ram-below-4g", &machine->ram, 0, low);
     memory_region_add_subregion(system, 0, &pc->ram_low);
     if (high) {
-        memory_region_init_alias(&pc->ram_high, "ram-above-4g", &machine->ram, low, high);
+        memory_region_init_alias(&pc->ram_high, "ram-above-4g", &machine->ram,
+                                 machine->ram_above_4g_offset, high);
         memory_region_add_subregion(system, E820_FOUR_GIB, &pc->ram_high);
     }
     x86_add_msi_window(machine, &pc->msi_window);
@@ -92,6 +111,9 @@ static bool create_chipset(struct pc *pc, GError **error)
     struct device *reset;
 
     pc->pci_bus = pci_bus_new(machine, &pc->pci_memory, &machine->system_io);
+    if (machine->engine->set_pci_pin) {
+        pci_bus_set_pin_handler(pc->pci_bus, machine->engine->set_pci_pin, machine);
+    }
     reset = device_create(machine, "reset-control", machine->system_bus, error, NULL);
     if (!reset) {
         return false;
@@ -105,11 +127,29 @@ static bool create_chipset(struct pc *pc, GError **error)
     if (!pc->isa_bridge) {
         return false;
     }
+    pc->ide = create_function(pc, "piix3-ide", "1.1", false, error);
+    if (!pc->ide) {
+        return false;
+    }
     pc->power_management = create_function(pc, "PIIX4_PM", "1.3", false, error);
     return pc->power_management != NULL;
 }
 
 /* ISA. */
+
+/* Where an engine attaches, the clock in it is not reached (Xen has one), only its memory is. */
+static bool create_rtc(struct pc *pc, GError **error)
+{
+    const char *base = pc->machine->config.rtc_base;
+
+    pc->rtc = device_create(pc->machine, "mc146818rtc", pc->machine->isa_bus, error, "base",
+                            base ? base : "utc", NULL);
+    if (!pc->rtc) {
+        return false;
+    }
+    pc_fill_cmos(pc);
+    return true;
+}
 
 static bool create_timers(struct pc *pc, GError **error)
 {
@@ -123,11 +163,6 @@ static bool create_timers(struct pc *pc, GError **error)
     }
     if (pit->class != &i8254_class) {
         set_disconnected = machine->engine->set_pit_disconnected;
-    }
-    pc->rtc = device_create(machine, "mc146818rtc", machine->isa_bus, error, "base",
-                            machine->config.rtc_base ? machine->config.rtc_base : "utc", NULL);
-    if (!pc->rtc) {
-        return false;
     }
     if (machine->config.no_hpet) {
         return true;
@@ -167,12 +202,19 @@ static bool create_isa(struct pc *pc, GError **error)
             return false;
         }
     }
-    return create_timers(pc, error) && create_serials(pc, error) &&
-           device_create(pc->machine, "fw_cfg", pc->machine->system_bus, error, NULL);
+    return create_rtc(pc, error) && create_serials(pc, error);
+}
+
+/* What comes with the guest where an engine attaches to it. */
+static bool create_own_parts(struct pc *pc, GError **error)
+{
+    return create_timers(pc, error) &&
+           device_create(pc->machine, "fw_cfg", pc->machine->system_bus, error, NULL) &&
+           x86_fill_fw_cfg(pc->machine, error);
 }
 
 /* What fails is left to machine_free, which runs the cleanup. */
-static bool pc_create(struct machine *machine, const void *options, GError **error)
+bool pc_create(struct machine *machine, const void *options, GError **error)
 {
     struct pc *pc = g_new0(struct pc, 1);
 
@@ -184,12 +226,18 @@ static bool pc_create(struct machine *machine, const void *options, GError **err
     machine->board_private = pc;
     machine_add_cleanup(machine, pc_destroy, pc);
     return x86_create_interrupts(machine, true, error) && create_chipset(pc, error) &&
-           create_isa(pc, error) && pc_describe_machine(pc, error);
+           create_isa(pc, error) && (machine->engine->attaches || create_own_parts(pc, error));
 }
 
+/* All devices are there: what tells the guest of them. Where an engine attaches, others did. */
 static bool pc_complete(struct machine *machine, GError **error)
 {
-    return pc_load_firmware(machine->board_private, error);
+    if (machine->engine->attaches) {
+        return true;
+    }
+    /* Firmware talks over the serial line where there is no screen. */
+    fw_cfg_set_u16(machine->fw_cfg, FW_CFG_NO_GRAPHIC, !machine->display);
+    return boot_order_publish(machine, error) && pc_load_firmware(machine->board_private, error);
 }
 
 static void pc_describe(struct machine *machine, struct device_tree *tree)
@@ -202,9 +250,10 @@ static void pc_describe(struct machine *machine, struct device_tree *tree)
     memcpy(tree->pci_routes, firmware_pirq_routes, sizeof(tree->pci_routes));
 }
 
-static const struct property pc_properties[] = {
-    {"max-ram-below-4g", PROPERTY_SIZE, offsetof(struct pc_options, max_ram_below_4g), "3584M",
-     1ull << 20, PC_RAM_BELOW_4G_MAX, "bytes of RAM below 4 GiB, the rest is above"},
+const struct property pc_properties[] = {
+    {"max-ram-below-4g", PROPERTY_SIZE, offsetof(struct pc_options, max_ram_below_4g), NULL, 0,
+     PC_RAM_BELOW_4G_MAX,
+     "bytes of RAM below 4 GiB, the rest is above (0: 3584M, or 3840M under xen)"},
     PROPERTY_END,
 };
 
@@ -215,6 +264,7 @@ const struct board_class pc_board = {
     .is_default = true,
     .properties = pc_properties,
     .options_size = sizeof(struct pc_options),
+    .has_ide = true,
     .create = pc_create,
     .complete = pc_complete,
     .describe = pc_describe,

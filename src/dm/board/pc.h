@@ -15,7 +15,7 @@
 #include "dm/machine.h"
 #include "dm/pci/pci.h"
 
-#define PC_RAM_BELOW_4G_MAX 0xe0000000u
+#define PC_RAM_BELOW_4G_MAX 0xf0000000u
 #define PC_PCI_WINDOW_START 0xe0000000u
 #define PC_PCI_WINDOW_END   0xfec00000u
 #define PC_IO_WINDOW_START  0xc000u
@@ -24,6 +24,15 @@
 #define PC_EQUIPMENT        0x06 /* CMOS 14h: coprocessor, keyboard; no diskette */
 
 extern const struct board_class pc_board;
+extern const struct board_class xenfv_board; /* xenfv.c: pc under xen, with Xen's own device */
+
+struct pc_options {
+    uint64_t max_ram_below_4g; /* bytes; 0: what is usual under the engine */
+};
+
+/* What both make: as in struct board_class. */
+bool pc_create(struct machine *machine, const void *options, GError **error);
+extern const struct property pc_properties[];
 
 /* The board as it is made, for the files pc*.c. Freed by a cleanup of the machine. */
 struct pc {
@@ -34,15 +43,15 @@ struct pc {
     struct memory_region rom, rom_low; /* at the end of 4 GiB; its last 128 KiB below 1 MiB */
     bool has_rom;
     struct pci_bus *pci_bus;
-    struct pci_device *host_bridge, *isa_bridge, *power_management;
+    struct pci_device *host_bridge, *isa_bridge, *ide, *power_management;
     struct device *rtc;
     struct range pci_window_32, pci_window_64;
     unsigned serial_mask;                  /* bit n: port n is there */
     struct firmware_state *firmware_state; /* NULL: a BIOS runs */
 };
 
-/* CMOS bytes and fw_cfg items that firmware looks for. pc-firmware.c. */
-bool pc_describe_machine(struct pc *pc, GError **error);
+/* CMOS bytes that firmware looks for. pc-firmware.c. */
+void pc_fill_cmos(struct pc *pc);
 /* Load -kernel, or else the BIOS. */
 bool pc_load_firmware(struct pc *pc, GError **error);
 

@@ -85,9 +85,11 @@ bool x86_create_interrupts(struct machine *machine, bool has_pic, GError **error
 {
     struct vcpu *boot = machine->vcpu_count ? machine->vcpus[0] : NULL;
     irq_handler_fn handler = set_gsi;
+    bool attaches = machine->engine->attaches;
 
-    if ((has_pic && !x86_create_replaceable(machine, "i8259", machine->system_bus, error)) ||
-        !x86_create_replaceable(machine, "ioapic", machine->system_bus, error)) {
+    if ((!attaches && has_pic &&
+         !x86_create_replaceable(machine, "i8259", machine->system_bus, error)) ||
+        (!attaches && !x86_create_replaceable(machine, "ioapic", machine->system_bus, error))) {
         return false;
     }
     if (!machine->ioapic) {

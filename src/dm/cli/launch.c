@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "dm/cli/launch.h"
+#include "dm/boot/firmware-image.h"
 #include "dm/chardev.h"
+#include "dm/hotplug.h"
 #include "dm/monitor/monitor.h"
 #include "dm/net/net.h"
 #include "dm/object.h"
@@ -51,11 +53,16 @@ static bool is_usable(const struct engine_ops *engine, const char *name, bool na
            (named || !engine->is_good_default || engine->is_good_default(error));
 }
 
-/* Without -accel: the engines of this build that run CPUs, in the order of the table. */
+/* Without -accel: the board's only one, or those of this build that run CPUs, in the order of the
+ * table. */
 static void add_default_engines(struct command_line *line)
 {
+    if (line->board && line->board->engine) {
+        option_accel(line, line->board->engine, NULL);
+        return;
+    }
     for (unsigned i = 0; engine_table[i]; i++) {
-        if (engine_table[i]->has_vcpus) {
+        if (engine_table[i]->has_vcpus && !engine_table[i]->attaches) {
             option_accel(line, engine_table[i]->name, NULL);
         }
     }
@@ -99,12 +106,32 @@ static bool check_cpu(const struct launch *launch, GError **error)
     return true;
 }
 
+/* -xen-domid and -xen-domid-restrict are options of the engine xen. */
+static bool add_xen_options(struct launch *launch, struct key_values *list, GError **error)
+{
+    const struct command_line *line = &launch->line;
+
+    if (!line->xen_domid && !line->xen_restrict) {
+        return true;
+    }
+    if (!g_str_equal(launch->engine->name, "xen")) {
+        return duodm_fail(error, DUODM_ERROR_INVALID_ARGUMENT, "-xen-domid is for -accel xen");
+    }
+    if (line->xen_domid) {
+        key_values_set(list, "domid", line->xen_domid);
+    }
+    if (line->xen_restrict) {
+        key_values_set(list, "restrict", "on");
+    }
+    return true;
+}
+
 bool launch_choose_engine(struct launch *launch, GError **error)
 {
     static const char *const skip[] = {"accel", NULL};
     struct command_line *line = &launch->line;
     bool named = line->engines->len > 0;
-    const struct key_values *list;
+    struct key_values *list;
     unsigned index;
 
     if (!named) {
@@ -116,6 +143,9 @@ bool launch_choose_engine(struct launch *launch, GError **error)
     }
     list = g_ptr_array_index(line->engines, index);
     launch->engine = engine_find(key_values_get(list, "accel"));
+    if (!add_xen_options(launch, list, error)) {
+        return false;
+    }
     if (line->help_cpu) {
         if (launch->engine->list_cpu_models) {
             launch->engine->list_cpu_models(stdout);
@@ -148,32 +178,6 @@ void launch_forget_engine(struct launch *launch)
 
 /* Machine. */
 
-/* The path of a firmware file: as it is, or in a folder of -L, or where packages put them. */
-static char *find_firmware(const struct command_line *line, const char *name, GError **error)
-{
-    static const char *const folders[] = {DUODM_DATADIR, "/usr/share/seabios", "/usr/share/qemu",
-                                          "/usr/share/ovmf"};
-
-    if (access(name, F_OK) == 0) {
-        return g_strdup(name);
-    }
-    for (unsigned i = 0; i < line->firmware_folders->len + G_N_ELEMENTS(folders); i++) {
-        unsigned given = line->firmware_folders->len;
-        const char *folder =
-            i < given ? g_ptr_array_index(line->firmware_folders, i) : folders[i - given];
-        g_autofree char *path = g_build_filename(folder, name, NULL);
-
-        if (access(path, F_OK) == 0) {
-            return g_steal_pointer(&path);
-        }
-    }
-    duodm_fail(error, DUODM_ERROR_NOT_FOUND,
-               "firmware '%s' was not found: install Debian's seabios, or name another with -bios "
-               "or its folder with -L",
-               name);
-    return NULL;
-}
-
 /* A guest without -kernel needs firmware; without CPUs nobody would run it. */
 static bool choose_firmware(struct launch *launch, GError **error)
 {
@@ -181,10 +185,10 @@ static bool choose_firmware(struct launch *launch, GError **error)
     const char *name = config->bios;
     char *path;
 
-    if (!name && (config->kernel || !launch->engine->has_vcpus)) {
+    if (!name && (config->kernel || !launch->engine->has_vcpus || launch->engine->attaches)) {
         return true;
     }
-    path = find_firmware(&launch->line, name ? name : "bios-256k.bin", error);
+    path = firmware_file_find(config, name ? name : FIRMWARE_DEFAULT_NAME, error);
     if (!path) {
         if (name) {
             g_prefix_error(error, "-bios: ");
@@ -410,20 +414,10 @@ bool launch_make_objects(struct launch *launch, GError **error)
 
 /* Board and devices. */
 
-static const struct board_class *default_board(void)
-{
-    for (unsigned i = 0; board_table[i]; i++) {
-        if (board_table[i]->is_default) {
-            return board_table[i];
-        }
-    }
-    return board_table[0];
-}
-
 bool launch_make_board(struct launch *launch, GError **error)
 {
     static const char *const skip[] = {NULL};
-    const struct board_class *board = launch->line.board ? launch->line.board : default_board();
+    const struct board_class *board = command_line_board(&launch->line);
 
     launch->line.board = board;
     if (board->options_size) {
@@ -450,85 +444,6 @@ void launch_forget_board(struct launch *launch)
     }
 }
 
-static bool find_bus(struct machine *machine, const char *name, struct bus **bus, GError **error)
-{
-    struct bus *const buses[] = {machine->isa_bus, machine->pci_bus, machine->system_bus};
-    g_autoptr(GString) names = g_string_new(NULL);
-
-    for (unsigned i = 0; i < G_N_ELEMENTS(buses) + machine->device_buses->len; i++) {
-        struct bus *candidate =
-            i < G_N_ELEMENTS(buses)
-                ? buses[i]
-                : g_ptr_array_index(machine->device_buses, i - G_N_ELEMENTS(buses));
-
-        if (candidate && g_str_equal(candidate->name, name)) {
-            *bus = candidate;
-            return true;
-        }
-        if (candidate) {
-            g_string_append_printf(names, "%s%s", names->len ? ", " : "", candidate->name);
-        }
-    }
-    return duodm_fail(error, DUODM_ERROR_NOT_FOUND, "there is no bus '%s' (this machine has %s)",
-                      name, names->str);
-}
-
-static bool has_child(const struct bus *bus, const char *id)
-{
-    for (unsigned i = 0; bus && i < bus->children->len; i++) {
-        const struct device *device = g_ptr_array_index(bus->children, i);
-
-        if (g_strcmp0(device->id, id) == 0) {
-            return true;
-        }
-    }
-    return false;
-}
-
-static bool id_is_free(struct machine *machine, const char *id, GError **error)
-{
-    bool taken = has_child(machine->isa_bus, id) || has_child(machine->pci_bus, id) ||
-                 has_child(machine->system_bus, id);
-
-    for (unsigned i = 0; i < machine->device_buses->len; i++) {
-        taken = taken || has_child(g_ptr_array_index(machine->device_buses, i), id);
-    }
-    return !taken || duodm_fail(error, DUODM_ERROR_EXISTS,
-                                "there is a device '%s' already: choose another id", id);
-}
-
-static bool add_device(struct machine *machine, const struct key_values *list, GError **error)
-{
-    static const char *const common[] = {"driver", "id", "bus", NULL};
-    const char *id = key_values_get(list, "id");
-    const char *bus_name = key_values_get(list, "bus");
-    struct bus *bus = NULL;
-    struct device *device;
-
-    if ((id && !id_is_free(machine, id, error)) ||
-        (bus_name && !find_bus(machine, bus_name, &bus, error))) {
-        return false;
-    }
-    device = device_new(machine, device_class_find(key_values_get(list, "driver")), bus, id, error);
-    if (!device) {
-        return false;
-    }
-    for (unsigned i = 0; i < list->items->len; i++) {
-        const struct key_value *item = g_ptr_array_index(list->items, i);
-
-        if (!g_strv_contains(common, item->key) &&
-            !device_set_property(device, item->key, item->value, error)) {
-            device_destroy(device);
-            return false;
-        }
-    }
-    if (!device_realize(device, error)) {
-        device_destroy(device);
-        return false;
-    }
-    return true;
-}
-
 /* What is wired to the board (an IOMMU), or else what is plugged into its buses. */
 static bool add_devices_of(struct launch *launch, bool system, GError **error)
 {
@@ -539,7 +454,7 @@ static bool add_devices_of(struct launch *launch, bool system, GError **error)
         if ((device_class_find(driver)->bus_type == BUS_SYSTEM) != system) {
             continue;
         }
-        if (!add_device(launch->machine, list, error)) {
+        if (!hotplug_add(launch->machine, list, error)) {
             g_prefix_error(error, "-device %s: ", driver);
             return false;
         }
@@ -549,6 +464,10 @@ static bool add_devices_of(struct launch *launch, bool system, GError **error)
 
 bool launch_add_devices(struct launch *launch, GError **error)
 {
+    if (!launch_add_adapter(launch, error)) {
+        g_prefix_error(error, "-vga: ");
+        return false;
+    }
     if (!add_devices_of(launch, true, error) || !add_devices_of(launch, false, error)) {
         return false;
     }
@@ -562,37 +481,60 @@ bool launch_add_devices(struct launch *launch, GError **error)
 
 /* Monitors and the test port. */
 
-bool launch_start_monitors(struct launch *launch, GError **error)
+bool launch_start_control_monitors(struct launch *launch, GError **error)
 {
     GPtrArray *monitors = launch->line.monitors;
-    bool ok = true;
 
-    if (launch->mux_monitor) {
-        ok = monitor_add_human(launch->machine, launch->mux_monitor, error);
-    }
-    for (unsigned i = 0; ok && i < monitors->len; i++) {
+    for (unsigned i = 0; i < monitors->len; i++) {
         const struct monitor_request *request = g_ptr_array_index(monitors, i);
         struct chardev *chardev = g_ptr_array_index(launch->monitor_chardevs, i);
 
-        if (chardev && request->is_control) {
-            ok = monitor_add_control(launch->machine, chardev, request->is_pretty, error);
-        } else if (chardev) {
-            ok = monitor_add_human(launch->machine, chardev, error);
+        if (chardev && request->is_control &&
+            !monitor_add_control(launch->machine, chardev, request->is_pretty, error)) {
+            launch_stop_monitors(launch);
+            return false;
         }
     }
-    if (ok && launch->qtest_chardev) {
+    return true;
+}
+
+static bool start_human_monitors(struct launch *launch, GError **error)
+{
+    GPtrArray *monitors = launch->line.monitors;
+
+    if (launch->mux_monitor && !monitor_add_human(launch->machine, launch->mux_monitor, error)) {
+        return false;
+    }
+    for (unsigned i = 0; i < monitors->len; i++) {
+        const struct monitor_request *request = g_ptr_array_index(monitors, i);
+        struct chardev *chardev = g_ptr_array_index(launch->monitor_chardevs, i);
+
+        if (chardev && !request->is_control &&
+            !monitor_add_human(launch->machine, chardev, error)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+bool launch_start_monitors(struct launch *launch, GError **error)
+{
+    if (!start_human_monitors(launch, error)) {
+        return false;
+    }
+    if (launch->qtest_chardev) {
         launch->qtest =
             qtest_server_new(launch->machine, launch->qtest_chardev, launch->line.qtest_log, error);
-        ok = launch->qtest != NULL;
     }
-    if (!ok) {
-        launch_stop_monitors(launch);
-    }
-    return ok;
+    return !launch->qtest_chardev || launch->qtest;
+}
+
+void launch_stop_qtest(struct launch *launch)
+{
+    g_clear_pointer(&launch->qtest, qtest_server_free);
 }
 
 void launch_stop_monitors(struct launch *launch)
 {
-    g_clear_pointer(&launch->qtest, qtest_server_free);
     monitor_free(launch->machine);
 }

@@ -16,21 +16,6 @@ static bool is_none(const char *option, const char *value, const char *lack, GEr
                       "this version has no %s: use '%s none', or leave it out", lack, option);
 }
 
-static bool option_display(struct command_line *line, const char *value, GError **error)
-{
-    return is_none("-display", value, "display", error);
-}
-
-static bool option_vga(struct command_line *line, const char *value, GError **error)
-{
-    return is_none("-vga", value, "graphics adapter", error);
-}
-
-static bool option_vnc(struct command_line *line, const char *value, GError **error)
-{
-    return is_none("-vnc", value, "VNC server", error);
-}
-
 static bool option_parallel(struct command_line *line, const char *value, GError **error)
 {
     return is_none("-parallel", value, "parallel port", error);
@@ -55,8 +40,12 @@ STRING_OPTION(kernel, config.kernel)
 STRING_OPTION(initrd, config.initrd)
 STRING_OPTION(append, config.append)
 STRING_OPTION(bios, config.bios)
+STRING_OPTION(incoming, config.incoming)
 STRING_OPTION(pidfile, pidfile)
 STRING_OPTION(log_file, log_file)
+STRING_OPTION(xen_domid, xen_domid)
+STRING_OPTION(chroot, chroot)
+STRING_OPTION(runas, run_as)
 STRING_OPTION(qtest, qtest)
 STRING_OPTION(qtest_log, qtest_log)
 FLAG_OPTION(nographic, nographic)
@@ -65,7 +54,13 @@ FLAG_OPTION(no_reboot, config.no_reboot)
 FLAG_OPTION(no_shutdown, config.no_shutdown)
 FLAG_OPTION(no_acpi, config.no_acpi)
 FLAG_OPTION(no_hpet, config.no_hpet)
+FLAG_OPTION(xen_restrict, xen_restrict)
 FLAG_OPTION(start_paused, config.start_paused)
+
+static bool option_xen_attach(struct command_line *line, const char *value, GError **error)
+{
+    return true; /* what else */
+}
 
 static bool option_no_user_config(struct command_line *line, const char *value, GError **error)
 {
@@ -74,7 +69,7 @@ static bool option_no_user_config(struct command_line *line, const char *value, 
 
 static bool option_firmware_folder(struct command_line *line, const char *value, GError **error)
 {
-    g_ptr_array_add(line->firmware_folders, g_strdup(value));
+    g_ptr_array_add(line->config.firmware_folders, g_strdup(value));
     return true;
 }
 
@@ -141,11 +136,16 @@ const struct option option_table[] = {
     {"fw_cfg", NULL, "[name=]NAME,file=FILE|string=TEXT", "an item for the guest's firmware", NULL,
      option_fw_cfg},
 
-    {"drive", NULL, "[file=]FILE[,if=virtio|none][,id=ID][,format=raw][,OPTION=VALUE...]",
+    {"drive", NULL, "[file=]FILE[,if=ide|virtio|none][,index=N][,id=ID][,OPTION=VALUE...]",
      "a disk: a file, a block device or an NBD server (nbd:unix:PATH, nbd://HOST);\n"
-     "if=none: for a -device to name [virtio]; cache=, aio=, discard=, readonly=,\n"
-     "werror=, rerror= and more: see the manual page",
+     "if=none: for a -device to name [ide where the machine has it, else virtio];\n"
+     "cache=, aio=, discard=, readonly=, werror=, rerror= and more: see the manual page",
      "Disks", option_drive},
+    {"hda", NULL, "FILE", "an IDE disk as with -drive, at index 0", NULL, option_hda},
+    {"hdb", NULL, "FILE", "the same at index 1", NULL, option_hdb},
+    {"hdc", NULL, "FILE", "the same at index 2", NULL, option_hdc},
+    {"hdd", NULL, "FILE", "the same at index 3", NULL, option_hdd},
+    {"cdrom", NULL, "FILE", "a medium in a CD drive at index 2", NULL, option_cdrom},
     {"blockdev", NULL, "[driver=]DRIVER,node-name=NAME[,OPTION=VALUE...]",
      "an image for a -device to name, also as JSON: file, host_device, nbd, null-co,\n"
      "or raw over one of them",
@@ -166,10 +166,19 @@ const struct option option_table[] = {
      "a monitor on a character device", NULL, option_mon},
     {"nographic", NULL, NULL, "serial port and monitor on the terminal; Ctrl-A h for help there",
      NULL, option_nographic},
-    {"display", NULL, "none", "accepted; there is no display", NULL, option_display},
-    {"vga", NULL, "none", "accepted; there is no graphics adapter", NULL, option_vga},
-    {"vnc", NULL, "none", "accepted; there is no VNC server", NULL, option_vnc},
     {"parallel", NULL, "none", "accepted; there is no parallel port", NULL, option_parallel},
+
+    {"vga", NULL, "std|cirrus|none",
+     "the graphics adapter; cirrus: std in its place [std with -vnc, else none]", "Display",
+     option_vga},
+    {"vnc", NULL, "[HOST]:NUMBER|unix:PATH|none[,to=N][,password=on][,share=POLICY]",
+     "show the screen over VNC, on TCP port 5900 + NUMBER or a socket; to: or the next free\n"
+     "one; password: set by the monitor; share: allow-exclusive, force-shared, ignore",
+     NULL, option_vnc},
+    {"display", NULL, "none|vnc=DISPLAY[,...]", "no window; vnc: the same as -vnc", NULL,
+     option_display},
+    {"k", NULL, "LANGUAGE", "accepted; VNC clients' keys are taken as those of a US keyboard", NULL,
+     option_keymap},
 
     {"netdev", NULL, "[type=]TYPE,id=ID[,OPTION=VALUE...]",
      "a network back end for a card to name; '-netdev help' lists the types", "Network",
@@ -180,11 +189,28 @@ const struct option option_table[] = {
 
     {"S", NULL, NULL, "wait for the monitor's 'cont' before the guest starts", "Running",
      option_start_paused},
+    {"incoming", NULL, "URI",
+     "go on with a machine that 'migrate' saved or sends: file:PATH, fd:N, unix:PATH,\n"
+     "tcp:[HOST]:PORT, exec:COMMAND, or defer: what migrate-incoming says",
+     NULL, option_incoming},
     {"no-reboot", NULL, NULL, "end instead of a reset", NULL, option_no_reboot},
     {"no-shutdown", NULL, NULL, "stay, with the monitors, when the guest has shut down", NULL,
      option_no_shutdown},
     {"pidfile", NULL, "FILE", "write the process number there; removed at the end", NULL,
      option_pidfile},
+
+    {"chroot", NULL, "FOLDER", "make it the root directory when all files are open", NULL,
+     option_chroot},
+    {"runas", NULL, "USER|UID:GID", "be that user when all files are open", NULL, option_runas},
+    {"run-with", NULL, "[chroot=FOLDER][,user=USER|UID:GID]", "both of these", NULL,
+     option_run_with},
+
+    {"xen-domid", NULL, "N", "the domain to be the device model of (-accel xen)", "Xen",
+     option_xen_domid},
+    {"xen-domid-restrict", NULL, NULL, "keep no rights but those on that domain", NULL,
+     option_xen_restrict},
+    {"xen-attach", NULL, NULL, "accepted; -accel xen always attaches to a domain", NULL,
+     option_xen_attach},
 
     {"D", NULL, "FILE", "write the log there, not to standard error", "Debugging", option_log_file},
     {"d", NULL, "ITEM[,ITEM...]", "what to log; '-d help' lists the items", NULL, option_log_items},
@@ -349,7 +375,6 @@ void command_line_init(struct command_line *line)
     line->serials = g_ptr_array_new_with_free_func(g_free);
     line->monitors = g_ptr_array_new_with_free_func(free_monitor);
     line->traces = g_ptr_array_new_with_free_func(g_free);
-    line->firmware_folders = g_ptr_array_new_with_free_func(g_free);
 }
 
 void command_line_clear(struct command_line *line)
@@ -365,7 +390,10 @@ void command_line_clear(struct command_line *line)
     g_ptr_array_unref(line->serials);
     g_ptr_array_unref(line->monitors);
     g_ptr_array_unref(line->traces);
-    g_ptr_array_unref(line->firmware_folders);
+    g_free(line->vnc);
+    g_free(line->xen_domid);
+    g_free(line->chroot);
+    g_free(line->run_as);
     g_free(line->qtest);
     g_free(line->qtest_log);
     g_free(line->pidfile);

@@ -30,8 +30,13 @@ struct command_line {
     GPtrArray *serials;               /* of char: short forms */
     GPtrArray *monitors;              /* of struct monitor_request */
     GPtrArray *traces;                /* of char: patterns */
-    GPtrArray *firmware_folders;      /* of char: -L */
+    char *xen_domid;                  /* -xen-domid; NULL: not given */
+    bool xen_restrict;                /* -xen-domid-restrict */
+    char *chroot, *run_as;            /* what is given up when all is open; NULL: nothing */
     char *qtest, *qtest_log, *pidfile, *log_file, *log_items;
+    const char *vga;   /* -vga; NULL: not given */
+    char *vnc;         /* -vnc; NULL: none */
+    bool other_keymap; /* -k, of a keyboard that is not US */
     bool nographic;
     bool monitor_given, human_given; /* any monitor; one for people */
     bool help_cpu; /* -cpu help: depends on the engine, so is printed when the line is read */
@@ -55,9 +60,16 @@ void command_line_clear(struct command_line *line);
 bool command_line_parse(struct command_line *line, int argc, char *const *argv, GError **error);
 void command_line_print_help(FILE *out);
 
-/* Handlers: option-machine.c, option-device.c, option-block.c. */
+/* Handlers: option-*.c. */
 bool option_blockdev(struct command_line *line, const char *value, GError **error);
+/* The board of -machine, or the default one. */
+const struct board_class *command_line_board(const struct command_line *line);
 bool option_drive(struct command_line *line, const char *value, GError **error);
+bool option_hda(struct command_line *line, const char *value, GError **error);
+bool option_hdb(struct command_line *line, const char *value, GError **error);
+bool option_hdc(struct command_line *line, const char *value, GError **error);
+bool option_hdd(struct command_line *line, const char *value, GError **error);
+bool option_cdrom(struct command_line *line, const char *value, GError **error);
 bool option_machine(struct command_line *line, const char *value, GError **error);
 bool option_accel(struct command_line *line, const char *value, GError **error);
 bool option_cpu(struct command_line *line, const char *value, GError **error);
@@ -72,6 +84,10 @@ bool option_device(struct command_line *line, const char *value, GError **error)
 bool option_global(struct command_line *line, const char *value, GError **error);
 bool option_object(struct command_line *line, const char *value, GError **error);
 bool option_chardev(struct command_line *line, const char *value, GError **error);
+bool option_display(struct command_line *line, const char *value, GError **error);
+bool option_keymap(struct command_line *line, const char *value, GError **error);
+bool option_vga(struct command_line *line, const char *value, GError **error);
+bool option_vnc(struct command_line *line, const char *value, GError **error);
 bool option_netdev(struct command_line *line, const char *value, GError **error);
 bool option_nic(struct command_line *line, const char *value, GError **error);
 bool option_net(struct command_line *line, const char *value, GError **error);
@@ -80,6 +96,7 @@ bool option_monitor(struct command_line *line, const char *value, GError **error
 bool option_qmp(struct command_line *line, const char *value, GError **error);
 bool option_mon(struct command_line *line, const char *value, GError **error);
 bool option_trace(struct command_line *line, const char *value, GError **error);
+bool option_run_with(struct command_line *line, const char *value, GError **error);
 bool option_log_items(struct command_line *line, const char *value, GError **error);
 
 #endif

@@ -148,6 +148,8 @@ void ioapic_set_input(void *opaque, unsigned pin, bool level)
 
 void ioapic_eoi(struct ioapic *ioapic, uint8_t vector)
 {
+    uint32_t done = 0;
+
     pthread_mutex_lock(&ioapic->lock);
     for (unsigned pin = 0; pin < PINS; pin++) {
         uint64_t entry = ioapic->entries[pin];
@@ -155,9 +157,11 @@ void ioapic_eoi(struct ioapic *ioapic, uint8_t vector)
         if ((entry & ENTRY_VECTOR) == vector && (entry & ENTRY_REMOTE_IRR)) {
             ioapic->entries[pin] &= ~ENTRY_REMOTE_IRR;
             service_level(ioapic, pin);
+            done |= 1u << pin;
         }
     }
     pthread_mutex_unlock(&ioapic->lock);
+    machine_tell_eoi(ioapic->device.machine, done);
     trace_ioapic_eoi(vector);
 }
 
@@ -339,6 +343,7 @@ static const struct state_description ioapic_state = {
     .version = 1,
     .fields = ioapic_fields,
     .after_load = ioapic_after_load,
+    .receives_lines = true,
 };
 
 static const struct property ioapic_properties[] = {

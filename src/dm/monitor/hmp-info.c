@@ -160,7 +160,9 @@ const struct hmp_command hmp_info_table[] = {
     {"blockstats", NULL, NULL, "what was read and written", hmp_info_blockstats},
     {"chardev", NULL, NULL, "character devices", info_chardev},
     {"cpus", NULL, NULL, "CPUs", hmp_info_cpus},
-    {"iommu", NULL, NULL, "what the IOMMU does for each function", hmp_info_iommu},
+    {"iommu", NULL, NULL, "what the IOMMU does for each function, and hosts for it", hmp_info_iommu},
+    {"mice", NULL, NULL, "mice and tablets", hmp_info_mice},
+    {"migrate", NULL, NULL, "how sending or receiving the machine goes", hmp_info_migrate},
     {"mtree", NULL, "[-f]", "memory and port regions; -f: as they are seen", info_mtree},
     {"name", NULL, NULL, "name of the machine", info_name},
     {"network", NULL, NULL, "network cards and back ends", hmp_info_network},
@@ -171,5 +173,6 @@ const struct hmp_command hmp_info_table[] = {
     {"usernet", NULL, NULL, "connections of back ends of type user", hmp_info_usernet},
     {"uuid", NULL, NULL, "UUID of the machine", info_uuid},
     {"version", NULL, NULL, "version of duodm", info_version},
+    {"vnc", NULL, NULL, "the VNC server and its clients", hmp_info_vnc},
     {NULL, NULL, NULL, NULL, NULL},
 };

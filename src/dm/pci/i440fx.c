@@ -150,13 +150,8 @@ static enum memory_result write_only_write(void *opaque, uint64_t offset, unsign
 {
     struct pam_segment *segment = opaque;
     struct memory_region *ram = &segment->host->pci.device.machine->ram;
-    uint8_t *host = (uint8_t *)memory_region_host_pointer(ram) + segment->start + offset;
 
-    for (unsigned i = 0; i < size; i++) {
-        __atomic_store_n(&host[i], (uint8_t)(value >> (8 * i)), __ATOMIC_RELAXED);
-    }
-    memory_region_set_dirty(ram, segment->start + offset, size);
-    return MEMORY_OK;
+    return memory_region_dispatch_write(ram, segment->start + offset, size, attributes, value);
 }
 
 static const struct memory_region_ops write_only_ops = {
@@ -272,7 +267,7 @@ static bool i440fx_realize(struct device *device, GError **error)
     struct memory_region *pci = pci_bus_memory_space(host->pci.pci_bus);
     struct memory_region *memory = &device->machine->system_memory;
 
-    if (!memory_region_host_pointer(&device->machine->ram)) {
+    if (!device->machine->ram.name) {
         return duodm_fail(error, DUODM_ERROR_FAILED, "the host bridge needs the machine's RAM");
     }
     init_registers(&host->pci);

@@ -3,7 +3,15 @@
 #include "dm/pci/pci-bus.h"
 #include "dm/fdt/pci-tree.h"
 #include "dm/machine.h"
+#include "dm/pci/pci-iommu.h"
 #include "dm/pci/pci-regs.h"
+
+static char *pci_address(const struct device *device)
+{
+    unsigned devfn = ((const struct pci_device *)device)->devfn;
+
+    return g_strdup_printf("%02x.%x", devfn >> 3, devfn & 7);
+}
 
 static const struct bus_ops pci_bus_ops = {
     .prepare = pci_device_prepare,
@@ -11,7 +19,10 @@ static const struct bus_ops pci_bus_ops = {
     .unplug = pci_device_unplug,
     .release = pci_device_release,
     .reset = pci_device_reset,
+    .announce = pci_device_announce,
+    .request_unplug = pci_device_request_unplug,
     .state = &pci_device_state,
+    .address = pci_address,
     .describe = pci_bus_describe,
 };
 
@@ -54,6 +65,11 @@ struct pci_bus *pci_bus_from_base(struct bus *base)
     return base && base->ops == &pci_bus_ops ? (struct pci_bus *)base : NULL;
 }
 
+void pci_bus_set_hotplug(struct pci_bus *bus, struct pci_hotplug *hotplug)
+{
+    bus->hotplug = hotplug;
+}
+
 struct memory_region *pci_bus_memory_space(struct pci_bus *bus)
 {
     return bus->memory_space;
@@ -75,12 +91,14 @@ static struct pci_device *config_target(struct pci_bus *bus, unsigned bus_number
                                         unsigned offset, unsigned size)
 {
     bool good_size = size == 1 || size == 2 || size == 4;
+    struct pci_device *device;
 
     if (bus_number != 0 || devfn >= PCI_DEVFN_COUNT || !good_size ||
         offset > PCI_CONFIG_SIZE - size) {
         return NULL;
     }
-    return pci_bus_find(bus, (uint8_t)devfn);
+    device = pci_bus_find(bus, (uint8_t)devfn);
+    return device && !__atomic_load_n(&device->hidden, __ATOMIC_ACQUIRE) ? device : NULL;
 }
 
 uint32_t pci_bus_config_read(struct pci_bus *bus, unsigned bus_number, unsigned devfn,
@@ -131,11 +149,38 @@ void pci_bus_set_interrupt_lines(struct pci_bus *bus, const struct irq_line line
     pthread_mutex_unlock(&bus->interrupt_lock);
 }
 
+void pci_bus_set_pin_handler(struct pci_bus *bus, irq_handler_fn handler, void *opaque)
+{
+    bus->pin_handler = handler;
+    bus->pin_opaque = opaque;
+}
+
 unsigned pci_interrupt_line_of(const struct pci_device *device)
 {
-    unsigned slot = device->devfn >> 3, pin = pci_class_of(device)->interrupt_pin;
+    unsigned slot = device->devfn >> 3, pin = device->config[PCI_INTERRUPT_PIN];
 
     return (slot + 3 + pin - 1) & 3;
+}
+
+void pci_bus_set_routes(struct pci_bus *bus, const uint8_t gsis[4])
+{
+    for (unsigned i = 0; i < 4; i++) {
+        __atomic_store_n(&bus->gsis[i], gsis[i], __ATOMIC_RELEASE);
+    }
+    pci_bus_messages_changed(bus);
+}
+
+unsigned pci_device_gsi(const struct pci_device *device)
+{
+    return device->config[PCI_INTERRUPT_PIN]
+               ? __atomic_load_n(&device->pci_bus->gsis[pci_interrupt_line_of(device)],
+                                 __ATOMIC_ACQUIRE)
+               : 0;
+}
+
+static unsigned pin_of(const struct pci_device *device)
+{
+    return (device->devfn >> 3) * 4u + device->config[PCI_INTERRUPT_PIN] - 1u;
 }
 
 /* With interrupt_lock held, which also keeps the order of levels that a line is told. */
@@ -143,16 +188,23 @@ static void update_interrupt(struct pci_device *device)
 {
     struct pci_bus *bus = device->pci_bus;
     bool asserted = device->interrupt_level && !device->interrupt_disabled;
-    unsigned line;
+    struct irq_line line;
+    unsigned *count;
 
-    if (asserted == device->interrupt_asserted || !pci_class_of(device)->interrupt_pin) {
+    if (asserted == device->interrupt_asserted || !device->config[PCI_INTERRUPT_PIN]) {
         return;
     }
     device->interrupt_asserted = asserted;
-    line = pci_interrupt_line_of(device);
-    bus->asserted[line] += asserted ? 1 : -1;
-    if (bus->asserted[line] == (asserted ? 1 : 0)) {
-        irq_line_set(&bus->lines[line], asserted);
+    if (bus->pin_handler) {
+        line = (struct irq_line){bus->pin_handler, bus->pin_opaque, pin_of(device)};
+        count = &bus->asserted[line.number];
+    } else {
+        count = &bus->asserted[pci_interrupt_line_of(device)];
+        line = bus->lines[pci_interrupt_line_of(device)];
+    }
+    *count += asserted ? 1 : -1;
+    if (*count == (asserted ? 1 : 0)) {
+        irq_line_set(&line, asserted);
     }
 }
 

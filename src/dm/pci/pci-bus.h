@@ -21,7 +21,11 @@ struct pci_bus {
     struct pci_device *devices[PCI_DEVFN_COUNT];   /* those that config accesses find */
     pthread_mutex_t interrupt_lock;                /* leaf but for the lines it drives */
     struct irq_line lines[4];
-    unsigned asserted[4];              /* pins that drive each line */
+    irq_handler_fn pin_handler; /* NULL: pins drive the lines */
+    void *pin_opaque;
+    uint8_t gsis[4];                        /* atomic: where they lead to; 0: nowhere */
+    unsigned asserted[PCI_DEVFN_COUNT / 2]; /* functions that drive each line, or each pin */
+    struct pci_hotplug *hotplug;
     const struct pci_iommu_ops *iommu; /* NULL: there is none */
     void *iommu_opaque;
     pthread_mutex_t listener_lock; /* around the listeners and their calls */
@@ -39,6 +43,8 @@ bool pci_device_plug(struct device *device, GError **error);
 void pci_device_unplug(struct device *device);
 void pci_device_release(struct device *device);
 void pci_device_reset(struct device *device);
+void pci_device_announce(struct device *device);
+bool pci_device_request_unplug(struct device *device, bool force, GError **error);
 
 /* Its view of memory, and dma_window onto that, closed: pci-iommu.c. */
 void pci_device_open_view(struct pci_device *device);
@@ -48,6 +54,8 @@ void pci_device_close_view(struct pci_device *device);
  * offset + size <= 256. */
 uint32_t pci_config_read(struct pci_device *device, unsigned offset, unsigned size);
 void pci_config_write(struct pci_device *device, unsigned offset, unsigned size, uint32_t value);
+
+void pci_rom_release(struct pci_device *device);
 
 /* The bus line (0..3) that a device's pin is wired to. Only for devices with a pin. */
 unsigned pci_interrupt_line_of(const struct pci_device *device);

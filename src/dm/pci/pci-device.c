@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* The life of a PCI device around that of its class: slot, header, bus mastering, reset, state. */
+#include "dm/hotplug.h"
 #include "dm/machine.h"
 #include "dm/pci/pci-bus.h"
+#include "dm/pci/pci-power.h"
 #include "dm/pci/pci-regs.h"
 #include "memory/rcu.h"
 #include "util/error.h"
@@ -110,6 +112,7 @@ bool pci_device_prepare(struct device *base, GError **error)
         return false;
     }
     device->pci_bus = bus;
+    device->hidden = bus->machine->complete; /* until it is announced */
     init_header(device);
     address = address_text(device->devfn);
     name = g_strdup_printf("%s %s DMA", base->class->name, address);
@@ -125,6 +128,7 @@ void pci_device_release(struct device *base)
 
     pci_msi_release(device);
     pci_msix_release(device);
+    pci_rom_release(device);
     address_space_destroy(&device->dma);
     pci_device_close_view(device);
     memory_region_destroy(&device->dma_root);
@@ -135,11 +139,51 @@ void pci_device_release(struct device *base)
     device->capabilities_end = 0;
 }
 
+/* Memory in BARs that the guest will see in place is the guest's, where an engine attaches to it.
+ */
+
+static void abandon_bars(struct pci_device *device)
+{
+    struct machine *machine = device->device.machine;
+
+    for (unsigned i = 0; i < PCI_BAR_COUNT; i++) {
+        if (device->bars[i].adopted) {
+            machine->engine->abandon_ram(machine, device->bars[i].region);
+            device->bars[i].adopted = false;
+        }
+    }
+}
+
+static bool adopt_bars(struct pci_device *device, GError **error)
+{
+    struct machine *machine = device->device.machine;
+
+    for (unsigned i = 0; i < PCI_BAR_COUNT; i++) {
+        struct memory_region *region = device->bars[i].region;
+
+        if (region && memory_region_host_pointer(region)) {
+            device->bars[i].adopted = machine->engine->adopt_ram(machine, region, error);
+            if (!device->bars[i].adopted) {
+                return false;
+            }
+        }
+    }
+    return true;
+}
+
 bool pci_device_plug(struct device *base, GError **error)
 {
     struct pci_device *device = pci_device_of(base);
 
+    const struct engine_ops *engine = base->machine->engine;
+
     memcpy(device->power_on, device->config, sizeof(device->config));
+    if (engine->add_pci_function &&
+        (!adopt_bars(device, error) ||
+         !engine->add_pci_function(base->machine, device->devfn, error))) {
+        abandon_bars(device);
+        return false;
+    }
     pci_device_update_mappings(device);
     __atomic_store_n(&device->pci_bus->devices[device->devfn], device, __ATOMIC_RELEASE);
     return true;
@@ -148,6 +192,7 @@ bool pci_device_plug(struct device *base, GError **error)
 void pci_device_unplug(struct device *base)
 {
     struct pci_device *device = pci_device_of(base);
+    const struct engine_ops *engine = base->machine->engine;
     bool entered;
 
     /* No config write maps a BAR again: it looks at the bus once more inside the transaction. */
@@ -163,6 +208,42 @@ void pci_device_unplug(struct device *base)
     /* vCPUs that found it on the bus, or its BARs in the memory map, are done with it. */
     memory_rcu_synchronize();
     pci_set_interrupt(device, false);
+    if (engine->remove_pci_function) {
+        engine->remove_pci_function(base->machine, device->devfn);
+        abandon_bars(device);
+    }
+}
+
+void pci_device_announce(struct device *base)
+{
+    struct pci_device *device = pci_device_of(base);
+
+    __atomic_store_n(&device->hidden, false, __ATOMIC_RELEASE);
+    if (device->pci_bus->hotplug) {
+        device->pci_bus->hotplug->announce(device->pci_bus->hotplug, device);
+    }
+}
+
+bool pci_device_request_unplug(struct device *base, bool force, GError **error)
+{
+    struct pci_device *device = pci_device_of(base);
+    struct pci_hotplug *hotplug = device->pci_bus->hotplug;
+    uint8_t devfn = device->devfn;
+
+    if (force || base->machine->state == RUN_STATE_PRELAUNCH) {
+        hotplug_removed(base);
+        if (hotplug) {
+            hotplug->tell_gone(hotplug, devfn);
+        }
+        return true;
+    }
+    if (!hotplug) {
+        return duodm_fail(error, DUODM_ERROR_NOT_SUPPORTED,
+                          "bus '%s' has nobody who could ask the guest to let a device go",
+                          base->bus->name);
+    }
+    hotplug->request_unplug(hotplug, device);
+    return true;
 }
 
 void pci_device_reset(struct device *base)
@@ -170,6 +251,7 @@ void pci_device_reset(struct device *base)
     struct pci_device *device = pci_device_of(base);
 
     memcpy(device->config, device->power_on, sizeof(device->config));
+    pci_power_update(device);
     pci_msi_update(device);
     pci_msix_reset(device);
     pci_set_interrupt(device, false);
@@ -194,6 +276,7 @@ static bool pci_device_after_load(void *object)
     if (!pci_msix_after_load(device)) {
         return false;
     }
+    pci_power_update(device);
     pci_msi_update(device);
     pci_device_update_interrupt(device);
     pci_device_update_mappings(device);

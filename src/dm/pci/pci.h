@@ -8,6 +8,7 @@
 
 #define PCI_CONFIG_SIZE 256
 #define PCI_BAR_COUNT   6
+#define PCI_ROM_MAX     (16u << 20) /* bytes of an expansion ROM */
 
 struct pci_device;
 struct pci_bus;
@@ -17,7 +18,10 @@ struct pci_class {
     uint32_t class_code; /* 24 bits: base class, subclass, programming interface */
     uint8_t revision;
     uint8_t interrupt_pin; /* 0: none, 1: INTA */
-    /* Hooks, may be NULL: after a write was applied through the write mask; before a read. */
+    /* Hooks, may be NULL: what a write has, before it is applied; after it was applied through the
+     * write mask; before a read. */
+    void (*config_write)(struct pci_device *device, unsigned offset, unsigned length,
+                         uint32_t value);
     void (*config_written)(struct pci_device *device, unsigned offset, unsigned length);
     uint32_t (*config_read)(struct pci_device *device, unsigned offset, unsigned length);
 };
@@ -26,7 +30,9 @@ struct pci_bar {
     struct memory_region *region; /* NULL: none. Not owned */
     uint64_t size;                /* power of two */
     bool is_io, is_64, prefetchable;
+    bool is_rom;      /* the expansion ROM, which has an enable bit of its own */
     uint64_t address; /* where it is mapped; UINT64_MAX: nowhere */
+    bool adopted;     /* it is memory that the engine has made the guest's own */
 };
 
 struct pci_device {
@@ -34,11 +40,14 @@ struct pci_device {
     struct pci_bus *pci_bus;
     int32_t address;    /* property addr: devfn, -1: any */
     bool multifunction; /* property */
+    bool hidden;        /* atomic. Config cycles don't find it: not announced yet, or ejected */
     uint8_t devfn;
     uint8_t config[PCI_CONFIG_SIZE];
     uint8_t write_mask[PCI_CONFIG_SIZE]; /* bits that the guest may write */
     uint8_t clear_mask[PCI_CONFIG_SIZE]; /* bits that the guest clears by writing 1 */
     struct pci_bar bars[PCI_BAR_COUNT];
+    struct pci_bar rom; /* pci_register_rom */
+    struct memory_region rom_memory;
     struct address_space dma; /* what the device sees as bus master; open while Bus Master Enable */
     struct memory_region dma_root, dma_window;
     struct memory_region *view; /* what dma_window shows: pci-iommu.h */
@@ -48,6 +57,8 @@ struct pci_device {
     bool interrupt_asserted;    /* what the bus line was told; under the same lock */
     struct pci_msi msi;         /* if the class has it: pci_msi_init */
     struct pci_msix msix;       /* pci_msix_init */
+    uint8_t power_capability;   /* offset, if the class has it: pci_add_power_management */
+    bool power_off;             /* D3hot, as last written there */
     uint16_t capabilities_end;  /* first byte after the last capability; 0: there is none */
     uint8_t power_on[PCI_CONFIG_SIZE]; /* config space as realize left it: what a reset restores */
 };
@@ -91,6 +102,9 @@ void pci_device_update_mappings(struct pci_device *device);
 /* In realize: size must be a power of two, at least 16 (memory) or 4 (I/O), I/O at most 256. */
 void pci_register_bar(struct pci_device *device, unsigned number, struct memory_region *region,
                       bool is_io, bool is_64, bool prefetchable);
+/* In realize: the expansion ROM, from a file that is looked for as firmware is
+ * (boot/firmware-image.h). The core frees it. */
+bool pci_register_rom(struct pci_device *device, const char *file, GError **error);
 /* Offset of a new capability of `size` bytes, zeroed past its header; 0 if there is no room. */
 unsigned pci_add_capability(struct pci_device *device, uint8_t id, unsigned size);
 /* Drive the device's INTx pin. Any thread. */
@@ -107,6 +121,19 @@ enum memory_result pci_dma_write(struct pci_device *device, uint64_t address, co
                                  uint64_t length);
 
 /*
+ * Who tells a running guest that devices come, and asks it to let them go: embedded in the
+ * chipset's function that has the registers for it. Called in the main loop with no lock held.
+ */
+struct pci_hotplug {
+    void (*announce)(struct pci_hotplug *hotplug, struct pci_device *device);
+    void (*request_unplug)(struct pci_hotplug *hotplug, struct pci_device *device);
+    /* Torn out: it is gone already. */
+    void (*tell_gone)(struct pci_hotplug *hotplug, uint8_t devfn);
+};
+/* NULL: nobody. */
+void pci_bus_set_hotplug(struct pci_bus *bus, struct pci_hotplug *hotplug);
+
+/*
  * The root bus. BARs appear in memory_space and io_space. Pin p (0..3) of slot s drives line
  * (s - 1 + p) mod 4, as boards with PIIX wire it; lines[] are shared, level-triggered, counted.
  * Sets machine->pci_bus; machine_free frees it.
@@ -114,6 +141,14 @@ enum memory_result pci_dma_write(struct pci_device *device, uint64_t address, co
 struct pci_bus *pci_bus_new(struct machine *machine, struct memory_region *memory_space,
                             struct memory_region *io_space);
 void pci_bus_set_interrupt_lines(struct pci_bus *bus, const struct irq_line lines[4]);
+/* For the bridge that routes lines: the GSIs that they lead to now, 0: nowhere. Tells who listens
+ * to messages (pci-iommu.h), too. No lock of an interrupt line held. */
+void pci_bus_set_routes(struct pci_bus *bus, const uint8_t gsis[4]);
+/* The GSI that a device's pin leads to; 0: none. Any thread. */
+unsigned pci_device_gsi(const struct pci_device *device);
+/* Pins do not drive the lines: each goes to a handler, number = slot * 4 + pin (0: INTA). Before
+ * there is a device. */
+void pci_bus_set_pin_handler(struct pci_bus *bus, irq_handler_fn handler, void *opaque);
 struct bus *pci_bus_base(struct pci_bus *bus);
 struct pci_bus *pci_bus_from_base(struct bus *base);
 struct memory_region *pci_bus_memory_space(struct pci_bus *bus);

@@ -10,13 +10,14 @@ from harness.modules import find_modules
 from harness.packages import CACHE, ROOT, Kernel
 
 GUEST_MODULES = ["virtio_pci", "virtio_mmio", "virtio_blk", "virtio_net", "virtio_rng",
-                 "virtio_console", "virtio_balloon", "evdev", "button"]
+                 "virtio_console", "virtio_balloon", "evdev", "button", "uio_pci_generic"]
 AGENT_MODULES = ["virtio_pci", "virtio_console"]  # for L1's own port
 AGENT_PORT = "/dev/vport0p1"
 
 
 PROGRAMS = {"agent": ["agent.c"],
-            "load": ["load.c", "load.h", "randread.c", "stream.c", "files.c"]}
+            "load": ["load.c", "load.h", "randread.c", "stream.c", "files.c",
+                     "edu.c"]}
 
 
 def build_program(name):
@@ -28,8 +29,9 @@ def build_program(name):
     if not os.path.exists(target) or os.path.getmtime(target) < newest:
         os.makedirs(os.path.dirname(target), exist_ok=True)
         subprocess.run(["gcc", "-std=gnu11", "-D_GNU_SOURCE", "-O2", "-Wall", "-Wextra", "-Wshadow",
-                        "-Werror", "-static", "-pthread", "-o", target,
+                        "-Werror", "-static", "-pthread", "-o", target + ".new",
                         *[source for source in sources if source.endswith(".c")]], check=True)
+        os.replace(target + ".new", target)  # one that was interrupted is none
     return target
 
 

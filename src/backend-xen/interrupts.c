@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Interrupts: Xen has the controllers; lines, links and messages go there. A call that fails could
+ * only be told again and again: the domain is going away. */
+#include "backend-xen/xen-machine.h"
+#include "util/log.h"
+
+#define ISA_INTERRUPTS 16
+
+void xen_set_gsi(void *opaque, unsigned gsi, bool level)
+{
+    const struct xen_machine *xen = xen_of(opaque);
+
+    if (gsi < ISA_INTERRUPTS) {
+        xendevicemodel_set_isa_irq_level(xen->devices, xen->domid, (uint8_t)gsi, level);
+    }
+}
+
+void xen_set_pci_pin(void *opaque, unsigned number, bool level)
+{
+    const struct xen_machine *xen = xen_of(opaque);
+
+    xendevicemodel_set_pci_intx_level(xen->devices, xen->domid, 0, 0, (uint8_t)(number / 4),
+                                      (uint8_t)(number % 4), level);
+}
+
+void xen_set_pci_link(struct machine *machine, unsigned link, unsigned irq)
+{
+    const struct xen_machine *xen = xen_of(machine);
+
+    xendevicemodel_set_pci_link_route(xen->devices, xen->domid, (uint8_t)link, (uint8_t)irq);
+}
+
+bool xen_deliver_msi(struct machine *machine, const struct msi_message *message)
+{
+    const struct xen_machine *xen = xen_of(machine);
+
+    return xendevicemodel_inject_msi(xen->devices, xen->domid, message->address, message->data) ==
+           0;
+}

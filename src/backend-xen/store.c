@@ -1,0 +1,151 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * xenstore: where the toolstack reads that the device model runs, and from which we hear that a
+ * domain has gone. All of it in the main loop, but for what another thread asks to be written.
+ */
+#include "backend-xen/xen-machine.h"
+#include "util/error.h"
+#include "util/log.h"
+
+#include <errno.h>
+#include <event2/event.h>
+#include <inttypes.h>
+#include <string.h>
+
+#define RELEASE_PATH  "@releaseDomain"
+#define RELEASE_TOKEN "duodm"
+
+struct xen_store {
+    struct xen_machine *xen;
+    struct xs_handle *handle;
+    struct event *watched;
+    /* Seconds that the guest set its clock by, not yet written. */
+    pthread_mutex_t lock;
+    int64_t time_offset;
+    struct io_task write_time_offset;
+};
+
+/* Gone, or about to be: nothing is left to do for it. */
+static bool domain_is_alive(const struct xen_machine *xen)
+{
+    xc_dominfo_t info;
+
+    return xc_domain_getinfo(xen->control, xen->domid, 1, &info) == 1 && info.domid == xen->domid &&
+           !info.dying;
+}
+
+static void forget_watch(struct xen_store *store)
+{
+    g_clear_pointer(&store->watched, event_free);
+}
+
+static void on_watch(evutil_socket_t fd, short events, void *opaque)
+{
+    struct xen_store *store = opaque;
+    struct xen_machine *xen = store->xen;
+    char **fired;
+
+    errno = 0;
+    while ((fired = xs_check_watch(store->handle))) {
+        free(fired);
+    }
+    if (errno != EAGAIN) {
+        /* The domain can be served without it. */
+        xen_warn(xen, "xenstore is gone");
+        forget_watch(store);
+    }
+    if (!domain_is_alive(xen)) {
+        log_warning("xen: domain %u is gone", xen->domid);
+        machine_request_exit(xen->machine, 0);
+    }
+}
+
+static bool watch(struct xen_store *store, GError **error)
+{
+    struct xen_machine *xen = store->xen;
+
+    if (!xs_watch(store->handle, RELEASE_PATH, RELEASE_TOKEN)) {
+        return xen_fail(xen, error, "xenstore: cannot watch " RELEASE_PATH);
+    }
+    store->watched = event_new(xen->machine->base, xs_fileno(store->handle), EV_READ | EV_PERSIST,
+                               on_watch, store);
+    return (store->watched && event_add(store->watched, NULL) == 0) ||
+           duodm_fail(error, DUODM_ERROR_FAILED, "xen: the main loop takes no event for xenstore");
+}
+
+void xen_store_write_state(struct xen_machine *xen, const char *state)
+{
+    g_autofree char *path = g_strdup_printf("/local/domain/0/device-model/%u/state", xen->domid);
+
+    if (xen->store && !xs_write(xen->store->handle, XBT_NULL, path, state, strlen(state))) {
+        xen_warn(xen, "xenstore: cannot write '%s' to %s", state, path);
+    }
+}
+
+/* rtc/timeoffset of the domain's /vm entry: what its builder gives the clock next time. */
+static void write_time_offset(void *opaque)
+{
+    struct xen_store *store = opaque;
+    struct xen_machine *xen = store->xen;
+    g_autofree char *link = g_strdup_printf("/local/domain/%u/vm", xen->domid);
+    char *vm = xs_read(store->handle, XBT_NULL, link, NULL);
+    g_autofree char *path = vm ? g_strdup_printf("%s/rtc/timeoffset", vm) : NULL;
+    char *old = path ? xs_read(store->handle, XBT_NULL, path, NULL) : NULL;
+    g_autofree char *text = NULL;
+    int64_t seconds;
+
+    pthread_mutex_lock(&store->lock);
+    seconds = store->time_offset;
+    store->time_offset = 0;
+    pthread_mutex_unlock(&store->lock);
+    text = g_strdup_printf("%" PRId64, (old ? g_ascii_strtoll(old, NULL, 10) : 0) + seconds);
+    if (!path || !xs_write(store->handle, XBT_NULL, path, text, strlen(text))) {
+        xen_warn(xen, "xenstore: cannot write the clock's offset");
+    }
+    free(old);
+    free(vm);
+}
+
+void xen_store_add_time_offset(struct xen_machine *xen, int64_t seconds)
+{
+    struct xen_store *store = xen->store;
+
+    if (store) {
+        pthread_mutex_lock(&store->lock);
+        store->time_offset += seconds;
+        pthread_mutex_unlock(&store->lock);
+        machine_post(xen->machine, &store->write_time_offset);
+    }
+}
+
+bool xen_store_open(struct xen_machine *xen, GError **error)
+{
+    struct xen_store *store;
+    struct xs_handle *handle = xs_open(0);
+
+    if (!handle) {
+        return xen_fail(xen, error, "cannot connect to xenstore (is xenstored running?)");
+    }
+    store = g_new0(struct xen_store, 1);
+    store->xen = xen;
+    store->handle = handle;
+    store->write_time_offset = (struct io_task){.run = write_time_offset, .opaque = store};
+    pthread_mutex_init(&store->lock, NULL);
+    xen->store = store;
+    return watch(store, error);
+}
+
+void xen_store_close(struct xen_machine *xen)
+{
+    struct xen_store *store = xen->store;
+
+    if (!store) {
+        return;
+    }
+    machine_cancel(xen->machine, &store->write_time_offset);
+    forget_watch(store);
+    xs_close(store->handle);
+    pthread_mutex_destroy(&store->lock);
+    g_free(store);
+    xen->store = NULL;
+}
