@@ -44,3 +44,17 @@ void kvm_set_clock_running(struct machine *machine, bool running)
     }
     kvm_pit_set_running(kvm, running);
 }
+
+/* Snapshots: saved while the machine stands, loaded before it runs. */
+
+static const struct state_field fields[] = {
+    STATE(UINT64, kvm_machine, clock, 1),
+    STATE(BOOL, kvm_machine, clock_saved, 1),
+    STATE_END,
+};
+
+const struct state_description kvm_machine_state = {
+    .name = "kvm",
+    .version = 1,
+    .fields = fields,
+};

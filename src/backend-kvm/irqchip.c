@@ -145,6 +145,7 @@ static const struct state_description i8259_state = {
     .fields = i8259_fields,
     .before_save = i8259_before_save,
     .after_load = i8259_after_load,
+    .receives_lines = true,
 };
 
 const struct device_class kvm_i8259_class = {
@@ -227,6 +228,7 @@ static const struct state_description ioapic_state = {
     .fields = ioapic_fields,
     .before_save = ioapic_before_save,
     .after_load = ioapic_after_load,
+    .receives_lines = true,
 };
 
 const struct device_class kvm_ioapic_class = {

@@ -141,6 +141,7 @@ extern const struct irqfd_ops kvm_irqfd_ops;
 
 /* clock.c */
 void kvm_set_clock_running(struct machine *machine, bool running);
+extern const struct state_description kvm_machine_state;
 
 /* msrs.c */
 bool kvm_find_msrs(struct kvm_machine *kvm, GError **error);

@@ -128,9 +128,13 @@ static void pit_before_save(void *object)
     }
 }
 
+/* It counts from the moment when it is set: so it is set again when the machine runs. */
 static bool pit_after_load(void *object)
 {
-    return put(object);
+    struct kvm_pit *pit = object;
+
+    pit->is_state_kept = true;
+    return put(pit);
 }
 
 #define CHANNEL_STATE(i)                                                                           \

@@ -136,6 +136,8 @@ static bool get_xsave(struct kvm_vcpu *v, struct kvm_cpu_state *state, GError **
 
 bool kvm_state_get(struct kvm_vcpu *v, struct kvm_cpu_state *state, GError **error)
 {
+    state->halted = v->halted;
+    state->wait_for_sipi = v->wait_for_sipi;
     return call(v, KVM_GET_REGS, &state->regs, "registers", error) &&
            call(v, KVM_GET_SREGS, &state->sregs, "system registers", error) &&
            call(v, KVM_GET_XCRS, &state->xcrs, "XCRs", error) && get_xsave(v, state, error) &&
@@ -394,6 +396,8 @@ static const struct state_field fields[] = {
     PART(debugregs),
     PART(events),
     PART(mp_state),
+    STATE(BOOL, kvm_cpu_state, halted, 1),
+    STATE(BOOL, kvm_cpu_state, wait_for_sipi, 1),
     PART(lapic),
     STATE(UINT32, kvm_cpu_state, xsave_size, 1),
     PART(xsave),
@@ -403,7 +407,7 @@ static const struct state_field fields[] = {
     STATE_END,
 };
 
-static const struct state_description description = {
+const struct state_description kvm_vcpu_state = {
     .name = "kvm-vcpu",
     .version = 1,
     .fields = fields,
@@ -418,24 +422,28 @@ bool kvm_save_vcpu(struct vcpu *vcpu, GByteArray *stream, GError **error)
     if (!kvm_state_get(vcpu->engine, state, error)) {
         return false;
     }
-    state_save(stream, &description, state, instance);
+    state_save(stream, &kvm_vcpu_state, state, instance);
     return true;
 }
 
 bool kvm_load_vcpu(struct vcpu *vcpu, const uint8_t *stream, size_t length, size_t *consumed,
                    GError **error)
 {
+    struct kvm_vcpu *v = vcpu->engine;
     g_autofree struct kvm_cpu_state *state = g_new0(struct kvm_cpu_state, 1);
     g_autofree struct kvm_cpu_state *old = g_new0(struct kvm_cpu_state, 1);
     g_autofree char *instance = g_strdup_printf("%u", vcpu->index);
 
-    if (!kvm_state_get(vcpu->engine, old, error) ||
-        !state_load(stream, length, &description, state, instance, consumed, error)) {
+    if (!kvm_state_get(v, old, error) ||
+        !state_load(stream, length, &kvm_vcpu_state, state, instance, consumed, error)) {
         return false;
     }
-    if (!kvm_state_set(vcpu->engine, state, error)) {
-        kvm_state_set(vcpu->engine, old, NULL);
+    if (!kvm_state_set(v, state, error)) {
+        kvm_state_set(v, old, NULL);
         return false;
     }
+    v->halted = state->halted;
+    v->wait_for_sipi = state->wait_for_sipi;
+    v->io_pending = false;
     return true;
 }

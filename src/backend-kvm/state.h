@@ -22,6 +22,7 @@ struct kvm_cpu_state {
     struct kvm_debugregs debugregs;
     struct kvm_vcpu_events events;
     struct kvm_mp_state mp_state;
+    bool halted, wait_for_sipi;   /* what mp_state has, if the local APIC isn't in the kernel */
     struct kvm_lapic_state lapic; /* unused if the local APIC isn't in the kernel */
     uint32_t xsave_size;          /* bytes used of xsave */
     uint8_t xsave[KVM_STATE_XSAVE_MAX];
@@ -45,6 +46,7 @@ void kvm_set_x86_state(struct vcpu *vcpu, const struct x86_state *state);
 bool kvm_virtual_to_physical(struct vcpu *vcpu, uint64_t address, uint64_t *physical);
 void kvm_write_apic(struct vcpu *vcpu, unsigned offset, uint32_t value);
 bool kvm_save_vcpu(struct vcpu *vcpu, GByteArray *stream, GError **error);
+extern const struct state_description kvm_vcpu_state;
 bool kvm_load_vcpu(struct vcpu *vcpu, const uint8_t *stream, size_t length, size_t *consumed,
                    GError **error);
 

@@ -70,6 +70,8 @@ bool chardev_is_open(const struct chardev *chardev);
 bool chardev_stdio_is_used(struct machine *machine);
 /* Print the kinds of back end, a line each, for -chardev help. */
 void chardev_list_kinds(FILE *out);
+/* The keys that -chardev takes, whatever the kind, each once; the strings are constants. */
+GPtrArray *chardev_list_keys(void);
 
 /* Bytes taken; the rest when CHARDEV_WRITABLE comes. frontend->chardev NULL swallows all. */
 size_t chardev_write(struct chardev_frontend *frontend, const void *data, size_t length);

@@ -16,6 +16,7 @@
 #include "dm/clock.h"
 #include "util/error.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <event2/event.h>
 #include <pthread.h>
@@ -351,6 +352,15 @@ void machine_clock_stop(struct machine_clock *clock)
         time_write_end(clock);
         cancel_wakeup(clock);
     }
+    pthread_mutex_unlock(&clock->lock);
+}
+
+void machine_clock_set(struct machine_clock *clock, uint64_t now_ns)
+{
+    pthread_mutex_lock(&clock->lock);
+    assert(!clock->running);
+    time_set_frozen(clock, now_ns);
+    cancel_wakeup(clock);
     pthread_mutex_unlock(&clock->lock);
 }
 

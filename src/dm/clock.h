@@ -37,6 +37,8 @@ void machine_clock_free(struct machine_clock *clock);
 uint64_t machine_clock_now(struct machine_clock *clock); /* ns; no lock on the fast path */
 void machine_clock_start(struct machine_clock *clock);
 void machine_clock_stop(struct machine_clock *clock);
+/* Set the time of a clock that stands. Timers keep their deadlines; none fires before it runs. */
+void machine_clock_set(struct machine_clock *clock, uint64_t now_ns);
 /* From now on the clock moves only by _advance (qtest). */
 void machine_clock_set_manual(struct machine_clock *clock);
 /* Move a manual clock to a time, firing timers in order of deadline at their own times. */

@@ -8,6 +8,8 @@
 
 static struct bus *machine_default_bus(struct machine *machine, enum bus_type type)
 {
+    struct bus *first = NULL;
+
     switch (type) {
     case BUS_ISA:
         return machine->isa_bus;
@@ -22,10 +24,13 @@ static struct bus *machine_default_bus(struct machine *machine, enum bus_type ty
         struct bus *bus = g_ptr_array_index(machine->device_buses, i);
 
         if (bus->type == type) {
-            return bus;
+            first = first ? first : bus;
+            if (!bus->ops || !bus->ops->is_full || !bus->ops->is_full(bus)) {
+                return bus;
+            }
         }
     }
-    return NULL;
+    return first;
 }
 
 static bool apply_globals(struct device *device, GError **error)
@@ -236,18 +241,36 @@ void device_reset(struct device *device)
 
 char *device_describe(const struct device *device)
 {
-    guint index = 0;
+    const struct bus *bus = device->bus;
+    unsigned number = 0;
 
     if (device->id) {
         return g_strdup(device->id);
     }
-    g_ptr_array_find(device->bus->children, device, &index);
-    return g_strdup_printf("%s[%u]", device->bus->name, index);
+    if (bus->ops && bus->ops->address) {
+        g_autofree char *address = bus->ops->address(device);
+
+        return g_strdup_printf("%s/%s", bus->name, address);
+    }
+    for (unsigned i = 0; i < bus->children->len; i++) {
+        const struct device *other = g_ptr_array_index(bus->children, i);
+
+        if (other == device) {
+            break;
+        }
+        number += other->class == device->class && !other->id;
+    }
+    return g_strdup_printf("%s[%u]", device->class->name, number);
 }
 
 static const struct state_description *bus_state(const struct device *device)
 {
     return device->bus->ops ? device->bus->ops->state : NULL;
+}
+
+bool device_has_state(const struct device *device)
+{
+    return bus_state(device) || device->class->state;
 }
 
 void device_save_state(struct device *device, GByteArray *stream)

@@ -26,6 +26,7 @@ enum bus_type {
     BUS_PCI,
     BUS_VIRTIO,        /* virtio-mmio slots */
     BUS_VIRTIO_SERIAL, /* ports of a virtio-serial device */
+    BUS_ATA,           /* IDE channels and AHCI ports */
 };
 
 struct bus;
@@ -46,7 +47,16 @@ struct bus_ops {
     void (*unplug)(struct device *device);                  /* mirror of plug */
     void (*release)(struct device *device);                 /* mirror of prepare */
     void (*reset)(struct device *device);                   /* before the class's reset */
-    const struct state_description *state; /* of struct device, saved before the class's */
+    /* Of buses that devices can come to and leave while the machine runs: tell the guest of a new
+     * device (NULL: nothing to do), which the bus has hidden from it so far. */
+    void (*announce)(struct device *device);
+    /* Ask the guest to let go of a device; then hotplug_removed. At once if there is no guest to
+     * ask, or with force. NULL: there is no hotplug. */
+    bool (*request_unplug)(struct device *device, bool force, GError **error);
+    bool (*is_full)(const struct bus *bus); /* then a device that names no bus gets another */
+    const struct state_description *state;  /* of struct device, saved before the class's */
+    /* Where on the bus it is ("03.0"), where that is not chance. Caller frees. */
+    char *(*address)(const struct device *device);
     /* Add the bus and what is on it to the device tree. NULL: the devices do so by themselves. */
     void (*describe)(struct bus *bus, struct device_tree *tree, struct device_node *node);
 };
@@ -66,6 +76,7 @@ struct device_class {
     enum bus_type bus_type;
     size_t instance_size;                  /* bytes; the struct begins with struct device */
     bool user_creatable;                   /* may be named by -device */
+    bool cold_only;                        /* but not by device_add, nor device_del */
     const struct property *properties;     /* ended by PROPERTY_END, or NULL */
     const struct state_description *state; /* or NULL */
     bool (*realize)(struct device *device, GError **error);
@@ -111,7 +122,10 @@ void device_reset(struct device *device);
 void device_save_state(struct device *device, GByteArray *stream);
 bool device_load_state(struct device *device, const uint8_t *stream, size_t length,
                        size_t *consumed, GError **error);
-/* How messages call it: its id, or class and address on its bus. Caller frees. */
+/* Does its saved state consist of anything? */
+bool device_has_state(const struct device *device);
+/* How messages and saved state call it: its id, or its bus and address there ("pci.0/03.0"), or its
+ * class and number among those of that class ("isa-serial[1]"). Caller frees. */
 char *device_describe(const struct device *device);
 
 /* For what embeds a bus (struct pci_bus). name is copied. */

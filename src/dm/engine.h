@@ -90,6 +90,14 @@ struct engine_ops {
     bool (*save_vcpu)(struct vcpu *vcpu, GByteArray *stream, GError **error);
     bool (*load_vcpu)(struct vcpu *vcpu, const uint8_t *stream, size_t length, size_t *consumed,
                       GError **error);
+    const struct state_description *vcpu_state; /* of the one section that these append and take;
+                                                   its instance is the vCPU's index */
+
+    /* Wake a guest that suspended to RAM (ACPI S3). NULL: none can. */
+    bool (*wake_up)(struct machine *machine, GError **error);
+    /* What a snapshot must hold of the engine besides vCPUs, of machine->engine_data. NULL: nothing
+     */
+    const struct state_description *state;
 
     /* For engines that set machine->engine_apics. */
 

@@ -4,7 +4,9 @@
  * any lock held, so it is only noted there; the main loop carries it out, with the vCPUs paused.
  */
 #include "dm/machine-private.h"
+#include "dm/block/block.h"
 #include "dm/intc/local-apic.h"
+#include "dm/snapshot/migration.h"
 #include "util/error.h"
 #include "util/log.h"
 
@@ -74,6 +76,10 @@ const char *run_state_name(enum run_state state)
         [RUN_STATE_INTERNAL_ERROR] = "internal-error",
         [RUN_STATE_GUEST_PANICKED] = "guest-panicked",
         [RUN_STATE_IO_ERROR] = "io-error",
+        [RUN_STATE_INMIGRATE] = "inmigrate",
+        [RUN_STATE_FINISH_MIGRATE] = "finish-migrate",
+        [RUN_STATE_POSTMIGRATE] = "postmigrate",
+        [RUN_STATE_SAVE_VM] = "save-vm",
     };
 
     return names[state];
@@ -312,6 +318,24 @@ static void resume_vcpus(struct machine *machine)
     }
 }
 
+bool machine_hold_vcpus(struct machine *machine)
+{
+    bool hold = machine->state == RUN_STATE_RUNNING && machine->engine->pause;
+
+    if (hold) {
+        machine->engine->pause(machine);
+    }
+    return hold;
+}
+
+void machine_release_vcpus(struct machine *machine, bool held)
+{
+    /* A request that came meanwhile keeps them held: the main loop lets them go when it is done. */
+    if (held && !__atomic_load_n(&machine->vcpus_held, __ATOMIC_SEQ_CST)) {
+        machine->engine->resume(machine);
+    }
+}
+
 static void set_clock_running(struct machine *machine, bool running)
 {
     if (running) {
@@ -324,9 +348,17 @@ static void set_clock_running(struct machine *machine, bool running)
     }
 }
 
+/* Its state is being read or written: it can neither run nor be reset. */
+static bool is_in_transit(const struct machine *machine)
+{
+    return machine->state == RUN_STATE_INMIGRATE || machine->state == RUN_STATE_FINISH_MIGRATE ||
+           machine->state == RUN_STATE_SAVE_VM;
+}
+
 void machine_start(struct machine *machine)
 {
-    if (machine->state == RUN_STATE_RUNNING || machine_needs_reset(machine)) {
+    if (machine->state == RUN_STATE_RUNNING || machine_needs_reset(machine) ||
+        is_in_transit(machine)) {
         return;
     }
     machine->state = RUN_STATE_RUNNING;
@@ -334,6 +366,27 @@ void machine_start(struct machine *machine)
     set_clock_running(machine, true);
     tell_run_listeners(machine, true);
     resume_vcpus(machine);
+}
+
+bool machine_continue(struct machine *machine, GError **error)
+{
+    if (machine->state == RUN_STATE_INMIGRATE) {
+        machine->config.start_paused = false;
+        return true;
+    }
+    if (is_in_transit(machine)) {
+        return duodm_fail(error, DUODM_ERROR_BUSY, "the machine's state is being sent");
+    }
+    if (machine_needs_reset(machine)) {
+        return duodm_fail(error, DUODM_ERROR_FAILED,
+                          "the machine is in state '%s' and must be reset first: send system_reset",
+                          run_state_name(machine->state));
+    }
+    if (!block_activate(machine->blocks, error)) {
+        return false;
+    }
+    machine_start(machine);
+    return true;
 }
 
 void machine_stop(struct machine *machine, enum run_state state)
@@ -478,7 +531,7 @@ static void handle_requests(struct machine *machine, struct run_requests *reques
     }
     if (requests->reset && machine->engine->end_guest) {
         machine->engine->end_guest(machine, true);
-    } else if (requests->reset) {
+    } else if (requests->reset && !is_in_transit(machine)) {
         reset_paused(machine, requests->reset_from_guest);
     }
     if (requests->powerdown) {
@@ -523,6 +576,16 @@ static void on_wake(evutil_socket_t fd, short events, void *opaque)
     }
 }
 
+static void receive_state(struct machine *machine)
+{
+    g_autoptr(GError) error = NULL;
+
+    if (!migration_receive(machine->migration, machine->config.incoming, &error)) {
+        log_warning("-incoming: %s", error->message);
+        end_run(machine, 1);
+    }
+}
+
 int machine_run(struct machine *machine)
 {
     if (machine->quit) {
@@ -533,6 +596,9 @@ int machine_run(struct machine *machine)
         if (!machine->config.start_paused) {
             machine_start(machine);
         }
+    } else if (machine->state == RUN_STATE_INMIGRATE) {
+        reset_all(machine);
+        receive_state(machine);
     }
     /* loopbreak ends one dispatch; one that was asked for before the loop began is not seen. */
     while (!machine->quit) {

@@ -3,12 +3,15 @@
 #include "dm/machine.h"
 #include "dm/block/block.h"
 #include "dm/chardev.h"
+#include "dm/fd-set.h"
 #include "dm/fdt/device-tree.h"
+#include "dm/firmware/boot-order.h"
 #include "dm/intc/local-apic.h"
 #include "dm/machine-private.h"
 #include "dm/net/net.h"
 #include "dm/object.h"
 #include "dm/pci/pci.h"
+#include "dm/snapshot/migration.h"
 #include "util/error.h"
 #include "util/host-memory.h"
 
@@ -44,6 +47,7 @@ void machine_config_init(struct machine_config *config)
     *config = (struct machine_config){
         .ram_size = 128ull << 20,
         .smp = 1,
+        .max_cpus = 1,
         .globals = g_ptr_array_new_with_free_func(global_property_free),
         .fw_cfg_items = g_ptr_array_new_with_free_func(fw_cfg_option_free),
     };
@@ -61,6 +65,7 @@ void machine_config_clear(struct machine_config *config)
     g_free(config->dtb_dump);
     g_free(config->rtc_base);
     g_free(config->boot_order);
+    g_free(config->incoming);
     g_clear_pointer(&config->globals, g_ptr_array_unref);
     g_clear_pointer(&config->fw_cfg_items, g_ptr_array_unref);
     *config = (struct machine_config){0};
@@ -73,6 +78,7 @@ static bool check_topology(struct machine_config *config, GError **error)
                           "%u vCPUs are not possible: -smp takes 1 to %u", config->smp,
                           MACHINE_MAX_VCPUS);
     }
+    config->max_cpus = MAX(config->max_cpus, config->smp);
     /* What -smp left open: one thread a core, one core a socket. */
     config->threads = config->threads ? config->threads : 1;
     config->cores = config->cores ? config->cores : 1;
@@ -125,7 +131,7 @@ struct machine *machine_new(struct machine_config *config, const struct engine_o
     *config = (struct machine_config){0};
     machine->engine = engine;
     machine->base = base;
-    machine->state = RUN_STATE_PRELAUNCH;
+    machine->state = machine->config.incoming ? RUN_STATE_INMIGRATE : RUN_STATE_PRELAUNCH;
     machine->reset_handlers = g_ptr_array_new_with_free_func(g_free);
     machine->cleanups = g_ptr_array_new_with_free_func(g_free);
     machine->chardevs = g_ptr_array_new();
@@ -133,6 +139,8 @@ struct machine *machine_new(struct machine_config *config, const struct engine_o
     machine->nics = g_ptr_array_new();
     machine->objects = g_ptr_array_new();
     machine->device_buses = g_ptr_array_new();
+    machine->kept_memory = g_ptr_array_new();
+    machine->fds = fd_registry_new();
     if (!check_config(&machine->config, error)) {
         goto fail_config;
     }
@@ -144,6 +152,10 @@ struct machine *machine_new(struct machine_config *config, const struct engine_o
         goto fail_clock;
     }
     machine->blocks = block_registry_new(machine);
+    machine->migration = migration_new(machine);
+    if (machine->config.incoming) {
+        block_inactivate(machine->blocks, NULL); /* the sender has them until it is done */
+    }
     make_memory(machine);
     machine->system_bus = bus_new(BUS_SYSTEM, "system", NULL);
     machine->isa_bus = bus_new(BUS_ISA, "isa.0", NULL);
@@ -156,6 +168,7 @@ fail_engine:
     bus_free(machine->isa_bus);
     bus_free(machine->system_bus);
     destroy_memory(machine);
+    migration_free(machine->migration);
     block_registry_free(machine->blocks);
     machine_run_destroy(machine);
 fail_clock:
@@ -163,8 +176,11 @@ fail_clock:
 fail_config:
     g_ptr_array_unref(machine->nics);
     g_ptr_array_unref(machine->netdevs);
+    fd_registry_free(machine->fds);
+    g_ptr_array_unref(machine->kept_memory);
     g_ptr_array_unref(machine->device_buses);
     g_ptr_array_unref(machine->objects);
+    boot_order_free(machine);
     g_ptr_array_unref(machine->chardevs);
     g_ptr_array_unref(machine->cleanups);
     g_ptr_array_unref(machine->reset_handlers);
@@ -224,6 +240,12 @@ bool machine_create_board(struct machine *machine, const struct board_class *boa
                           const void *board_options, GError **error)
 {
     machine->board = board;
+    if (machine->engine->has_vcpus && machine->config.max_cpus > machine->config.smp) {
+        return duodm_fail(
+            error, DUODM_ERROR_NOT_SUPPORTED,
+            "-smp: engine '%s' can't add CPUs later: give maxcpus=%u, or leave it out",
+            machine->engine->name, machine->config.smp);
+    }
     while (machine->engine->has_vcpus && machine->vcpu_count < machine->config.smp) {
         if (!create_vcpu(machine, error)) {
             return false;
@@ -244,6 +266,16 @@ bool machine_make_ram(struct machine *machine, GError **error)
     host_memory_read(&host);
     return host_memory_check(&host, machine->config.ram_size, error) &&
            memory_region_init_private_ram(&machine->ram, "ram", machine->config.ram_size, error);
+}
+
+void machine_keep_memory(struct machine *machine, struct memory_region *region)
+{
+    g_ptr_array_add(machine->kept_memory, region);
+}
+
+void machine_forget_memory(struct machine *machine, struct memory_region *region)
+{
+    g_ptr_array_remove(machine->kept_memory, region);
 }
 
 void machine_mask_a20(struct machine *machine, bool masked)
@@ -275,8 +307,9 @@ bool machine_complete_board(struct machine *machine, GError **error)
 {
     const struct board_class *board = machine->board;
 
-    return (!board->complete || board->complete(machine, error)) &&
-           (!machine->config.dtb_dump || dump_device_tree(machine, error));
+    machine->complete = (!board->complete || board->complete(machine, error)) &&
+                        (!machine->config.dtb_dump || dump_device_tree(machine, error));
+    return machine->complete;
 }
 
 void machine_add_reset_handler(struct machine *machine, void (*handler)(void *opaque), void *opaque)
@@ -311,6 +344,7 @@ void machine_free(struct machine *machine)
     if (!machine) {
         return;
     }
+    migration_free(machine->migration);
     machine_run_stop(machine);
     if (machine->engine->destroy) {
         machine->engine->destroy(machine);
@@ -350,8 +384,11 @@ void machine_free(struct machine *machine)
     }
     g_ptr_array_unref(machine->nics);
     g_ptr_array_unref(machine->netdevs);
+    fd_registry_free(machine->fds);
+    g_ptr_array_unref(machine->kept_memory);
     g_ptr_array_unref(machine->device_buses);
     g_ptr_array_unref(machine->objects);
+    boot_order_free(machine);
     g_ptr_array_unref(machine->chardevs);
     g_ptr_array_unref(machine->cleanups);
     g_ptr_array_unref(machine->reset_handlers);

@@ -17,10 +17,13 @@
 #include <glib.h>
 
 struct event_base;
+struct acpi_cpu_hotplug;
+struct fd_registry;
 struct fw_cfg;
 struct io_thread;
 struct i8259_pair;
 struct ioapic;
+struct migration;
 struct block_registry;
 struct board_class;
 struct chardev;
@@ -39,7 +42,11 @@ enum run_state {
     RUN_STATE_SHUTDOWN,       /* guest shut down, -no-shutdown */
     RUN_STATE_INTERNAL_ERROR, /* the engine could not go on */
     RUN_STATE_GUEST_PANICKED,
-    RUN_STATE_IO_ERROR, /* a disk's, with werror=stop or rerror=stop */
+    RUN_STATE_IO_ERROR,       /* a disk's, with werror=stop or rerror=stop */
+    RUN_STATE_INMIGRATE,      /* -incoming: waits for its state */
+    RUN_STATE_FINISH_MIGRATE, /* stands still while the last of its state is written */
+    RUN_STATE_POSTMIGRATE,    /* its state was written: it goes on elsewhere, or here with cont */
+    RUN_STATE_SAVE_VM,        /* stands still for xen-save-devices-state */
 };
 const char *run_state_name(enum run_state state); /* as QMP's RunState has it */
 
@@ -67,6 +74,7 @@ struct machine_config {
     char *uuid_text;   /* NULL: none */
     uint64_t ram_size; /* bytes */
     unsigned smp;      /* vCPUs */
+    unsigned max_cpus; /* that there can be, with those that come later */
     unsigned sockets, cores, threads;
     char *cpu_model;                       /* NULL: the engine's default */
     char *kernel, *initrd, *append, *bios; /* NULL: none */
@@ -78,6 +86,7 @@ struct machine_config {
     enum kernel_irqchip kernel_irqchip;
     bool no_defaults, no_reboot, no_shutdown, no_acpi, no_hpet;
     bool start_paused;  /* -S */
+    char *incoming;     /* -incoming: where the machine's state comes from; NULL: a fresh start */
     GPtrArray *globals; /* of struct global_property */
     struct chardev *serials[4];
     unsigned serial_count;
@@ -95,6 +104,7 @@ struct machine {
     struct machine_config config;
     const struct board_class *board;
     void *board_private; /* the board's own */
+    bool complete;       /* set by machine_complete_board: what comes now is plugged in */
     const struct engine_ops *engine;
     void *engine_data;
     bool engine_apics;       /* set by engine->create: it has the local APICs */
@@ -112,16 +122,19 @@ struct machine {
     /* Devices. */
     struct bus *system_bus, *isa_bus;
     struct bus *pci_bus;
+    GPtrArray *kept_memory;  /* of struct memory_region, not owned: machine_keep_memory */
     GPtrArray *device_buses; /* of struct bus, not owned: those that devices (and boards) offer
                                 besides the three: bus_offer */
     struct vcpu *vcpus[MACHINE_MAX_VCPUS];
     unsigned vcpu_count;
+    struct acpi_cpu_hotplug *cpus; /* where a hypervisor has them, and they may come and go; NULL */
     struct irq_line gsi[MACHINE_GSI_COUNT]; /* 0..15: ISA interrupts too. Set up by the board */
     struct irq_line a20; /* input of the gate of address line 20 (port92.c); high: it passes */
     bool a20_masked;     /* atomic. What the gate says to processors: machine_mask_a20 */
     struct i8259_pair *pic;
     struct ioapic *ioapic;
     struct fw_cfg *fw_cfg;
+    GPtrArray *boot_order;     /* firmware/boot-order.c; NULL: no device has a place */
     void *balloon;             /* struct virtio_balloon, or NULL */
     unsigned discard_blockers; /* atomic: who needs RAM to stay where it is (DMA mappings) */
     GPtrArray *reset_handlers;
@@ -133,6 +146,8 @@ struct machine {
     struct io_thread *default_io_thread; /* among objects; NULL: nobody needed it so far */
     struct block_registry *blocks;       /* disk images */
     void *monitor;                       /* struct monitor_state: QMP and HMP servers */
+    struct fd_registry *fds;             /* descriptors that monitors' clients passed */
+    struct migration *migration;         /* of its state to or from elsewhere */
 
     /* Running. */
     enum run_state state;
@@ -152,6 +167,7 @@ struct board_class {
     const char *name, *alias, *description;
     bool is_default;
     const char *engine; /* without -accel: the only one that it can have; NULL: any */
+    bool has_ide; /* a -drive that does not say if= is an IDE disk; else a virtio one */
     const struct property *properties; /* -machine NAME,property=... into the board's own struct */
     size_t options_size;
     bool (*create)(struct machine *machine, const void *options, GError **error);
@@ -188,6 +204,11 @@ void machine_add_reset_handler(struct machine *machine, void (*handler)(void *op
 /* machine->ram: of ram_below_4g and ram_above_4g bytes, if this host can give them. For boards. */
 bool machine_make_ram(struct machine *machine, GError **error);
 
+/* A snapshot holds what is in machine->ram, and in this RAM (a display's). Its name is its own
+ * among all that are kept. Until it is forgotten. Main loop. */
+void machine_keep_memory(struct machine *machine, struct memory_region *region);
+void machine_forget_memory(struct machine *machine, struct memory_region *region);
+
 /* Hold address line 20 of all processors low, or let it go: an engine that can sees it before the
  * instruction after the one that made the change. Any thread, any lock held. */
 void machine_mask_a20(struct machine *machine, bool masked);
@@ -217,10 +238,17 @@ void machine_cancel(struct machine *machine, struct io_task *task);
 
 /* Main-loop thread only. */
 void machine_start(struct machine *machine); /* or continue */
+/* The same for a user: the error says why it can't go on. A machine that waits for its state goes
+ * on when it has it. */
+bool machine_continue(struct machine *machine, GError **error);
 void machine_stop(struct machine *machine, enum run_state state);
 void machine_reset(struct machine *machine);
 /* Reset, start unless -S, and run the main loop until quit; the exit status of the process. */
 int machine_run(struct machine *machine);
+/* Let no vCPU execute between the two, in whatever state; nobody is told. The result of the first
+ * goes to the second. Main loop. */
+bool machine_hold_vcpus(struct machine *machine);
+void machine_release_vcpus(struct machine *machine, bool held);
 /* A guest that shut down, panicked or broke the engine can't continue, it can only be reset. */
 bool machine_needs_reset(const struct machine *machine);
 

@@ -170,6 +170,21 @@ static bool parse_pci_address(const char *text, int32_t *devfn, GError **error)
     return true;
 }
 
+static bool parse_boot_index(const char *text, int32_t *index, GError **error)
+{
+    uint64_t number;
+
+    if (g_str_equal(text, "-1")) {
+        *index = -1;
+        return true;
+    }
+    if (!parse_number(text, &number, NULL) || number > INT32_MAX) {
+        return fail_value(error, text, "a place in the boot order, from 0 to 2^31 - 1, or -1,");
+    }
+    *index = (int32_t)number;
+    return true;
+}
+
 static bool parse_mac(const char *text, uint8_t mac[6], GError **error)
 {
     uint8_t bytes[6];
@@ -285,6 +300,8 @@ static bool set_value(struct machine *machine, void *field, const struct propert
         return parse_pci_address(text, field, error);
     case PROPERTY_MAC:
         return parse_mac(text, field, error);
+    case PROPERTY_BOOT_INDEX:
+        return parse_boot_index(text, field, error);
     default:
         break;
     }
@@ -382,6 +399,8 @@ char *property_get_text(const void *object, const struct property *property)
         return g_strdup(netdev ? netdev_id(netdev) : "");
     case PROPERTY_PCI_ADDRESS:
         return pci_address_text(*(const int32_t *)field);
+    case PROPERTY_BOOT_INDEX:
+        return g_strdup_printf("%d", (int)*(const int32_t *)field);
     case PROPERTY_MAC:
         return g_strdup_printf("%02x:%02x:%02x:%02x:%02x:%02x", mac[0], mac[1], mac[2], mac[3],
                                mac[4], mac[5]);

@@ -23,6 +23,7 @@ enum property_type {
     PROPERTY_NETDEV,      /* struct netdev *, by id */
     PROPERTY_PCI_ADDRESS, /* int32_t devfn, "slot[.function]" in hex; -1: any */
     PROPERTY_MAC,         /* uint8_t[6] */
+    PROPERTY_BOOT_INDEX,  /* int32_t, from 0 on; -1: none */
 };
 
 struct property {

@@ -13,16 +13,19 @@
 #define CHECKSUM_SIZE    4u
 #define SECTION_SIZE_MAX (64u << 20)
 
-/* CRC-32 of IEEE 802.3, reflected, a bit at a time: state is small. */
+/* CRC-32 of IEEE 802.3, reflected. */
 static uint32_t crc32_of(const uint8_t *data, size_t length)
 {
-    uint32_t crc = ~0u;
+    uint32_t remainders[256], crc = ~0u;
 
-    for (size_t i = 0; i < length; i++) {
-        crc ^= data[i];
+    for (unsigned byte = 0; byte < 256; byte++) {
+        remainders[byte] = byte;
         for (unsigned bit = 0; bit < 8; bit++) {
-            crc = crc >> 1 ^ (0xedb88320u & -(crc & 1));
+            remainders[byte] = remainders[byte] >> 1 ^ (0xedb88320u & -(remainders[byte] & 1));
         }
+    }
+    for (size_t i = 0; i < length; i++) {
+        crc = crc >> 8 ^ remainders[(crc ^ data[i]) & 0xff];
     }
     return ~crc;
 }
@@ -31,8 +34,9 @@ static uint32_t crc32_of(const uint8_t *data, size_t length)
 static unsigned element_size(enum state_type type)
 {
     static const uint8_t sizes[] = {
-        [STATE_BOOL] = 1,   [STATE_UINT8] = 1, [STATE_UINT16] = 2, [STATE_UINT32] = 4,
-        [STATE_UINT64] = 8, [STATE_INT64] = 8, [STATE_BYTES] = 1,  [STATE_TIMER] = 8,
+        [STATE_BOOL] = 1,   [STATE_UINT8] = 1,  [STATE_UINT16] = 2,
+        [STATE_UINT32] = 4, [STATE_UINT64] = 8, [STATE_INT64] = 8,
+        [STATE_BYTES] = 1,  [STATE_TIMER] = 8,  [STATE_BUFFER] = 1,
     };
 
     return sizes[type];
@@ -119,6 +123,14 @@ static void put_field(GByteArray *stream, const struct state_field *field, const
 
     put_string(stream, field->name);
     put_number(stream, field->type, 1);
+    if (field->type == STATE_BUFFER) {
+        const GByteArray *buffer = *(GByteArray *const *)(const void *)memory;
+
+        assert(buffer->len <= field->count);
+        put_number(stream, buffer->len, 4);
+        g_byte_array_append(stream, buffer->data, buffer->len);
+        return;
+    }
     put_number(stream, field->count, 4);
     for (unsigned i = 0; i < field->count; i++) {
         put_number(stream, element_get(field->type, memory + i * memory_stride(field->type)),
@@ -156,7 +168,7 @@ void state_save(GByteArray *stream, const struct state_description *description,
 struct reader {
     const uint8_t *data;
     size_t left;
-    const char *description, *instance; /* for messages */
+    const char *description, *instance; /* for messages; NULL: not known yet */
     GError **error;
 };
 
@@ -170,6 +182,9 @@ static bool refuse(const struct reader *reader, const char *field, const char *f
     va_start(args, format);
     reason = g_strdup_vprintf(format, args);
     va_end(args);
+    if (!reader->description) {
+        return duodm_fail(reader->error, DUODM_ERROR_INVALID_ARGUMENT, "saved state: %s", reason);
+    }
     return duodm_fail(reader->error, DUODM_ERROR_INVALID_ARGUMENT,
                       "saved state of %s '%s'%s%s%s: %s", reader->description, reader->instance,
                       field ? ", field '" : "", field ? field : "", field ? "'" : "", reason);
@@ -215,8 +230,7 @@ static bool take_string(struct reader *reader, const char *expected)
 }
 
 /* Check the frame; the reader then has what lies between header and checksum. */
-static bool open_section(struct reader *reader, const struct state_description *description,
-                         uint32_t *version, size_t *consumed)
+static bool open_frame(struct reader *reader, uint32_t *version, size_t *consumed)
 {
     const uint8_t *start = reader->data;
     uint64_t length;
@@ -243,6 +257,15 @@ static bool open_section(struct reader *reader, const struct state_description *
     *consumed = length;
     reader->data += HEADER_SIZE;
     reader->left = length - HEADER_SIZE - CHECKSUM_SIZE;
+    return true;
+}
+
+static bool open_section(struct reader *reader, const struct state_description *description,
+                         uint32_t *version, size_t *consumed)
+{
+    if (!open_frame(reader, version, consumed)) {
+        return false;
+    }
     if (!take_string(reader, description->name) || !take_string(reader, reader->instance)) {
         return refuse(reader, NULL, "the section belongs to another device");
     }
@@ -251,6 +274,28 @@ static bool open_section(struct reader *reader, const struct state_description *
                       "it was saved in version %" PRIu32 ", this duodm reads up to %u", *version,
                       description->version);
     }
+    return true;
+}
+
+/* The contents of a buffer; its length was read. */
+static bool take_buffer(struct reader *reader, const struct state_field *field, uint64_t length,
+                        void *object)
+{
+    if (length > field->count) {
+        return refuse(reader, field->name, "%" PRIu64 " bytes are more than the %u that it holds",
+                      length, field->count);
+    }
+    if (reader->left < length) {
+        return refuse(reader, field->name, "the section ends within it");
+    }
+    if (object) {
+        GByteArray *buffer = *(GByteArray **)(void *)((char *)object + field->offset);
+
+        g_byte_array_set_size(buffer, 0);
+        g_byte_array_append(buffer, reader->data, (guint)length);
+    }
+    reader->data += length;
+    reader->left -= length;
     return true;
 }
 
@@ -265,6 +310,9 @@ static bool take_field(struct reader *reader, const struct state_field *field, v
     }
     if (!take_number(reader, 1, &type) || !take_number(reader, 4, &count)) {
         return refuse(reader, field->name, "the section ends within it");
+    }
+    if (type == STATE_BUFFER && field->type == STATE_BUFFER) {
+        return take_buffer(reader, field, count, object);
     }
     if (type != field->type || count != field->count) {
         return refuse(reader, field->name,
@@ -335,4 +383,46 @@ bool state_load(const uint8_t *stream, size_t length, const struct state_descrip
         return refuse(&reader, NULL, "its values contradict one another");
     }
     return true;
+}
+
+bool state_check(const uint8_t *stream, size_t length, const struct state_description *description,
+                 const char *instance, size_t *consumed, GError **error)
+{
+    struct reader reader = {stream, length, description->name, instance, error};
+    uint32_t version;
+
+    return open_section(&reader, description, &version, consumed) &&
+           take_fields(reader, description, version, NULL);
+}
+
+/* Any string without NUL. */
+static char *take_any_string(struct reader *reader)
+{
+    uint64_t length;
+    char *text;
+
+    if (!take_number(reader, 1, &length) || reader->left < length ||
+        memchr(reader->data, 0, length)) {
+        return NULL;
+    }
+    text = g_strndup((const char *)reader->data, length);
+    reader->data += length;
+    reader->left -= length;
+    return text;
+}
+
+bool state_peek(const uint8_t *stream, size_t length, char **description, char **instance,
+                size_t *consumed, GError **error)
+{
+    struct reader reader = {stream, length, NULL, NULL, error};
+    g_autofree char *name = NULL;
+    uint32_t version;
+
+    if (!open_frame(&reader, &version, consumed)) {
+        return false;
+    }
+    name = take_any_string(&reader);
+    *instance = name ? take_any_string(&reader) : NULL;
+    *description = *instance ? g_steal_pointer(&name) : NULL;
+    return *instance || refuse(&reader, NULL, "a section does not say whose it is");
 }

@@ -18,8 +18,9 @@ enum state_type {
     STATE_UINT32,
     STATE_UINT64,
     STATE_INT64,
-    STATE_BYTES, /* count bytes */
-    STATE_TIMER, /* struct clock_timer: its deadline */
+    STATE_BYTES,  /* count bytes */
+    STATE_TIMER,  /* struct clock_timer: its deadline */
+    STATE_BUFFER, /* GByteArray *, never NULL: 0 to count bytes */
 };
 
 struct state_field {
@@ -37,6 +38,9 @@ struct state_description {
     bool (*after_load)(
         void *object); /* check and recompute; false refuses the stream. May be NULL */
     void (*before_save)(void *object); /* may be NULL */
+    /* It receives interrupt lines: it is loaded after all that drive lines, so that what they do
+     * while they are loaded is overwritten by what it was. */
+    bool receives_lines;
 };
 
 #define STATE(type_, struct_, field_, version_)                                                    \
@@ -71,5 +75,12 @@ void state_save(GByteArray *stream, const struct state_description *description,
  */
 bool state_load(const uint8_t *stream, size_t length, const struct state_description *description,
                 void *object, const char *instance, size_t *consumed, GError **error);
+/* Would state_load take the section, as far as can be told without after_load? */
+bool state_check(const uint8_t *stream, size_t length, const struct state_description *description,
+                 const char *instance, size_t *consumed, GError **error);
+/* Whose section is at the start of stream? Its frame and checksum are checked. The strings are the
+ * caller's to free; those of a stream may hold anything but NUL. */
+bool state_peek(const uint8_t *stream, size_t length, char **description, char **instance,
+                size_t *consumed, GError **error);
 
 #endif

@@ -117,7 +117,7 @@ static const struct {
     {CR4_SMAP, FEATURE_SMAP},
 };
 
-static uint64_t cr4_valid(const struct cpu *cpu)
+uint64_t cpu_cr4_valid(const struct cpu *cpu)
 {
     uint64_t valid = 0;
 
@@ -135,7 +135,7 @@ void cpu_set_cr4(struct cpu *cpu, uint64_t value)
     const uint64_t flushing = CR4_PSE | CR4_PAE | CR4_PGE | CR4_PCIDE | CR4_SMEP | CR4_SMAP;
     uint64_t changed = value ^ cpu->cr4;
 
-    if (value & ~cr4_valid(cpu)) {
+    if (value & ~cpu_cr4_valid(cpu)) {
         fault(cpu);
     }
     if (cpu->long_mode && !(value & CR4_PAE)) {
@@ -157,17 +157,24 @@ void cpu_set_cr4(struct cpu *cpu, uint64_t value)
     cpu->exit_block = true;
 }
 
-void cpu_set_efer(struct cpu *cpu, uint64_t value)
+uint64_t cpu_efer_valid(const struct cpu *cpu)
 {
-    uint64_t valid = EFER_LMA, changed;
+    uint64_t valid = EFER_LMA;
 
     valid |= cpu_features_have(&cpu->features, FEATURE_SYSCALL) ? EFER_SCE : 0;
     valid |= cpu_features_have(&cpu->features, FEATURE_LM) ? EFER_LME : 0;
     valid |= cpu_features_have(&cpu->features, FEATURE_NX) ? EFER_NXE : 0;
+    return valid;
+}
+
+void cpu_set_efer(struct cpu *cpu, uint64_t value)
+{
+    uint64_t changed;
+
     /* LMA is read-only: what is written there has no effect. */
     value = (value & ~EFER_LMA) | (cpu->efer & EFER_LMA);
     changed = value ^ cpu->efer;
-    if ((value & ~valid) || ((changed & EFER_LME) && (cpu->cr0 & CR0_PG))) {
+    if ((value & ~cpu_efer_valid(cpu)) || ((changed & EFER_LME) && (cpu->cr0 & CR0_PG))) {
         fault(cpu);
     }
     cpu->efer = value;

@@ -10,4 +10,8 @@
 /* Write IA32_EFER; raises #GP(0). */
 void cpu_set_efer(struct cpu *cpu, uint64_t value);
 
+/* Bits that this CPU has. */
+uint64_t cpu_cr4_valid(const struct cpu *cpu);
+uint64_t cpu_efer_valid(const struct cpu *cpu);
+
 #endif

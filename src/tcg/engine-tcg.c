@@ -6,6 +6,7 @@
 #include "tcg/avx.h"
 #include "tcg/blocks.h"
 #include "tcg/cpu-model.h"
+#include "tcg/cpu-state.h"
 #include "tcg/huge-pages.h"
 #include "tcg/jit.h"
 #include "tcg/mmu.h"
@@ -471,6 +472,9 @@ const struct engine_ops tcg_engine = {
     .get_state = get_state,
     .set_state = set_state,
     .write_msr = write_msr,
+    .save_vcpu = tcg_save_vcpu,
+    .load_vcpu = tcg_load_vcpu,
+    .vcpu_state = &tcg_vcpu_state,
     .virtual_to_physical = virtual_to_physical,
     .print_info = print_info,
 };

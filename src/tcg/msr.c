@@ -10,6 +10,7 @@
 
 #include <glib.h>
 #include <inttypes.h>
+#include <string.h>
 
 #define MTRR_VARIABLE   8
 #define MTRR_CAPS       (MTRR_VARIABLE | 1u << 8 | 1u << 10) /* fixed ranges, WC */
@@ -25,7 +26,7 @@
      1ull << 13 | 1ull << 14 | 1ull << 15 | 1ull << 20 | 1ull << 24 | 1ull << 26 | 1ull << 27 |    \
      1ull << 62)
 
-/* MSRs that are storage, by slot. */
+/* MSRs that are storage, by slot. Snapshots have them in this order: append. */
 enum msr_slot {
     SLOT_NONE,
     SLOT_BIOS_SIGN_ID,
@@ -404,4 +405,20 @@ void cpu_msrs_reset(struct cpu *cpu)
     cpu->msr_pat = PAT_RESET;
     cpu->msr_misc_enable = 1 | 1 << 11 | 1 << 12; /* fast strings; no BTS, no PEBS */
     set_tsc_offset(cpu, 0);                       /* the same on all CPUs, whenever each is reset */
+}
+
+_Static_assert(SLOT_COUNT <= CPU_MSR_STORE_COUNT, "raise it, with a new version of tcg-vcpu");
+
+/* Slot 0 is nobody's: TSC_ADJUST goes there. */
+void cpu_msrs_get_store(const struct cpu *cpu, uint64_t values[CPU_MSR_STORE_COUNT])
+{
+    memset(values, 0, CPU_MSR_STORE_COUNT * sizeof(values[0]));
+    memcpy(values, cpu->msrs->slots, sizeof(cpu->msrs->slots));
+    values[SLOT_NONE] = cpu->msrs->tsc_adjust;
+}
+
+void cpu_msrs_set_store(struct cpu *cpu, const uint64_t values[CPU_MSR_STORE_COUNT])
+{
+    memcpy(cpu->msrs->slots, values, sizeof(cpu->msrs->slots));
+    cpu->msrs->tsc_adjust = values[SLOT_NONE];
 }

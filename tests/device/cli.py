@@ -48,7 +48,7 @@ BAD = [
     (["-smp", "cpus=0"], ["cpus"]),
     (["-smp", "2,cores=3"], ["3 CPUs, not 2"]),
     (["-smp", "sockets=200,cores=200"], ["CPUs"]),
-    (["-smp", "2,maxcpus=4"], ["maxcpus"]),
+    (["-smp", "4,maxcpus=2"], ["maxcpus"]),
     (["-smp", "2,coers=2"], ["'cores'"]),
     # machine and engine
     (["-machine", "pcc"], ["'pc'"]),

@@ -296,7 +296,7 @@ class Images(Base):
             self.assertEqual(disk.request(IN, 16, wanted=512)[0], IOERR)
 
     def test_drive_makes_a_device(self):
-        with Duodm("-drive", f"file={self.image},format=raw", qtest=True) as vm:
+        with Duodm("-drive", f"file={self.image},if=virtio,format=raw", qtest=True) as vm:
             found = [f for f in vm.qmp.execute("query-pci")[0]["devices"]
                      if f["id"]["vendor"] == 0x1af4]
             self.assertEqual(len(found), 1)
@@ -340,12 +340,13 @@ class Images(Base):
         base = ["-accel", "qtest", "-nodefaults"]
         good = ["-drive", f"file={self.image},if=none,id=d,format=raw"]
         bad = [
-            (["-drive", f"file={self.image},if=ide,format=raw"], "if=virtio"),
+            (["-drive", f"file={self.image},if=scsi,format=raw"], "if=virtio"),
             (["-drive", f"file={qcow},if=none"], "qemu-nbd"),
             (["-drive", f"file={qcow},if=none,format=qcow2"], "qemu-nbd"),
             (["-drive", "file=/nonexistent/x,if=none,format=raw"], "/nonexistent/x"),
             (["-drive", f"file={self.folder},if=none,format=raw"], "irectory"),
-            (["-drive", "if=none,id=x"], "file="),
+            (["-drive", "if=virtio,id=x"], "file="),
+            (["-drive", "if=none,id=x", "-device", "virtio-blk-pci,drive=x"], "only a CD"),
             (["-drive", f"file={self.image},if=none,discrad=unmap"], "'discard'"),
             (["-drive", f"file={self.image},if=none,werror=maybe"], "enospc"),
             ([*good, *good], "'d'"),

@@ -143,6 +143,19 @@ class Ports(unittest.TestCase):
                 came += b"".join(queue.wait()[2])
             self.assertEqual(came, data)
 
+    def test_ports_come_and_go(self):
+        with self.machine("virtserialport,name=x,id=x") as vm:
+            guest = Guest(vm)
+            guest.tell(0, READY)
+            self.assertEqual(guest.hear(), (1, ADD, 1))
+            vm.qmp.execute("device_del", id="x")
+            self.assertEqual(vm.qmp.wait_event("DEVICE_DELETED")["data"]["device"], "x")
+            self.assertEqual(guest.hear(), (1, REMOVE, 1))
+            vm.qmp.execute("device_add", driver="virtserialport", id="y", name="y", chardev="c0")
+            self.assertEqual(guest.hear(), (1, ADD, 1))
+            guest.tell(1, PORT_READY)
+            self.assertIn((1, NAME, b"y"), (guest.hear(), guest.hear()))
+
     def test_reset_drops_what_waits(self):
         with self.machine("virtserialport,name=x") as vm:
             guest = Guest(vm)

@@ -27,10 +27,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     g_autoptr(GError) error = NULL;
 
     if (text[0] == 'd') {
-        struct drive *drive = drive_from_text(text + 1, 0, &error);
+        struct drive *drive = drive_from_text(text + 1, &error);
 
         g_assert(drive || error);
-        if (drive) {
+        if (drive && drive->blockdev) {
             parse(drive->blockdev);
         }
         drive_free(drive);

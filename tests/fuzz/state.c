@@ -34,7 +34,8 @@ static bool thing_after_load(void *object)
     return ((struct thing *)object)->byte < 128;
 }
 
-static const struct state_description description = {"thing", 2, fields, thing_after_load, NULL};
+static const struct state_description description = {
+    .name = "thing", .version = 2, .fields = fields, .after_load = thing_after_load};
 
 static void repair_checksum(uint8_t *data, size_t size)
 {

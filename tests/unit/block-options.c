@@ -112,7 +112,7 @@ static struct drive *drive_layers(const char *text, struct block_options *top,
                                   struct block_options *protocol)
 {
     g_autoptr(GError) error = NULL;
-    struct drive *drive = drive_from_text(text, 3, &error);
+    struct drive *drive = drive_from_text(text, &error);
 
     if (error) {
         printf("\n%s: %s\n", text, error->message);
@@ -140,7 +140,7 @@ static void test_drive(void)
                                        &top, &protocol);
 
     CU_ASSERT_STRING_EQUAL(drive->id, "d");
-    CU_ASSERT_FALSE(drive->makes_device);
+    CU_ASSERT_EQUAL(drive->interface, DRIVE_NONE);
     CU_ASSERT_STRING_EQUAL(top.driver, "raw");
     CU_ASSERT_FALSE(top.format_guessed);
     CU_ASSERT_TRUE(top.write_through && top.read_only && top.discard);
@@ -156,11 +156,53 @@ static void test_drive_defaults(void)
     struct block_options top, protocol;
     struct drive *drive = drive_layers("disk.img", &top, &protocol);
 
-    CU_ASSERT_STRING_EQUAL(drive->id, "virtio3");
-    CU_ASSERT_TRUE(drive->makes_device);
+    CU_ASSERT_PTR_NULL(drive->id);
+    CU_ASSERT_EQUAL(drive->interface, DRIVE_DEFAULT);
+    CU_ASSERT_EQUAL(drive->index, -1);
     CU_ASSERT_TRUE(top.format_guessed && protocol.auto_read_only);
     CU_ASSERT_FALSE(top.write_through || top.no_flush || protocol.direct || top.discard);
     layers_clear(drive, &top, &protocol);
+}
+
+static void test_drive_places(void)
+{
+    static const struct {
+        const char *text;
+        int index;
+        bool is_cd;
+    } cases[] = {
+        {"x,if=ide", -1, false},
+        {"x,if=ide,index=3", 3, false},
+        {"x,if=ide,bus=1", 2, false},
+        {"x,if=ide,unit=1", 1, false},
+        {"x,if=ide,bus=1,unit=1,media=cdrom", 3, true},
+    };
+
+    for (unsigned i = 0; i < G_N_ELEMENTS(cases); i++) {
+        struct block_options top, protocol;
+        struct drive *drive = drive_layers(cases[i].text, &top, &protocol);
+
+        CU_ASSERT_EQUAL(drive->interface, DRIVE_IDE);
+        CU_ASSERT_EQUAL(drive->index, cases[i].index);
+        CU_ASSERT_EQUAL(drive->is_cd, cases[i].is_cd);
+        CU_ASSERT_EQUAL(top.read_only, cases[i].is_cd);
+        layers_clear(drive, &top, &protocol);
+    }
+}
+
+/* As libxl says it of a CD drive with nothing in it. */
+static void test_empty_drives(void)
+{
+    static const char *const texts[] = {"if=none,readonly=on,id=ide-5632", "if=ide,media=cdrom",
+                                        "media=cdrom,cache=none"};
+
+    for (unsigned i = 0; i < G_N_ELEMENTS(texts); i++) {
+        struct drive *drive = drive_from_text(texts[i], NULL);
+
+        CU_ASSERT_PTR_NOT_NULL_FATAL(drive);
+        CU_ASSERT_PTR_NULL(drive->blockdev);
+        drive_free(drive);
+    }
 }
 
 static void test_drive_nbd(void)
@@ -194,8 +236,14 @@ static void test_drive_nbd(void)
 static const struct {
     const char *text, *told;
 } bad_drives[] = {
-    {"if=none", "file="},
-    {"x,if=ide", "if=virtio"},
+    {"if=virtio", "file="},
+    {"if=ide,media=disk", "file="},
+    {"x,if=ide,index=4", "index=0 to 3"},
+    {"x,if=ide,index=-1", "number"},
+    {"x,if=ide,unit=2", "unit=0 or 1"},
+    {"x,if=ide,bus=2,unit=0", "unit=0 or 1"},
+    {"x,if=ide,index=99999999999", "index=0 to 3"},
+    {"x,if=ide,index=0,unit=0", "one of them"},
     {"x,if=scsi", "scsi"},
     {"x,snapshot=on", "qemu-nbd"},
     {"x,snapshot=maybe", "snapshot"},
@@ -212,7 +260,7 @@ static void test_bad_drives(void)
     for (unsigned i = 0; i < G_N_ELEMENTS(bad_drives); i++) {
         g_autoptr(GError) error = NULL;
 
-        CU_ASSERT_PTR_NULL(drive_from_text(bad_drives[i].text, 0, &error));
+        CU_ASSERT_PTR_NULL(drive_from_text(bad_drives[i].text, &error));
         CU_ASSERT_PTR_NOT_NULL_FATAL(error);
         if (!strstr(error->message, bad_drives[i].told)) {
             printf("\n'%s': %s\n", bad_drives[i].text, error->message);
@@ -227,6 +275,8 @@ static const struct unit_test tests[] = {
     {"wrong -blockdev", test_bad_blockdevs},
     {"-drive in two layers", test_drive},
     {"-drive's defaults", test_drive_defaults},
+    {"places of IDE drives", test_drive_places},
+    {"drives with nothing in them", test_empty_drives},
     {"-drive of NBD servers", test_drive_nbd},
     {"wrong -drive", test_bad_drives},
     {NULL, NULL},

@@ -69,8 +69,8 @@ static bool widget_after_load(void *object)
     return ((struct widget *)object)->value != 13;
 }
 
-static const struct state_description widget_state = {"widget", 1, widget_fields, widget_after_load,
-                                                      NULL};
+static const struct state_description widget_state = {
+    .name = "widget", .version = 1, .fields = widget_fields, .after_load = widget_after_load};
 
 static const struct device_class widget_class = {
     .name = "widget",
@@ -231,7 +231,7 @@ static void test_state(void)
     device_save_state(device, bad);
     widget->value = 1;
     CU_ASSERT_FALSE(device_load_state(device, bad->data, bad->len, &consumed, &error));
-    CU_ASSERT_PTR_NOT_NULL(strstr(error->message, "isa.0[0]"));
+    CU_ASSERT_PTR_NOT_NULL(strstr(error->message, "widget[0]"));
     CU_ASSERT_EQUAL(widget->value, 1);
     CU_ASSERT_TRUE(device_load_state(device, stream->data, stream->len, &consumed, NULL));
     CU_ASSERT_EQUAL(widget->value, 42);

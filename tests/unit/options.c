@@ -148,7 +148,8 @@ static void test_smp(void)
         {"-smp 100000", 0, 0, 0, 0},
         {"-smp 3,threads=2", 0, 0, 0, 0},
         {"-smp 2,cores=4", 0, 0, 0, 0},
-        {"-smp 2,maxcpus=4", 0, 0, 0, 0},
+        {"-smp 2,maxcpus=4", 2, 1, 4, 1},
+        {"-smp 4,maxcpus=2", 0, 0, 0, 0},
         {"-smp 4,cpu=4", 0, 0, 0, 0},
         {"-smp sockets=255,cores=255,threads=255", 0, 0, 0, 0},
     };

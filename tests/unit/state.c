@@ -43,10 +43,18 @@ static void thing_before_save(void *object)
 }
 
 static const struct state_description version_1 = {
-    "thing", 1, fields_1, thing_after_load, thing_before_save,
+    .name = "thing",
+    .version = 1,
+    .fields = fields_1,
+    .after_load = thing_after_load,
+    .before_save = thing_before_save,
 };
 static const struct state_description version_2 = {
-    "thing", 2, fields_2, thing_after_load, thing_before_save,
+    .name = "thing",
+    .version = 2,
+    .fields = fields_2,
+    .after_load = thing_after_load,
+    .before_save = thing_before_save,
 };
 
 static void ignore(void *opaque)
@@ -179,7 +187,8 @@ static void test_versions(void)
 
 static void test_wrong_device(void)
 {
-    static const struct state_description other = {"other", 1, fields_1, NULL, NULL};
+    static const struct state_description other = {
+        .name = "other", .version = 1, .fields = fields_1};
     struct pair pair;
     size_t consumed;
 

@@ -1,7 +1,35 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * DSDT of board "pc". The processors are in an SSDT, which acpi-ssdt.c writes.
+ * DSDT of board "pc". The processors are in an SSDT, which acpi-ssdt.c writes. The C preprocessor
+ * makes the slots of it.
  */
+
+// A slot that devices can be plugged into: its ejection, and what the guest says of requests.
+#define SLOT(name, number)                                                                          \
+    Device (name)                                                                                   \
+    {                                                                                               \
+        Name (_ADR, number << 16)                                                                   \
+        Name (_SUN, number)                                                                         \
+        Method (_EJ0, 1)                                                                            \
+        {                                                                                           \
+            PEJE = (1 << number)                                                                    \
+        }                                                                                           \
+        Method (_OST, 3)                                                                            \
+        {                                                                                           \
+            PANS (number, Arg0, Arg1)                                                               \
+        }                                                                                           \
+    }
+// Local0: slots with a new device; Local1: with one that ought to go.
+#define NOTIFY(name, number)                                                                        \
+    If (Local0 & (1 << number)) {Notify (name, 1)}                                                  \
+    If (Local1 & (1 << number)) {Notify (name, 3)}
+#define ALL_SLOTS(do)                                                                               \
+    do (S02, 2) do (S03, 3) do (S04, 4) do (S05, 5) do (S06, 6) do (S07, 7) do (S08, 8)             \
+    do (S09, 9) do (S0A, 10) do (S0B, 11) do (S0C, 12) do (S0D, 13) do (S0E, 14) do (S0F, 15)       \
+    do (S10, 16) do (S11, 17) do (S12, 18) do (S13, 19) do (S14, 20) do (S15, 21) do (S16, 22)      \
+    do (S17, 23) do (S18, 24) do (S19, 25) do (S1A, 26) do (S1B, 27) do (S1C, 28) do (S1D, 29)      \
+    do (S1E, 30) do (S1F, 31)
+
 DefinitionBlock ("", "DSDT", 2, "DUODM ", "DUODMPC ", 0x00000001)
 {
     // acpi-tables.c sets these numbers; their size in the table is that of the placeholders. They are
@@ -110,6 +138,49 @@ DefinitionBlock ("", "DSDT", 2, "DUODM ", "DUODMPC ", 0x00000001)
                 }
 
                 Return (Local0)
+            }
+
+            // Hotplug: the registers of acpi-pci-hotplug.h.
+            OperationRegion (PHPR, SystemIO, 0xAE00, 0x14)
+            Field (PHPR, DWordAcc, NoLock, WriteAsZeros)
+            {
+                PINS, 32,
+                PREM, 32,
+                PEJE, 32,
+                PREF, 32,
+                PGON, 32
+            }
+
+            ALL_SLOTS (SLOT)
+
+            // _OST of slot Arg0: a request to eject (by the machine or the guest's user) ended with
+            // status Arg1: done, still going on, or anything else, which is a refusal.
+            Method (PANS, 3, NotSerialized)
+            {
+                If ((Arg1 == 0x03) || (Arg1 == 0x0103))
+                {
+                    If ((Arg2 != Zero) && (Arg2 != 0x84))
+                    {
+                        PREF = (1 << Arg0)
+                    }
+                }
+            }
+
+            // Hand on the news, once.
+            Method (PNEW, 0, Serialized)
+            {
+                Local0 = PINS
+                PINS = Local0
+                Local1 = PREM
+                PREM = Local1
+                Local2 = PGON
+                PGON = Local2
+                If (Local2)
+                {
+                    Notify (\_SB.PCI0, Zero) // look at the whole bus
+                }
+
+                ALL_SLOTS (NOTIFY)
             }
 
             // PIIX3: ISA bridge.
@@ -227,6 +298,7 @@ DefinitionBlock ("", "DSDT", 2, "DUODM ", "DUODMPC ", 0x00000001)
                 IO (Decode16, 0x0092, 0x0092, 0x01, 0x01)
                 IO (Decode16, 0x00B2, 0x00B2, 0x01, 0x02)
                 IO (Decode16, 0x0600, 0x0600, 0x01, 0x40)
+                IO (Decode16, 0xAE00, 0xAE00, 0x01, 0x14)
                 IO (Decode16, 0xAFE0, 0xAFE0, 0x01, 0x04)
             })
         }
@@ -397,6 +469,14 @@ DefinitionBlock ("", "DSDT", 2, "DUODM ", "DUODMPC ", 0x00000001)
             {
                 \_SB.PCI0.ISA.PRQD = LSRS (Arg0)
             }
+        }
+    }
+
+    Scope (\_GPE)
+    {
+        Method (_E01, 0, NotSerialized)
+        {
+            \_SB.PCI0.PNEW ()
         }
     }
 }

@@ -1,9 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Backends: opening, names, users, sizes, and waiting for them to be idle. */
 #include "dm/block/block-private.h"
+#include "dm/block/removable.h"
 #include "dm/cli/keyval.h"
 #include "dm/machine.h"
 #include "util/error.h"
+
+#include <errno.h>
+#include <unistd.h>
 
 #include <time.h>
 
@@ -34,6 +38,8 @@ struct block_registry *block_registry_new(struct machine *machine)
 
     registry->machine = machine;
     registry->backends = g_ptr_array_new();
+    registry->removables = g_ptr_array_new();
+    registry->empty_drives = g_ptr_array_new_with_free_func(g_free);
     registry->pool = block_pool_new();
     if (machine) {
         machine_add_event_listener(machine, on_machine_event, registry);
@@ -48,6 +54,8 @@ void block_registry_free(struct block_registry *registry)
         block_unref(g_ptr_array_steal_index(registry->backends, registry->backends->len - 1));
     }
     block_pool_free(registry->pool);
+    g_ptr_array_unref(registry->empty_drives);
+    g_ptr_array_unref(registry->removables);
     g_ptr_array_unref(registry->backends);
     g_free(registry);
 }
@@ -85,6 +93,11 @@ struct block_backend *block_find(struct block_registry *registry, const char *na
     backend = backend ? backend : find_node(registry, name);
     if (backend) {
         return backend;
+    }
+    if (block_is_empty_drive(registry, name)) {
+        duodm_fail(error, DUODM_ERROR_INVALID_ARGUMENT,
+                   "drive '%s' has no file=: only a CD drive can be empty", name);
+        return NULL;
     }
     for (unsigned i = 0; i < registry->backends->len; i++) {
         const struct block_backend *other = g_ptr_array_index(registry->backends, i);
@@ -276,6 +289,11 @@ bool block_delete(struct block_registry *registry, const char *node_name, GError
     return true;
 }
 
+void block_remove(struct block_backend *backend)
+{
+    remove_backend(backend->registry, backend);
+}
+
 struct block_backend *block_ref(struct block_backend *backend)
 {
     backend->references++;
@@ -355,6 +373,21 @@ char *block_filename(struct block_backend *backend)
 
 /* Users. */
 
+/* As locked_for_write and lock_shared say. */
+static bool take_lock(struct block_backend *protocol, GError **error)
+{
+    return protocol->registry->is_inactive || !protocol->driver->lock ||
+           protocol->driver->lock(protocol, protocol->locked_for_write, protocol->lock_shared,
+                                  error);
+}
+
+static void release_lock(struct block_backend *protocol)
+{
+    if (!protocol->registry->is_inactive && protocol->driver->unlock) {
+        protocol->driver->unlock(protocol);
+    }
+}
+
 static bool lock_image(struct block_backend *protocol, const struct block_user *user,
                        GError **error)
 {
@@ -369,9 +402,12 @@ static bool lock_image(struct block_backend *protocol, const struct block_user *
                           "writes: share-rw=on on both allows that",
                           name);
     }
-    if (!protocol->lock_count && protocol->driver->lock &&
-        !protocol->driver->lock(protocol, user->writes, user->share_rw, error)) {
-        return false;
+    if (!protocol->lock_count) {
+        protocol->locked_for_write = user->writes;
+        protocol->lock_shared = user->share_rw;
+        if (!take_lock(protocol, error)) {
+            return false;
+        }
     }
     protocol->lock_count++;
     protocol->locked_for_write |= user->writes;
@@ -401,11 +437,69 @@ void block_detach(struct block_backend *backend)
     protocol->lock_count--;
     if (!protocol->lock_count) {
         protocol->locked_for_write = false;
-        if (protocol->driver->unlock) {
-            protocol->driver->unlock(protocol);
-        }
+        release_lock(protocol);
     }
     block_unref(backend);
+}
+
+/* Those that are locked, or would be. */
+static GPtrArray *list_locked(const struct block_registry *registry)
+{
+    GPtrArray *list = g_ptr_array_new();
+
+    for (unsigned i = 0; i < registry->backends->len; i++) {
+        struct block_backend *backend = g_ptr_array_index(registry->backends, i);
+
+        if (backend->lock_count) {
+            g_ptr_array_add(list, backend);
+        }
+    }
+    return list;
+}
+
+bool block_inactivate(struct block_registry *registry, GError **error)
+{
+    g_autoptr(GPtrArray) locked = list_locked(registry);
+
+    if (registry->is_inactive) {
+        return true;
+    }
+    for (unsigned i = 0; i < locked->len; i++) {
+        struct block_backend *backend = g_ptr_array_index(locked, i);
+
+        if (backend->locked_for_write && backend->uring_fd >= 0 &&
+            fdatasync(backend->uring_fd) < 0) {
+            g_autofree char *name = block_filename(backend);
+
+            return duodm_fail(error, DUODM_ERROR_IO, "image '%s' can't be flushed: %s", name,
+                              g_strerror(errno));
+        }
+    }
+    for (unsigned i = 0; i < locked->len; i++) {
+        release_lock(g_ptr_array_index(locked, i));
+    }
+    registry->is_inactive = true;
+    return true;
+}
+
+bool block_activate(struct block_registry *registry, GError **error)
+{
+    g_autoptr(GPtrArray) locked = list_locked(registry);
+
+    if (!registry->is_inactive) {
+        return true;
+    }
+    registry->is_inactive = false;
+    for (unsigned i = 0; i < locked->len; i++) {
+        if (!take_lock(g_ptr_array_index(locked, i), error)) {
+            while (i-- > 0) {
+                release_lock(g_ptr_array_index(locked, i));
+            }
+            registry->is_inactive = true;
+            return false;
+        }
+    }
+    return true;
 }
 
 bool block_resize(struct block_backend *backend, uint64_t size, GError **error)

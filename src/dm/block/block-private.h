@@ -18,8 +18,11 @@ struct block_uring;
 struct block_registry {
     struct machine *machine; /* NULL in some tests */
     GPtrArray *backends;     /* of struct block_backend, a reference each */
+    GPtrArray *removables;   /* of struct block_removable, not owned */
+    GPtrArray *empty_drives; /* of char: names of -drive without a file */
     struct block_pool *pool;
     unsigned next_node; /* number for the next generated node name */
+    bool is_inactive;   /* another process has the images: block_inactivate */
 };
 
 struct block_backend {
@@ -40,6 +43,7 @@ struct block_backend {
     bool owns_child;        /* raw: the child was defined with it, and goes with it */
     unsigned lock_count;    /* attachments that hold the image's lock */
     bool locked_for_write;  /* by one of them that shares with none */
+    bool lock_shared;       /* they share it with other writers */
     unsigned in_flight;     /* requests of all queues; atomic */
     unsigned drain_waiters; /* atomic */
     pthread_mutex_t drain_lock;
@@ -86,6 +90,10 @@ struct block_backend *block_open_driver(struct block_registry *registry,
                                         const char *device_name, GError **error);
 /* What an image is called where its place matters: its file or address. Caller frees. */
 char *block_filename(struct block_backend *backend);
+
+/* Take out of the registry, with a child that was defined with it, though it has a drive's name. No
+ * device may use it. */
+void block_remove(struct block_backend *backend);
 
 /* queue.c: the end of what start, a pool's thread or a ring began. post: any thread; finish: the
  * queue's thread. */

@@ -141,6 +141,13 @@ struct block_stats *block_get_stats(struct block_backend *backend);
 /* One user at a time. Takes the file's lock. *user must outlive the attachment. */
 bool block_attach(struct block_backend *backend, struct block_user *user, GError **error);
 void block_detach(struct block_backend *backend);
+/*
+ * Leave the images to another process: what was written reaches them, locks are let go. What is
+ * attached meanwhile is not locked either. Nothing may be submitted until block_activate, which
+ * takes the locks again; on failure all is as before. For migration. Main loop.
+ */
+bool block_inactivate(struct block_registry *registry, GError **error);
+bool block_activate(struct block_registry *registry, GError **error);
 /* New size in bytes, rounded down to a sector; tells the user. */
 bool block_resize(struct block_backend *backend, uint64_t size, GError **error);
 /* Wait until nothing is in flight. New requests must have been stopped by their submitters; those

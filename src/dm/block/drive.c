@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "dm/block/drive.h"
 #include "dm/cli/keyval.h"
+#include "dm/property.h"
 #include "util/error.h"
 
+#include <limits.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -170,20 +172,73 @@ static bool take_bool(struct key_values *list, const char *key, bool *value, GEr
     return true;
 }
 
+static bool take_number(struct key_values *list, const char *key, int *value, GError **error)
+{
+    g_autofree char *text = key_values_take(list, key);
+    uint64_t number;
+
+    if (!text) {
+        return true;
+    }
+    if (!parse_number(text, &number, error)) {
+        g_prefix_error(error, "%s=: ", key);
+        return false;
+    }
+    *value = (int)MIN(number, INT_MAX);
+    return true;
+}
+
+/* index=, or bus= and unit=. Only IDE drives have places. */
+static bool take_place(struct key_values *list, struct drive *drive, GError **error)
+{
+    int bus = -1, unit = -1;
+
+    if (!take_number(list, "index", &drive->index, error) ||
+        !take_number(list, "bus", &bus, error) || !take_number(list, "unit", &unit, error)) {
+        return false;
+    }
+    if (drive->index >= 0 && (bus >= 0 || unit >= 0)) {
+        return duodm_fail(error, DUODM_ERROR_INVALID_ARGUMENT,
+                          "index= says what bus= and unit= do: give one of them");
+    }
+    if (unit > 1 || bus >= DRIVE_IDE_MAX / 2 || drive->index >= DRIVE_IDE_MAX) {
+        return duodm_fail(
+            error, DUODM_ERROR_INVALID_ARGUMENT,
+            "there are four places for drives: index=0 to 3, or bus=0 or 1 and unit=0 "
+            "or 1");
+    }
+    if (bus >= 0 || unit >= 0) {
+        drive->index = 2 * MAX(bus, 0) + MAX(unit, 0);
+    }
+    return true;
+}
+
+static bool take_interface(struct key_values *list, struct drive *drive, GError **error)
+{
+    static const char *const names[] = {[DRIVE_DEFAULT] = "",
+                                        [DRIVE_NONE] = "none",
+                                        [DRIVE_VIRTIO] = "virtio",
+                                        [DRIVE_IDE] = "ide"};
+    g_autofree char *name = key_values_take(list, "if");
+
+    for (unsigned i = 0; i < G_N_ELEMENTS(names); i++) {
+        if (g_str_equal(name ? name : "", names[i])) {
+            drive->interface = (enum drive_interface)i;
+            return true;
+        }
+    }
+    return duodm_fail(error, DUODM_ERROR_NOT_SUPPORTED,
+                      "if=%s: there are no such disks: use if=ide, if=virtio, or if=none and a "
+                      "-device that names the drive",
+                      name);
+}
+
 /* What there is no such thing as here, and what to do instead. */
 static bool refuse(struct key_values *list, GError **error)
 {
-    static const char *const positions[] = {"bus", "unit", "index", "media"};
     bool snapshot = false;
-    g_autofree char *interface = key_values_take(list, "if");
     g_autofree char *serial = key_values_take(list, "serial");
 
-    if (interface && !g_str_equal(interface, "none") && !g_str_equal(interface, "virtio")) {
-        return duodm_fail(error, DUODM_ERROR_NOT_SUPPORTED,
-                          "if=%s: this version has no such disks: use if=virtio, or if=none and a "
-                          "-device virtio-blk-pci,drive=ID",
-                          interface);
-    }
     if (serial) {
         return duodm_fail(
             error, DUODM_ERROR_INVALID_ARGUMENT,
@@ -197,9 +252,6 @@ static bool refuse(struct key_values *list, GError **error)
                           "snapshot=on: temporary overlays are not built in: serve the image with "
                           "'qemu-nbd --snapshot --format=raw --socket=/run/disk.sock IMAGE' and "
                           "give file=nbd:unix:/run/disk.sock");
-    }
-    for (unsigned i = 0; i < G_N_ELEMENTS(positions); i++) {
-        g_free(key_values_take(list, positions[i])); /* virtio disks have no positions */
     }
     return true;
 }
@@ -285,30 +337,53 @@ fail:
     return NULL;
 }
 
-struct drive *drive_from_text(const char *text, unsigned number, GError **error)
+static bool take_media(struct key_values *list, struct drive *drive, GError **error)
+{
+    g_autofree char *media = key_values_take(list, "media");
+
+    if (media && !g_str_equal(media, "cdrom") && !g_str_equal(media, "disk")) {
+        return duodm_fail(error, DUODM_ERROR_INVALID_ARGUMENT, "media=%s must be disk or cdrom",
+                          media);
+    }
+    drive->is_cd = g_strcmp0(media, "cdrom") == 0;
+    if (drive->is_cd) {
+        key_values_set(list, "read-only", "on");
+    }
+    return true;
+}
+
+/* Without file=: nothing in it. Formats, caches and so on are then of no use. */
+static bool is_empty(const struct key_values *list)
+{
+    for (unsigned i = 0; i < list->items->len; i++) {
+        const struct key_value *item = g_ptr_array_index(list->items, i);
+
+        if (g_str_equal(item->key, "file") || g_str_has_prefix(item->key, "file.")) {
+            return false;
+        }
+    }
+    return true;
+}
+
+struct drive *drive_from_text(const char *text, GError **error)
 {
     struct key_values *list = key_values_parse(text, "file", error);
     struct drive *drive = g_new0(struct drive, 1);
-    g_autofree char *media = NULL;
 
+    drive->is_drive = true;
+    drive->index = -1;
     if (!list) {
         goto fail;
     }
-    drive->makes_device = g_strcmp0(key_values_get(list, "if"), "none") != 0;
     drive->id = key_values_take(list, "id");
-    if (!drive->id) {
-        drive->id = g_strdup_printf("%s%u", drive->makes_device ? "virtio" : "none", number);
-    }
-    media = g_strdup(key_values_get(list, "media"));
     rename_keys(list);
-    if (media && g_str_equal(media, "cdrom")) {
-        key_values_set(list, "read-only", "on");
-    } else if (media && !g_str_equal(media, "disk")) {
-        duodm_fail(error, DUODM_ERROR_INVALID_ARGUMENT, "media=%s must be disk or cdrom", media);
+    if (!take_interface(list, drive, error) || !take_place(list, drive, error) ||
+        !take_media(list, drive, error) || !refuse(list, error)) {
         goto fail;
     }
-    if (!refuse(list, error)) {
-        goto fail;
+    if (is_empty(list) && (drive->is_cd || drive->interface == DRIVE_NONE)) {
+        key_values_free(list);
+        return drive;
     }
     drive->blockdev = make_blockdev(list, error);
     if (!drive->blockdev) {

@@ -11,14 +11,26 @@
  * reference; NULL and an error. */
 json_t *blockdev_from_text(const char *text, GError **error);
 
-/* One -drive. */
-struct drive {
-    json_t *blockdev;  /* what block_open takes */
-    char *id;          /* of the backend */
-    bool makes_device; /* if=virtio: a device goes with it */
+/* What a -drive makes besides the image. */
+enum drive_interface {
+    DRIVE_DEFAULT, /* what the board has */
+    DRIVE_NONE,
+    DRIVE_VIRTIO,
+    DRIVE_IDE,
 };
-/* number: how many -drive were before, for a name. */
-struct drive *drive_from_text(const char *text, unsigned number, GError **error);
+
+/* One -drive, or -blockdev. */
+struct drive {
+    json_t *blockdev; /* what block_open takes; NULL: a drive without a medium */
+    char *id;         /* of the backend; NULL: none was given. Of -blockdev always NULL */
+    bool is_drive;    /* else -blockdev */
+    enum drive_interface interface;
+    bool is_cd; /* media=cdrom */
+    int index;  /* place among the IDE drives, two to a channel; -1: the first that is free */
+};
+#define DRIVE_IDE_MAX 4
+
+struct drive *drive_from_text(const char *text, GError **error);
 void drive_free(struct drive *drive);
 
 #endif

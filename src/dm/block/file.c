@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Drivers "file" and "host_device": opening, sizes. */
 #include "dm/block/file.h"
+#include "dm/fd-set.h"
+#include "dm/machine.h"
 #include "util/error.h"
 
 #include <errno.h>
@@ -34,13 +36,21 @@ static bool fail_open(const struct block_options *options, int error_number, GEr
                       g_strerror(error_number), advice);
 }
 
+static const struct fd_registry *fds_of(const struct block_backend *backend)
+{
+    const struct machine *machine = backend->registry->machine;
+
+    return machine ? machine->fds : NULL;
+}
+
 static bool open_image(struct block_backend *backend, int *fd, GError **error)
 {
     const struct block_options *options = &backend->options;
     int problem;
 
     backend->read_only = options->read_only;
-    *fd = open(options->filename, open_flags(options, options->read_only));
+    *fd = fd_registry_open(fds_of(backend), options->filename,
+                           open_flags(options, options->read_only), 0);
     if (*fd >= 0) {
         return true;
     }
@@ -48,7 +58,7 @@ static bool open_image(struct block_backend *backend, int *fd, GError **error)
     if (options->auto_read_only && !options->read_only &&
         (problem == EACCES || problem == EROFS || problem == EPERM)) {
         backend->read_only = true;
-        *fd = open(options->filename, open_flags(options, true));
+        *fd = fd_registry_open(fds_of(backend), options->filename, open_flags(options, true), 0);
     }
     return *fd >= 0 || fail_open(options, problem, error);
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* What monitors tell of images, with the members that QEMU 7.2's schema has. */
 #include "dm/block/block-private.h"
+#include "dm/block/removable.h"
 
 static json_t *image_info(struct block_backend *backend)
 {
@@ -46,6 +47,46 @@ static bool is_disk(const struct block_backend *backend)
     return *backend->device_name || backend->user;
 }
 
+/* The drive that has an image as its medium; NULL: none, it is a fixed disk. */
+static const struct block_removable *drive_of(struct block_registry *registry,
+                                              const struct block_backend *backend)
+{
+    GPtrArray *drives = block_removable_list(registry);
+
+    for (unsigned i = 0; i < drives->len; i++) {
+        const struct block_removable *drive = g_ptr_array_index(drives, i);
+
+        if (drive->medium == backend) {
+            return drive;
+        }
+    }
+    return NULL;
+}
+
+/* Drives whose medium can be changed, also those that have none. */
+static void query_removables(struct block_registry *registry, json_t *list)
+{
+    GPtrArray *drives = block_removable_list(registry);
+
+    for (unsigned i = 0; i < drives->len; i++) {
+        const struct block_removable *drive = g_ptr_array_index(drives, i);
+        json_t *entry = json_pack("{s:s, s:s, s:b, s:b, s:b}", "device",
+                                  drive->drive_name ? drive->drive_name : "", "type", "unknown",
+                                  "removable", 1, "locked", drive->ops->is_locked(drive->opaque),
+                                  "tray_open", drive->ops->is_open(drive->opaque));
+
+        if (drive->device_id) {
+            json_object_set_new(entry, "qdev", json_string(drive->device_id));
+        }
+        if (drive->medium) {
+            json_object_set_new(entry, "io-status",
+                                json_string(block_errors_status(drive->medium)));
+            json_object_set_new(entry, "inserted", device_info(drive->medium));
+        }
+        json_array_append_new(list, entry);
+    }
+}
+
 json_t *block_query(struct block_registry *registry)
 {
     json_t *list = json_array();
@@ -54,7 +95,7 @@ json_t *block_query(struct block_registry *registry)
         struct block_backend *backend = g_ptr_array_index(registry->backends, i);
         json_t *entry;
 
-        if (!is_disk(backend)) {
+        if (!is_disk(backend) || drive_of(registry, backend)) {
             continue;
         }
         entry = json_pack("{s:s, s:s, s:b, s:b, s:s, s:o}", "device", backend->device_name, "type",
@@ -65,6 +106,7 @@ json_t *block_query(struct block_registry *registry)
         }
         json_array_append_new(list, entry);
     }
+    query_removables(registry, list);
     return list;
 }
 
@@ -128,13 +170,15 @@ json_t *block_query_stats(struct block_registry *registry)
 
     for (unsigned i = 0; i < registry->backends->len; i++) {
         struct block_backend *backend = g_ptr_array_index(registry->backends, i);
+        const struct block_removable *drive = drive_of(registry, backend);
+        const char *name = drive && drive->drive_name ? drive->drive_name : backend->device_name;
         json_t *entry;
 
         if (!is_disk(backend)) {
             continue;
         }
-        entry = json_pack("{s:s, s:s, s:o}", "device", backend->device_name, "node-name",
-                          backend->node_name, "stats", stats_of(&backend->stats));
+        entry = json_pack("{s:s, s:s, s:o}", "device", name, "node-name", backend->node_name,
+                          "stats", stats_of(&backend->stats));
         if (backend->user && backend->user->device_id) {
             json_object_set_new(entry, "qdev", json_string(backend->user->device_id));
         }

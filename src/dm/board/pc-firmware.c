@@ -168,6 +168,7 @@ static bool load_kernel(struct pc *pc, struct acpi_tables *acpi, const GByteArra
         .pci_bus = pc->pci_bus,
         .host_bridge = pc->host_bridge,
         .isa_bridge = pc->isa_bridge,
+        .ide = pc->ide,
         .power_management = pc->power_management,
         .pci_window_32 = pc->pci_window_32,
         .pci_window_64 = pc->pci_window_64,

@@ -4,6 +4,7 @@
 #include "dm/boot/kernel-rom.h"
 #include "dm/chardev.h"
 #include "dm/fdt/device-tree.h"
+#include "dm/firmware/boot-order.h"
 #include "dm/firmware/firmware-state.h"
 #include "dm/isa/reset-control.h"
 #include "dm/pci/chipset.h"
@@ -126,6 +127,10 @@ static bool create_chipset(struct pc *pc, GError **error)
     if (!pc->isa_bridge) {
         return false;
     }
+    pc->ide = create_function(pc, "piix3-ide", "1.1", false, error);
+    if (!pc->ide) {
+        return false;
+    }
     pc->power_management = create_function(pc, "PIIX4_PM", "1.3", false, error);
     return pc->power_management != NULL;
 }
@@ -235,6 +240,11 @@ bool pc_create(struct machine *machine, const void *options, GError **error)
            (machine->engine->attaches ? create_kernel(pc, error) : create_own_parts(pc, error));
 }
 
+static bool pc_complete(struct machine *machine, GError **error)
+{
+    return boot_order_publish(machine, error);
+}
+
 static void pc_describe(struct machine *machine, struct device_tree *tree)
 {
     const struct pc *pc = machine->board_private;
@@ -259,6 +269,8 @@ const struct board_class pc_board = {
     .is_default = true,
     .properties = pc_properties,
     .options_size = sizeof(struct pc_options),
+    .has_ide = true,
     .create = pc_create,
+    .complete = pc_complete,
     .describe = pc_describe,
 };

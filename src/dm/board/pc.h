@@ -43,7 +43,7 @@ struct pc {
     struct memory_region rom, rom_low; /* at the end of 4 GiB; its last 128 KiB below 1 MiB */
     bool has_rom;
     struct pci_bus *pci_bus;
-    struct pci_device *host_bridge, *isa_bridge, *power_management;
+    struct pci_device *host_bridge, *isa_bridge, *ide, *power_management;
     struct device *rtc;
     struct range pci_window_32, pci_window_64;
     unsigned serial_mask;                  /* bit n: port n is there */

@@ -17,6 +17,24 @@ void chardev_list_kinds(FILE *out)
     }
 }
 
+GPtrArray *chardev_list_keys(void)
+{
+    GPtrArray *list = g_ptr_array_new();
+
+    g_ptr_array_add(list, (void *)"id");
+    g_ptr_array_add(list, (void *)"mux");
+    for (unsigned i = 0; backends[i]; i++) {
+        for (unsigned k = 0; backends[i]->keys && backends[i]->keys[k]; k++) {
+            const char *key = backends[i]->keys[k];
+
+            if (!g_ptr_array_find_with_equal_func(list, key, g_str_equal, NULL)) {
+                g_ptr_array_add(list, (void *)key);
+            }
+        }
+    }
+    return list;
+}
+
 static const struct chardev_backend *find_backend(const char *name, GError **error)
 {
     const char *names[G_N_ELEMENTS(backends)];

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Output into a file; optionally input from another. */
 #include "dm/char/stream.h"
+#include "dm/fd-set.h"
+#include "dm/machine.h"
 #include "util/error.h"
 
 #include <errno.h>
@@ -21,9 +23,10 @@ static void file_hung_up(struct chardev_stream *stream)
     /* The end of the input file; output goes on. */
 }
 
-static int open_path(const char *path, int flags, GError **error)
+static int open_path(const struct chardev *chardev, const char *path, int flags, GError **error)
 {
-    int fd = open(path, flags | O_NONBLOCK | O_NOCTTY | O_CLOEXEC, 0666);
+    const struct fd_registry *fds = chardev->machine ? chardev->machine->fds : NULL;
+    int fd = fd_registry_open(fds, path, flags | O_NONBLOCK | O_NOCTTY, 0666);
 
     if (fd < 0) {
         duodm_fail(error, DUODM_ERROR_IO, "cannot open '%s': %s", path,
@@ -46,12 +49,13 @@ static bool file_open(struct chardev *chardev, const struct key_values *options,
         return false;
     }
     file->in_fd = -1;
-    file->out_fd = open_path(path, O_WRONLY | O_CREAT | (append ? O_APPEND : O_TRUNC), error);
+    file->out_fd =
+        open_path(chardev, path, O_WRONLY | O_CREAT | (append ? O_APPEND : O_TRUNC), error);
     if (file->out_fd < 0) {
         return false;
     }
     if (in_path) {
-        file->in_fd = open_path(in_path, O_RDONLY, error);
+        file->in_fd = open_path(chardev, in_path, O_RDONLY, error);
         if (file->in_fd < 0) {
             close(file->out_fd);
             return false;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "dm/cli/launch.h"
 #include "dm/chardev.h"
+#include "dm/hotplug.h"
 #include "dm/monitor/monitor.h"
 #include "dm/net/net.h"
 #include "dm/object.h"
@@ -421,20 +422,10 @@ bool launch_make_objects(struct launch *launch, GError **error)
 
 /* Board and devices. */
 
-static const struct board_class *default_board(void)
-{
-    for (unsigned i = 0; board_table[i]; i++) {
-        if (board_table[i]->is_default) {
-            return board_table[i];
-        }
-    }
-    return board_table[0];
-}
-
 bool launch_make_board(struct launch *launch, GError **error)
 {
     static const char *const skip[] = {NULL};
-    const struct board_class *board = launch->line.board ? launch->line.board : default_board();
+    const struct board_class *board = command_line_board(&launch->line);
 
     launch->line.board = board;
     if (board->options_size) {
@@ -461,91 +452,12 @@ void launch_forget_board(struct launch *launch)
     }
 }
 
-static bool find_bus(struct machine *machine, const char *name, struct bus **bus, GError **error)
-{
-    struct bus *const buses[] = {machine->isa_bus, machine->pci_bus, machine->system_bus};
-    g_autoptr(GString) names = g_string_new(NULL);
-
-    for (unsigned i = 0; i < G_N_ELEMENTS(buses) + machine->device_buses->len; i++) {
-        struct bus *candidate =
-            i < G_N_ELEMENTS(buses)
-                ? buses[i]
-                : g_ptr_array_index(machine->device_buses, i - G_N_ELEMENTS(buses));
-
-        if (candidate && g_str_equal(candidate->name, name)) {
-            *bus = candidate;
-            return true;
-        }
-        if (candidate) {
-            g_string_append_printf(names, "%s%s", names->len ? ", " : "", candidate->name);
-        }
-    }
-    return duodm_fail(error, DUODM_ERROR_NOT_FOUND, "there is no bus '%s' (this machine has %s)",
-                      name, names->str);
-}
-
-static bool has_child(const struct bus *bus, const char *id)
-{
-    for (unsigned i = 0; bus && i < bus->children->len; i++) {
-        const struct device *device = g_ptr_array_index(bus->children, i);
-
-        if (g_strcmp0(device->id, id) == 0) {
-            return true;
-        }
-    }
-    return false;
-}
-
-static bool id_is_free(struct machine *machine, const char *id, GError **error)
-{
-    bool taken = has_child(machine->isa_bus, id) || has_child(machine->pci_bus, id) ||
-                 has_child(machine->system_bus, id);
-
-    for (unsigned i = 0; i < machine->device_buses->len; i++) {
-        taken = taken || has_child(g_ptr_array_index(machine->device_buses, i), id);
-    }
-    return !taken || duodm_fail(error, DUODM_ERROR_EXISTS,
-                                "there is a device '%s' already: choose another id", id);
-}
-
-static bool add_device(struct machine *machine, const struct key_values *list, GError **error)
-{
-    static const char *const common[] = {"driver", "id", "bus", NULL};
-    const char *id = key_values_get(list, "id");
-    const char *bus_name = key_values_get(list, "bus");
-    struct bus *bus = NULL;
-    struct device *device;
-
-    if ((id && !id_is_free(machine, id, error)) ||
-        (bus_name && !find_bus(machine, bus_name, &bus, error))) {
-        return false;
-    }
-    device = device_new(machine, device_class_find(key_values_get(list, "driver")), bus, id, error);
-    if (!device) {
-        return false;
-    }
-    for (unsigned i = 0; i < list->items->len; i++) {
-        const struct key_value *item = g_ptr_array_index(list->items, i);
-
-        if (!g_strv_contains(common, item->key) &&
-            !device_set_property(device, item->key, item->value, error)) {
-            device_destroy(device);
-            return false;
-        }
-    }
-    if (!device_realize(device, error)) {
-        device_destroy(device);
-        return false;
-    }
-    return true;
-}
-
 bool launch_add_devices(struct launch *launch, GError **error)
 {
     for (unsigned i = 0; i < launch->line.devices->len; i++) {
         const struct key_values *list = g_ptr_array_index(launch->line.devices, i);
 
-        if (!add_device(launch->machine, list, error)) {
+        if (!hotplug_add(launch->machine, list, error)) {
             g_prefix_error(error, "-device %s: ", key_values_get(list, "driver"));
             return false;
         }

@@ -2,6 +2,7 @@
 /* -blockdev and -drive: noted while the line is read, opened when the machine is made. */
 #include "dm/block/block.h"
 #include "dm/block/drive.h"
+#include "dm/block/removable.h"
 #include "dm/cli/launch.h"
 #include "util/error.h"
 
@@ -26,31 +27,169 @@ bool option_blockdev(struct command_line *line, const char *value, GError **erro
 
 bool option_drive(struct command_line *line, const char *value, GError **error)
 {
-    struct drive *drive = drive_from_text(value, line->drives->len, error);
-    g_autofree char *id = NULL, *device = NULL;
+    struct drive *drive = drive_from_text(value, error);
 
     if (!drive) {
         return false;
     }
     g_ptr_array_add(line->drives, drive);
-    if (!drive->makes_device) {
-        return true;
-    }
-    id = key_values_escape(drive->id);
-    device = g_strconcat("virtio-blk-pci,drive=", id, NULL);
-    return option_device(line, device, error);
+    return true;
 }
 
-static bool open_drives(struct launch *launch, bool with_id, GError **error)
+/* -hda and the like: a -drive at a place. */
+static bool add_at(struct command_line *line, const char *file, const char *place, GError **error)
+{
+    g_autofree char *escaped = key_values_escape(file);
+    g_autofree char *text = g_strdup_printf("file=%s,if=ide,%s", escaped, place);
+
+    return option_drive(line, text, error);
+}
+
+bool option_hda(struct command_line *line, const char *value, GError **error)
+{
+    return add_at(line, value, "index=0,media=disk", error);
+}
+
+bool option_hdb(struct command_line *line, const char *value, GError **error)
+{
+    return add_at(line, value, "index=1,media=disk", error);
+}
+
+bool option_hdc(struct command_line *line, const char *value, GError **error)
+{
+    return add_at(line, value, "index=2,media=disk", error);
+}
+
+bool option_hdd(struct command_line *line, const char *value, GError **error)
+{
+    return add_at(line, value, "index=3,media=disk", error);
+}
+
+bool option_cdrom(struct command_line *line, const char *value, GError **error)
+{
+    return add_at(line, value, "index=2,media=cdrom", error);
+}
+
+/* ---- What goes with a -drive, when the whole line is known ---- */
+
+static bool place_ide(struct drive *drive, unsigned *used, GError **error)
+{
+    for (int i = 0; drive->index < 0 && i < DRIVE_IDE_MAX; i++) {
+        drive->index = *used >> i & 1 ? -1 : i;
+    }
+    if (drive->index < 0) {
+        return duodm_fail(error, DUODM_ERROR_BUSY,
+                          "there are %u IDE drives already, and no place for more: use if=virtio",
+                          DRIVE_IDE_MAX);
+    }
+    if (*used >> drive->index & 1) {
+        return duodm_fail(error, DUODM_ERROR_BUSY,
+                          "two drives have index=%d (bus=%d,unit=%d): give another", drive->index,
+                          drive->index / 2, drive->index % 2);
+    }
+    *used |= 1u << drive->index;
+    return true;
+}
+
+/* Names of drives that have none: those of their places. */
+static void name_drive(struct drive *drive, unsigned number)
+{
+    if (drive->id) {
+        return;
+    }
+    if (drive->interface == DRIVE_IDE) {
+        drive->id = g_strdup_printf("ide%d-%s%d", drive->index / 2, drive->is_cd ? "cd" : "hd",
+                                    drive->index % 2);
+    } else {
+        drive->id =
+            g_strdup_printf("%s%u", drive->interface == DRIVE_NONE ? "none" : "virtio", number);
+    }
+}
+
+/* Places and names: first to those that ask for a place. */
+static bool place_drives(struct command_line *line, GError **error)
+{
+    bool has_ide = command_line_board(line)->has_ide;
+    unsigned used = 0;
+
+    for (unsigned pass = 0; pass < 2; pass++) {
+        for (unsigned i = 0; i < line->drives->len; i++) {
+            struct drive *drive = g_ptr_array_index(line->drives, i);
+
+            if (drive->interface == DRIVE_DEFAULT) {
+                drive->interface = has_ide ? DRIVE_IDE : DRIVE_VIRTIO;
+            }
+            if (drive->is_drive && drive->interface == DRIVE_IDE &&
+                (drive->index >= 0) == (pass == 0) && !place_ide(drive, &used, error)) {
+                return false;
+            }
+        }
+    }
+    return true;
+}
+
+/* The device that goes with a drive, as -device would have it. */
+static bool add_device(struct command_line *line, const struct drive *drive, unsigned *ide_count,
+                       GError **error)
+{
+    g_autofree char *id = key_values_escape(drive->id);
+    g_autofree char *text = NULL;
+
+    if (drive->interface == DRIVE_NONE) {
+        return true;
+    }
+    if (drive->interface == DRIVE_VIRTIO) {
+        text = g_strdup_printf("virtio-blk-pci,drive=%s", id);
+        return option_device(line, text, error);
+    }
+    text = g_strdup_printf("ide-%s,drive=%s,bus=ide.%d,unit=%d", drive->is_cd ? "cd" : "hd", id,
+                           drive->index / 2, drive->index % 2);
+    if (!option_device(line, text, error)) {
+        return false;
+    }
+    /* Before any -device: one that names no place gets what is left. */
+    g_ptr_array_insert(line->devices, (int)(*ide_count)++,
+                       g_ptr_array_steal_index(line->devices, line->devices->len - 1));
+    return true;
+}
+
+static bool resolve_drives(struct command_line *line, GError **error)
+{
+    unsigned ide_count = 0;
+
+    if (!place_drives(line, error)) {
+        return false;
+    }
+    for (unsigned i = 0; i < line->drives->len; i++) {
+        struct drive *drive = g_ptr_array_index(line->drives, i);
+
+        if (drive->is_drive) {
+            name_drive(drive, i);
+            if (!add_device(line, drive, &ide_count, error)) {
+                return false;
+            }
+        }
+    }
+    return true;
+}
+
+static bool open_drive(struct launch *launch, const struct drive *drive, GError **error)
+{
+    struct block_registry *blocks = launch->machine->blocks;
+
+    return drive->blockdev ? block_open(blocks, drive->blockdev, drive->id, error) != NULL
+                           : block_add_empty_drive(blocks, drive->id, error);
+}
+
+static bool open_drives(struct launch *launch, bool is_drive, GError **error)
 {
     GPtrArray *drives = launch->line.drives;
 
     for (unsigned i = 0; i < drives->len; i++) {
         const struct drive *drive = g_ptr_array_index(drives, i);
 
-        if ((drive->id != NULL) == with_id &&
-            !block_open(launch->machine->blocks, drive->blockdev, drive->id, error)) {
-            g_prefix_error(error, "%s: ", with_id ? "-drive" : "-blockdev");
+        if (drive->is_drive == is_drive && !open_drive(launch, drive, error)) {
+            g_prefix_error(error, "%s: ", is_drive ? "-drive" : "-blockdev");
             return false;
         }
     }
@@ -60,5 +199,9 @@ static bool open_drives(struct launch *launch, bool with_id, GError **error)
 /* Nodes first: a drive may be a window of one. */
 bool launch_open_drives(struct launch *launch, GError **error)
 {
+    if (!resolve_drives(&launch->line, error)) {
+        g_prefix_error(error, "-drive: ");
+        return false;
+    }
     return open_drives(launch, false, error) && open_drives(launch, true, error);
 }

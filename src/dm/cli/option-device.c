@@ -2,6 +2,7 @@
 /* Options that add devices, character devices and monitors, and those of the log. */
 #include "dm/chardev.h"
 #include "dm/cli/options.h"
+#include "dm/hotplug.h"
 #include "dm/object.h"
 #include "util/error.h"
 #include "util/log.h"
@@ -24,6 +25,7 @@ static void list_devices(void)
         [BUS_PCI] = "PCI",
         [BUS_VIRTIO] = "virtio",
         [BUS_VIRTIO_SERIAL] = "virtio-serial",
+        [BUS_ATA] = "IDE",
     };
 
     for (unsigned i = 0; device_class_table[i]; i++) {
@@ -44,51 +46,6 @@ static void print_device_help(const struct device_class *class)
     for (const struct property *p = class->properties; p && p->name; p++) {
         printf("  %-16s %s\n", p->name, p->help);
     }
-}
-
-/* Those of an engine are made by boards only, but have properties (-global). */
-static const struct device_class *find_class_of_engines(const char *name)
-{
-    for (unsigned i = 0; engine_table[i]; i++) {
-        const struct device_class *const *table = engine_table[i]->devices;
-
-        for (; table && *table; table++) {
-            if (g_str_equal((*table)->name, name)) {
-                return *table;
-            }
-        }
-    }
-    return NULL;
-}
-
-static const struct device_class *find_class(const char *name, bool user_creatable, GError **error)
-{
-    const struct device_class *class = device_class_find(name);
-    g_autoptr(GPtrArray) names = g_ptr_array_new();
-    g_autofree char *hint = NULL;
-
-    if (!class) {
-        class = find_class_of_engines(name);
-    }
-    if (class && (class->user_creatable || !user_creatable)) {
-        return class;
-    }
-    if (class) {
-        duodm_fail(error, DUODM_ERROR_INVALID_ARGUMENT,
-                   "'%s' is part of the machine and can't be added ('-device help' lists what can)",
-                   name);
-        return NULL;
-    }
-    for (unsigned i = 0; device_class_table[i]; i++) {
-        if (device_class_table[i]->user_creatable || !user_creatable) {
-            g_ptr_array_add(names, (void *)device_class_table[i]->name);
-        }
-    }
-    g_ptr_array_add(names, NULL);
-    hint = suggestion(name, (const char *const *)names->pdata);
-    duodm_fail(error, DUODM_ERROR_NOT_FOUND,
-               "there is no device '%s'%s ('-device help' lists them)", name, hint);
-    return NULL;
 }
 
 static bool check_property(const struct device_class *class, const char *name, GError **error)
@@ -123,7 +80,7 @@ static bool check_device(struct command_line *line, const struct key_values *lis
         line->done = true;
         return true;
     }
-    class = find_class(driver, true, error);
+    class = device_class_for_user(driver, error);
     if (!class) {
         return false;
     }
@@ -171,9 +128,10 @@ bool option_device(struct command_line *line, const char *value, GError **error)
 static bool add_global(struct command_line *line, const char *driver, const char *property,
                        const char *value, GError **error)
 {
-    const struct device_class *class = find_class(driver, false, error);
+    const struct device_class *class = device_class_find_any(driver);
     struct global_property *global;
 
+    class = class ? class : device_class_for_user(driver, error);
     if (!class || !check_property(class, property, error)) {
         return false;
     }

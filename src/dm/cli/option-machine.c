@@ -53,7 +53,7 @@ static bool set_board(struct command_line *line, const char *name, GError **erro
                       "there is no machine '%s'%s ('-machine help' lists them)", name, hint);
 }
 
-static const struct board_class *board_or_default(const struct command_line *line)
+const struct board_class *command_line_board(const struct command_line *line)
 {
     for (unsigned i = 0; !line->board && board_table[i]; i++) {
         if (board_table[i]->is_default) {
@@ -67,7 +67,7 @@ static bool check_board_property(const struct command_line *line, const char *na
 {
     static const char *const common[] = {"type", "accel",          "acpi", "dumpdtb",
                                          "hpet", "kernel-irqchip", "help"};
-    const struct board_class *board = board_or_default(line);
+    const struct board_class *board = command_line_board(line);
     g_autoptr(GPtrArray) names = g_ptr_array_new();
     g_autofree char *hint = NULL;
 
@@ -176,7 +176,7 @@ static bool apply_machine(struct command_line *line, const struct key_values *li
                "  %-20s HPET [on]\n"
                "  %-20s interrupt controllers in the kernel (kvm): on, off or split\n",
                "accel", "acpi", "dumpdtb", "hpet", "kernel-irqchip");
-        print_properties(board_or_default(line) ? board_or_default(line)->properties : NULL);
+        print_properties(command_line_board(line) ? command_line_board(line)->properties : NULL);
         line->done = true;
         return true;
     }
@@ -367,11 +367,17 @@ static bool apply_smp(struct machine_config *config, const struct key_values *li
         return false;
     }
     cpus = cpus ? cpus : maxcpus;
-    if (maxcpus && maxcpus != cpus) {
-        return duodm_fail(error, DUODM_ERROR_NOT_SUPPORTED,
-                          "CPUs can't be added later in this version: maxcpus must equal cpus");
+    if (maxcpus && maxcpus < cpus) {
+        return duodm_fail(error, DUODM_ERROR_INVALID_ARGUMENT,
+                          "maxcpus=%u is less than the %u CPUs that there are", maxcpus, cpus);
     }
-    return complete_topology(config, cpus, error);
+    /* Sockets, cores and threads are those of all that there can be. */
+    if (!complete_topology(config, maxcpus ? maxcpus : cpus, error)) {
+        return false;
+    }
+    config->max_cpus = config->smp;
+    config->smp = maxcpus && cpus ? cpus : config->smp;
+    return true;
 }
 
 bool option_smp(struct command_line *line, const char *value, GError **error)

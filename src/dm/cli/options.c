@@ -55,6 +55,7 @@ STRING_OPTION(kernel, config.kernel)
 STRING_OPTION(initrd, config.initrd)
 STRING_OPTION(append, config.append)
 STRING_OPTION(bios, config.bios)
+STRING_OPTION(incoming, config.incoming)
 STRING_OPTION(pidfile, pidfile)
 STRING_OPTION(log_file, log_file)
 STRING_OPTION(xen_domid, xen_domid)
@@ -150,11 +151,16 @@ const struct option option_table[] = {
     {"fw_cfg", NULL, "[name=]NAME,file=FILE|string=TEXT", "an item for the guest's firmware", NULL,
      option_fw_cfg},
 
-    {"drive", NULL, "[file=]FILE[,if=virtio|none][,id=ID][,format=raw][,OPTION=VALUE...]",
+    {"drive", NULL, "[file=]FILE[,if=ide|virtio|none][,index=N][,id=ID][,OPTION=VALUE...]",
      "a disk: a file, a block device or an NBD server (nbd:unix:PATH, nbd://HOST);\n"
-     "if=none: for a -device to name [virtio]; cache=, aio=, discard=, readonly=,\n"
-     "werror=, rerror= and more: see the manual page",
+     "if=none: for a -device to name [ide where the machine has it, else virtio];\n"
+     "cache=, aio=, discard=, readonly=, werror=, rerror= and more: see the manual page",
      "Disks", option_drive},
+    {"hda", NULL, "FILE", "an IDE disk as with -drive, at index 0", NULL, option_hda},
+    {"hdb", NULL, "FILE", "the same at index 1", NULL, option_hdb},
+    {"hdc", NULL, "FILE", "the same at index 2", NULL, option_hdc},
+    {"hdd", NULL, "FILE", "the same at index 3", NULL, option_hdd},
+    {"cdrom", NULL, "FILE", "a medium in a CD drive at index 2", NULL, option_cdrom},
     {"blockdev", NULL, "[driver=]DRIVER,node-name=NAME[,OPTION=VALUE...]",
      "an image for a -device to name, also as JSON: file, host_device, nbd, null-co,\n"
      "or raw over one of them",
@@ -189,6 +195,10 @@ const struct option option_table[] = {
 
     {"S", NULL, NULL, "wait for the monitor's 'cont' before the guest starts", "Running",
      option_start_paused},
+    {"incoming", NULL, "URI",
+     "go on with a machine that 'migrate' saved or sends: file:PATH, fd:N, unix:PATH,\n"
+     "tcp:[HOST]:PORT, exec:COMMAND, or defer: what migrate-incoming says",
+     NULL, option_incoming},
     {"no-reboot", NULL, NULL, "end instead of a reset", NULL, option_no_reboot},
     {"no-shutdown", NULL, NULL, "stay, with the monitors, when the guest has shut down", NULL,
      option_no_shutdown},

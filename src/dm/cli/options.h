@@ -60,7 +60,14 @@ void command_line_print_help(FILE *out);
 
 /* Handlers: option-machine.c, option-device.c, option-block.c. */
 bool option_blockdev(struct command_line *line, const char *value, GError **error);
+/* The board of -machine, or the default one. */
+const struct board_class *command_line_board(const struct command_line *line);
 bool option_drive(struct command_line *line, const char *value, GError **error);
+bool option_hda(struct command_line *line, const char *value, GError **error);
+bool option_hdb(struct command_line *line, const char *value, GError **error);
+bool option_hdc(struct command_line *line, const char *value, GError **error);
+bool option_hdd(struct command_line *line, const char *value, GError **error);
+bool option_cdrom(struct command_line *line, const char *value, GError **error);
 bool option_machine(struct command_line *line, const char *value, GError **error);
 bool option_accel(struct command_line *line, const char *value, GError **error);
 bool option_cpu(struct command_line *line, const char *value, GError **error);

@@ -247,6 +247,7 @@ static void set_up_pci(struct firmware_state *state)
     const struct firmware_config *config = &state->config;
     g_autoptr(GError) error = NULL;
 
+    piix3_ide_enable(config->ide);
     piix4_pm_enable(config->power_management, config->pm_base);
     if (!pci_bus_assign_resources(config->pci_bus, config->pci_window_32, config->pci_window_64,
                                   config->pci_window_io, firmware_pirq_routes, &error)) {

@@ -15,7 +15,7 @@
 struct firmware_config {
     struct machine *machine;
     struct pci_bus *pci_bus;
-    struct pci_device *host_bridge, *isa_bridge, *power_management;
+    struct pci_device *host_bridge, *isa_bridge, *ide, *power_management;
     struct range pci_window_32, pci_window_64, pci_window_io;
     uint16_t pm_base;
     unsigned serial_mask;

@@ -546,6 +546,7 @@ static const struct state_description i8259_state = {
     .version = 1,
     .fields = i8259_fields,
     .after_load = i8259_after_load,
+    .receives_lines = true,
 };
 
 static void i8259_describe(struct device *device, struct device_tree *tree,

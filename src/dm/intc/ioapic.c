@@ -306,6 +306,7 @@ static const struct state_description ioapic_state = {
     .version = 1,
     .fields = ioapic_fields,
     .after_load = ioapic_after_load,
+    .receives_lines = true,
 };
 
 static const struct property ioapic_properties[] = {

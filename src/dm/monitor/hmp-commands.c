@@ -83,13 +83,7 @@ static bool stop(struct hmp_context *context, char **words, GString *out, GError
 
 static bool cont(struct hmp_context *context, char **words, GString *out, GError **error)
 {
-    if (machine_needs_reset(context->machine)) {
-        return duodm_fail(error, DUODM_ERROR_FAILED,
-                          "the machine is in state '%s': reset it first (system_reset)",
-                          run_state_name(context->machine->state));
-    }
-    machine_start(context->machine);
-    return true;
+    return machine_continue(context->machine, error);
 }
 
 static bool quit(struct hmp_context *context, char **words, GString *out, GError **error)
@@ -124,13 +118,19 @@ static bool balloon(struct hmp_context *context, char **words, GString *out, GEr
 
 const struct hmp_command hmp_command_table[] = {
     {"balloon", NULL, "SIZE", "ask the guest to make do with that much memory (MiB)", balloon},
+    {"change", NULL, "DRIVE FILE [FORMAT]", "put another medium into a drive", hmp_change},
     {"cont", "c", NULL, "let the machine run on", cont},
     {"cpu", NULL, "INDEX", "choose the CPU that commands look at", hmp_cpu},
+    {"device_add", NULL, "DRIVER[,PROPERTY=VALUE]", "plug a device in", hmp_device_add},
+    {"device_del", NULL, "ID", "ask the guest to let go of a device", hmp_device_del},
+    {"eject", NULL, "[-f] DRIVE", "take the medium out of a drive, by force with -f", hmp_eject},
     {"help", "?", "[COMMAND]", "list the commands, or one", help},
     {"hostfwd_add", NULL, "[ID] FORWARD", "forward a port of the host to the guest",
      hmp_hostfwd_add},
     {"hostfwd_remove", NULL, "[ID] FORWARD", "end a forward", hmp_hostfwd_remove},
     {"info", NULL, "[WHAT]", "tell the state of something; alone it lists what", info},
+    {"migrate", NULL, "URI", "save the machine, or send it to another duodm", hmp_migrate},
+    {"migrate_cancel", NULL, NULL, "stop sending, and go on here", hmp_migrate_cancel},
     {"netdev_add", NULL, "TYPE,id=ID[,...]", "add a network back end", hmp_netdev_add},
     {"netdev_del", NULL, "ID", "remove a network back end", hmp_netdev_del},
     {"quit", "q", NULL, "end duodm", quit},

@@ -32,6 +32,13 @@ const struct hmp_command *hmp_find(const struct hmp_command *table, const char *
 /* hmp-block.c */
 bool hmp_info_block(struct hmp_context *context, char **words, GString *out, GError **error);
 bool hmp_info_blockstats(struct hmp_context *context, char **words, GString *out, GError **error);
+/* qmp-medium.c */
+bool hmp_eject(struct hmp_context *context, char **words, GString *out, GError **error);
+bool hmp_change(struct hmp_context *context, char **words, GString *out, GError **error);
+/* hmp-migration.c */
+bool hmp_migrate(struct hmp_context *context, char **words, GString *out, GError **error);
+bool hmp_migrate_cancel(struct hmp_context *context, char **words, GString *out, GError **error);
+bool hmp_info_migrate(struct hmp_context *context, char **words, GString *out, GError **error);
 /* hmp-net.c */
 bool hmp_hostfwd_add(struct hmp_context *context, char **words, GString *out, GError **error);
 bool hmp_hostfwd_remove(struct hmp_context *context, char **words, GString *out, GError **error);
@@ -44,13 +51,14 @@ bool hmp_set_link(struct hmp_context *context, char **words, GString *out, GErro
 /* hmp-memory.c: x/FMT and xp/FMT. */
 bool hmp_examine(struct hmp_context *context, char **words, GString *out, GError **error);
 
+/* qmp-hotplug.c */
+bool hmp_device_add(struct hmp_context *context, char **words, GString *out, GError **error);
+bool hmp_device_del(struct hmp_context *context, char **words, GString *out, GError **error);
+
 /* hmp-cpu.c. State of the current CPU, which is halted for the moment of the look. */
 bool hmp_get_state(const struct hmp_context *context, struct x86_state *state, GError **error);
 bool hmp_info_registers(struct hmp_context *context, char **words, GString *out, GError **error);
 bool hmp_info_cpus(struct hmp_context *context, char **words, GString *out, GError **error);
 bool hmp_cpu(struct hmp_context *context, char **words, GString *out, GError **error);
-/* Hold all vCPUs still between the two. The result of the first goes to the second. */
-bool hmp_hold_cpus(struct machine *machine);
-void hmp_release_cpus(struct machine *machine, bool held);
 
 #endif

@@ -6,24 +6,6 @@
 
 #include <inttypes.h>
 
-bool hmp_hold_cpus(struct machine *machine)
-{
-    bool hold = machine->state == RUN_STATE_RUNNING && machine->engine->pause;
-
-    if (hold) {
-        machine->engine->pause(machine);
-    }
-    return hold;
-}
-
-void hmp_release_cpus(struct machine *machine, bool held)
-{
-    /* A request that came meanwhile keeps them held: the main loop lets them go when it is done. */
-    if (held && !__atomic_load_n(&machine->vcpus_held, __ATOMIC_SEQ_CST)) {
-        machine->engine->resume(machine);
-    }
-}
-
 static bool check_cpu(const struct hmp_context *context, GError **error)
 {
     const struct machine *machine = context->machine;
@@ -47,9 +29,9 @@ bool hmp_get_state(const struct hmp_context *context, struct x86_state *state, G
     if (!check_cpu(context, error)) {
         return false;
     }
-    held = hmp_hold_cpus(context->machine);
+    held = machine_hold_vcpus(context->machine);
     context->machine->engine->get_state(context->machine->vcpus[context->cpu], state);
-    hmp_release_cpus(context->machine, held);
+    machine_release_vcpus(context->machine, held);
     return true;
 }
 

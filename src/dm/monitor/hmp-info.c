@@ -160,6 +160,7 @@ const struct hmp_command hmp_info_table[] = {
     {"blockstats", NULL, NULL, "what was read and written", hmp_info_blockstats},
     {"chardev", NULL, NULL, "character devices", info_chardev},
     {"cpus", NULL, NULL, "CPUs", hmp_info_cpus},
+    {"migrate", NULL, NULL, "how sending or receiving the machine goes", hmp_info_migrate},
     {"mtree", NULL, "[-f]", "memory and port regions; -f: as they are seen", info_mtree},
     {"name", NULL, NULL, "name of the machine", info_name},
     {"network", NULL, NULL, "network cards and back ends", hmp_info_network},

@@ -89,26 +89,6 @@ static json_t *query_chardev(struct qmp_context *context, json_t *arguments, GEr
     return list;
 }
 
-static json_t *query_cpus_fast(struct qmp_context *context, json_t *arguments, GError **error)
-{
-    const struct machine *machine = context->machine;
-    unsigned threads = MAX(machine->config.threads, 1), cores = MAX(machine->config.cores, 1);
-    json_t *list = json_array();
-
-    for (unsigned i = 0; i < machine->vcpu_count; i++) {
-        g_autofree char *path = g_strdup_printf("/machine/cpu[%u]", i);
-
-        json_array_append_new(
-            list, json_pack("{s:i, s:s, s:i, s:{s:i, s:i, s:i}, s:s}", "cpu-index", (int)i,
-                            "qom-path", path, "thread-id",
-                            __atomic_load_n(&machine->vcpus[i]->thread_id, __ATOMIC_RELAXED),
-                            "props", "socket-id", (int)(i / threads / cores), "core-id",
-                            (int)(i / threads % cores), "thread-id", (int)(i % threads), "target",
-                            "x86_64"));
-    }
-    return list;
-}
-
 static json_t *query_kvm(struct qmp_context *context, json_t *arguments, GError **error)
 {
     bool present = false;
@@ -140,6 +120,20 @@ static json_t *query_machines(struct qmp_context *context, json_t *arguments, GE
     return list;
 }
 
+/* Of -chardev, whose `fd` clients look for. */
+static json_t *option_parameters(const char *option)
+{
+    json_t *list = json_array();
+    g_autoptr(GPtrArray) keys = g_str_equal(option, "chardev") ? chardev_list_keys() : NULL;
+
+    for (unsigned i = 0; keys && i < keys->len; i++) {
+        json_array_append_new(list, json_pack("{s:s, s:s}", "name",
+                                              (const char *)g_ptr_array_index(keys, i), "type",
+                                              "string"));
+    }
+    return list;
+}
+
 static json_t *query_command_line_options(struct qmp_context *context, json_t *arguments,
                                           GError **error)
 {
@@ -148,8 +142,8 @@ static json_t *query_command_line_options(struct qmp_context *context, json_t *a
 
     for (const struct option *option = option_table; option->name; option++) {
         if (!wanted || g_str_equal(wanted, option->name)) {
-            json_array_append_new(list,
-                                  json_pack("{s:s, s:[]}", "option", option->name, "parameters"));
+            json_array_append_new(list, json_pack("{s:s, s:o}", "option", option->name,
+                                                  "parameters", option_parameters(option->name)));
         }
     }
     if (wanted && !json_array_size(list)) {
@@ -162,20 +156,16 @@ static json_t *query_command_line_options(struct qmp_context *context, json_t *a
 
 static json_t *stop(struct qmp_context *context, json_t *arguments, GError **error)
 {
+    if (context->machine->state == RUN_STATE_INMIGRATE) {
+        context->machine->config.start_paused = true;
+    }
     machine_stop(context->machine, RUN_STATE_PAUSED);
     return json_object();
 }
 
 static json_t *cont(struct qmp_context *context, json_t *arguments, GError **error)
 {
-    if (machine_needs_reset(context->machine)) {
-        duodm_fail(error, DUODM_ERROR_FAILED,
-                   "the machine is in state '%s' and must be reset first: send system_reset",
-                   run_state_name(context->machine->state));
-        return NULL;
-    }
-    machine_start(context->machine);
-    return json_object();
+    return machine_continue(context->machine, error) ? json_object() : NULL;
 }
 
 static json_t *quit(struct qmp_context *context, json_t *arguments, GError **error)
@@ -194,6 +184,19 @@ static json_t *system_powerdown(struct qmp_context *context, json_t *arguments, 
 {
     machine_request_powerdown(context->machine);
     return json_object();
+}
+
+/* A machine that sleeps wakes up. None does: sleep states but power-off are the hypervisor's, if it
+ * has them. */
+static json_t *system_wakeup(struct qmp_context *context, json_t *arguments, GError **error)
+{
+    if (context->machine->engine->wake_up) {
+        return context->machine->engine->wake_up(context->machine, error) ? json_object() : NULL;
+    }
+    duodm_fail(error, DUODM_ERROR_NOT_SUPPORTED,
+               "the machine does not sleep: under engine '%s' there is no suspend",
+               context->machine->engine->name);
+    return NULL;
 }
 
 static json_t *human_monitor_command(struct qmp_context *context, json_t *arguments, GError **error)
@@ -275,13 +278,28 @@ static const struct qmp_argument link_arguments[] = {
 };
 
 const struct qmp_command qmp_command_table[] = {
+    {"add-fd", qmp_add_fd_arguments, qmp_add_fd},
     {"announce-self", any_arguments, qmp_announce_self},
     {"balloon", qmp_balloon_arguments, qmp_balloon},
     {"block_resize", resize_arguments, qmp_block_resize},
     {"blockdev-add", blockdev_arguments, qmp_blockdev_add},
+    {"blockdev-change-medium", qmp_change_medium_arguments, qmp_blockdev_change_medium},
+    {"blockdev-close-tray", qmp_drive_arguments, qmp_blockdev_close_tray},
     {"blockdev-del", node_arguments, qmp_blockdev_del},
+    {"blockdev-open-tray", qmp_eject_arguments, qmp_blockdev_open_tray},
+    {"blockdev-remove-medium", qmp_drive_arguments, qmp_blockdev_remove_medium},
+    {"closefd", qmp_fdname_arguments, qmp_closefd},
     {"cont", NULL, cont},
+    {"device_add", qmp_device_add_arguments, qmp_device_add},
+    {"device_del", qmp_device_del_arguments, qmp_device_del},
+    {"eject", qmp_eject_arguments, qmp_eject},
+    {"getfd", qmp_fdname_arguments, qmp_getfd},
     {"human-monitor-command", human_arguments, human_monitor_command},
+    {"migrate", qmp_migrate_arguments, qmp_migrate},
+    {"migrate-incoming", qmp_uri_arguments, qmp_migrate_incoming},
+    {"migrate-set-capabilities", qmp_migrate_capability_arguments, qmp_migrate_set_capabilities},
+    {"migrate-set-parameters", qmp_migrate_parameter_arguments, qmp_migrate_set_parameters},
+    {"migrate_cancel", NULL, qmp_migrate_cancel},
     {"netdev_add", netdev_add_arguments, qmp_netdev_add},
     {"netdev_del", netdev_del_arguments, qmp_netdev_del},
     {"qmp_capabilities", capabilities_arguments, qmp_capabilities},
@@ -291,10 +309,15 @@ const struct qmp_command qmp_command_table[] = {
     {"query-chardev", NULL, query_chardev},
     {"query-command-line-options", option_arguments, query_command_line_options},
     {"query-commands", NULL, query_commands},
-    {"query-cpus-fast", NULL, query_cpus_fast},
+    {"query-cpus-fast", NULL, qmp_query_cpus_fast},
+    {"query-fdsets", NULL, qmp_query_fdsets},
+    {"query-hotpluggable-cpus", NULL, qmp_query_hotpluggable_cpus},
     {"query-iothreads", NULL, qmp_query_iothreads},
     {"query-kvm", NULL, query_kvm},
     {"query-machines", NULL, query_machines},
+    {"query-migrate", NULL, qmp_query_migrate},
+    {"query-migrate-capabilities", NULL, qmp_query_migrate_capabilities},
+    {"query-migrate-parameters", NULL, qmp_query_migrate_parameters},
     {"query-name", NULL, query_name},
     {"query-named-block-nodes", nodes_arguments, qmp_query_named_block_nodes},
     {"query-pci", NULL, qmp_query_pci},
@@ -303,9 +326,14 @@ const struct qmp_command qmp_command_table[] = {
     {"query-uuid", NULL, query_uuid},
     {"query-version", NULL, query_version},
     {"quit", NULL, quit},
+    {"remove-fd", qmp_remove_fd_arguments, qmp_remove_fd},
     {"set_link", link_arguments, qmp_set_link},
     {"stop", NULL, stop},
     {"system_powerdown", NULL, system_powerdown},
     {"system_reset", NULL, system_reset},
+    {"system_wakeup", NULL, system_wakeup},
+    {"xen-load-devices-state", qmp_load_devices_arguments, qmp_xen_load_devices_state},
+    {"xen-save-devices-state", qmp_save_devices_arguments, qmp_xen_save_devices_state},
+    {"xen-set-global-dirty-log", qmp_dirty_log_arguments, qmp_xen_set_global_dirty_log},
     {NULL, NULL, NULL},
 };

@@ -53,6 +53,21 @@ static const struct qmp_argument *find_argument(const struct qmp_command *comman
     return NULL;
 }
 
+/* "uri, [detach]", as the manual has it. */
+static char *list_arguments(const struct qmp_command *command)
+{
+    g_autoptr(GString) list = g_string_new(NULL);
+
+    for (const struct qmp_argument *a = command->arguments; a && a->name; a++) {
+        bool any = g_str_equal(a->name, "*") || g_str_equal(a->name, QMP_ANY_ARGUMENTS);
+
+        g_string_append_printf(list, "%s%s%s%s", list->len ? ", " : "",
+                               a->is_optional && !any ? "[" : "", any ? "..." : a->name,
+                               a->is_optional && !any ? "]" : "");
+    }
+    return g_string_free(g_steal_pointer(&list), FALSE);
+}
+
 static bool check_arguments(const struct qmp_command *command, json_t *arguments, GError **error)
 {
     const char *name;
@@ -66,8 +81,11 @@ static bool check_arguments(const struct qmp_command *command, json_t *arguments
             continue;
         }
         if (!argument) {
-            return duodm_fail(error, DUODM_ERROR_INVALID_ARGUMENT, "%s takes no argument '%s'",
-                              command->name, name);
+            g_autofree char *known = list_arguments(command);
+
+            return duodm_fail(error, DUODM_ERROR_INVALID_ARGUMENT,
+                              "%s takes no argument '%s': it takes %s", command->name, name,
+                              *known ? known : "none");
         }
         if (!g_str_equal(argument->name, "*") && !has_type(value, argument->type)) {
             return duodm_fail(error, DUODM_ERROR_INVALID_ARGUMENT,
@@ -147,20 +165,19 @@ static const struct qmp_command *find_command(const struct qmp_context *context,
     return NULL;
 }
 
-/* The value to return; on failure NULL, an error, and its class in *class. */
-static json_t *execute(struct qmp_context *context, json_t *object, const char **class,
-                       GError **error)
+/* The value to return; on failure NULL, an error, and its class in context->error_class. */
+static json_t *execute(struct qmp_context *context, json_t *object, GError **error)
 {
     const struct qmp_command *command;
     json_t *arguments, *result = NULL;
 
-    *class = "GenericError";
+    context->error_class = "GenericError";
     if (!check_members(object, error)) {
         return NULL;
     }
     command = find_command(context, json_string_value(json_object_get(object, "execute")), error);
     if (!command) {
-        *class = "CommandNotFound";
+        context->error_class = "CommandNotFound";
         return NULL;
     }
     arguments = json_incref(json_object_get(object, "arguments"));
@@ -176,7 +193,6 @@ json_t *qmp_handle_text(struct qmp_context *context, const char *text, size_t le
 {
     g_autoptr(GError) error = NULL;
     json_error_t parse_error;
-    const char *class;
     json_t *object = json_loadb(text, length, JSON_REJECT_DUPLICATES, &parse_error);
     json_t *result, *reply, *id;
 
@@ -186,15 +202,15 @@ json_t *qmp_handle_text(struct qmp_context *context, const char *text, size_t le
         return qmp_error_reply("GenericError", problem, NULL);
     }
     id = json_object_get(object, "id");
-    result = execute(context, object, &class, &error);
+    result = execute(context, object, &error);
     if (result) {
         reply = json_pack("{s:o}", "return", result);
         if (id) {
             json_object_set(reply, "id", id);
         }
     } else {
-        reply =
-            qmp_error_reply(class, error ? error->message : "the reply can't be told in JSON", id);
+        reply = qmp_error_reply(context->error_class,
+                                error ? error->message : "the reply can't be told in JSON", id);
     }
     json_decref(object);
     return reply;

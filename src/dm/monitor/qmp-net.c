@@ -32,49 +32,6 @@ json_t *qmp_set_link(struct qmp_context *context, json_t *arguments, GError **er
     return net_control_set_link(context->machine, name, up, error) ? json_object() : NULL;
 }
 
-/* JSON arguments as the command line would have them: members of members joined by '.', lists as
- * repeated keys. */
-static void flatten(GString *text, const char *key, json_t *value)
-{
-    const char *name;
-    json_t *member;
-    size_t index;
-
-    switch (json_typeof(value)) {
-    case JSON_OBJECT:
-        json_object_foreach(value, name, member)
-        {
-            /* {"str": "..."} is how QAPI wraps a string of a list. */
-            g_autofree char *full = *key && !g_str_equal(name, "str")
-                                        ? g_strconcat(key, ".", name, NULL)
-                                        : g_strdup(*key ? key : name);
-
-            flatten(text, full, member);
-        }
-        return;
-    case JSON_ARRAY:
-        json_array_foreach(value, index, member)
-        {
-            flatten(text, key, member);
-        }
-        return;
-    case JSON_STRING: {
-        g_autofree char *escaped = key_values_escape(json_string_value(value));
-
-        g_string_append_printf(text, "%s%s=%s", text->len ? "," : "", key, escaped);
-        return;
-    }
-    case JSON_INTEGER:
-        g_string_append_printf(text, "%s%s=%lld", text->len ? "," : "", key,
-                               (long long)json_integer_value(value));
-        return;
-    default:
-        g_string_append_printf(text, "%s%s=%s", text->len ? "," : "", key,
-                               json_is_true(value) ? "on" : "off");
-        return;
-    }
-}
-
 /* The address of a stream given by its number: addr.str is a string of the address, no wrapper. */
 static void keep_address_strings(json_t *arguments)
 {
@@ -99,7 +56,7 @@ json_t *qmp_netdev_add(struct qmp_context *context, json_t *arguments, GError **
     g_autoptr(GString) text = g_string_new(NULL);
 
     keep_address_strings(copy);
-    flatten(text, "", copy);
+    qmp_flatten(text, copy);
     json_decref(copy);
     return netdev_new(context->machine, text->str, error) ? json_object() : NULL;
 }

@@ -117,6 +117,7 @@ struct qmp_session *qmp_session_new(struct monitor_state *monitor, struct charde
     session->is_owned = is_owned;
     session->is_pretty = is_pretty;
     session->context.machine = monitor->machine;
+    session->context.frontend = &session->frontend;
     session->framer = qmp_framer_new();
     session->frontend.can_receive = qmp_can_receive;
     session->frontend.receive = qmp_receive;

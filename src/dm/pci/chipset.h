@@ -8,6 +8,7 @@
  *     bus = pci_bus_new(machine, &pci_memory, &machine->system_io);     (sets machine->pci_bus)
  *     device_create(machine, "i440FX-pcihost", pci_bus_base(bus), error, "addr", "0", NULL);
  *     device_create(machine, "PIIX3", ..., "addr", "1.0", "multifunction", "on", NULL);
+ *     device_create(machine, "piix3-ide", ..., "addr", "1.1", NULL);
  *     device_create(machine, "PIIX4_PM", ..., "addr", "1.3", NULL);
  *
  * with machine->gsi[] connected before. RAM lies in system_memory at priority 0; ROM images and
@@ -36,6 +37,8 @@ bool pci_device_is_i440fx(const struct pci_device *device);
  */
 enum piix3_source { PIIX3_PIRQA, PIIX3_PIRQB, PIIX3_PIRQC, PIIX3_PIRQD, PIIX3_SCI, PIIX3_SOURCES };
 bool pci_device_is_piix3(const struct pci_device *device);
+/* Have its IDE function ("piix3-ide") decode both channels, as firmware would. */
+void piix3_ide_enable(struct pci_device *ide);
 /* The line that drives source SCI into ISA interrupt 9. */
 struct irq_line piix3_sci_line(struct pci_device *piix3);
 

@@ -5,13 +5,23 @@
 #include "dm/machine.h"
 #include "dm/pci/pci-regs.h"
 
+static char *pci_address(const struct device *device)
+{
+    unsigned devfn = ((const struct pci_device *)device)->devfn;
+
+    return g_strdup_printf("%02x.%x", devfn >> 3, devfn & 7);
+}
+
 static const struct bus_ops pci_bus_ops = {
     .prepare = pci_device_prepare,
     .plug = pci_device_plug,
     .unplug = pci_device_unplug,
     .release = pci_device_release,
     .reset = pci_device_reset,
+    .announce = pci_device_announce,
+    .request_unplug = pci_device_request_unplug,
     .state = &pci_device_state,
+    .address = pci_address,
     .describe = pci_bus_describe,
 };
 
@@ -50,6 +60,11 @@ struct pci_bus *pci_bus_from_base(struct bus *base)
     return base && base->ops == &pci_bus_ops ? (struct pci_bus *)base : NULL;
 }
 
+void pci_bus_set_hotplug(struct pci_bus *bus, struct pci_hotplug *hotplug)
+{
+    bus->hotplug = hotplug;
+}
+
 struct memory_region *pci_bus_memory_space(struct pci_bus *bus)
 {
     return bus->memory_space;
@@ -71,12 +86,14 @@ static struct pci_device *config_target(struct pci_bus *bus, unsigned bus_number
                                         unsigned offset, unsigned size)
 {
     bool good_size = size == 1 || size == 2 || size == 4;
+    struct pci_device *device;
 
     if (bus_number != 0 || devfn >= PCI_DEVFN_COUNT || !good_size ||
         offset > PCI_CONFIG_SIZE - size) {
         return NULL;
     }
-    return pci_bus_find(bus, (uint8_t)devfn);
+    device = pci_bus_find(bus, (uint8_t)devfn);
+    return device && !__atomic_load_n(&device->hidden, __ATOMIC_ACQUIRE) ? device : NULL;
 }
 
 uint32_t pci_bus_config_read(struct pci_bus *bus, unsigned bus_number, unsigned devfn,

@@ -19,6 +19,7 @@ struct pci_bus {
     irq_handler_fn pin_handler; /* NULL: pins drive the lines */
     void *pin_opaque;
     unsigned asserted[PCI_DEVFN_COUNT / 2]; /* functions that drive each line, or each pin */
+    struct pci_hotplug *hotplug;
 };
 
 static inline const struct pci_class *pci_class_of(const struct pci_device *device)
@@ -32,6 +33,8 @@ bool pci_device_plug(struct device *device, GError **error);
 void pci_device_unplug(struct device *device);
 void pci_device_release(struct device *device);
 void pci_device_reset(struct device *device);
+void pci_device_announce(struct device *device);
+bool pci_device_request_unplug(struct device *device, bool force, GError **error);
 
 /* One access to a device's config space, within its guard and a topology transaction (write).
  * offset + size <= 256. */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* The life of a PCI device around that of its class: slot, header, bus mastering, reset, state. */
+#include "dm/hotplug.h"
 #include "dm/machine.h"
 #include "dm/pci/pci-bus.h"
 #include "dm/pci/pci-regs.h"
@@ -110,6 +111,7 @@ bool pci_device_prepare(struct device *base, GError **error)
         return false;
     }
     device->pci_bus = bus;
+    device->hidden = bus->machine->complete; /* until it is announced */
     init_header(device);
     address = address_text(device->devfn);
     name = g_strdup_printf("%s %s DMA", base->class->name, address);
@@ -211,6 +213,38 @@ void pci_device_unplug(struct device *base)
         engine->remove_pci_function(base->machine, device->devfn);
         abandon_bars(device);
     }
+}
+
+void pci_device_announce(struct device *base)
+{
+    struct pci_device *device = pci_device_of(base);
+
+    __atomic_store_n(&device->hidden, false, __ATOMIC_RELEASE);
+    if (device->pci_bus->hotplug) {
+        device->pci_bus->hotplug->announce(device->pci_bus->hotplug, device);
+    }
+}
+
+bool pci_device_request_unplug(struct device *base, bool force, GError **error)
+{
+    struct pci_device *device = pci_device_of(base);
+    struct pci_hotplug *hotplug = device->pci_bus->hotplug;
+    uint8_t devfn = device->devfn;
+
+    if (force || base->machine->state == RUN_STATE_PRELAUNCH) {
+        hotplug_removed(base);
+        if (hotplug) {
+            hotplug->tell_gone(hotplug, devfn);
+        }
+        return true;
+    }
+    if (!hotplug) {
+        return duodm_fail(error, DUODM_ERROR_NOT_SUPPORTED,
+                          "bus '%s' has nobody who could ask the guest to let a device go",
+                          base->bus->name);
+    }
+    hotplug->request_unplug(hotplug, device);
+    return true;
 }
 
 void pci_device_reset(struct device *base)

@@ -35,6 +35,7 @@ struct pci_device {
     struct pci_bus *pci_bus;
     int32_t address;    /* property addr: devfn, -1: any */
     bool multifunction; /* property */
+    bool hidden;        /* atomic. Config cycles don't find it: not announced yet, or ejected */
     uint8_t devfn;
     uint8_t config[PCI_CONFIG_SIZE];
     uint8_t write_mask[PCI_CONFIG_SIZE]; /* bits that the guest may write */
@@ -104,6 +105,19 @@ enum memory_result pci_dma_read(struct pci_device *device, uint64_t address, voi
                                 uint64_t length);
 enum memory_result pci_dma_write(struct pci_device *device, uint64_t address, const void *buffer,
                                  uint64_t length);
+
+/*
+ * Who tells a running guest that devices come, and asks it to let them go: embedded in the
+ * chipset's function that has the registers for it. Called in the main loop with no lock held.
+ */
+struct pci_hotplug {
+    void (*announce)(struct pci_hotplug *hotplug, struct pci_device *device);
+    void (*request_unplug)(struct pci_hotplug *hotplug, struct pci_device *device);
+    /* Torn out: it is gone already. */
+    void (*tell_gone)(struct pci_hotplug *hotplug, uint8_t devfn);
+};
+/* NULL: nobody. */
+void pci_bus_set_hotplug(struct pci_bus *bus, struct pci_hotplug *hotplug);
 
 /*
  * The root bus. BARs appear in memory_space and io_space. Pin p (0..3) of slot s drives line

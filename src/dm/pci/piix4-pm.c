@@ -3,6 +3,8 @@
  * Intel 82371AB (PIIX4), function 3: power management and SMBus. Sections are those of the
  * datasheet, Intel order number 290562.
  */
+#include "dm/acpi/acpi-cpu-hotplug.h"
+#include "dm/acpi/acpi-pci-hotplug.h"
 #include "dm/machine.h"
 #include "dm/pci/acpi-pm.h"
 #include "dm/pci/chipset.h"
@@ -35,7 +37,9 @@ struct piix4_pm {
     struct pci_device pci;
     struct acpi_pm acpi;
     struct piix4_smbus smbus;
-    struct memory_region block; /* at PMBA */
+    struct acpi_pci_hotplug hotplug;
+    struct acpi_cpu_hotplug cpus; /* unused where the CPUs are ours */
+    struct memory_region block;   /* at PMBA */
     uint8_t other[PM_BLOCK_SIZE - PM_OTHER];
     struct memory_region gpe_ports;
     struct memory_region apm_ports;
@@ -282,6 +286,10 @@ static bool piix4_pm_realize(struct device *device, GError **error)
     acpi_pm_init(&pm->acpi, device->machine, &device->guard);
     memory_topology_begin();
     init_ports(pm);
+    acpi_pci_hotplug_init(&pm->hotplug, pm->pci.pci_bus, &pm->acpi, &device->guard);
+    if (!device->machine->engine->has_vcpus) {
+        acpi_cpu_hotplug_init(&pm->cpus, device->machine, &pm->acpi, &device->guard);
+    }
     memory_topology_commit();
     machine_set_powerdown_handler(device->machine, on_power_button, pm);
     return true;
@@ -292,6 +300,8 @@ static void piix4_pm_unrealize(struct device *device)
     struct piix4_pm *pm = (struct piix4_pm *)device;
 
     machine_set_powerdown_handler(device->machine, NULL, NULL);
+    acpi_cpu_hotplug_destroy(&pm->cpus);
+    acpi_pci_hotplug_destroy(&pm->hotplug);
     memory_region_destroy(&pm->apm_ports);
     memory_region_destroy(&pm->gpe_ports);
     memory_region_destroy(&pm->smbus.ports);
@@ -308,8 +318,15 @@ static void piix4_pm_reset(struct device *device)
     }
     pm->apm_control = pm->apm_status = 0;
     acpi_pm_reset(&pm->acpi);
+    acpi_pci_hotplug_reset(&pm->hotplug);
     piix4_smbus_reset(&pm->smbus);
     update_ports(pm);
+}
+
+/* The timer's overflows up to now. */
+static void piix4_pm_before_save(void *object)
+{
+    acpi_pm_update(&((struct piix4_pm *)object)->acpi);
 }
 
 static bool piix4_pm_after_load(void *object)
@@ -348,14 +365,20 @@ static const struct state_field piix4_pm_fields[] = {
     STATE_ARRAY(BYTES, piix4_pm, other, PM_BLOCK_SIZE - PM_OTHER, 1),
     STATE(UINT8, piix4_pm, apm_control, 1),
     STATE(UINT8, piix4_pm, apm_status, 1),
+    STATE(UINT32, piix4_pm, hotplug.inserted, 2),
+    STATE(UINT32, piix4_pm, hotplug.removal, 2),
+    STATE(UINT32, piix4_pm, hotplug.gone, 2),
+    STATE(UINT32, piix4_pm, hotplug.asked, 2),
+    STATE_ARRAY(BYTES, piix4_pm, cpus.present, ACPI_CPU_HOTPLUG_SIZE, 2),
     STATE_END,
 };
 
 static const struct state_description piix4_pm_state = {
     .name = "PIIX4_PM",
-    .version = 1,
+    .version = 2,
     .fields = piix4_pm_fields,
     .after_load = piix4_pm_after_load,
+    .before_save = piix4_pm_before_save,
 };
 
 static const struct pci_class piix4_pm_pci_class = {

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* virtio-serial, 5.3: the queues, and the messages about ports. serial-port.c has the ports. */
+#include "dm/hotplug.h"
 #include "dm/machine.h"
 #include "dm/virtio/virtio-mmio.h"
 #include "dm/virtio/virtio-pci.h"
@@ -427,6 +428,15 @@ static void add_queues(struct virtio_serial *serial)
     }
 }
 
+/* The driver is told by control messages, and asked for nothing. */
+static bool request_unplug(struct device *port, bool force, GError **error)
+{
+    hotplug_removed(port);
+    return true;
+}
+
+static const struct bus_ops ports_ops = {.request_unplug = request_unplug};
+
 static bool serial_realize(struct virtio_device *device, GError **error)
 {
     struct virtio_serial *serial = serial_of(device);
@@ -437,7 +447,7 @@ static bool serial_realize(struct virtio_device *device, GError **error)
     memset(device->config_write_mask + CONFIG_EMERGENCY, 0xff, 4);
     name = g_strdup_printf("%s.0",
                            device->pci.device.id ? device->pci.device.id : "virtio-serial-bus");
-    bus_init(&serial->bus, NULL, BUS_VIRTIO_SERIAL, name, &device->pci.device);
+    bus_init(&serial->bus, &ports_ops, BUS_VIRTIO_SERIAL, name, &device->pci.device);
     bus_offer(device->pci.device.machine, &serial->bus);
     return true;
 }

@@ -1,0 +1,12 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* For the Xen platform device (Xen's docs/misc/hvm-emulated-unplug). */
+#ifndef DUODM_DM_ATA_ATA_UNPLUG_H
+#define DUODM_DM_ATA_ATA_UNPLUG_H
+
+struct machine;
+
+/* Take all emulated ATA disks from the guest, on IDE and AHCI, and let go of their images; CD
+ * drives stay. No reset brings them back. Main loop. */
+void ata_unplug_disks(struct machine *machine);
+
+#endif
