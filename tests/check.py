@@ -137,7 +137,7 @@ def step_guests(log):
 
 def step_system(log):
     return runner(log, build(log, "gcc"), "system/hostile", "system/boot", "system/firmware",
-                  "system/bad_files", "system/disk", "system/network", "system/virtio",
+                  "system/bad_files", "system/disk", "system/network", "system/cards", "system/virtio",
                   "system/microvm", "system/x86_64_v3",
                   limit=2400)
 

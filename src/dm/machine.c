@@ -6,6 +6,7 @@
 #include "dm/fd-set.h"
 #include "dm/fdt/device-tree.h"
 #include "dm/firmware/boot-order.h"
+#include "dm/input/input.h"
 #include "dm/intc/local-apic.h"
 #include "dm/machine-private.h"
 #include "dm/net/net.h"
@@ -49,6 +50,7 @@ void machine_config_init(struct machine_config *config)
         .smp = 1,
         .max_cpus = 1,
         .globals = g_ptr_array_new_with_free_func(global_property_free),
+        .firmware_folders = g_ptr_array_new_with_free_func(g_free),
         .fw_cfg_items = g_ptr_array_new_with_free_func(fw_cfg_option_free),
     };
 }
@@ -68,6 +70,7 @@ void machine_config_clear(struct machine_config *config)
     g_free(config->incoming);
     g_clear_pointer(&config->globals, g_ptr_array_unref);
     g_clear_pointer(&config->fw_cfg_items, g_ptr_array_unref);
+    g_clear_pointer(&config->firmware_folders, g_ptr_array_unref);
     *config = (struct machine_config){0};
 }
 
@@ -141,6 +144,7 @@ struct machine *machine_new(struct machine_config *config, const struct engine_o
     machine->device_buses = g_ptr_array_new();
     machine->kept_memory = g_ptr_array_new();
     machine->fds = fd_registry_new();
+    machine->input = input_new();
     if (!check_config(&machine->config, error)) {
         goto fail_config;
     }
@@ -174,6 +178,7 @@ fail_engine:
 fail_clock:
     machine_clock_free(machine->clock);
 fail_config:
+    input_free(machine->input);
     g_ptr_array_unref(machine->nics);
     g_ptr_array_unref(machine->netdevs);
     fd_registry_free(machine->fds);
@@ -378,6 +383,7 @@ void machine_free(struct machine *machine)
     destroy_memory(machine);
     block_registry_free(machine->blocks);
     machine_run_destroy(machine);
+    input_free(machine->input);
     machine_clock_free(machine->clock);
     while (machine->chardevs->len) {
         chardev_free(g_ptr_array_index(machine->chardevs, machine->chardevs->len - 1));

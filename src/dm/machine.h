@@ -21,6 +21,9 @@ struct acpi_cpu_hotplug;
 struct fd_registry;
 struct fw_cfg;
 struct io_thread;
+struct input;
+struct display;
+struct vnc_server;
 struct i8259_pair;
 struct ioapic;
 struct migration;
@@ -79,6 +82,7 @@ struct machine_config {
     char *cpu_model;                       /* NULL: the engine's default */
     char *kernel, *initrd, *append, *bios; /* NULL: none */
     char *dtb_dump;                        /* -machine dumpdtb=FILE; NULL: none */
+    GPtrArray *firmware_folders;           /* of char: -L, to be searched first */
     char *rtc_base;                        /* -rtc base=: NULL or "utc", "localtime", or a time
                                               "YYYY-MM-DD[Thh:mm:ss]", which was checked */
     char *boot_order;                      /* -boot order=, NULL: default */
@@ -145,6 +149,9 @@ struct machine {
     GPtrArray *objects;  /* of struct object, in order of creation: -object's */
     struct io_thread *default_io_thread; /* among objects; NULL: nobody needed it so far */
     struct block_registry *blocks;       /* disk images */
+    struct input *input;                 /* what people type and point at */
+    struct display *display;             /* what they see (display/display.h); NULL: no adapter */
+    struct vnc_server *vnc;              /* NULL: nobody looks over VNC */
     void *monitor;                       /* struct monitor_state: QMP and HMP servers */
     struct fd_registry *fds;             /* descriptors that monitors' clients passed */
     struct migration *migration;         /* of its state to or from elsewhere */

@@ -30,11 +30,14 @@ echo "nameserver $dns" >/etc/resolv.conf
 
 
 class Network(unittest.TestCase):
+    kind = "cloud"
+    modules = ["virtio_pci", "virtio_net"]
+
     @classmethod
     def setUpClass(cls):
         cls.folder = tempfile.TemporaryDirectory()
-        cls.initramfs = initramfs_with(os.path.join(cls.folder.name, "initramfs.gz"), "cloud",
-                                       ["virtio_pci", "virtio_net"], [("lease", LEASE)])
+        cls.initramfs = initramfs_with(os.path.join(cls.folder.name, "initramfs.gz"), cls.kind,
+                                       cls.modules, [("lease", LEASE)])
 
     @classmethod
     def tearDownClass(cls):
@@ -42,7 +45,7 @@ class Network(unittest.TestCase):
 
     @contextlib.contextmanager
     def guest(self, *options, memory="192", **rest):
-        with Duodm("-accel", "tcg", "-m", memory, "-display", "none", "-kernel", kernel("cloud"),
+        with Duodm("-accel", "tcg", "-m", memory, "-display", "none", "-kernel", kernel(self.kind),
                    "-initrd", self.initramfs, "-append", "console=ttyS0 quiet panic=-1", *options,
                    "-no-reboot", serial=True, timeout=BOOT, **rest) as vm:
             vm.serial.expect(PROMPT)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "dm/boot/firmware-image.h"
 #include "dm/boot/boot-file.h"
+#include "dm/machine.h"
 #include "util/error.h"
 
 #define SIZE_UNIT 0x10000u
@@ -21,6 +22,30 @@ static char *find_image(const char *name)
         }
         g_free(path);
     }
+    return NULL;
+}
+
+char *firmware_file_find(const struct machine_config *config, const char *name, GError **error)
+{
+    static const char *const places[] = {DUODM_DATADIR, "/usr/share/seabios", "/usr/share/qemu",
+                                         "/usr/share/ovmf", "/usr/lib/ipxe/qemu"};
+    const GPtrArray *given = config->firmware_folders;
+
+    if (g_file_test(name, G_FILE_TEST_EXISTS)) {
+        return g_strdup(name);
+    }
+    for (unsigned i = 0; i < given->len + G_N_ELEMENTS(places); i++) {
+        const char *folder = i < given->len ? g_ptr_array_index(given, i) : places[i - given->len];
+        g_autofree char *path = g_build_filename(folder, name, NULL);
+
+        if (g_file_test(path, G_FILE_TEST_EXISTS)) {
+            return g_steal_pointer(&path);
+        }
+    }
+    duodm_fail(error, DUODM_ERROR_NOT_FOUND,
+               "firmware '%s' was not found: install Debian's seabios, or name another with -bios "
+               "or its folder with -L",
+               name);
     return NULL;
 }
 

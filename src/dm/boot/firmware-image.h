@@ -5,8 +5,16 @@
 
 #include <glib.h>
 
+struct machine_config;
+
 #define FIRMWARE_DEFAULT_NAME "bios-256k.bin"
 #define FIRMWARE_IMAGE_MAX    (16u << 20) /* bytes; it lies right below 4 GiB */
+
+/*
+ * The path of a firmware file: as it is named, or in a folder of -L, or where Debian's packages put
+ * such files. Caller frees. NULL and an error that says what to do if it is nowhere.
+ */
+char *firmware_file_find(const struct machine_config *config, const char *name, GError **error);
 
 /*
  * Read an image by -bios's argument: a path, or a name that is looked for in duodm's own data

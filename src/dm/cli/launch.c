@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "dm/cli/launch.h"
+#include "dm/boot/firmware-image.h"
 #include "dm/chardev.h"
 #include "dm/hotplug.h"
 #include "dm/monitor/monitor.h"
@@ -177,32 +178,6 @@ void launch_forget_engine(struct launch *launch)
 
 /* Machine. */
 
-/* The path of a firmware file: as it is, or in a folder of -L, or where packages put them. */
-static char *find_firmware(const struct command_line *line, const char *name, GError **error)
-{
-    static const char *const folders[] = {DUODM_DATADIR, "/usr/share/seabios", "/usr/share/qemu",
-                                          "/usr/share/ovmf"};
-
-    if (access(name, F_OK) == 0) {
-        return g_strdup(name);
-    }
-    for (unsigned i = 0; i < line->firmware_folders->len + G_N_ELEMENTS(folders); i++) {
-        unsigned given = line->firmware_folders->len;
-        const char *folder =
-            i < given ? g_ptr_array_index(line->firmware_folders, i) : folders[i - given];
-        g_autofree char *path = g_build_filename(folder, name, NULL);
-
-        if (access(path, F_OK) == 0) {
-            return g_steal_pointer(&path);
-        }
-    }
-    duodm_fail(error, DUODM_ERROR_NOT_FOUND,
-               "firmware '%s' was not found: install Debian's seabios, or name another with -bios "
-               "or its folder with -L",
-               name);
-    return NULL;
-}
-
 /* A guest without -kernel needs firmware; without CPUs nobody would run it. */
 static bool choose_firmware(struct launch *launch, GError **error)
 {
@@ -213,7 +188,7 @@ static bool choose_firmware(struct launch *launch, GError **error)
     if (!name && (config->kernel || !launch->engine->has_vcpus || launch->engine->attaches)) {
         return true;
     }
-    path = find_firmware(&launch->line, name ? name : "bios-256k.bin", error);
+    path = firmware_file_find(config, name ? name : FIRMWARE_DEFAULT_NAME, error);
     if (!path) {
         if (name) {
             g_prefix_error(error, "-bios: ");

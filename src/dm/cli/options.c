@@ -84,7 +84,7 @@ static bool option_no_user_config(struct command_line *line, const char *value, 
 
 static bool option_firmware_folder(struct command_line *line, const char *value, GError **error)
 {
-    g_ptr_array_add(line->firmware_folders, g_strdup(value));
+    g_ptr_array_add(line->config.firmware_folders, g_strdup(value));
     return true;
 }
 
@@ -381,7 +381,6 @@ void command_line_init(struct command_line *line)
     line->serials = g_ptr_array_new_with_free_func(g_free);
     line->monitors = g_ptr_array_new_with_free_func(free_monitor);
     line->traces = g_ptr_array_new_with_free_func(g_free);
-    line->firmware_folders = g_ptr_array_new_with_free_func(g_free);
 }
 
 void command_line_clear(struct command_line *line)
@@ -397,7 +396,6 @@ void command_line_clear(struct command_line *line)
     g_ptr_array_unref(line->serials);
     g_ptr_array_unref(line->monitors);
     g_ptr_array_unref(line->traces);
-    g_ptr_array_unref(line->firmware_folders);
     g_free(line->xen_domid);
     g_free(line->chroot);
     g_free(line->run_as);

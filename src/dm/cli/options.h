@@ -30,7 +30,6 @@ struct command_line {
     GPtrArray *serials;               /* of char: short forms */
     GPtrArray *monitors;              /* of struct monitor_request */
     GPtrArray *traces;                /* of char: patterns */
-    GPtrArray *firmware_folders;      /* of char: -L */
     char *xen_domid;   /* -xen-domid; NULL: not given */
     bool xen_restrict; /* -xen-domid-restrict */
     char *chroot, *run_as; /* what is given up when all is open; NULL: nothing */

@@ -44,20 +44,16 @@ enum i8042_command {
     COMMAND_PULSE = 0xf0, /* to ffh: output port bits whose bit is 0 go low for 6 us */
 };
 
-/* Of scan code set 2, only the codes that a keyboard sends as answers occur. */
-static uint8_t translate(uint8_t code)
+/* Set 2 to set 1: F0h before a code becomes a bit in it. False: nothing is to be sent for it. */
+static bool translate(struct i8042 *i8042, uint8_t *code)
 {
-    switch (code) {
-    case 0x01: /* scan set 1 */
-        return 0x43;
-    case 0x02: /* scan set 2 */
-    case 0x83: /* second byte of the identification */
-        return 0x41;
-    case 0x03: /* scan set 3 */
-        return 0x3f;
-    default:
-        return code;
+    if (*code == 0xf0) {
+        i8042->translating_break = true;
+        return false;
     }
+    *code = key_translate_set2(*code) | (i8042->translating_break ? 0x80 : 0);
+    i8042->translating_break = false;
+    return true;
 }
 
 static void update_lines(struct i8042 *i8042)
@@ -81,6 +77,17 @@ static void fill_output(struct i8042 *i8042, uint8_t value, bool from_mouse)
     i8042->status |= from_mouse ? STATUS_FROM_MOUSE : 0;
 }
 
+/* The next byte of the keyboard, as the guest is to see it. */
+static bool take_keyboard(struct i8042 *i8042, uint8_t *byte)
+{
+    while (ps2_take(&i8042->keyboard, byte)) {
+        if (!(i8042->ram[0] & CONTROL_TRANSLATE) || translate(i8042, byte)) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /* Move the next byte to the output buffer if it is empty: the controller's own answer first, then
  * the devices whose clock is not held. */
 static void advance(struct i8042 *i8042)
@@ -91,9 +98,8 @@ static void advance(struct i8042 *i8042)
         if (i8042->has_reply) {
             i8042->has_reply = false;
             fill_output(i8042, i8042->reply, i8042->reply_from_mouse);
-        } else if (!(i8042->ram[0] & CONTROL_KEYBOARD_DISABLED) &&
-                   ps2_take(&i8042->keyboard, &byte)) {
-            fill_output(i8042, i8042->ram[0] & CONTROL_TRANSLATE ? translate(byte) : byte, false);
+        } else if (!(i8042->ram[0] & CONTROL_KEYBOARD_DISABLED) && take_keyboard(i8042, &byte)) {
+            fill_output(i8042, byte, false);
         } else if (!(i8042->ram[0] & CONTROL_MOUSE_DISABLED) && ps2_take(&i8042->mouse, &byte)) {
             fill_output(i8042, byte, true);
         }
@@ -138,6 +144,7 @@ void i8042_power_on(struct i8042 *i8042)
     set_output_port(i8042, OUT_NO_RESET | OUT_A20);
     i8042->pending = 0;
     i8042->has_reply = false;
+    i8042->translating_break = false;
     update_lines(i8042);
 }
 
@@ -297,6 +304,38 @@ static const struct memory_region_ops command_ops = {
     .implemented = {.min_size = 1, .max_size = 1},
 };
 
+void i8042_keyboard_event(struct i8042 *i8042, const struct input_event *event)
+{
+    ps2_keyboard_key(&i8042->keyboard, event->key, event->down);
+    advance(i8042);
+}
+
+void i8042_mouse_event(struct i8042 *i8042, const struct input_event *event)
+{
+    ps2_mouse_event(&i8042->mouse, event);
+}
+
+void i8042_mouse_sync(struct i8042 *i8042)
+{
+    ps2_mouse_report(&i8042->mouse);
+    advance(i8042);
+}
+
+static void keyboard_event(void *opaque, const struct input_event *event)
+{
+    i8042_keyboard_event(opaque, event);
+}
+
+static void mouse_event(void *opaque, const struct input_event *event)
+{
+    i8042_mouse_event(opaque, event);
+}
+
+static void mouse_sync(void *opaque)
+{
+    i8042_mouse_sync(opaque);
+}
+
 static void request_reset(void *opaque)
 {
     machine_request_reset(opaque, true);
@@ -317,6 +356,23 @@ static bool i8042_realize(struct device *device, GError **error)
                             &device->guard);
     memory_region_add_subregion(&machine->system_io, 0x60, &i8042->data_port);
     memory_region_add_subregion(&machine->system_io, 0x64, &i8042->command_port);
+    i8042->keyboard_input = (struct input_handler){
+        .name = "PS/2 keyboard",
+        .kinds = INPUT_KEY,
+        .guard = &device->guard,
+        .event = keyboard_event,
+        .opaque = i8042,
+    };
+    i8042->mouse_input = (struct input_handler){
+        .name = "PS/2 mouse",
+        .kinds = INPUT_BUTTON | INPUT_RELATIVE,
+        .guard = &device->guard,
+        .event = mouse_event,
+        .sync = mouse_sync,
+        .opaque = i8042,
+    };
+    input_add_handler(machine, &i8042->keyboard_input);
+    input_add_handler(machine, &i8042->mouse_input);
     return true;
 }
 
@@ -324,6 +380,8 @@ static void i8042_unrealize(struct device *device)
 {
     struct i8042 *i8042 = (struct i8042 *)device;
 
+    input_remove_handler(device->machine, &i8042->mouse_input);
+    input_remove_handler(device->machine, &i8042->keyboard_input);
     memory_region_destroy(&i8042->command_port);
     memory_region_destroy(&i8042->data_port);
 }
@@ -335,20 +393,30 @@ static void i8042_reset(struct device *device)
 
 #define PS2_STATE(name_, type_, field_, count_)                                                    \
     {                                                                                              \
-#name_ "." #field_, STATE_##type_, offsetof(struct i8042, name_.field_), count_, 1         \
+#name_ "." #field_, STATE_##type_, offsetof(struct i8042, name_.field_), count_, 2         \
     }
 #define PS2_STATES(name_)                                                                          \
     PS2_STATE(name_, BYTES, queue, PS2_QUEUE_SIZE), PS2_STATE(name_, UINT8, head, 1),              \
-        PS2_STATE(name_, UINT8, count, 1), PS2_STATE(name_, UINT8, pending, 1),                    \
-        PS2_STATE(name_, UINT8, last, 1), PS2_STATE(name_, BOOL, enabled, 1),                      \
-        PS2_STATE(name_, UINT8, scan_set, 1), PS2_STATE(name_, UINT8, leds, 1),                    \
-        PS2_STATE(name_, UINT8, typematic, 1), PS2_STATE(name_, UINT8, sample_rate, 1),            \
-        PS2_STATE(name_, UINT8, resolution, 1), PS2_STATE(name_, BOOL, scaling, 1),                \
-        PS2_STATE(name_, BOOL, remote, 1), PS2_STATE(name_, BOOL, wrap, 1)
+        PS2_STATE(name_, UINT16, count, 1), PS2_STATE(name_, UINT8, pending, 1),                   \
+        PS2_STATE(name_, UINT8, last, 1), PS2_STATE(name_, BOOL, enabled, 1)
 
 static const struct state_field i8042_state_fields[] = {
     PS2_STATES(keyboard),
+    PS2_STATE(keyboard, UINT8, scan_set, 1),
+    PS2_STATE(keyboard, UINT8, leds, 1),
+    PS2_STATE(keyboard, UINT8, typematic, 1),
+    PS2_STATE(keyboard, BOOL, alt_down, 1),
+    PS2_STATE(keyboard, BYTES, set3_break, 32),
     PS2_STATES(mouse),
+    PS2_STATE(mouse, UINT8, sample_rate, 1),
+    PS2_STATE(mouse, UINT8, resolution, 1),
+    PS2_STATE(mouse, BOOL, scaling, 1),
+    PS2_STATE(mouse, BOOL, remote, 1),
+    PS2_STATE(mouse, BOOL, wrap, 1),
+    PS2_STATE(mouse, UINT8, id, 1),
+    PS2_STATE(mouse, BYTES, rates, 2),
+    PS2_STATE(mouse, UINT8, buttons, 1),
+    STATE(BOOL, i8042, translating_break, 2),
     STATE(UINT8, i8042, status, 1),
     STATE(UINT8, i8042, output, 1),
     STATE_ARRAY(BYTES, i8042, ram, I8042_RAM_SIZE, 1),
@@ -360,18 +428,16 @@ static const struct state_field i8042_state_fields[] = {
     STATE_END,
 };
 
-/* Indexes must lie inside the queues. */
 static bool i8042_after_load(void *object)
 {
     struct i8042 *i8042 = object;
 
-    return i8042->keyboard.head < PS2_QUEUE_SIZE && i8042->keyboard.count <= PS2_QUEUE_SIZE &&
-           i8042->mouse.head < PS2_QUEUE_SIZE && i8042->mouse.count <= PS2_QUEUE_SIZE;
+    return ps2_is_valid(&i8042->keyboard) && ps2_is_valid(&i8042->mouse);
 }
 
 static const struct state_description i8042_state = {
     .name = "i8042",
-    .version = 1,
+    .version = 2,
     .fields = i8042_state_fields,
     .after_load = i8042_after_load,
 };

@@ -19,7 +19,10 @@ struct i8042 {
     void (*pulse_reset)(void *opaque); /* output port bit 0 went low */
     void *opaque;
 
+    struct input_handler keyboard_input, mouse_input;
+
     struct ps2_device keyboard, mouse;
+    bool translating_break;      /* F0h came, which translation turns into a bit of the next code */
     uint8_t status;              /* bits 0 (output full), 2 (system flag), 3, 5 (from mouse) */
     uint8_t output;              /* output buffer */
     uint8_t ram[I8042_RAM_SIZE]; /* byte 0 is the command byte */
@@ -35,6 +38,10 @@ uint8_t i8042_read_data(struct i8042 *i8042);
 void i8042_write_data(struct i8042 *i8042, uint8_t value);
 uint8_t i8042_read_status(struct i8042 *i8042);
 void i8042_write_command(struct i8042 *i8042, uint8_t command);
+
+void i8042_keyboard_event(struct i8042 *i8042, const struct input_event *event);
+void i8042_mouse_event(struct i8042 *i8042, const struct input_event *event);
+void i8042_mouse_sync(struct i8042 *i8042);
 
 extern const struct device_class i8042_class; /* "i8042" */
 

@@ -20,6 +20,7 @@ struct nic {
     uint8_t mac[6];          /* property; all zero: one is chosen */
     struct netdev *netdev;   /* property; NULL: nothing is connected */
     char *name;              /* the device's id, or its model and a number */
+    bool is_emulated;        /* a real card's model: Xen's unplug protocol takes it away */
     struct rx_filter filter; /* owner: the thread that the model receives in */
     /* A copy of filter as it is, for monitors. NULL: the model has no filter to show. Main loop. */
     void (*get_filter)(struct nic *nic, struct rx_filter *copy);

@@ -41,6 +41,8 @@ bool pci_device_request_unplug(struct device *device, bool force, GError **error
 uint32_t pci_config_read(struct pci_device *device, unsigned offset, unsigned size);
 void pci_config_write(struct pci_device *device, unsigned offset, unsigned size, uint32_t value);
 
+void pci_rom_release(struct pci_device *device);
+
 /* The bus line (0..3) that a device's pin is wired to. Only for devices with a pin. */
 unsigned pci_interrupt_line_of(const struct pci_device *device);
 /* Tell the bus line what pin, command register and level now say. Takes interrupt_lock. */

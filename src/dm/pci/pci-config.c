@@ -31,15 +31,17 @@ uint32_t pci_config_read(struct pci_device *device, unsigned offset, unsigned si
                               : pci_device_config_read(device, offset, size);
 }
 
-/* Where the registers say that a BAR is; UINT64_MAX if nowhere. */
-static uint64_t bar_address(const struct pci_device *device, unsigned number)
+/* Where the register at `offset` says that a BAR is; UINT64_MAX if nowhere. */
+static uint64_t bar_address(const struct pci_device *device, const struct pci_bar *bar,
+                            unsigned offset)
 {
-    const struct pci_bar *bar = &device->bars[number];
     uint32_t command = pci_get(device->config, PCI_COMMAND, 2);
-    unsigned offset = PCI_BASE_ADDRESS_0 + 4 * number;
     uint64_t address = pci_get(device->config, offset, 4), limit;
 
     if (!(command & (bar->is_io ? PCI_COMMAND_IO : PCI_COMMAND_MEMORY))) {
+        return UINT64_MAX;
+    }
+    if (bar->is_rom && !(address & PCI_ROM_ENABLE)) {
         return UINT64_MAX;
     }
     if (bar->is_64) {
@@ -55,12 +57,11 @@ static uint64_t bar_address(const struct pci_device *device, unsigned number)
     return address;
 }
 
-static void update_bar(struct pci_device *device, unsigned number)
+static void update_bar(struct pci_device *device, struct pci_bar *bar, unsigned offset)
 {
-    struct pci_bar *bar = &device->bars[number];
     struct pci_bus *bus = device->pci_bus;
     struct memory_region *space = bar->is_io ? bus->io_space : bus->memory_space;
-    uint64_t address = bar_address(device, number);
+    uint64_t address = bar_address(device, bar, offset);
 
     if (address == bar->address) {
         return;
@@ -81,8 +82,11 @@ void pci_device_update_mappings(struct pci_device *device)
     memory_topology_begin();
     for (unsigned i = 0; i < PCI_BAR_COUNT; i++) {
         if (device->bars[i].region) {
-            update_bar(device, i);
+            update_bar(device, &device->bars[i], PCI_BASE_ADDRESS_0 + 4 * i);
         }
+    }
+    if (device->rom.region) {
+        update_bar(device, &device->rom, PCI_ROM_ADDRESS);
     }
     memory_region_set_enabled(&device->dma_window, command & PCI_COMMAND_MASTER);
     memory_topology_commit();
@@ -107,7 +111,8 @@ void pci_config_write(struct pci_device *device, unsigned offset, unsigned size,
     if (overlaps(offset, size, PCI_COMMAND, PCI_COMMAND + 2)) {
         pci_device_update_interrupt(device);
         pci_device_update_mappings(device);
-    } else if (overlaps(offset, size, PCI_BASE_ADDRESS_0, PCI_BASE_ADDRESS_0 + 4 * PCI_BAR_COUNT)) {
+    } else if (overlaps(offset, size, PCI_BASE_ADDRESS_0, PCI_BASE_ADDRESS_0 + 4 * PCI_BAR_COUNT) ||
+               overlaps(offset, size, PCI_ROM_ADDRESS, PCI_ROM_ADDRESS + 4)) {
         pci_device_update_mappings(device);
     }
     if (device->msi.capability &&

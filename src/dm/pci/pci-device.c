@@ -3,6 +3,7 @@
 #include "dm/hotplug.h"
 #include "dm/machine.h"
 #include "dm/pci/pci-bus.h"
+#include "dm/pci/pci-power.h"
 #include "dm/pci/pci-regs.h"
 #include "memory/rcu.h"
 #include "util/error.h"
@@ -130,6 +131,7 @@ void pci_device_release(struct device *base)
 
     pci_msi_release(device);
     pci_msix_release(device);
+    pci_rom_release(device);
     address_space_destroy(&device->dma);
     memory_region_destroy(&device->dma_window);
     memory_region_destroy(&device->dma_root);
@@ -252,6 +254,7 @@ void pci_device_reset(struct device *base)
     struct pci_device *device = pci_device_of(base);
 
     memcpy(device->config, device->power_on, sizeof(device->config));
+    pci_power_update(device);
     pci_msi_update(device);
     pci_msix_reset(device);
     pci_set_interrupt(device, false);
@@ -276,6 +279,7 @@ static bool pci_device_after_load(void *object)
     if (!pci_msix_after_load(device)) {
         return false;
     }
+    pci_power_update(device);
     pci_msi_update(device);
     pci_device_update_interrupt(device);
     pci_device_update_mappings(device);

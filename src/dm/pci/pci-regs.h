@@ -36,7 +36,8 @@
 #define PCI_STATUS_DEVSEL_MEDIUM 0x0200
 #define PCI_STATUS_ERRORS        0xf900 /* cleared by writing ones */
 
-#define PCI_CAP_MSI    0x05 /* capability IDs */
+#define PCI_CAP_POWER  0x01 /* capability IDs */
+#define PCI_CAP_MSI    0x05
 #define PCI_CAP_VENDOR 0x09
 #define PCI_CAP_MSIX   0x11
 
@@ -46,5 +47,7 @@
 #define PCI_BAR_IO           0x1
 #define PCI_BAR_64           0x4
 #define PCI_BAR_PREFETCHABLE 0x8
+
+#define PCI_ROM_ENABLE 0x1 /* expansion ROM base address register, 6.2.5.2 */
 
 #endif

@@ -8,6 +8,7 @@
 
 #define PCI_CONFIG_SIZE 256
 #define PCI_BAR_COUNT   6
+#define PCI_ROM_MAX     (16u << 20) /* bytes of an expansion ROM */
 
 struct pci_device;
 struct pci_bus;
@@ -26,6 +27,7 @@ struct pci_bar {
     struct memory_region *region; /* NULL: none. Not owned */
     uint64_t size;                /* power of two */
     bool is_io, is_64, prefetchable;
+    bool is_rom;      /* the expansion ROM, which has an enable bit of its own */
     uint64_t address; /* where it is mapped; UINT64_MAX: nowhere */
     bool adopted;     /* it is memory that the engine has made the guest's own */
 };
@@ -41,6 +43,8 @@ struct pci_device {
     uint8_t write_mask[PCI_CONFIG_SIZE]; /* bits that the guest may write */
     uint8_t clear_mask[PCI_CONFIG_SIZE]; /* bits that the guest clears by writing 1 */
     struct pci_bar bars[PCI_BAR_COUNT];
+    struct pci_bar rom; /* pci_register_rom */
+    struct memory_region rom_memory;
     struct address_space dma; /* what the device sees as bus master; open while Bus Master Enable */
     struct memory_region dma_root, dma_window;
     bool interrupt_level;      /* INTx as the device drives it; under the bus's interrupt lock */
@@ -48,6 +52,8 @@ struct pci_device {
     bool interrupt_asserted;   /* what the bus line was told; under the same lock */
     struct pci_msi msi;        /* if the class has it: pci_msi_init */
     struct pci_msix msix;      /* pci_msix_init */
+    uint8_t power_capability;  /* offset, if the class has it: pci_add_power_management */
+    bool power_off;            /* D3hot, as last written there */
     uint16_t capabilities_end; /* first byte after the last capability; 0: there is none */
     uint8_t power_on[PCI_CONFIG_SIZE]; /* config space as realize left it: what a reset restores */
 };
@@ -91,6 +97,9 @@ void pci_device_update_mappings(struct pci_device *device);
 /* In realize: size must be a power of two, at least 16 (memory) or 4 (I/O), I/O at most 256. */
 void pci_register_bar(struct pci_device *device, unsigned number, struct memory_region *region,
                       bool is_io, bool is_64, bool prefetchable);
+/* In realize: the expansion ROM, from a file that is looked for as firmware is
+ * (boot/firmware-image.h). The core frees it. */
+bool pci_register_rom(struct pci_device *device, const char *file, GError **error);
 /* Offset of a new capability of `size` bytes, zeroed past its header; 0 if there is no room. */
 unsigned pci_add_capability(struct pci_device *device, uint8_t id, unsigned size);
 /* Drive the device's INTx pin. Any thread. */
