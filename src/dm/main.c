@@ -170,6 +170,8 @@ LAUNCH_UP(make_objects)
 LAUNCH_UP(make_board)
 LAUNCH_DOWN(forget_board)
 LAUNCH_UP(add_devices)
+LAUNCH_UP(start_vnc)
+LAUNCH_DOWN(stop_vnc)
 LAUNCH_UP(start_monitors)
 LAUNCH_DOWN(stop_monitors)
 LAUNCH_UP(drop_rights)
@@ -190,6 +192,7 @@ static const struct {
     {make_objects_up, NULL},
     {make_board_up, forget_board_down},
     {add_devices_up, NULL},
+    {start_vnc_up, stop_vnc_down},
     {start_monitors_up, stop_monitors_down},
     {drop_rights_up, NULL},
 };

@@ -119,8 +119,8 @@ BAD = [
     (["-name", ""], ["name"]),
     # what this version lacks
     (["-display", "gtk"], ["none"]),
-    (["-vga", "std"], ["none"]),
-    (["-vnc", ":1"], ["none"]),
+    (["-vga", "qxl"], ["std"]),
+    (["-vnc", "1"], ["none"]),
     (["-net", "user"], ["none"]),
     ([*QTEST, "-nic", "usr"], ["user"]),
     # log and files

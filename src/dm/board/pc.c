@@ -6,6 +6,7 @@
 #include "dm/fdt/device-tree.h"
 #include "dm/firmware/boot-order.h"
 #include "dm/firmware/firmware-state.h"
+#include "dm/firmware/fw-cfg.h"
 #include "dm/isa/reset-control.h"
 #include "dm/pci/chipset.h"
 #include "dm/timer/hpet.h"
@@ -243,6 +244,13 @@ bool pc_create(struct machine *machine, const void *options, GError **error)
 static bool pc_complete(struct machine *machine, GError **error)
 {
     return boot_order_publish(machine, error);
+}
+
+/* Firmware talks over the serial line where there is no screen. */
+static bool pc_complete(struct machine *machine, GError **error)
+{
+    fw_cfg_set_u16(machine->fw_cfg, FW_CFG_NO_GRAPHIC, !machine->display);
+    return true;
 }
 
 static void pc_describe(struct machine *machine, struct device_tree *tree)

@@ -429,6 +429,10 @@ void launch_forget_board(struct launch *launch)
 
 bool launch_add_devices(struct launch *launch, GError **error)
 {
+    if (!launch_add_adapter(launch, error)) {
+        g_prefix_error(error, "-vga: ");
+        return false;
+    }
     for (unsigned i = 0; i < launch->line.devices->len; i++) {
         const struct key_values *list = g_ptr_array_index(launch->line.devices, i);
 

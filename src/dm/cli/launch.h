@@ -39,6 +39,10 @@ bool launch_make_objects(struct launch *launch, GError **error);
 bool launch_make_board(struct launch *launch, GError **error);
 void launch_forget_board(struct launch *launch);
 bool launch_add_devices(struct launch *launch, GError **error);
+/* option-display.c: the adapter of -vga, before the user's devices; the server of -vnc. */
+bool launch_add_adapter(struct launch *launch, GError **error);
+bool launch_start_vnc(struct launch *launch, GError **error);
+void launch_stop_vnc(struct launch *launch);
 bool launch_start_monitors(struct launch *launch, GError **error);
 void launch_stop_monitors(struct launch *launch);
 /* Everything is open: give up the rights that it took. drop-rights.c */

@@ -16,21 +16,6 @@ static bool is_none(const char *option, const char *value, const char *lack, GEr
                       "this version has no %s: use '%s none', or leave it out", lack, option);
 }
 
-static bool option_display(struct command_line *line, const char *value, GError **error)
-{
-    return is_none("-display", value, "display", error);
-}
-
-static bool option_vga(struct command_line *line, const char *value, GError **error)
-{
-    return is_none("-vga", value, "graphics adapter", error);
-}
-
-static bool option_vnc(struct command_line *line, const char *value, GError **error)
-{
-    return is_none("-vnc", value, "VNC server", error);
-}
-
 static bool option_parallel(struct command_line *line, const char *value, GError **error)
 {
     return is_none("-parallel", value, "parallel port", error);
@@ -181,10 +166,19 @@ const struct option option_table[] = {
      "a monitor on a character device", NULL, option_mon},
     {"nographic", NULL, NULL, "serial port and monitor on the terminal; Ctrl-A h for help there",
      NULL, option_nographic},
-    {"display", NULL, "none", "accepted; there is no display", NULL, option_display},
-    {"vga", NULL, "none", "accepted; there is no graphics adapter", NULL, option_vga},
-    {"vnc", NULL, "none", "accepted; there is no VNC server", NULL, option_vnc},
     {"parallel", NULL, "none", "accepted; there is no parallel port", NULL, option_parallel},
+
+    {"vga", NULL, "std|cirrus|none",
+     "the graphics adapter; cirrus: std in its place [std with -vnc, else none]", "Display",
+     option_vga},
+    {"vnc", NULL, "[HOST]:NUMBER|unix:PATH|none[,to=N][,password=on][,share=POLICY]",
+     "show the screen over VNC, on TCP port 5900 + NUMBER or a socket; to: or the next free\n"
+     "one; password: set by the monitor; share: allow-exclusive, force-shared, ignore",
+     NULL, option_vnc},
+    {"display", NULL, "none|vnc=DISPLAY[,...]", "no window; vnc: the same as -vnc", NULL,
+     option_display},
+    {"k", NULL, "LANGUAGE", "accepted; VNC clients' keys are taken as those of a US keyboard", NULL,
+     option_keymap},
 
     {"netdev", NULL, "[type=]TYPE,id=ID[,OPTION=VALUE...]",
      "a network back end for a card to name; '-netdev help' lists the types", "Network",
@@ -399,6 +393,7 @@ void command_line_clear(struct command_line *line)
     g_free(line->xen_domid);
     g_free(line->chroot);
     g_free(line->run_as);
+    g_free(line->vnc);
     g_free(line->qtest);
     g_free(line->qtest_log);
     g_free(line->pidfile);

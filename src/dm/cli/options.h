@@ -34,6 +34,9 @@ struct command_line {
     bool xen_restrict; /* -xen-domid-restrict */
     char *chroot, *run_as; /* what is given up when all is open; NULL: nothing */
     char *qtest, *qtest_log, *pidfile, *log_file, *log_items;
+    const char *vga;   /* -vga; NULL: not given */
+    char *vnc;         /* -vnc; NULL: none */
+    bool other_keymap; /* -k, of a keyboard that is not US */
     bool nographic;
     bool monitor_given, human_given; /* any monitor; one for people */
     bool help_cpu; /* -cpu help: depends on the engine, so is printed when the line is read */
@@ -57,7 +60,7 @@ void command_line_clear(struct command_line *line);
 bool command_line_parse(struct command_line *line, int argc, char *const *argv, GError **error);
 void command_line_print_help(FILE *out);
 
-/* Handlers: option-machine.c, option-device.c, option-block.c. */
+/* Handlers: option-*.c. */
 bool option_blockdev(struct command_line *line, const char *value, GError **error);
 /* The board of -machine, or the default one. */
 const struct board_class *command_line_board(const struct command_line *line);
@@ -81,6 +84,10 @@ bool option_device(struct command_line *line, const char *value, GError **error)
 bool option_global(struct command_line *line, const char *value, GError **error);
 bool option_object(struct command_line *line, const char *value, GError **error);
 bool option_chardev(struct command_line *line, const char *value, GError **error);
+bool option_display(struct command_line *line, const char *value, GError **error);
+bool option_keymap(struct command_line *line, const char *value, GError **error);
+bool option_vga(struct command_line *line, const char *value, GError **error);
+bool option_vnc(struct command_line *line, const char *value, GError **error);
 bool option_netdev(struct command_line *line, const char *value, GError **error);
 bool option_nic(struct command_line *line, const char *value, GError **error);
 bool option_net(struct command_line *line, const char *value, GError **error);

@@ -169,7 +169,8 @@ static void add_motion(int32_t *sum, int value)
     *sum = CLAMP(*sum + CLAMP(value, -BACKLOG_MAX, BACKLOG_MAX), -BACKLOG_MAX, BACKLOG_MAX);
 }
 
-static void set_button(struct ps2_device *ps2, enum input_button button, bool down)
+/* Does that change what is to be reported? */
+static bool set_button(struct ps2_device *ps2, enum input_button button, bool down)
 {
     static const uint8_t bits[INPUT_BUTTON_COUNT] = {
         [INPUT_LEFT] = 1,
@@ -178,14 +179,18 @@ static void set_button(struct ps2_device *ps2, enum input_button button, bool do
         [INPUT_SIDE] = BUTTON_SIDE,
         [INPUT_EXTRA] = BUTTON_EXTRA,
     };
+    uint8_t before = ps2->buttons;
 
     if (button == INPUT_WHEEL_UP || button == INPUT_WHEEL_DOWN) {
         add_motion(&ps2->dz, !down ? 0 : button == INPUT_WHEEL_UP ? -1 : 1);
-    } else if (down) {
+        return down && ps2->id != ID_STANDARD;
+    }
+    if (down) {
         ps2->buttons |= bits[button];
     } else {
         ps2->buttons &= (uint8_t)~bits[button];
     }
+    return ps2->buttons != before;
 }
 
 void ps2_mouse_event(struct ps2_device *ps2, const struct input_event *event)
@@ -193,8 +198,10 @@ void ps2_mouse_event(struct ps2_device *ps2, const struct input_event *event)
     if (event->kind == INPUT_BUTTON) {
         /* What moved before the button did is told with the old buttons. */
         ps2_mouse_report(ps2);
-        set_button(ps2, event->button, event->down);
-    } else if (event->axis == INPUT_X) {
+        ps2->moved |= set_button(ps2, event->button, event->down);
+        return;
+    }
+    if (event->axis == INPUT_X) {
         add_motion(&ps2->dx, event->value);
     } else {
         add_motion(&ps2->dy, -event->value);

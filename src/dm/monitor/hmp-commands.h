@@ -39,6 +39,13 @@ bool hmp_change(struct hmp_context *context, char **words, GString *out, GError 
 bool hmp_migrate(struct hmp_context *context, char **words, GString *out, GError **error);
 bool hmp_migrate_cancel(struct hmp_context *context, char **words, GString *out, GError **error);
 bool hmp_info_migrate(struct hmp_context *context, char **words, GString *out, GError **error);
+/* hmp-display.c */
+bool hmp_info_mice(struct hmp_context *context, char **words, GString *out, GError **error);
+bool hmp_info_vnc(struct hmp_context *context, char **words, GString *out, GError **error);
+bool hmp_mouse_button(struct hmp_context *context, char **words, GString *out, GError **error);
+bool hmp_mouse_move(struct hmp_context *context, char **words, GString *out, GError **error);
+bool hmp_screendump(struct hmp_context *context, char **words, GString *out, GError **error);
+bool hmp_sendkey(struct hmp_context *context, char **words, GString *out, GError **error);
 /* hmp-net.c */
 bool hmp_hostfwd_add(struct hmp_context *context, char **words, GString *out, GError **error);
 bool hmp_hostfwd_remove(struct hmp_context *context, char **words, GString *out, GError **error);

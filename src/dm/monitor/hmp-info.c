@@ -160,6 +160,7 @@ const struct hmp_command hmp_info_table[] = {
     {"blockstats", NULL, NULL, "what was read and written", hmp_info_blockstats},
     {"chardev", NULL, NULL, "character devices", info_chardev},
     {"cpus", NULL, NULL, "CPUs", hmp_info_cpus},
+    {"mice", NULL, NULL, "mice and tablets", hmp_info_mice},
     {"migrate", NULL, NULL, "how sending or receiving the machine goes", hmp_info_migrate},
     {"mtree", NULL, "[-f]", "memory and port regions; -f: as they are seen", info_mtree},
     {"name", NULL, NULL, "name of the machine", info_name},
@@ -171,5 +172,6 @@ const struct hmp_command hmp_info_table[] = {
     {"usernet", NULL, NULL, "connections of back ends of type user", hmp_info_usernet},
     {"uuid", NULL, NULL, "UUID of the machine", info_uuid},
     {"version", NULL, NULL, "version of duodm", info_version},
+    {"vnc", NULL, NULL, "the VNC server and its clients", hmp_info_vnc},
     {NULL, NULL, NULL, NULL, NULL},
 };

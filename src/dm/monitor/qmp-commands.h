@@ -109,6 +109,20 @@ json_t *qmp_netdev_del(struct qmp_context *context, json_t *arguments, GError **
 json_t *qmp_query_rx_filter(struct qmp_context *context, json_t *arguments, GError **error);
 json_t *qmp_set_link(struct qmp_context *context, json_t *arguments, GError **error);
 
+/* qmp-display.c */
+json_t *qmp_change_vnc_password(struct qmp_context *context, json_t *arguments, GError **error);
+json_t *qmp_expire_password(struct qmp_context *context, json_t *arguments, GError **error);
+json_t *qmp_input_send_event(struct qmp_context *context, json_t *arguments, GError **error);
+json_t *qmp_query_mice(struct qmp_context *context, json_t *arguments, GError **error);
+json_t *qmp_query_vnc(struct qmp_context *context, json_t *arguments, GError **error);
+json_t *qmp_query_vnc_servers(struct qmp_context *context, json_t *arguments, GError **error);
+json_t *qmp_screendump(struct qmp_context *context, json_t *arguments, GError **error);
+json_t *qmp_send_key(struct qmp_context *context, json_t *arguments, GError **error);
+json_t *qmp_set_password(struct qmp_context *context, json_t *arguments, GError **error);
+extern const struct qmp_argument qmp_password_arguments[], qmp_set_password_arguments[],
+    qmp_expire_password_arguments[], qmp_screendump_arguments[], qmp_send_key_arguments[],
+    qmp_input_send_event_arguments[];
+
 /* qmp-pci.c */
 json_t *qmp_query_pci(struct qmp_context *context, json_t *arguments, GError **error);
 
