@@ -12,6 +12,7 @@
 
 struct ata_bus;
 struct ata_drive;
+struct ata_queued;
 
 #define ATA_BUS_UNITS 2
 
@@ -29,6 +30,14 @@ struct ata_host_ops {
     bool (*dma_advance)(struct ata_bus *bus, struct ata_drive *drive, uint64_t bytes);
     /* What the guest gave is no memory, or the transfer was aborted. */
     void (*dma_failed)(struct ata_bus *bus, struct ata_drive *drive);
+    /* The same as the two before for a queued command; and its end: 0 or an error register's bits.
+     * NULL where is_serial is not set. */
+    void (*queued_map)(struct ata_bus *bus, struct ata_queued *queued, struct ata_sg *sg,
+                       uint64_t length);
+    void (*queued_advance)(struct ata_bus *bus, struct ata_queued *queued, uint64_t bytes);
+    void (*queued_ended)(struct ata_bus *bus, struct ata_queued *queued, uint8_t error);
+    /* What was abandoned has ended: the drive can take commands again. May be NULL. */
+    void (*idle)(struct ata_bus *bus, struct ata_drive *drive);
     /* A command has ended: the status register is final. */
     void (*ended)(struct ata_bus *bus, struct ata_drive *drive, bool interrupt);
     /* The reset that ata_drive_begin_reset began is over: registers hold the signature. */

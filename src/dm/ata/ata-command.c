@@ -37,7 +37,7 @@ uint64_t ata_capacity(const struct ata_drive *drive)
 
 /* ---- Addresses ---- */
 
-static uint64_t lba48(const struct ata_registers *regs)
+uint64_t ata_lba48(const struct ata_registers *regs)
 {
     return (uint64_t)regs->lba_low | (uint64_t)regs->lba_mid << 8 | (uint64_t)regs->lba_high << 16 |
            (uint64_t)regs->lba_low_high << 24 | (uint64_t)regs->lba_mid_high << 32 |
@@ -69,7 +69,7 @@ static bool get_extent(const struct ata_drive *drive, unsigned flags, uint64_t *
     uint64_t capacity = ata_capacity(drive);
 
     if (flags & EXT) {
-        *sector = lba48(regs);
+        *sector = ata_lba48(regs);
         *count = regs->count | (uint32_t)regs->count_high << 8;
         *count = *count ? *count : 0x10000;
     } else {
@@ -204,7 +204,7 @@ static void run_read_log(struct ata_drive *drive, unsigned flags)
         drive->buffer[0] = 1; /* version */
         drive->buffer[2 * LOG_NCQ_ERROR] = ata_drive_bus(drive)->is_serial;
     } else {
-        ata_ncq_error_log(drive, drive->buffer);
+        ata_queued_error_log(drive, drive->buffer);
     }
     give_buffer(drive, ATA_SECTOR);
 }
@@ -537,6 +537,22 @@ void ata_drive_abandon(struct ata_drive *drive)
 {
     drive->phase = ATA_IDLE;
     drive->must_submit = false;
+    ata_queued_abandon(drive);
+}
+
+void ata_drive_settle(struct ata_drive *drive)
+{
+    struct ata_bus *bus = ata_drive_bus(drive);
+
+    if (drive->in_flight || drive->queued_in_flight) {
+        return;
+    }
+    if (drive->signature_pending) {
+        finish_reset(drive);
+    }
+    if (bus->ops->idle) {
+        bus->ops->idle(bus, drive);
+    }
 }
 
 void ata_drive_begin_reset(struct ata_drive *drive, bool is_hard)
@@ -548,6 +564,7 @@ void ata_drive_begin_reset(struct ata_drive *drive, bool is_hard)
             atapi_reset(drive);
         }
     }
+    drive->queued_failed = false;
     drive->regs.status = ATA_STATUS_BSY;
     drive->signature_pending = true;
     if (!drive->in_flight && !drive->queued_in_flight) {

@@ -72,15 +72,17 @@ struct atapi_state {
     uint16_t byte_limit;  /* of one block of programmed I/O */
 };
 
-/* One queued command (NCQ), made when it is first needed. */
+/* One queued command (NCQ), made when its tag is first used. */
 struct ata_queued {
     struct block_request request; /* first */
     struct ata_drive *drive;
     struct ata_queued *next; /* to be submitted */
-    unsigned tag;
-    bool in_flight;
-    uint64_t offset, length, done; /* bytes */
+    uint8_t tag;
+    bool active;    /* a command of the guest's */
+    bool in_flight; /* request is with the image */
+    bool waits;     /* in the list of those to be submitted */
     bool is_write, fua;
+    uint64_t offset, length, done; /* bytes; done before the request under way */
     struct ata_sg sg;
 };
 
@@ -124,7 +126,10 @@ struct ata_drive {
 
     struct ata_queued *queued[ATA_NCQ_DEPTH]; /* by tag; NULL: never used */
     struct ata_queued *submit_first, **submit_last;
-    unsigned queued_in_flight;
+    unsigned queued_in_flight; /* how many requests of them are with the image */
+    bool queued_failed;        /* one did, of which the log tells */
+    uint8_t failed_tag, failed_error;
+    uint64_t failed_sector;
 };
 
 static inline struct ata_bus *ata_drive_bus(const struct ata_drive *drive)
@@ -148,7 +153,22 @@ bool ata_drive_is_working(const struct ata_drive *drive);
 /* Give up the command under way as far as that goes: what is in flight ends without effect. */
 void ata_drive_abandon(struct ata_drive *drive);
 
+/* ata-queued.c: begin the queued command that the register file holds. False: it is none that can
+ * be; an error register's bits are in *error. */
+bool ata_queued_command(struct ata_drive *drive, uint8_t *error);
+/* Is a command with that tag under way? */
+bool ata_queued_is_active(const struct ata_drive *drive, unsigned tag);
+
 /* ---- Between the files of dm/ata/ ---- */
+
+/* ata-queued.c. take: those to be submitted, each with its request filled in; in the guard. */
+struct ata_queued *ata_queued_take(struct ata_drive *drive);
+void ata_queued_abandon(struct ata_drive *drive);
+/* The log page of the queued command that failed, 512 bytes: ATA8-ACS, A.14. */
+void ata_queued_error_log(struct ata_drive *drive, uint8_t *data);
+/* A request has ended, of a drive that was reset or given up meanwhile: go on if it was the last.
+ */
+void ata_drive_settle(struct ata_drive *drive);
 
 /* ata-request.c: make the request of the present transfer, soon. */
 void ata_work(struct ata_drive *drive);
@@ -168,15 +188,14 @@ void ata_fail(struct ata_drive *drive, uint8_t error);
 /* ata-command.c */
 void ata_next_trim(struct ata_drive *drive);
 void ata_set_defaults(struct ata_drive *drive);
+/* The 48-bit address of the register file. */
+uint64_t ata_lba48(const struct ata_registers *regs);
 /* Sectors of the image. */
 uint64_t ata_capacity(const struct ata_drive *drive);
 
 /* ata-identify.c: 512 bytes. */
 void ata_identify(const struct ata_drive *drive, uint8_t *data);
 void atapi_identify(const struct ata_drive *drive, uint8_t *data);
-
-/* ahci-ncq.c: the log page of the queued command that failed, 512 bytes. */
-void ata_ncq_error_log(const struct ata_drive *drive, uint8_t *data);
 
 /* atapi.c */
 void atapi_begin(struct ata_drive *drive); /* PACKET: ask for the command packet */

@@ -73,15 +73,6 @@ static bool prepare(struct ata_drive *drive)
     return true;
 }
 
-static struct ata_queued *take_queued(struct ata_drive *drive)
-{
-    struct ata_queued *first = drive->submit_first;
-
-    drive->submit_first = NULL;
-    drive->submit_last = &drive->submit_first;
-    return first;
-}
-
 void ata_submit(void *opaque)
 {
     struct ata_drive *drive = opaque;
@@ -94,7 +85,7 @@ void ata_submit(void *opaque)
         drive->must_submit = false;
         is_due = drive->in_flight = prepare(drive);
     }
-    queued = drive->stopped ? NULL : take_queued(drive);
+    queued = drive->stopped ? NULL : ata_queued_take(drive);
     if (entered) {
         access_guard_leave(guard);
     }
@@ -136,12 +127,9 @@ static void finish_request(struct ata_drive *drive, int result)
     if (drive->transfer.mode == ATA_MODE_DMA) {
         ata_sg_unmap(&drive->sg, request->operation == BLOCK_READ ? request->length : 0);
     }
-    if (drive->signature_pending) {
-        ata_drive_begin_reset(drive, false);
+    if (drive->phase != ATA_WORK) { /* reset or abandoned meanwhile */
+        ata_drive_settle(drive);
         return;
-    }
-    if (drive->phase != ATA_WORK) {
-        return; /* it was abandoned */
     }
     if (result < 0 && result != -ECANCELED) {
         switch (block_handle_error(drive->backend, drive->policies,

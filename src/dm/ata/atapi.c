@@ -36,7 +36,6 @@ void atapi_reset(struct ata_drive *drive)
 
     packet->sense_key = SENSE_NONE;
     packet->sense_code = ASC_NONE;
-    packet->tray_open = false;
     packet->locked = false;
     packet->attention_reset = true;
     packet->attention_medium = false;
