@@ -92,6 +92,7 @@ struct xen_machine {
 
     struct memory_listener memory_listener, io_listener; /* io-listener.c */
 
+    struct io_task suspend_task;
     struct xen_store *store; /* NULL: not connected. store.c */
 };
 

@@ -241,16 +241,15 @@ bool pc_create(struct machine *machine, const void *options, GError **error)
            (machine->engine->attaches ? create_kernel(pc, error) : create_own_parts(pc, error));
 }
 
-static bool pc_complete(struct machine *machine, GError **error)
+/* Firmware talks over the serial line where there is no screen. What comes with the guest knows of
+ * neither: it asks the CMOS for the boot order. */
+bool pc_complete(struct machine *machine, GError **error)
 {
-    return boot_order_publish(machine, error);
-}
-
-/* Firmware talks over the serial line where there is no screen. */
-static bool pc_complete(struct machine *machine, GError **error)
-{
+    if (machine->engine->attaches) {
+        return true;
+    }
     fw_cfg_set_u16(machine->fw_cfg, FW_CFG_NO_GRAPHIC, !machine->display);
-    return true;
+    return boot_order_publish(machine, error);
 }
 
 static void pc_describe(struct machine *machine, struct device_tree *tree)

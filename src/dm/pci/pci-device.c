@@ -145,14 +145,21 @@ void pci_device_release(struct device *base)
 /* Memory in BARs that the guest will see in place is the guest's, where an engine attaches to it.
  */
 
+static struct pci_bar *bar_or_rom(struct pci_device *device, unsigned number)
+{
+    return number < PCI_BAR_COUNT ? &device->bars[number] : &device->rom;
+}
+
 static void abandon_bars(struct pci_device *device)
 {
     struct machine *machine = device->device.machine;
 
-    for (unsigned i = 0; i < PCI_BAR_COUNT; i++) {
-        if (device->bars[i].adopted) {
-            machine->engine->abandon_ram(machine, device->bars[i].region);
-            device->bars[i].adopted = false;
+    for (unsigned i = 0; i <= PCI_BAR_COUNT; i++) {
+        struct pci_bar *bar = bar_or_rom(device, i);
+
+        if (bar->adopted) {
+            machine->engine->abandon_ram(machine, bar->region);
+            bar->adopted = false;
         }
     }
 }
@@ -161,12 +168,12 @@ static bool adopt_bars(struct pci_device *device, GError **error)
 {
     struct machine *machine = device->device.machine;
 
-    for (unsigned i = 0; i < PCI_BAR_COUNT; i++) {
-        struct memory_region *region = device->bars[i].region;
+    for (unsigned i = 0; i <= PCI_BAR_COUNT; i++) {
+        struct pci_bar *bar = bar_or_rom(device, i);
 
-        if (region && memory_region_host_pointer(region)) {
-            device->bars[i].adopted = machine->engine->adopt_ram(machine, region, error);
-            if (!device->bars[i].adopted) {
+        if (bar->region && memory_region_host_pointer(bar->region)) {
+            bar->adopted = machine->engine->adopt_ram(machine, bar->region, error);
+            if (!bar->adopted) {
                 return false;
             }
         }
