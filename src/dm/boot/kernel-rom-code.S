@@ -4,12 +4,14 @@
  * takes the boot interrupt (19h). That has duodm write the kernel into memory, and puts the processor
  * into the state that the kernel is to be entered in: flat 32-bit segments, or long mode.
  *
- * Addresses are relative to the ROM's start, wherever the BIOS has put it. It is RAM by then.
+ * Addresses are relative to the ROM's start, wherever the BIOS has put it.
  */
 #define AT(label) (label - kernel_rom_start)
 
 #define SEGMENT_CODE 0x10
 #define SEGMENT_DATA 0x18
+#define GDT_LIMIT    0x1f
+#define STACK        0x7c00 /* no kernel's part is put there */
 #define MSR_EFER     0xc0000080
 #define PORT         0x51c
 
@@ -38,18 +40,10 @@ rsi:    .quad 0
 rdi:    .quad 0
 
     .balign 16
-gdt:
-    .quad 0, 0
-code_descriptor:
-    .quad 0x00cf9b000000ffff
-    .quad 0x00cf93000000ffff
-gdt_pointer:
-    .word . - gdt - 1
-gdt_address:
-    .long 0
-target: /* of the far jump */
-    .long 0
-    .word SEGMENT_CODE
+gdt_32:
+    .quad 0, 0, 0x00cf9b000000ffff, 0x00cf93000000ffff
+gdt_64:
+    .quad 0, 0, 0x00af9b000000ffff, 0x00cf93000000ffff
 
 init: /* called far; all registers but ax are kept */
     pushw %ds
@@ -76,16 +70,22 @@ loaded:
     xorl %ebx, %ebx
     movw %cs, %bx
     shll $4, %ebx /* the ROM's address */
-    leal AT(gdt)(%ebx), %eax
-    movl %eax, %cs:AT(gdt_address)
-    leal AT(flat_32)(%ebx), %eax
+    xorw %ax, %ax
+    movw %ax, %ss
+    movl $STACK, %esp
+    leal AT(gdt_32)(%ebx), %eax
+    leal AT(flat_32)(%ebx), %edx
     movl %cs:AT(efer), %ecx
     testl %ecx, %ecx
     jz 1f
-    leal AT(flat_64)(%ebx), %eax
-    movb $0xaf, %cs:AT(code_descriptor) + 6
-1:  movl %eax, %cs:AT(target)
-    lgdtl %cs:AT(gdt_pointer)
+    leal AT(gdt_64)(%ebx), %eax
+    leal AT(flat_64)(%ebx), %edx
+1:  pushw $SEGMENT_CODE /* for the far jump */
+    pushl %edx
+    pushl %eax
+    pushw $GDT_LIMIT
+    movw %sp, %bp
+    lgdtl (%bp)
     movl %cs:AT(cr4), %eax
     movl %eax, %cr4
     movl %cs:AT(cr3), %eax
@@ -98,7 +98,7 @@ loaded:
     wrmsr
 2:  movl %cs:AT(cr0), %eax
     movl %eax, %cr0
-    ljmpl *%cs:AT(target)
+    ljmpl *6(%bp)
 
     .code32
 flat_32:

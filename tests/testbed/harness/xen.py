@@ -27,16 +27,17 @@ class Domain:
 
     kernel: booted directly, with L2's RAM disk if it is L2's kernel; then the second serial line is
     the guest's agent. extra: more lines of its configuration. stay: xl stays, and restarts or
-    destroys it when it ends. model: path of another device model.
+    destroys it when it ends. model: path of another device model. serial: the line of the
+    configuration. paused: it is made, but does not run yet.
     """
 
     def __init__(self, bed, name="g1", memory=128, vcpus=1, extra="", model=None, check=True,
-                 kernel=None, append="", stay=False):
+                 kernel=None, append="", stay=False, serial=None, paused=False):
         self.bed = bed
         self.name = name
         self.model = model or bed.program.path
         self.agent = None
-        serial = f'serial="file:/tmp/{name}.serial"'
+        serial = serial or f'serial="file:/tmp/{name}.serial"'
         if kernel:
             extra += f'\nkernel="{kernel}"'
         if kernel and kernel.endswith("vmlinuz"):
@@ -52,7 +53,7 @@ class Domain:
             extra, ""])
         bed.agent.put(f"/tmp/{name}.cfg", config.encode())
         bed.run(f"rm -f /var/log/xen/* /tmp/{name}.serial")
-        status, text = bed.run(f"xl create {'' if stay else '-e'} /tmp/{name}.cfg", check=False)
+        status, text = bed.run(f"xl create {'' if stay else '-e'} {'-p' if paused else ''} /tmp/{name}.cfg", check=False)
         self.created = status == 0
         self.create_output = text
         if check and not self.created:
