@@ -72,6 +72,10 @@ static bool count_vcpus(struct xen_machine *xen, GError **error)
         xen->vcpu_count = 0;
         return xen_fail(xen, error, "cannot be attached to (is there such an HVM domain?)");
     }
+    if (xen->vcpu_count > XEN_PAGE_SIZE / sizeof(struct ioreq)) {
+        return duodm_fail(error, DUODM_ERROR_NOT_SUPPORTED, "xen: domain %u has %u vCPUs, too many",
+                          xen->domid, xen->vcpu_count);
+    }
     if (wanted > xen->vcpu_count) {
         return duodm_fail(error, DUODM_ERROR_INVALID_ARGUMENT,
                           "-smp: domain %u has %u vCPUs at most, not %u", xen->domid,
@@ -86,6 +90,7 @@ static void free_machine(void *opaque)
     struct xen_machine *xen = opaque;
 
     machine_cancel(xen->machine, &xen->suspend_task);
+    xen_unregister_listeners(xen);
     xen_store_close(xen);
     xen_destroy_server(xen);
     xen_destroy_memory(xen);

@@ -63,6 +63,11 @@ static void unpin(void *opaque, void *handle)
     mapcache_unpin(xen->mapcache, handle);
 }
 
+static bool is_migrating(const struct memory_region *region)
+{
+    return ram_block_dirty_clients(region->ram) & 1u << DIRTY_MIGRATION;
+}
+
 /* For live migration: Xen does not see what is written through our mappings. */
 static void tell_written(const struct xen_machine *xen, uint64_t address, uint64_t length)
 {
@@ -79,7 +84,7 @@ static void ram_written(void *opaque, uint64_t offset, uint64_t length)
 {
     const struct xen_machine *xen = opaque;
 
-    if (G_UNLIKELY(__atomic_load_n(&xen->log_writes, __ATOMIC_ACQUIRE))) {
+    if (G_UNLIKELY(is_migrating(&xen->machine->ram))) {
         tell_written(xen, offset, length);
     }
 }
@@ -143,6 +148,16 @@ struct adopted_ram {
     bool is_placed; /* not at home */
     bool is_mapped; /* its pages are mapped in place of the host's memory */
 };
+
+static void adopted_written(void *opaque, const uint8_t *host, uint64_t length)
+{
+    const struct adopted_ram *ram = opaque;
+    uint64_t offset = (uint64_t)(host - (uint8_t *)memory_region_host_pointer(ram->region));
+
+    if (G_UNLIKELY(is_migrating(ram->region))) {
+        tell_written(ram->xen, (ram->place << XEN_PAGE_SHIFT) + offset, length);
+    }
+}
 
 static struct adopted_ram *find_adopted(const struct xen_machine *xen,
                                         const struct memory_region *region)
@@ -256,6 +271,7 @@ bool xen_adopt_ram(struct machine *machine, struct memory_region *region, GError
         g_free(ram);
         return false;
     }
+    ram_block_watch(region->ram, adopted_written, ram);
     memory_topology_begin();
     xen->next_free_page += ram->page_count;
     g_ptr_array_add(xen->adopted, ram);
@@ -271,7 +287,8 @@ void xen_abandon_ram(struct machine *machine, struct memory_region *region)
 
     memory_topology_begin();
     ram = find_adopted(xen, region);
-    if (ram && !xen->restricted) {
+    ram_block_watch(region->ram, NULL, NULL);
+    if (ram && !xen->restricted && !xen->quit) {
         g_autofree xen_pfn_t *pages = list_pages(ram);
 
         xc_domain_decrease_reservation_exact(xen->control, xen->domid, ram->page_count, 0, pages);
