@@ -49,6 +49,8 @@ class Domain:
             'type="hvm"', f'name="{name}"', f"memory={memory}", f"vcpus={vcpus}", 'firmware="bios"',
             serial, "vnc=0", "nographic=1",
             'device_model_version="qemu-xen"', f'device_model_override="{self.model}"',
+            # Firmware's text on a screen costs an exit for each letter.
+            *([] if "vga=" in extra else ['vga="none"']),
             *([] if "disk=" in extra else ["disk=[]"]), *([] if "vif=" in extra else ["vif=[]"]),
             extra, ""])
         bed.agent.put(f"/tmp/{name}.cfg", config.encode())
