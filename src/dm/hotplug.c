@@ -88,6 +88,11 @@ void hotplug_refused(struct device *device)
     emit(device->machine, "DEVICE_UNPLUG_GUEST_ERROR", device->id);
 }
 
+bool hotplug_request_unplug(struct device *device, GError **error)
+{
+    return hotplug_check(device, error) && device->bus->ops->request_unplug(device, false, error);
+}
+
 bool hotplug_remove(struct machine *machine, const char *id, bool force, GError **error)
 {
     struct device *device = hotplug_find(machine, id);

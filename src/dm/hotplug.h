@@ -26,6 +26,9 @@ bool hotplug_add(struct machine *machine, const struct key_values *list, GError 
  */
 bool hotplug_remove(struct machine *machine, const char *id, bool force, GError **error);
 
+/* For a device whose host wants it back: the same, without force. */
+bool hotplug_request_unplug(struct device *device, GError **error);
+
 /* For buses: the guest let go of the device, or never will need it: destroy it, and tell. */
 void hotplug_removed(struct device *device);
 /* For buses: the guest won't let go. */

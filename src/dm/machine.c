@@ -142,6 +142,7 @@ struct machine *machine_new(struct machine_config *config, const struct engine_o
     machine->nics = g_ptr_array_new();
     machine->objects = g_ptr_array_new();
     machine->device_buses = g_ptr_array_new();
+    interrupt_eoi_init(&machine->eoi);
     machine->kept_memory = g_ptr_array_new();
     machine->fds = fd_registry_new();
     machine->input = input_new();
@@ -178,6 +179,7 @@ fail_engine:
 fail_clock:
     machine_clock_free(machine->clock);
 fail_config:
+    interrupt_eoi_destroy(&machine->eoi);
     input_free(machine->input);
     g_ptr_array_unref(machine->nics);
     g_ptr_array_unref(machine->netdevs);
@@ -350,8 +352,8 @@ void machine_free(struct machine *machine)
     if (!machine) {
         return;
     }
-    migration_free(machine->migration);
     machine_run_stop(machine);
+    migration_free(machine->migration);
     if (machine->engine->destroy) {
         machine->engine->destroy(machine);
     }
@@ -389,6 +391,7 @@ void machine_free(struct machine *machine)
     while (machine->chardevs->len) {
         chardev_free(g_ptr_array_index(machine->chardevs, machine->chardevs->len - 1));
     }
+    interrupt_eoi_destroy(&machine->eoi);
     g_ptr_array_unref(machine->nics);
     g_ptr_array_unref(machine->netdevs);
     fd_registry_free(machine->fds);

@@ -9,6 +9,7 @@
 #include "dm/clock.h"
 #include "dm/device.h"
 #include "dm/engine.h"
+#include "dm/interrupt-eoi.h"
 #include "dm/irq.h"
 #include "dm/task-queue.h"
 #include "dm/vcpu.h"
@@ -133,6 +134,7 @@ struct machine {
     unsigned vcpu_count;
     struct acpi_cpu_hotplug *cpus; /* where a hypervisor has them, and they may come and go; NULL */
     struct irq_line gsi[MACHINE_GSI_COUNT]; /* 0..15: ISA interrupts too. Set up by the board */
+    struct interrupt_eoi eoi;
     struct irq_line a20; /* input of the gate of address line 20 (port92.c); high: it passes */
     bool a20_masked;     /* atomic. What the gate says to processors: machine_mask_a20 */
     struct i8259_pair *pic;
@@ -149,12 +151,14 @@ struct machine {
     GPtrArray *objects;  /* of struct object, in order of creation: -object's */
     struct io_thread *default_io_thread; /* among objects; NULL: nobody needed it so far */
     struct block_registry *blocks;       /* disk images */
-    struct input *input;                 /* what people type and point at */
-    struct display *display;             /* what they see (display/display.h); NULL: no adapter */
-    struct vnc_server *vnc;              /* NULL: nobody looks over VNC */
-    void *monitor;                       /* struct monitor_state: QMP and HMP servers */
-    struct fd_registry *fds;             /* descriptors that monitors' clients passed */
-    struct migration *migration;         /* of its state to or from elsewhere */
+    GPtrArray
+        *vfio_spaces;    /* of struct vfio_space: vfio-space.c. NULL: nothing is passed through */
+    struct input *input; /* what people type and point at */
+    struct display *display;     /* what they see (display/display.h); NULL: no adapter */
+    struct vnc_server *vnc;      /* NULL: nobody looks over VNC */
+    void *monitor;               /* struct monitor_state: QMP and HMP servers */
+    struct fd_registry *fds;     /* descriptors that monitors' clients passed */
+    struct migration *migration; /* of its state to or from elsewhere */
 
     /* Running. */
     enum run_state state;

@@ -164,6 +164,8 @@ LAUNCH_UP(make_machine)
 LAUNCH_DOWN(free_machine)
 LAUNCH_UP(open_chardevs)
 LAUNCH_DOWN(close_chardevs)
+LAUNCH_UP(start_control_monitors)
+LAUNCH_DOWN(stop_monitors)
 LAUNCH_UP(open_drives)
 LAUNCH_UP(open_netdevs)
 LAUNCH_UP(make_objects)
@@ -173,7 +175,7 @@ LAUNCH_UP(add_devices)
 LAUNCH_UP(start_vnc)
 LAUNCH_DOWN(stop_vnc)
 LAUNCH_UP(start_monitors)
-LAUNCH_DOWN(stop_monitors)
+LAUNCH_DOWN(stop_qtest)
 LAUNCH_UP(drop_rights)
 
 static const struct {
@@ -187,13 +189,14 @@ static const struct {
     {write_pidfile, remove_pidfile},
     {make_machine_up, free_machine_down},
     {open_chardevs_up, close_chardevs_down},
+    {start_control_monitors_up, stop_monitors_down},
     {open_drives_up, NULL},
     {open_netdevs_up, NULL},
     {make_objects_up, NULL},
     {make_board_up, forget_board_down},
     {add_devices_up, NULL},
     {start_vnc_up, stop_vnc_down},
-    {start_monitors_up, stop_monitors_down},
+    {start_monitors_up, stop_qtest_down},
     {drop_rights_up, NULL},
 };
 

@@ -15,56 +15,44 @@ static struct vtd_device *device_of(struct iommu_region *region)
     return (struct vtd_device *)((char *)region - offsetof(struct vtd_device, iommu));
 }
 
-static struct vtd_iotlb_entry *iotlb_slot(struct vtd_device *device, iova_t iova)
+/* A guest need not tell of a context that it makes present, nor of rights that it adds, unless in
+ * caching mode: what would fault by what is cached is looked up once more. */
+static enum vtd_fault_reason walk_again(struct vtd_device *device, iova_t iova, bool is_write,
+                                        struct iommu_mapping *mapping, bool *hidden)
 {
-    return &device->iotlb[(iova >> 12 ^ iova >> 21) % VTD_IOTLB_ENTRIES];
-}
+    struct vtd *vtd = device->vtd;
+    struct vtd_leaf_table leaf = {0};
+    struct vtd_context context = vtd_read_context(
+        &vtd->tables, __atomic_load_n(&vtd->root, __ATOMIC_ACQUIRE), device->requester);
 
-/* What is known without a walk: the mapping, or else the context to walk with. */
-static bool iotlb_lookup(struct vtd_device *device, iova_t iova, uint64_t generation,
-                         struct iommu_mapping *mapping, struct vtd_context *context)
-{
-    const struct vtd_iotlb_entry *entry = iotlb_slot(device, iova);
-    bool hit;
-
-    pthread_mutex_lock(&device->iotlb_lock);
-    hit = entry->generation == generation && iova - entry->mapping.iova < entry->mapping.length;
-    *mapping = entry->mapping;
-    *context = device->context;
-    pthread_mutex_unlock(&device->iotlb_lock);
-    return hit;
-}
-
-static void iotlb_insert(struct vtd_device *device, iova_t iova, uint64_t generation,
-                         const struct iommu_mapping *mapping)
-{
-    pthread_mutex_lock(&device->iotlb_lock);
-    *iotlb_slot(device, iova) = (struct vtd_iotlb_entry){generation, *mapping};
-    pthread_mutex_unlock(&device->iotlb_lock);
+    *hidden = context.fault_hidden;
+    if (context.fault != VTD_FAULT_NONE) {
+        return context.fault;
+    }
+    if (context.type == VTD_PASS_THROUGH) { /* the view changes when the guest tells */
+        *mapping = (struct iommu_mapping){0, ROOT_SIZE, 0, IOMMU_READ | IOMMU_WRITE};
+        return VTD_FAULT_NONE;
+    }
+    return vtd_second_lookup(&vtd->tables, &context, iova, is_write, &leaf, mapping);
 }
 
 static enum vtd_fault_reason find_mapping(struct vtd_device *device, iova_t iova, bool is_write,
                                           struct iommu_mapping *mapping, bool *hidden)
 {
-    struct vtd *vtd = device->vtd;
-    /* An entry is good while nothing was invalidated since before it was read. */
-    uint64_t generation = __atomic_load_n(&vtd->generation, __ATOMIC_ACQUIRE);
-    struct vtd_context context;
-    enum vtd_fault_reason reason;
-    bool hit = iotlb_lookup(device, iova, generation, mapping, &context);
+    struct vtd_iotlb_look look;
 
-    *hidden = context.fault_hidden;
-    if (hit && (mapping->access & (is_write ? IOMMU_WRITE : IOMMU_READ))) {
+    vtd_iotlb_look(&device->iotlb, iova, &look);
+    *mapping = look.mapping;
+    if (look.hit && (mapping->access & (is_write ? IOMMU_WRITE : IOMMU_READ))) {
         return VTD_FAULT_NONE;
     }
-    if (context.fault != VTD_FAULT_NONE) {
-        return context.fault;
+    if (look.context.fault == VTD_FAULT_NONE &&
+        vtd_second_lookup(&device->vtd->tables, &look.context, iova, is_write, &look.leaf,
+                          mapping) == VTD_FAULT_NONE) {
+        vtd_iotlb_remember(&device->iotlb, look.sequence, iova, mapping, &look.leaf);
+        return VTD_FAULT_NONE;
     }
-    reason = vtd_second_lookup(&vtd->tables, &context, iova, is_write, mapping);
-    if (reason == VTD_FAULT_NONE) {
-        iotlb_insert(device, iova, generation, mapping);
-    }
-    return reason;
+    return walk_again(device, iova, is_write, mapping, hidden);
 }
 
 static struct iommu_entry translate(struct iommu_region *region, iova_t iova, bool is_write,
@@ -72,7 +60,7 @@ static struct iommu_entry translate(struct iommu_region *region, iova_t iova, bo
 {
     struct vtd_device *device = device_of(region);
     struct iommu_mapping mapping;
-    bool hidden;
+    bool hidden = false;
     enum vtd_fault_reason reason = find_mapping(device, iova, is_write, &mapping, &hidden);
 
     if (reason != VTD_FAULT_NONE) {
@@ -144,9 +132,8 @@ bool vtd_device_update_context(struct vtd_device *device)
     struct vtd_context context = vtd_read_context(&vtd->tables, vtd->root, device->requester);
     bool changed = !vtd_context_equal(&context, &device->context);
 
-    pthread_mutex_lock(&device->iotlb_lock);
     device->context = context;
-    pthread_mutex_unlock(&device->iotlb_lock);
+    vtd_iotlb_set_context(&device->iotlb, &context);
     return changed;
 }
 
@@ -198,7 +185,7 @@ struct vtd_device *vtd_get_device(struct vtd *vtd, uint16_t requester)
         device = g_new0(struct vtd_device, 1);
         device->vtd = vtd;
         device->requester = requester;
-        pthread_mutex_init(&device->iotlb_lock, NULL);
+        vtd_iotlb_init(&device->iotlb);
         make_view(device);
         g_hash_table_insert(vtd->devices, GUINT_TO_POINTER(requester), device);
         if (vtd_get32(vtd, VTD_GSTS) & VTD_GCMD_TRANSLATION) {
@@ -228,7 +215,7 @@ void vtd_put_device(struct vtd_device *device)
         iommu_region_destroy(&device->iommu);
         memory_region_destroy(&device->untranslated);
         memory_region_destroy(&device->root);
-        pthread_mutex_destroy(&device->iotlb_lock);
+        vtd_iotlb_destroy(&device->iotlb);
         g_free(device);
     }
 }

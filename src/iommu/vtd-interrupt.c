@@ -9,8 +9,6 @@
 /* Of IRTA, 11.4.29. */
 #define TABLE_EXTENDED VTD_BIT(11)
 
-static const struct memory_attributes by_iommu = {.from_device = true};
-
 static uint32_t message_index(uint64_t address, uint32_t data)
 {
     uint32_t handle = (uint32_t)(vtd_field(address, 19, 5) | vtd_field(address, 2, 2) << 15);
@@ -53,8 +51,8 @@ static enum vtd_fault_reason find_entry(struct vtd *vtd, uint64_t table, uint32_
     if (index >= UINT64_C(2) << vtd_field(table, 3, 0)) {
         return VTD_FAULT_INTERRUPT_INDEX;
     }
-    if (address_space_read(vtd->tables.memory, (table & ~UINT64_C(0xfff)) + index * UINT64_C(16),
-                           by_iommu, bytes, sizeof(bytes)) != MEMORY_OK) {
+    if (!vtd_read_memory(&vtd->tables, (table & ~UINT64_C(0xfff)) + index * UINT64_C(16), bytes,
+                         sizeof(bytes))) {
         return VTD_FAULT_INTERRUPT_TABLE_ACCESS;
     }
     entry[0] = load_le64(bytes);
@@ -84,19 +82,19 @@ static void compose(const uint64_t entry[2], bool extended, uint64_t *address, u
 bool vtd_remap_interrupt(struct vtd *vtd, uint16_t requester, bool is_probe, uint64_t *address,
                          uint32_t *data)
 {
-    uint32_t status = __atomic_load_n((uint32_t *)&vtd->registers[VTD_GSTS], __ATOMIC_ACQUIRE);
+    uint32_t status = __atomic_load_n(&vtd->status, __ATOMIC_ACQUIRE);
     uint64_t table = __atomic_load_n(&vtd->interrupt_table, __ATOMIC_ACQUIRE), entry[2] = {0};
     bool extended = table & TABLE_EXTENDED;
     uint32_t index = 0;
     enum vtd_fault_reason reason;
 
-    if (!(GUINT32_FROM_LE(status) & VTD_GCMD_REMAPPING)) {
+    if (!(status & VTD_GCMD_REMAPPING)) {
         return true;
     }
     if (*address & MESSAGE_REMAPPABLE) {
         index = message_index(*address, *data);
         reason = find_entry(vtd, table, index, requester, entry);
-    } else if ((GUINT32_FROM_LE(status) & VTD_GCMD_COMPATIBILITY) && !extended) {
+    } else if ((status & VTD_GCMD_COMPATIBILITY) && !extended) {
         return true;
     } else {
         reason = VTD_FAULT_INTERRUPT_COMPATIBILITY;

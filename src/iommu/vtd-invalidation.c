@@ -6,28 +6,22 @@
 #include "iommu/vtd-private.h"
 #include "util/trace.h"
 
-static const struct memory_attributes by_iommu = {.from_device = true};
-
-/* Translations that were read before now are not used from here on. */
-static void forget_translations(struct vtd *vtd)
-{
-    __atomic_add_fetch(&vtd->generation, 1, __ATOMIC_ACQ_REL);
-}
+#define QUEUE_TURN 2000 /* microseconds of a vCPU's time that its write to the queue may take */
 
 void vtd_flush_iotlb(struct vtd *vtd, const struct vtd_flush *flush)
 {
     struct range everything = {0, VTD_BIT(52)};
+    struct range range = flush->range.length ? flush->range : everything;
     GHashTableIter iter;
     gpointer value;
 
-    forget_translations(vtd);
     g_hash_table_iter_init(&iter, vtd->devices);
     while (g_hash_table_iter_next(&iter, NULL, &value)) {
         struct vtd_device *device = value;
 
         if (flush->all_domains || device->context.domain == flush->domain) {
-            iommu_region_invalidate(&device->iommu,
-                                    flush->range.length ? flush->range : everything);
+            vtd_iotlb_forget(&device->iotlb, range, flush->only_pages);
+            iommu_region_invalidate(&device->iommu, range);
         }
     }
 }
@@ -77,7 +71,6 @@ void vtd_flush_contexts(struct vtd *vtd, uint16_t wanted, uint16_t mask)
 
     memory_topology_begin();
     pthread_mutex_lock(&vtd->lock);
-    forget_translations(vtd);
     if (update_contexts(vtd, wanted, mask, changed)) {
         switch_views(vtd);
     }
@@ -88,6 +81,11 @@ void vtd_flush_contexts(struct vtd *vtd, uint16_t wanted, uint16_t mask)
     }
     pthread_mutex_unlock(&vtd->lock);
     memory_topology_commit();
+}
+
+void vtd_wait_for_devices(struct vtd *vtd)
+{
+    iommu_drain_wait(&vtd->drain);
 }
 
 /* Masks of function numbers, 6.5.2.1: FM leaves out the low bits of the function. */
@@ -116,6 +114,7 @@ void vtd_command_context(struct vtd *vtd)
     uint16_t mask = granularity == VTD_DEVICE ? requester_mask(vtd_field(command, 33, 32)) : 0;
 
     vtd_flush_contexts(vtd, (uint16_t)vtd_field(command, 31, 16), mask);
+    vtd_wait_for_devices(vtd);
     pthread_mutex_lock(&vtd->lock);
     command &= ~(VTD_COMMAND_BUSY | UINT64_C(3) << 59);
     vtd_put64(vtd, VTD_CCMD, command | (uint64_t)granularity << 59);
@@ -131,9 +130,13 @@ void vtd_command_iotlb(struct vtd *vtd)
 
     if (granularity == VTD_PAGE) {
         flush.range = page_range(address);
+        flush.only_pages = address & VTD_HINT;
     }
     pthread_mutex_lock(&vtd->lock);
     vtd_flush_iotlb(vtd, &flush);
+    pthread_mutex_unlock(&vtd->lock);
+    vtd_wait_for_devices(vtd);
+    pthread_mutex_lock(&vtd->lock);
     command &= ~(VTD_COMMAND_BUSY | UINT64_C(3) << 57);
     vtd_put64(vtd, VTD_IOTLB, command | (uint64_t)granularity << 57);
     pthread_mutex_unlock(&vtd->lock);
@@ -165,6 +168,7 @@ static bool queued_iotlb(struct vtd *vtd, const uint64_t descriptor[2])
     }
     if (granularity == VTD_PAGE) {
         flush.range = page_range(descriptor[1]);
+        flush.only_pages = descriptor[1] & VTD_HINT;
     }
     pthread_mutex_lock(&vtd->lock);
     vtd_flush_iotlb(vtd, &flush);
@@ -185,12 +189,12 @@ static bool queued_interrupt(struct vtd *vtd, const uint64_t descriptor[2])
 
 static bool queued_wait(struct vtd *vtd, const uint64_t descriptor[2])
 {
+    vtd_wait_for_devices(vtd);
     if (descriptor[0] & VTD_WAIT_STATUS) {
         uint8_t status[4];
 
         store_le32(status, (uint32_t)(descriptor[0] >> 32));
-        address_space_write(vtd->tables.memory, descriptor[1] & ~UINT64_C(3), by_iommu, status,
-                            sizeof(status));
+        vtd_write_memory(&vtd->tables, descriptor[1] & ~UINT64_C(3), status, sizeof(status));
     }
     if (descriptor[0] & VTD_WAIT_INTERRUPT) {
         pthread_mutex_lock(&vtd->fault_lock);
@@ -237,9 +241,12 @@ static bool fetch(struct vtd *vtd, uint64_t descriptor[2], bool *readable)
     if (!more) {
         return false;
     }
-    *readable = tail < VTD_IQA_SIZE(queue) &&
-                address_space_read(vtd->tables.memory, (queue & ~UINT64_C(0xfff)) + head, by_iommu,
-                                   bytes, sizeof(bytes)) == MEMORY_OK;
+    *readable =
+        tail < VTD_IQA_SIZE(queue) &&
+        vtd_read_memory(&vtd->tables, (queue & ~UINT64_C(0xfff)) + head, bytes, sizeof(bytes));
+    if (!*readable) {
+        return true;
+    }
     descriptor[0] = load_le64(bytes);
     descriptor[1] = load_le64(bytes + 8);
     return true;
@@ -252,18 +259,48 @@ static void advance(struct vtd *vtd)
     pthread_mutex_unlock(&vtd->lock);
 }
 
-void vtd_queue_run(struct vtd *vtd)
+/* False: the time is up, and the queue perhaps not empty. */
+static bool run_until(struct vtd *vtd, int64_t deadline)
 {
     uint64_t descriptor[2];
     bool readable;
 
-    pthread_mutex_lock(&vtd->queue_lock);
     while (fetch(vtd, descriptor, &readable)) {
         if (!readable || !execute(vtd, descriptor)) {
             vtd_raise_fault_status(vtd, VTD_FSTS_QUEUE_ERROR);
             break;
         }
         advance(vtd);
+        if (g_get_monotonic_time() > deadline) {
+            return false;
+        }
     }
-    pthread_mutex_unlock(&vtd->queue_lock);
+    return true;
+}
+
+/*
+ * Who finds another thread at it leaves it the work: that thread looks once more when it has ended.
+ * So nobody waits; and nobody works for ever on what others queue meanwhile, for after a turn
+ * the rest is the host's business (queue_left).
+ */
+void vtd_queue_run(struct vtd *vtd)
+{
+    int64_t deadline = g_get_monotonic_time() + QUEUE_TURN;
+    bool left = false;
+
+    __atomic_store_n(&vtd->queue_kicked, true, __ATOMIC_SEQ_CST);
+    while (!left && __atomic_load_n(&vtd->queue_kicked, __ATOMIC_SEQ_CST) &&
+           pthread_mutex_trylock(&vtd->queue_lock) == 0) {
+        __atomic_store_n(&vtd->queue_kicked, false, __ATOMIC_SEQ_CST);
+        left = !run_until(vtd, deadline);
+        pthread_mutex_unlock(&vtd->queue_lock);
+        if (left && !vtd->host.queue_left) {
+            deadline += QUEUE_TURN;
+            left = false;
+            __atomic_store_n(&vtd->queue_kicked, true, __ATOMIC_SEQ_CST);
+        }
+    }
+    if (left) {
+        vtd->host.queue_left(vtd->host.opaque);
+    }
 }

@@ -3,15 +3,9 @@
 #ifndef DUODM_IOMMU_VTD_PRIVATE_H
 #define DUODM_IOMMU_VTD_PRIVATE_H
 
+#include "iommu/vtd-iotlb.h"
 #include "iommu/vtd.h"
 #include "util/little-endian.h"
-
-#define VTD_IOTLB_ENTRIES 256 /* a power of two */
-
-struct vtd_iotlb_entry {
-    uint64_t generation; /* of the unit when it was filled; 0: empty */
-    struct iommu_mapping mapping;
-};
 
 struct vtd_device {
     struct vtd *vtd;
@@ -22,10 +16,8 @@ struct vtd_device {
     struct iommu_region iommu;
     struct memory_region interrupts; /* FEExxxxx: messages, never translated */
     bool translating;                /* which of the two is enabled; under vtd.lock */
-
-    pthread_mutex_t iotlb_lock;
-    struct vtd_context context; /* as cached; written under vtd.lock and iotlb_lock */
-    struct vtd_iotlb_entry iotlb[VTD_IOTLB_ENTRIES];
+    struct vtd_context context;      /* as cached; under vtd.lock */
+    struct vtd_iotlb iotlb;          /* has the context, too */
 };
 
 /* Registers: plain storage. offset is a multiple of the size. */
@@ -47,7 +39,8 @@ static inline void vtd_put64(struct vtd *vtd, unsigned offset, uint64_t value)
 }
 
 /* vtd-registers.c */
-void vtd_registers_init(struct vtd *vtd); /* the region, masks and power-on values */
+void vtd_set_status(struct vtd *vtd, uint32_t status); /* GSTS; the lock is held */
+void vtd_registers_init(struct vtd *vtd);              /* the region, masks and power-on values */
 void vtd_registers_reset(struct vtd *vtd);
 
 /* vtd-device.c. Called with vtd.lock held. */
@@ -66,17 +59,18 @@ struct vtd_flush {
     bool all_domains;
     uint16_t domain;
     struct range range;
+    bool only_pages; /* tables are where they were */
 };
 /* IOTLB: notifiers are reconciled. The lock is held. */
 void vtd_flush_iotlb(struct vtd *vtd, const struct vtd_flush *flush);
 /* Contexts of requesters with (requester & mask) == (wanted & mask). No lock held: begins a
  * topology transaction. */
 void vtd_flush_contexts(struct vtd *vtd, uint16_t wanted, uint16_t mask);
+/* What it took back is used no more: before it is said to be complete. No lock held. */
+void vtd_wait_for_devices(struct vtd *vtd);
 /* Registers: the command bits of CCMD and IOTLB were set. No lock held. */
 void vtd_command_context(struct vtd *vtd);
 void vtd_command_iotlb(struct vtd *vtd);
-/* Process the queue up to its tail. No lock held. */
-void vtd_queue_run(struct vtd *vtd);
 
 /* vtd-fault.c. Any thread. */
 void vtd_record_fault(struct vtd *vtd, uint16_t requester, uint64_t address, bool is_write,

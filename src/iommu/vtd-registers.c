@@ -49,6 +49,12 @@ static void set_masks(struct vtd *vtd)
     }
 }
 
+void vtd_set_status(struct vtd *vtd, uint32_t status)
+{
+    vtd_put32(vtd, VTD_GSTS, status);
+    __atomic_store_n(&vtd->status, status, __ATOMIC_RELEASE);
+}
+
 void vtd_registers_reset(struct vtd *vtd)
 {
     memset(vtd->registers, 0, sizeof(vtd->registers));
@@ -57,6 +63,7 @@ void vtd_registers_reset(struct vtd *vtd)
     vtd_put64(vtd, VTD_ECAP, extended_capabilities(&vtd->config));
     vtd_put32(vtd, VTD_FECTL, VTD_EVENT_MASK);
     vtd_put32(vtd, VTD_IECTL, VTD_EVENT_MASK);
+    vtd_set_status(vtd, 0);
 }
 
 /* Global command (11.4.4). Software changes one bit at a time and waits for the status. */
@@ -74,7 +81,7 @@ static void global_command(struct vtd *vtd, uint32_t command)
     changed = (status ^ command) & supported;
     status ^= changed;
     if (command & VTD_GCMD_ROOT_TABLE) {
-        vtd->root = vtd_get64(vtd, VTD_RTADDR);
+        __atomic_store_n(&vtd->root, vtd_get64(vtd, VTD_RTADDR), __ATOMIC_RELEASE);
         status |= VTD_GCMD_ROOT_TABLE;
     }
     if ((command & VTD_GCMD_REMAPPING_TABLE) && vtd->config.interrupt_remapping) {
@@ -84,10 +91,14 @@ static void global_command(struct vtd *vtd, uint32_t command)
     if (changed & VTD_GCMD_QUEUED) {
         vtd_put64(vtd, VTD_IQH, 0);
     }
-    vtd_put32(vtd, VTD_GSTS, status);
+    vtd_set_status(vtd, status);
     pthread_mutex_unlock(&vtd->lock);
     if (changed & VTD_GCMD_TRANSLATION) {
         vtd_flush_contexts(vtd, 0, 0);
+        vtd_wait_for_devices(vtd);
+    }
+    if (changed & status & VTD_GCMD_QUEUED) {
+        vtd_queue_run(vtd);
     }
     if ((changed & (VTD_GCMD_REMAPPING | VTD_GCMD_COMPATIBILITY)) && vtd->host.interrupts_changed) {
         vtd->host.interrupts_changed(vtd->host.opaque);

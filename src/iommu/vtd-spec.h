@@ -103,6 +103,8 @@ enum vtd_granularity {
     VTD_PAGE = 3,   /* of the IOTLB */
 };
 
+#define VTD_HINT VTD_BIT(6) /* IH, of an address that is invalidated: only leaves have changed */
+
 /* Descriptor types, 6.5.2. */
 enum vtd_descriptor {
     VTD_INVALIDATE_CONTEXT = 1,

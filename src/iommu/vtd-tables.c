@@ -1,6 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "iommu/vtd-tables.h"
+#include "memory/host-access.h"
+#include "util/error.h"
 #include "util/little-endian.h"
+
+#include <inttypes.h>
 
 #define PAGE_BITS   12
 #define LEVEL_BITS  9
@@ -8,6 +12,51 @@
 #define PAGE_SIZE   (UINT64_C(1) << PAGE_BITS)
 
 static const struct memory_attributes by_iommu = {.from_device = true};
+
+/* The RAM at an address, from there on. Inside memory_rcu_read_lock. */
+static struct memory_section find_ram(const struct vtd_tables *tables, gpa_t address, bool is_write)
+{
+    struct memory_section section =
+        address_space_lookup(tables->memory, address, is_write, by_iommu);
+
+    if (is_write && !section.writable) {
+        section.host = NULL;
+    }
+    return section;
+}
+
+bool vtd_read_memory(const struct vtd_tables *tables, gpa_t address, void *buffer, uint64_t length)
+{
+    uint64_t part = 0;
+    bool ok = true;
+
+    memory_rcu_read_lock();
+    for (uint64_t done = 0; ok && done < length; done += part) {
+        struct memory_section section = find_ram(tables, address + done, false);
+
+        ok = section.host != NULL;
+        part = MIN(length - done, section.length);
+        if (ok) {
+            host_read((uint8_t *)buffer + done, section.host, part, false);
+        }
+    }
+    memory_rcu_read_unlock();
+    return ok;
+}
+
+bool vtd_write_memory(const struct vtd_tables *tables, gpa_t address, const void *buffer,
+                      uint64_t length)
+{
+    struct memory_section section;
+    bool ok;
+
+    memory_rcu_read_lock();
+    section = find_ram(tables, address, true);
+    ok = section.host && section.length >= length &&
+         address_space_write(tables->memory, address, by_iommu, buffer, length) == MEMORY_OK;
+    memory_rcu_read_unlock();
+    return ok;
+}
 
 /* Bits [51:12] of an entry; those above the host's address width must be zero. */
 static gpa_t entry_address(uint64_t entry)
@@ -24,7 +73,7 @@ static bool read_entry(const struct vtd_tables *tables, gpa_t address, uint64_t 
 {
     uint8_t bytes[16];
 
-    if (address_space_read(tables->memory, address, by_iommu, bytes, sizeof(bytes)) != MEMORY_OK) {
+    if (!vtd_read_memory(tables, address, bytes, sizeof(bytes))) {
         return false;
     }
     entry[0] = load_le64(bytes);
@@ -113,23 +162,24 @@ static uint64_t context_reach(const struct vtd_context *context)
 
 enum vtd_fault_reason vtd_second_lookup(const struct vtd_tables *tables,
                                         const struct vtd_context *context, iova_t iova,
-                                        bool is_write, struct iommu_mapping *mapping)
+                                        bool is_write, struct vtd_leaf_table *leaf,
+                                        struct iommu_mapping *mapping)
 {
     unsigned wanted = is_write ? IOMMU_WRITE : IOMMU_READ;
-    unsigned access = IOMMU_READ | IOMMU_WRITE;
-    gpa_t table = context->table;
+    unsigned access = leaf->access ? leaf->access : IOMMU_READ | IOMMU_WRITE;
+    gpa_t table = leaf->access ? leaf->table : context->table;
 
     if (iova >= context_reach(context)) {
         return VTD_FAULT_BEYOND_WIDTH;
     }
-    for (unsigned level = context->levels;; level--) {
+    for (unsigned level = leaf->access ? 1 : context->levels;; level--) {
         unsigned shift = level_shift(level);
         uint64_t index = iova >> shift & (LEVEL_COUNT - 1), entry;
 
-        if (address_space_load(tables->memory, table + index * 8, 8, by_iommu, &entry) !=
-            MEMORY_OK) {
+        if (!vtd_read_memory(tables, table + index * 8, &entry, sizeof(entry))) {
             return VTD_FAULT_TABLE_ACCESS;
         }
+        entry = GUINT64_FROM_LE(entry);
         access &= entry_access(entry);
         if (!(access & wanted)) {
             return is_write ? VTD_FAULT_WRITE : VTD_FAULT_READ;
@@ -138,6 +188,9 @@ enum vtd_fault_reason vtd_second_lookup(const struct vtd_tables *tables,
             return VTD_FAULT_TABLE_RESERVED;
         }
         table = entry_address(entry);
+        if (level == 2 && !is_leaf(entry, level)) {
+            *leaf = (struct vtd_leaf_table){iova & ~(VTD_BIT(shift) - 1), table, access};
+        }
         if (is_leaf(entry, level)) {
             uint64_t size = VTD_BIT(shift);
 
@@ -151,10 +204,23 @@ enum vtd_fault_reason vtd_second_lookup(const struct vtd_tables *tables,
 struct walk {
     const struct vtd_tables *tables;
     uint64_t first, last; /* IOVAs, both included */
+    uint64_t visited;     /* tables and mappings */
     iommu_visit_fn visit;
     void *visit_opaque;
     GError **error;
 };
+
+static bool count_visit(struct walk *walk)
+{
+    uint64_t limit = walk->tables->walk_limit;
+
+    return !limit || walk->visited++ < limit ||
+           duodm_fail(
+               walk->error, DUODM_ERROR_FAILED,
+               "the guest's IOMMU tables have more than %" PRIu64
+               " tables and mappings: more than its memory can hold, if none is linked twice",
+               limit);
+}
 
 /* Visit what lies in the table whose first entry maps `base` at `level`. False: refused. */
 static bool walk_table(struct walk *walk, gpa_t table, unsigned level, iova_t base, unsigned access)
@@ -165,8 +231,10 @@ static bool walk_table(struct walk *walk, gpa_t table, unsigned level, iova_t ba
     unsigned count = MIN((unsigned)MIN(last_index, LEVEL_COUNT - 1), LEVEL_COUNT - 1) - from + 1;
     uint8_t bytes[LEVEL_COUNT * 8];
 
-    if (address_space_read(walk->tables->memory, table + from * UINT64_C(8), by_iommu, bytes,
-                           count * UINT64_C(8)) != MEMORY_OK) {
+    if (!count_visit(walk)) {
+        return false;
+    }
+    if (!vtd_read_memory(walk->tables, table + from * UINT64_C(8), bytes, count * UINT64_C(8))) {
         return true;
     }
     for (unsigned i = 0; i < count; i++) {
@@ -179,7 +247,7 @@ static bool walk_table(struct walk *walk, gpa_t table, unsigned level, iova_t ba
             continue;
         }
         if (is_leaf(entry, level)
-                ? !walk->visit(walk->visit_opaque, &mapping, walk->error)
+                ? !count_visit(walk) || !walk->visit(walk->visit_opaque, &mapping, walk->error)
                 : !walk_table(walk, entry_address(entry), level - 1, iova, allowed)) {
             return false;
         }
@@ -190,7 +258,7 @@ static bool walk_table(struct walk *walk, gpa_t table, unsigned level, iova_t ba
 bool vtd_second_walk(const struct vtd_tables *tables, const struct vtd_context *context,
                      struct range range, iommu_visit_fn visit, void *visit_opaque, GError **error)
 {
-    struct walk walk = {tables, 0, 0, visit, visit_opaque, error};
+    struct walk walk = {tables, 0, 0, 0, visit, visit_opaque, error};
     struct range reach = {0, context_reach(context)};
 
     range = range_intersect(range, reach);

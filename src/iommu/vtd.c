@@ -3,7 +3,6 @@
 #include "iommu/notifier.h"
 
 #include <assert.h>
-#include <inttypes.h>
 
 struct vtd *vtd_new(const struct vtd_config *config, const struct vtd_host *host,
                     struct address_space *memory, struct memory_region *system)
@@ -13,10 +12,10 @@ struct vtd *vtd_new(const struct vtd_config *config, const struct vtd_host *host
     vtd->config = *config;
     vtd->host = *host;
     vtd->system = system;
-    vtd->tables =
-        (struct vtd_tables){memory, config->host_width, config->iova_width, config->pass_through};
+    vtd->tables = (struct vtd_tables){memory, config->host_width, config->iova_width,
+                                      config->pass_through, config->walk_limit};
     vtd->devices = g_hash_table_new(NULL, NULL);
-    vtd->generation = 1;
+    iommu_drain_init(&vtd->drain);
     pthread_mutex_init(&vtd->queue_lock, NULL);
     pthread_mutex_init(&vtd->lock, NULL);
     pthread_mutex_init(&vtd->fault_lock, NULL);
@@ -29,6 +28,7 @@ void vtd_free(struct vtd *vtd)
     assert(g_hash_table_size(vtd->devices) == 0);
     memory_region_destroy(&vtd->window);
     g_hash_table_destroy(vtd->devices);
+    iommu_drain_destroy(&vtd->drain);
     pthread_mutex_destroy(&vtd->fault_lock);
     pthread_mutex_destroy(&vtd->lock);
     pthread_mutex_destroy(&vtd->queue_lock);
@@ -37,21 +37,62 @@ void vtd_free(struct vtd *vtd)
 
 void vtd_reset(struct vtd *vtd)
 {
+    pthread_mutex_lock(&vtd->queue_lock);
     pthread_mutex_lock(&vtd->lock);
     pthread_mutex_lock(&vtd->fault_lock);
     vtd_registers_reset(vtd);
-    vtd->root = 0;
+    __atomic_store_n(&vtd->root, 0, __ATOMIC_RELEASE);
     vtd->next_fault = 0;
     __atomic_store_n(&vtd->interrupt_table, 0, __ATOMIC_RELEASE);
     pthread_mutex_unlock(&vtd->fault_lock);
     pthread_mutex_unlock(&vtd->lock);
     vtd_flush_contexts(vtd, 0, 0);
+    vtd_wait_for_devices(vtd);
+    pthread_mutex_unlock(&vtd->queue_lock);
 }
 
-void vtd_after_load(struct vtd *vtd)
+void vtd_save(struct vtd *vtd, struct vtd_state *state)
+{
+    pthread_mutex_lock(&vtd->lock);
+    pthread_mutex_lock(&vtd->fault_lock);
+    memcpy(state->registers, vtd->registers, sizeof(state->registers));
+    state->root = vtd->root;
+    state->interrupt_table = vtd->interrupt_table;
+    state->next_fault = vtd->next_fault;
+    pthread_mutex_unlock(&vtd->fault_lock);
+    pthread_mutex_unlock(&vtd->lock);
+}
+
+/* Could the unit, as it is configured, come to this state? */
+static bool is_possible(const struct vtd *vtd, const struct vtd_state *state)
+{
+    uint64_t head = load_le64(&state->registers[VTD_IQH]);
+    uint64_t queue_size = VTD_IQA_SIZE(load_le64(&state->registers[VTD_IQA]));
+
+    return memcmp(state->registers, vtd->registers, VTD_GCMD) == 0 && /* VER, CAP, ECAP */
+           state->next_fault < VTD_FAULT_RECORDS && head < queue_size && head % 16 == 0 &&
+           (vtd->config.interrupt_remapping ||
+            !(load_le32(&state->registers[VTD_GSTS]) & VTD_GCMD_REMAPPING));
+}
+
+bool vtd_load(struct vtd *vtd, const struct vtd_state *state)
 {
     static const struct vtd_flush everything = {.all_domains = true};
 
+    pthread_mutex_lock(&vtd->lock);
+    pthread_mutex_lock(&vtd->fault_lock);
+    if (!is_possible(vtd, state)) {
+        pthread_mutex_unlock(&vtd->fault_lock);
+        pthread_mutex_unlock(&vtd->lock);
+        return false;
+    }
+    memcpy(vtd->registers, state->registers, sizeof(vtd->registers));
+    vtd_set_status(vtd, vtd_get32(vtd, VTD_GSTS));
+    __atomic_store_n(&vtd->root, state->root, __ATOMIC_RELEASE);
+    vtd->next_fault = state->next_fault;
+    __atomic_store_n(&vtd->interrupt_table, state->interrupt_table, __ATOMIC_RELEASE);
+    pthread_mutex_unlock(&vtd->fault_lock);
+    pthread_mutex_unlock(&vtd->lock);
     vtd_flush_contexts(vtd, 0, 0);
     pthread_mutex_lock(&vtd->lock);
     vtd_flush_iotlb(vtd, &everything);
@@ -59,45 +100,5 @@ void vtd_after_load(struct vtd *vtd)
     if (vtd->host.interrupts_changed) {
         vtd->host.interrupts_changed(vtd->host.opaque);
     }
-}
-
-static void print_device(const struct vtd_device *device, GString *out)
-{
-    const struct vtd_context *context = &device->context;
-
-    g_string_append_printf(out, "%02x:%02x.%x ", device->requester >> 8,
-                           device->requester >> 3 & 0x1f, device->requester & 7);
-    if (!(vtd_get32(device->vtd, VTD_GSTS) & VTD_GCMD_TRANSLATION)) {
-        g_string_append(out, "translation off");
-    } else if (context->fault != VTD_FAULT_NONE) {
-        g_string_append_printf(out, "blocked: reason 0x%x", context->fault);
-    } else if (context->type == VTD_PASS_THROUGH) {
-        g_string_append_printf(out, "pass-through, domain %u", context->domain);
-    } else {
-        g_string_append_printf(out, "domain %u, %u levels, table 0x%" PRIx64, context->domain,
-                               context->levels, context->table);
-    }
-    g_string_append_printf(out, ", %u notifiers\n", device->iommu.notifiers->len);
-}
-
-static gint compare_requesters(gconstpointer a, gconstpointer b)
-{
-    return (gint)GPOINTER_TO_UINT(a) - (gint)GPOINTER_TO_UINT(b);
-}
-
-void vtd_print(struct vtd *vtd, GString *out)
-{
-    g_autoptr(GList) requesters = NULL;
-
-    pthread_mutex_lock(&vtd->lock);
-    g_string_append_printf(
-        out, "intel-iommu: translation %s, root 0x%" PRIx64 ", queue %s, interrupt remapping %s\n",
-        vtd_get32(vtd, VTD_GSTS) & VTD_GCMD_TRANSLATION ? "on" : "off", vtd->root,
-        vtd_get32(vtd, VTD_GSTS) & VTD_GCMD_QUEUED ? "on" : "off",
-        vtd_get32(vtd, VTD_GSTS) & VTD_GCMD_REMAPPING ? "on" : "off");
-    requesters = g_list_sort(g_hash_table_get_keys(vtd->devices), compare_requesters);
-    for (const GList *i = requesters; i; i = i->next) {
-        print_device(g_hash_table_lookup(vtd->devices, i->data), out);
-    }
-    pthread_mutex_unlock(&vtd->lock);
+    return true;
 }

@@ -7,12 +7,13 @@
  * Locks. vtd.lock is the lock of iommu-region.h: registers, cached contexts, notifiers. A write to
  * a register may begin a topology transaction (passthrough to translation and back), so the
  * register region has no guard and the lock is taken inside of it: vtd.queue_lock > topology >
- * vtd.lock. Leaves: vtd.fault_lock, and each device's iotlb_lock. translate() takes leaves only.
+ * vtd.lock. Leaves: vtd.fault_lock, and that of each device's IOTLB. translate() takes leaves only.
  */
 #ifndef DUODM_IOMMU_VTD_H
 #define DUODM_IOMMU_VTD_H
 
 #include "iommu/iommu-region.h"
+#include "iommu/iommu-watch.h"
 #include "iommu/vtd-tables.h"
 
 struct vtd;
@@ -25,6 +26,7 @@ struct vtd_config {
     bool interrupt_remapping;
     bool extended_interrupts; /* x2APIC destinations */
     bool pass_through;
+    uint64_t walk_limit; /* of struct vtd_tables */
 };
 
 /* What the unit needs of the machine. */
@@ -33,7 +35,18 @@ struct vtd_host {
     void (*send_interrupt)(void *opaque, uint64_t address, uint32_t data);
     /* Interrupt entries changed: routes made from them must be made again. May be NULL. */
     void (*interrupts_changed)(void *opaque);
+    /* The invalidation queue takes longer than a vCPU should be kept from its other work: call
+     * vtd_queue_run in another thread. NULL: the vCPU goes on with it. */
+    void (*queue_left)(void *opaque);
     void *opaque;
+};
+
+/* What a snapshot keeps of a unit. */
+struct vtd_state {
+    uint8_t registers[VTD_REGISTERS_SIZE];
+    uint64_t root;            /* RTADDR as it was latched */
+    uint64_t interrupt_table; /* IRTA as it was latched */
+    uint32_t next_fault;      /* record to write next */
 };
 
 struct vtd {
@@ -43,6 +56,7 @@ struct vtd {
     struct memory_region *system; /* what devices see untranslated */
     struct memory_region window;  /* the registers: VTD_WINDOW_SIZE bytes */
     pthread_mutex_t queue_lock;   /* one thread runs the invalidation queue; outside of topology */
+    bool queue_kicked;            /* atomic: someone wants it to be looked at */
     pthread_mutex_t lock;
 
     /* State that a snapshot keeps; under the lock (fault registers: fault_lock). */
@@ -51,11 +65,12 @@ struct vtd {
     uint64_t interrupt_table; /* IRTA as it was latched */
     uint32_t next_fault;      /* record to write next */
 
+    uint32_t status; /* atomic: GSTS, for who has no lock */
     pthread_mutex_t fault_lock;
     uint8_t write_masks[VTD_REGISTERS_SIZE]; /* bits that a write sets */
     uint8_t clear_masks[VTD_REGISTERS_SIZE]; /* bits that a write of 1 clears */
+    struct iommu_drain drain;                /* what emulated devices can't let go at once */
     GHashTable *devices;                     /* requester -> struct vtd_device; under the lock */
-    uint64_t generation; /* of translations; atomic. Grows with each invalidation */
 };
 
 /* memory: the address space of guest physical memory, for tables; system: its root. */
@@ -66,8 +81,13 @@ void vtd_free(struct vtd *vtd);
 /* To power-on state: after all devices were reset, so that none of their DMA meets a unit that has
  * forgotten its tables. No lock held. */
 void vtd_reset(struct vtd *vtd);
-/* After the state fields were loaded: contexts are read again and notifiers reconciled. */
-void vtd_after_load(struct vtd *vtd);
+/* Take a unit's state, and put it back when guest memory is there again: contexts are read and
+ * notifiers reconciled. False: it can't be this unit's, and nothing was done. vCPUs and queue stand
+ * still. */
+void vtd_save(struct vtd *vtd, struct vtd_state *state);
+bool vtd_load(struct vtd *vtd, const struct vtd_state *state);
+/* Go on with the invalidation queue, for a while at most (queue_left). No lock held. */
+void vtd_queue_run(struct vtd *vtd);
 
 /* The requester's view of memory, as the root of its DMA address space: made at the first call,
  * counted. */
@@ -84,7 +104,22 @@ struct iommu_region *vtd_device_iommu(struct vtd_device *device);
 bool vtd_remap_interrupt(struct vtd *vtd, uint16_t requester, bool is_probe, uint64_t *address,
                          uint32_t *data);
 
-/* For `info iommu`: what each requester has, and whether its notifiers hold the same. */
-void vtd_print(struct vtd *vtd, GString *out);
+/* For monitors. */
+struct vtd_device_info {
+    uint16_t requester;
+    bool translated;            /* false: it sees memory as it is */
+    struct vtd_context context; /* as cached; meaningful while translation is on */
+    unsigned notifiers;         /* who follows its mappings, in a host IOMMU or a cache */
+    uint64_t host_mappings;     /* that host IOMMUs hold for it */
+};
+struct vtd_info {
+    bool translation, queue, interrupt_remapping; /* switched on */
+    uint64_t root;                                /* RTADDR as latched */
+    GArray *devices;                              /* of struct vtd_device_info, by requester */
+};
+/* The caller unrefs info->devices. */
+void vtd_query(struct vtd *vtd, struct vtd_info *info);
+/* Compare what host IOMMUs hold with the guest's tables; lines on differences go to out. */
+struct mapping_difference vtd_verify(struct vtd *vtd, GString *out, unsigned lines);
 
 #endif

@@ -38,6 +38,9 @@ static void extend(struct address_space *as, gpa_t address, uint64_t wanted, boo
 void dma_window_look_up(struct dma_window *window)
 {
     uint64_t generation = __atomic_load_n(&window->as->generation, __ATOMIC_ACQUIRE);
+    /* Of where it was last: of where it is now if that is the same. */
+    uint64_t behind_generation =
+        window->behind ? __atomic_load_n(&window->behind->generation, __ATOMIC_ACQUIRE) : 0;
     struct memory_section section =
         look_up(window->as, window->address, window->is_write, window->attributes);
 
@@ -55,7 +58,14 @@ void dma_window_look_up(struct dma_window *window)
     window->block = section.region->ram;
     window->block_offset = section.offset;
     /* What an IOMMU says now it may not say at the next look, with the same generation. */
-    window->generation = section.is_transient ? 0 : generation;
+    if (!section.is_transient) {
+        window->behind = NULL;
+        window->generation = generation;
+    } else if (window->watched && !section.region->ram->windows) {
+        window->generation = window->behind == section.space ? generation : 0;
+        window->behind = section.space;
+        window->behind_generation = behind_generation;
+    }
 }
 
 void *dma_window_find(const struct dma_window *window, uint64_t offset, uint64_t size)
@@ -111,11 +121,34 @@ void *dma_segment_map(struct address_space *as, gpa_t address, uint64_t *length,
     }
     segment->block = section.region->ram;
     segment->block_offset = section.offset;
+    segment->address = address;
     segment->counted = !previous || previous->block != segment->block;
     if (segment->counted) {
         ram_block_ref(segment->block);
     }
     return section.host;
+}
+
+bool dma_segment_is_current(const struct dma_segment *segment, uint64_t length, struct range range,
+                            struct address_space *as, bool is_write,
+                            struct memory_attributes attributes)
+{
+    struct range left = range_intersect((struct range){segment->address, length}, range);
+
+    attributes.is_probe = true;
+    while (left.length) {
+        struct memory_section section =
+            memory_lookup(as, left.start, is_write ? LOOKUP_WRITE : LOOKUP_READ, attributes);
+        uint64_t same = MIN(section.length, left.length);
+
+        if (!same || !is_usable(&section, is_write) || section.region->ram != segment->block ||
+            section.offset != segment->block_offset + (left.start - segment->address)) {
+            return false;
+        }
+        left.start += same;
+        left.length -= same;
+    }
+    return true;
 }
 
 void dma_segment_discard(const struct dma_segment *segment, uint64_t length)

@@ -9,6 +9,7 @@
 #define DUODM_MEMORY_DMA_H
 
 #include "memory/address-space.h"
+#include "util/range.h"
 
 struct ram_block;
 
@@ -18,10 +19,14 @@ struct dma_window {
     gpa_t address;   /* of byte 0 */
     uint64_t length; /* bytes; address + length does not wrap */
     bool is_write;   /* will be written too */
+    bool watched; /* its user hears of what IOMMUs invalidate (iommu/iommu-watch.h): then the host
+                     address is remembered behind them, too, until dma_window_forget */
     struct memory_attributes attributes;
     /* Private. */
-    uint64_t generation; /* of as when it was looked up; 0: not yet */
-    uint8_t *host;       /* of byte 0; NULL: not in one piece, each access is looked up */
+    uint64_t generation;          /* of as when it was looked up; 0: not yet */
+    struct address_space *behind; /* an IOMMU, where the memory is; NULL: as itself */
+    uint64_t behind_generation;
+    uint8_t *host; /* of byte 0; NULL: not in one piece, each access is looked up */
     struct ram_block *block;
     uint64_t block_offset; /* of byte 0 */
 };
@@ -30,7 +35,11 @@ static inline void dma_window_init(struct dma_window *window, struct address_spa
                                    gpa_t address, uint64_t length, bool is_write,
                                    struct memory_attributes attributes)
 {
-    *window = (struct dma_window){as, address, length, is_write, attributes, 0, NULL, NULL, 0};
+    *window = (struct dma_window){.as = as,
+                                  .address = address,
+                                  .length = length,
+                                  .is_write = is_write,
+                                  .attributes = attributes};
 }
 
 /*
@@ -41,8 +50,18 @@ void dma_window_look_up(struct dma_window *window);
 static inline void dma_window_refresh(struct dma_window *window)
 {
     if (G_UNLIKELY(window->generation !=
-                   __atomic_load_n(&window->as->generation, __ATOMIC_ACQUIRE))) {
+                       __atomic_load_n(&window->as->generation, __ATOMIC_ACQUIRE) ||
+                   (window->behind &&
+                    window->behind_generation !=
+                        __atomic_load_n(&window->behind->generation, __ATOMIC_ACQUIRE)))) {
         dma_window_look_up(window);
+    }
+}
+/* What addresses in range lead to has changed: look up again, if the window has some of them. */
+static inline void dma_window_forget(struct dma_window *window, struct range range)
+{
+    if (range_overlaps(range, (struct range){window->address, window->length})) {
+        window->generation = 0;
     }
 }
 
@@ -61,6 +80,7 @@ void dma_window_set_dirty(const struct dma_window *window, uint64_t offset, uint
 struct dma_segment {
     struct ram_block *block;
     uint64_t block_offset; /* of the buffer's first byte */
+    gpa_t address;         /* of the same byte, as it was asked for */
     bool counted;          /* holds a reference; false: the segment before holds it */
     void *window;          /* pinned: ram-windows.h; NULL: none */
 };
@@ -73,6 +93,11 @@ struct dma_segment {
 void *dma_segment_map(struct address_space *as, gpa_t address, uint64_t *length, bool is_write,
                       struct memory_attributes attributes, const struct dma_segment *previous,
                       struct dma_segment *segment);
+/* Do the addresses of its first `length` bytes that are in range still lead where they did? Inside
+ * memory_rcu_read_lock. */
+bool dma_segment_is_current(const struct dma_segment *segment, uint64_t length, struct range range,
+                            struct address_space *as, bool is_write,
+                            struct memory_attributes attributes);
 /* Give its first `length` bytes (whole host pages of them) back to the host: they read as zeros,
  * and take no memory until they are touched. */
 void dma_segment_discard(const struct dma_segment *segment, uint64_t length);

@@ -98,6 +98,7 @@ struct memory_section memory_lookup(struct address_space *as, gpa_t address,
         }
         section = section_of(range, address, access);
         section.is_transient |= depth > 0;
+        section.space = as;
         if (G_LIKELY(!range->is_iommu)) {
             section.length = MIN(section.length, length);
             return section;

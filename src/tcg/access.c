@@ -4,6 +4,7 @@
 #include "dm/intc/local-apic.h"
 #include "tcg/debug.h"
 #include "tcg/jit.h"
+#include "tcg/lockstep.h"
 #include "util/little-endian.h"
 
 #include <glib.h>
@@ -21,15 +22,20 @@ bool cpu_is_canonical(uint64_t linear)
     return (uint64_t)((int64_t)(linear << 16) >> 16) == linear;
 }
 
+static enum tlb_class supervisor_class(const struct cpu *cpu)
+{
+    return (cpu->cr4 & CR4_SMAP) && !(cpu->eflags & FLAG_AC) ? TLB_SUPERVISOR_SMAP : TLB_SUPERVISOR;
+}
+
 void cpu_update_data_tables(struct cpu *cpu)
 {
-    enum tlb_class supervisor = TLB_SUPERVISOR, user = TLB_USER;
+    enum tlb_class supervisor = supervisor_class(cpu), user = TLB_USER;
 
-    if ((cpu->cr4 & CR4_SMAP) && !(cpu->eflags & FLAG_AC)) {
-        supervisor = TLB_SUPERVISOR_SMAP;
-    }
     if ((cpu->cr0 & CR0_AM) && (cpu->eflags & FLAG_AC)) {
         user = TLB_EMPTY;
+    }
+    if (cpu->trial) {
+        supervisor = user = TLB_EMPTY; /* stores are logged on the slow path */
     }
     for (unsigned cpl = 0; cpl < 3; cpl++) {
         cpu->data_table[cpl] = cpu->tlb->data[supervisor];
@@ -39,11 +45,7 @@ void cpu_update_data_tables(struct cpu *cpu)
 
 static enum tlb_class data_class(const struct cpu *cpu)
 {
-    if (cpu->cpl == 3) {
-        return TLB_USER;
-    }
-    return cpu->data_table[0] == cpu->tlb->data[TLB_SUPERVISOR] ? TLB_SUPERVISOR
-                                                                : TLB_SUPERVISOR_SMAP;
+    return cpu->cpl == 3 ? TLB_USER : supervisor_class(cpu);
 }
 
 /* SDM vol. 3, 5.3 to 5.5. */
@@ -97,6 +99,15 @@ static uint64_t wrap_linear(const struct cpu *cpu, uint64_t linear)
     return cpu->long_mode ? linear : (uint32_t)linear;
 }
 
+/* What a device does can't be undone. */
+static void before_device(struct cpu *cpu)
+{
+    if (cpu->trial) {
+        lockstep_refuse(cpu);
+    }
+    memory_rcu_read_unlock();
+}
+
 /* After a device was accessed: the memory map may have changed, signals may have come (also to
  * ourselves, and then no further instruction may run). */
 static void after_device(struct cpu *cpu)
@@ -117,7 +128,7 @@ static uint64_t device_read(struct cpu *cpu, uint64_t physical, unsigned size)
 {
     uint64_t value;
 
-    memory_rcu_read_unlock();
+    before_device(cpu);
     if (is_apic_page(cpu, physical)) {
         value = local_apic_read(cpu->apic, physical & ~PAGE_MASK, size);
     } else {
@@ -129,7 +140,7 @@ static uint64_t device_read(struct cpu *cpu, uint64_t physical, unsigned size)
 
 static void device_write(struct cpu *cpu, uint64_t physical, unsigned size, uint64_t value)
 {
-    memory_rcu_read_unlock();
+    before_device(cpu);
     if (is_apic_page(cpu, physical)) {
         local_apic_write(cpu->apic, physical & ~PAGE_MASK, size, value);
         cpu->interrupt_pending = true;
@@ -238,6 +249,9 @@ static void write_piece(struct cpu *cpu, enum tlb_class class, uint64_t linear,
     if (!(flags & (TLB_PAGE_IO | TLB_PAGE_READ_ONLY))) {
         uint8_t *host = entry->host + (linear & ~PAGE_MASK);
 
+        if (cpu->trial) {
+            lockstep_note_store(cpu->trial, host, length);
+        }
         copy_bytes(host, buffer, length);
         note_long_store(cpu, (uintptr_t)host, length);
         if (flags & TLB_PAGE_CODE) {
@@ -390,7 +404,11 @@ void *cpu_modify_begin(struct cpu *cpu, unsigned segment, uint64_t offset, unsig
     if (entry->physical & TLB_PAGE_WATCHED) {
         debug_note_access(cpu, linear, size, true);
     }
-    return entry->host + (linear & ~PAGE_MASK);
+    host = entry->host + (linear & ~PAGE_MASK);
+    if (cpu->trial) {
+        lockstep_note_store(cpu->trial, host, size);
+    }
+    return host;
 }
 
 void cpu_modify_done(struct cpu *cpu, unsigned segment, uint64_t offset, unsigned size)
@@ -497,7 +515,7 @@ uint32_t cpu_port_read(struct cpu *cpu, uint16_t port, unsigned size)
 {
     uint64_t value;
 
-    memory_rcu_read_unlock();
+    before_device(cpu);
     address_space_load(cpu->io, port, size, MEMORY_ATTRIBUTES_CPU, &value);
     after_device(cpu);
     return (uint32_t)value;
@@ -505,7 +523,7 @@ uint32_t cpu_port_read(struct cpu *cpu, uint16_t port, unsigned size)
 
 void cpu_port_write(struct cpu *cpu, uint16_t port, unsigned size, uint32_t value)
 {
-    memory_rcu_read_unlock();
+    before_device(cpu);
     address_space_store(cpu->io, port, size, MEMORY_ATTRIBUTES_CPU, value);
     after_device(cpu);
 }

@@ -29,6 +29,7 @@ struct tlb_entry;
 struct cpu_rollback;
 struct host_stubs;
 struct jit;
+struct lockstep;
 struct huge_pages;
 
 /* EFLAGS: SDM vol. 1, 3.4.3. */
@@ -242,10 +243,13 @@ struct cpu {
     struct machine_clock *clock;
 
     /* What translated code uses (translate.h). It reaches this struct by GS. */
-    struct jit *jit;       /* the machine's translator, or NULL: interpreter */
-    struct cpu *self;      /* this struct's address */
-    uint64_t page_linear;  /* of the translated block that runs */
-    uint64_t scratch;      /* within one instruction */
+    struct jit *jit;           /* the machine's translator, or NULL: interpreter */
+    struct lockstep *lockstep; /* blocks are compared with the interpreter (lockstep.h), or NULL */
+    struct lockstep *trial;    /* the same, while the interpreter's stores are to be undone */
+    struct lockstep_probe *write_probe; /* of translated code: the next record (lockstep.h) */
+    struct cpu *self;                   /* this struct's address */
+    uint64_t page_linear;               /* of the translated block that runs */
+    uint64_t scratch;                   /* within one instruction */
     uint64_t jump_fix;     /* of an indirect jump that left translated code: jit-run.c */
     uint32_t exit_request; /* atomic; not 0: leave translated code. Set by kicks */
     uint32_t host_mxcsr;   /* of this thread's C code */

@@ -9,6 +9,7 @@
 #include "tcg/cpu-state.h"
 #include "tcg/huge-pages.h"
 #include "tcg/jit.h"
+#include "tcg/lockstep.h"
 #include "tcg/mmu.h"
 #include "tcg/msr.h"
 #include "tcg/tcg.h"
@@ -61,6 +62,12 @@ static bool create(struct machine *machine, const void *options, GError **error)
     const struct tcg_options *choice = options;
     struct tcg_machine *tcg = g_new0(struct tcg_machine, 1);
 
+    if (choice->lockstep && (choice->interpreter || machine->config.smp > 1)) {
+        g_free(tcg);
+        return duodm_fail(error, DUODM_ERROR_FAILED,
+                          "lockstep=on compares the translator with the interpreter on one vCPU: "
+                          "it needs -smp 1 and interpreter=off");
+    }
     if (!choice->interpreter) {
         tcg->jit = jit_new(offsetof(struct tcg_vcpu, tlb), error);
         if (!tcg->jit) {
@@ -70,6 +77,7 @@ static bool create(struct machine *machine, const void *options, GError **error)
         if (choice->perfmap) {
             jit_open_perf_map(tcg->jit);
         }
+        tcg->jit->lockstep = choice->lockstep;
     }
     tcg->machine = machine;
     tcg->paused = true;
@@ -163,6 +171,7 @@ static bool create_vcpu(struct vcpu *vcpu, GError **error)
     }
     if (tcg->jit) {
         jit_add_vcpu(tcg->jit, cpu);
+        cpu->lockstep = tcg->jit->lockstep ? lockstep_new() : NULL;
     }
     cpu_reset(cpu, false);
     vcpu->engine = v;
@@ -218,6 +227,7 @@ static void destroy_vcpu(struct tcg_vcpu *v)
         pthread_join(v->thread, NULL);
     }
     host_stubs_free(v->cpu.stubs);
+    lockstep_free(v->cpu.lockstep);
     block_cache_free(v->cpu.blocks);
     cpu_msrs_free(v->cpu.msrs);
     pthread_mutex_destroy(&v->sleep_lock);
@@ -371,6 +381,9 @@ static void print_jit(const struct tcg_vcpu *v, GString *out)
             " blocks not in the jump cache, %" PRIu64 " of them not translated\n",
             v->vcpu->index, v->cpu.jit_entered, v->cpu.jit_looked_up, v->cpu.jit_missed);
     }
+    if (v->cpu.lockstep) {
+        lockstep_print(v->cpu.lockstep, out);
+    }
     g_string_append_printf(out,
                            "CPU %u: %" PRIu64 " instructions, %" PRIu64 " blocks decoded, %" PRIu64
                            " found modified, cache %zu of %u KiB, "
@@ -450,6 +463,8 @@ static const struct property options[] = {
      JIT_SUPPORTED ? "off" : "on", 0, 0, "execute by the interpreter, without the translator"},
     {"perfmap", PROPERTY_BOOL, offsetof(struct tcg_options, perfmap), "off", 0, 0,
      "write /tmp/perf-PID.map, for perf to name translated code"},
+    {"lockstep", PROPERTY_BOOL, offsetof(struct tcg_options, lockstep), "off", 0, 0,
+     "compare each translated block with the interpreter, and stop at a difference"},
     PROPERTY_END,
 };
 

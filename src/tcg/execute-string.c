@@ -37,10 +37,10 @@ typedef bool (*iterate_fn)(struct cpu *cpu, const struct insn *insn, unsigned si
 typedef uint64_t (*bulk_fn)(struct cpu *cpu, const struct insn *insn, unsigned size,
                             uint64_t count);
 
+/* Not for exit_block: an instruction that writes over itself goes on all the same. */
 static bool must_stop(const struct cpu *cpu)
 {
-    return __atomic_load_n(&cpu->vcpu->signals, __ATOMIC_RELAXED) != 0 || cpu->exit_block ||
-           cpu->debug_pending;
+    return __atomic_load_n(&cpu->vcpu->signals, __ATOMIC_RELAXED) != 0 || cpu->debug_pending;
 }
 
 ALWAYS_INLINE void repeat(struct cpu *cpu, const struct insn *insn, unsigned size,

@@ -2,6 +2,7 @@
 /* Running translated code: look up, enter, see by which exit it left, again. */
 #include "tcg/access.h"
 #include "tcg/blocks.h"
+#include "tcg/lockstep.h"
 #include "tcg/translate.h"
 
 #if JIT_SUPPORTED
@@ -136,8 +137,7 @@ static bool must_return(const struct cpu *cpu)
     return cpu->exit_block || __atomic_load_n(&cpu->exit_request, __ATOMIC_RELAXED);
 }
 
-/* The exit by which it left, or NULL. */
-static struct jit_exit *enter(struct cpu *cpu, const uint8_t *code)
+struct jit_exit *jit_enter(struct cpu *cpu, const uint8_t *code)
 {
     struct jit_exit *exit;
 
@@ -158,7 +158,7 @@ bool jit_run_block(struct cpu *cpu)
     struct translation *translation = context == JIT_INTERPRET ? NULL : jit_translate(cpu, context);
 
     if (translation) {
-        enter(cpu, translation->code);
+        jit_enter(cpu, translation->code);
     }
     return translation;
 }
@@ -169,6 +169,9 @@ bool jit_run(struct cpu *cpu)
     unsigned generation = cpu->jit->cache.generation;
     bool ran = false;
 
+    if (cpu->lockstep) {
+        return lockstep_run(cpu);
+    }
     for (;;) {
         enum jit_context context = jit_context(cpu);
         const uint8_t *code = context == JIT_INTERPRET ? NULL : look_up(cpu, context);
@@ -181,10 +184,10 @@ bool jit_run(struct cpu *cpu)
         }
         generation = cpu->jit->cache.generation;
         cpu->blocks->current = NULL;
-        exit = enter(cpu, code);
+        exit = jit_enter(cpu, code);
         ran = true;
         if (exit == JIT_STALE) {
-            cpu->tlb->jumps[context][jump_index(cpu->rip)].linear = JUMP_EMPTY;
+            tlb_clear_jump(cpu->tlb, context * JUMP_ENTRIES + jump_index(cpu->rip));
         }
         if (must_return(cpu)) {
             return true;

@@ -58,6 +58,7 @@ struct translation {
     uint16_t length;               /* bytes of guest code, in one page */
     uint8_t context;               /* enum jit_context */
     bool dead;                     /* atomic */
+    bool unrepeatable;             /* lockstep: it is not to be executed twice */
 };
 
 /* A page of guest RAM that has or had translations. */
@@ -108,6 +109,7 @@ struct jit {
     struct cpu *vcpus[JIT_MAX_VCPUS];
     unsigned vcpu_count;
     unsigned block_limit; /* instructions in a block */
+    bool lockstep;        /* what can't be executed twice gets blocks of its own */
     int32_t tlb_offset;   /* of each vCPU's struct tlb from its struct cpu */
 
     struct translator *translator;     /* for who holds the lock */
@@ -152,6 +154,8 @@ bool jit_run(struct cpu *cpu);
 /* Translate the code at cpu->rip as a block, and run that alone: for tests. False: it can't be
  * translated. */
 bool jit_run_block(struct cpu *cpu);
+/* Run translated code once entered at cpu->rip: the exit by which it left, or NULL. */
+struct jit_exit *jit_enter(struct cpu *cpu, const uint8_t *code);
 /* The context that the CPU is in. */
 enum jit_context jit_context(const struct cpu *cpu);
 

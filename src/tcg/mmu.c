@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "tcg/mmu.h"
 #include "tcg/access.h"
+#include "tcg/lockstep.h"
 #include "tcg/tlb.h"
 
 #include <string.h>
@@ -52,12 +53,18 @@ static bool entry_update(struct cpu *cpu, uint64_t address, unsigned size, uint6
         uint8_t *host = frame->host + (address & ~PAGE_MASK);
         uint32_t old32 = (uint32_t)old;
 
+        if (cpu->trial) {
+            lockstep_note_store(cpu->trial, host, size);
+        }
         if (size == 8) {
             return __atomic_compare_exchange_n((uint64_t *)host, &old, desired, false,
                                                __ATOMIC_SEQ_CST, __ATOMIC_RELAXED);
         }
         return __atomic_compare_exchange_n((uint32_t *)host, &old32, (uint32_t)desired, false,
                                            __ATOMIC_SEQ_CST, __ATOMIC_RELAXED);
+    }
+    if (cpu->trial) {
+        lockstep_refuse(cpu);
     }
     if (frame->host && frame->writable) {
         uint64_t expected = old;

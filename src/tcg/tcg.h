@@ -15,6 +15,7 @@
 struct tcg_options {
     bool interpreter; /* no translator */
     bool perfmap;
+    bool lockstep; /* compare each translated block with the interpreter */
 };
 
 struct tcg_machine {

@@ -5,6 +5,7 @@
 #include "tcg/access.h"
 #include "tcg/huge-pages.h"
 #include "tcg/jit.h"
+#include "tcg/lockstep.h"
 #include "tcg/mmu.h"
 
 #include <glib.h>
@@ -37,7 +38,7 @@ static void note(struct tlb_notes *notes, unsigned class, unsigned index)
     notes->count += notes->count <= notes->limit;
 }
 
-static void invalidate_noted(struct tlb *tlb, uint32_t noted)
+void tlb_drop(struct tlb *tlb, uint32_t noted)
 {
     unsigned class = noted >> 16, index = noted & 0xffff;
 
@@ -54,7 +55,7 @@ static void drop_notes(struct tlb *tlb, struct tlb_notes *notes, bool all)
 {
     if (notes->count <= notes->limit) {
         for (unsigned i = 0; i < notes->count; i++) {
-            invalidate_noted(tlb, notes->notes[i]);
+            tlb_drop(tlb, notes->notes[i]);
         }
         notes->count = 0;
         return;
@@ -80,14 +81,14 @@ static void drop_jumps(struct tlb *tlb, struct tlb_notes *notes)
 {
     if (notes->count > notes->limit) {
         for (unsigned i = 0; i < JUMP_CONTEXTS * JUMP_ENTRIES; i++) {
-            (&tlb->jumps[0][0] + i)->linear = JUMP_EMPTY;
+            tlb_clear_jump(tlb, i);
         }
         memset(tlb->jump_pages, 0, sizeof(tlb->jump_pages));
         tlb->local_jumps.count = tlb->global_jumps.count = 0;
         return;
     }
     for (unsigned i = 0; i < notes->count; i++) {
-        tlb->jumps[notes->notes[i] >> 16][notes->notes[i] & 0xffff].linear = JUMP_EMPTY;
+        tlb_clear_jump(tlb, (notes->notes[i] >> 16) * JUMP_ENTRIES + (notes->notes[i] & 0xffff));
     }
     notes->count = 0;
 }
@@ -297,10 +298,8 @@ static void drop_jumps_of_page(struct tlb *tlb, uint64_t page)
         return;
     }
     for (unsigned i = 0; i < JUMP_CONTEXTS * JUMP_ENTRIES; i++) {
-        struct jump_entry *entry = &tlb->jumps[0][0] + i;
-
-        if ((entry->linear & PAGE_MASK) == page) {
-            entry->linear = JUMP_EMPTY;
+        if ((tlb->jumps[i / JUMP_ENTRIES][i % JUMP_ENTRIES].linear & PAGE_MASK) == page) {
+            tlb_clear_jump(tlb, i);
         }
     }
 }
@@ -388,6 +387,14 @@ void tlb_rearm(struct cpu *cpu, struct tlb_entry *entry, uint64_t linear)
     }
 }
 
+static void note_fill(struct cpu *cpu, unsigned class, unsigned index)
+{
+    cpu->tlb->fills++;
+    if (cpu->lockstep) {
+        lockstep_note_fill(cpu->lockstep, class << 16 | index);
+    }
+}
+
 static void fill(struct cpu *cpu, enum tlb_class class, uint64_t linear, bool is_write)
 {
     struct tlb *tlb = cpu->tlb;
@@ -438,7 +445,7 @@ static void fill(struct cpu *cpu, enum tlb_class class, uint64_t linear, bool is
         note(result.global ? &tlb->global : &tlb->local, class, index);
     }
     note_large(tlb, linear, result.page_size);
-    tlb->fills++;
+    note_fill(cpu, class, index);
 }
 
 struct tlb_entry *tlb_lookup(struct cpu *cpu, enum tlb_class class, uint64_t linear, bool is_write)
@@ -471,6 +478,6 @@ const struct tlb_fetch_entry *tlb_lookup_fetch(struct cpu *cpu, uint64_t linear)
     entry->tag = linear & PAGE_MASK;
     note(result.global ? &tlb->global : &tlb->local, TLB_CLASS_COUNT + user, index);
     note_large(tlb, linear, result.page_size);
-    tlb->fills++;
+    note_fill(cpu, TLB_CLASS_COUNT + user, index);
     return entry;
 }

@@ -85,15 +85,13 @@ struct tlb_frame {
 
 /* Of a context's jump cache. Valid while the translation of its page is. */
 struct jump_entry {
-    uint64_t linear;     /* of the code, or JUMP_EMPTY */
+    uint64_t linear;     /* of the code; of no address that belongs here: empty (tlb_clear_jump) */
     const uint8_t *code; /* of the translation */
 };
 
-#define JUMP_EMPTY (1ull << 62) /* not canonical */
-
 /* What was filled since the last flush, so that a flush need look at nothing else. */
 struct tlb_notes {
-    uint32_t *notes; /* class << 16 | index */
+    uint32_t *notes; /* class << 16 | index. Class TLB_CLASS_COUNT is fetch[0], the next fetch[1] */
     unsigned count;  /* > limit: too many, look at all */
     unsigned limit;
 };
@@ -104,7 +102,6 @@ struct tlb {
     struct tlb_frame frames[TLB_FRAMES];
     struct jump_entry jumps[JUMP_CONTEXTS][JUMP_ENTRIES];
     uint8_t jump_pages[4096]; /* hashed: an entry for the page may be there */
-    /* Data entries; those from TLB_CLASS_COUNT on are fetch entries. */
     struct tlb_notes local, global;
     struct tlb_notes local_jumps, global_jumps;
     uint32_t local_notes[TLB_NOTES], global_notes[TLB_NOTES];
@@ -128,6 +125,8 @@ const struct tlb_frame *tlb_get_frame(struct cpu *cpu, uint64_t physical);
 
 /* Forget everything, host addresses too: the memory map or the A20 gate changed. */
 void tlb_reset(struct cpu *cpu);
+/* Forget one entry: class << 16 | index, as in struct tlb_notes. */
+void tlb_drop(struct tlb *tlb, uint32_t entry);
 /* Forget where translated code is. */
 void tlb_flush_jumps(struct tlb *tlb);
 /* Remember a translation's code for a linear address whose page is in the fetch TLB. */
@@ -145,6 +144,16 @@ void tlb_check_generation(struct cpu *cpu);
 static inline unsigned jump_index(uint64_t linear)
 {
     return ((uint32_t)linear ^ (uint32_t)linear >> PAGE_BITS) & (JUMP_ENTRIES - 1);
+}
+
+/*
+ * number counts through all contexts. A guest can jump to any 64-bit value, canonical or not, so no
+ * value marks all empty entries: each has that of its neighbour, which is never looked for in it.
+ */
+static inline void tlb_clear_jump(struct tlb *tlb, unsigned number)
+{
+    G_STATIC_ASSERT(JUMP_ENTRIES <= 1u << PAGE_BITS);
+    tlb->jumps[number / JUMP_ENTRIES][number % JUMP_ENTRIES].linear = number % JUMP_ENTRIES ^ 1;
 }
 
 /* Is it the tag of this page, be it slow? */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Addresses, TLB probes, and the slow paths behind them. */
+#include "tcg/lockstep.h"
 #include "tcg/translate.h"
 
 #define GROUP1_ADD 0
@@ -107,10 +108,28 @@ static int32_t emit_tag_test(struct translator *t, bool is_write)
     return table;
 }
 
-static void emit_host_address(struct translator *t, int32_t table)
+/* Lockstep: tell where the store will go. Spoils S1, as probes do. */
+static void emit_note_write(struct translator *t, unsigned size)
+{
+    struct emitter *e = &t->e;
+
+    if (!t->jit->lockstep) {
+        return;
+    }
+    emit_load(e, 8, S1, CPU_FIELD(write_probe));
+    emit_store(e, 8, host_memory(S1, offsetof(struct lockstep_probe, host)), S0);
+    emit_rm(e, 8, 0xc7, 0, false, host_memory(S1, offsetof(struct lockstep_probe, size)));
+    emit_32(e, size);
+    emit_alu_immediate(e, 8, GROUP1_ADD, CPU_FIELD(write_probe), sizeof(struct lockstep_probe));
+}
+
+static void emit_found(struct translator *t, int32_t table, unsigned size, bool is_write)
 {
     emit_rm(&t->e, 8, 0x03, S0, false,
             host_cpu_indexed(S1, table + (int32_t)offsetof(struct tlb_entry, host)));
+    if (is_write) {
+        emit_note_write(t, size);
+    }
 }
 
 void emit_probe(struct translator *t, unsigned size, bool is_write)
@@ -119,7 +138,7 @@ void emit_probe(struct translator *t, unsigned size, bool is_write)
 
     emit_alu_immediate(&t->e, 8, GROUP1_CMP, host_register(S0), (int32_t)(PAGE_SIZE_4K - size));
     emit_slow_if(t, HOST_ABOVE);
-    emit_host_address(t, table);
+    emit_found(t, table, size, is_write);
 }
 
 void emit_probe_aligned(struct translator *t, unsigned size, bool is_write)
@@ -130,7 +149,7 @@ void emit_probe_aligned(struct translator *t, unsigned size, bool is_write)
     emit_rm(&t->e, 8, 0xf7, 0, false, host_register(S0));
     emit_32(&t->e, ~(uint32_t)(PAGE_SIZE_4K - size));
     emit_slow_if(t, HOST_NOT_EQUAL);
-    emit_host_address(t, table);
+    emit_found(t, table, size, is_write);
 }
 
 void emit_operand_probe(struct translator *t, const struct insn *insn, unsigned size, bool is_write)

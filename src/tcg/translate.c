@@ -4,6 +4,7 @@
 #include "memory/ram-block.h"
 #include "tcg/access.h"
 #include "tcg/block-log.h"
+#include "tcg/execute.h"
 #include "util/log.h"
 
 #define INSN_MAX_BYTES 15
@@ -72,6 +73,34 @@ static bool ends_block(const struct translator *t, unsigned i)
            !(t->rows[i] && (t->rows[i]->effects & (ROW_SIDE_EXIT | ROW_GOES_ON)));
 }
 
+/* Its outcome is another each time, or it changes what lockstep.c does not save. A repeated string
+ * instruction pauses after more or less, by how its memory is reached. */
+static bool is_unrepeatable(const struct insn *insn, const struct translate_row *row)
+{
+    if ((insn->opcode->flags & OP_STRING) && (insn->prefixes & (INSN_REP | INSN_REPNE))) {
+        return true;
+    }
+    return (insn->opcode->flags & OP_NO_NATIVE) || ((insn->opcode->flags & OP_SYSTEM) && !row);
+}
+
+/* It stores status flags, among them what instructions before it left undefined. At a border those
+ * are known, and not compared. */
+static bool shows_flags(const struct insn *insn)
+{
+    return insn->execute == execute_pushf || insn->execute == execute_lahf;
+}
+
+/* Lockstep wants another border before the instruction. */
+static bool starts_block(struct translator *t, const struct insn *insn)
+{
+    t->unrepeatable = is_unrepeatable(insn, t->rows[t->count]);
+    if (t->unrepeatable && t->count) {
+        t->unrepeatable = false;
+        return true;
+    }
+    return t->count && shows_flags(insn);
+}
+
 static bool decode(struct translator *t, const uint8_t *page)
 {
     unsigned offset = t->start;
@@ -84,9 +113,12 @@ static bool decode(struct translator *t, const uint8_t *page)
             break;
         }
         t->rows[t->count] = find_row(t->jit, insn);
+        if (t->jit->lockstep && starts_block(t, insn)) {
+            break;
+        }
         offset += insn->length;
         t->count++;
-        if (ends_block(t, t->count - 1)) {
+        if (t->unrepeatable || ends_block(t, t->count - 1)) {
             break;
         }
     }
@@ -218,6 +250,7 @@ static struct translation *make(struct translator *t)
         .leave = leave,
         .length = (uint16_t)(t->next_after - t->start),
         .context = (uint8_t)t->context,
+        .unrepeatable = t->unrepeatable,
     };
     code_cache_commit(&jit->cache, &t->e);
     jit_add_translation(jit, translation);

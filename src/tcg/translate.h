@@ -111,6 +111,7 @@ struct translator {
     const struct translate_row *rows[TRANSLATE_MAX_INSNS];
     bool live[TRANSLATE_MAX_INSNS]; /* status flags after it can be seen by someone */
     unsigned count;
+    bool unrepeatable; /* lockstep: the only one is */
 
     /* The instruction under way. */
     unsigned index, next; /* next: offset of the one after it */

@@ -13,10 +13,16 @@
 #define DEFAULT_ENTRIES                                                                            \
     65535 /* dma_entry_limit of vfio_iommu_type1, where the kernel does not tell */
 
+struct group {
+    unsigned number;
+    int fd;
+    unsigned devices; /* that are open */
+};
+
 struct type1_container {
     struct dma_backend backend;
     int fd;
-    GArray *groups; /* of int: descriptors of groups that were added */
+    GArray *groups; /* of struct group */
 };
 
 static bool fail_errno(GError **error, const char *what, const char *advice)
@@ -105,7 +111,7 @@ static void take_available(struct dma_backend *backend, const uint8_t *info, uin
 
     if (size - offset >= sizeof(available)) {
         memcpy(&available, info + offset, sizeof(available));
-        backend->entries_limit = available.avail;
+        backend->entries_limit = available.avail + backend->entries;
     }
 }
 
@@ -143,6 +149,7 @@ static bool read_info(struct type1_container *container, GError **error)
     container->backend.page_sizes =
         info->flags & VFIO_IOMMU_INFO_PGSIZES ? info->iova_pgsizes : 4096;
     container->backend.entries_limit = DEFAULT_ENTRIES;
+    g_array_set_size(container->backend.windows, 0);
     if (info->flags & VFIO_IOMMU_INFO_CAPS) {
         take_capabilities(&container->backend, (const uint8_t *)info, size);
     }
@@ -176,58 +183,100 @@ static int open_group(unsigned number, GError **error)
     return fd;
 }
 
-bool type1_container_add_group(struct type1_container *container, unsigned group, GError **error)
-{
-    int fd = open_group(group, error);
+/* Groups. */
 
-    if (fd < 0) {
-        return false;
+static struct group *group_find(const struct type1_container *container, unsigned number)
+{
+    for (unsigned i = 0; i < container->groups->len; i++) {
+        struct group *group = &g_array_index(container->groups, struct group, i);
+
+        if (group->number == number) {
+            return group;
+        }
     }
-    if (ioctl(fd, VFIO_GROUP_SET_CONTAINER, &container->fd) != 0) {
-        fail_errno(error, "VFIO_GROUP_SET_CONTAINER",
-                   "the group is in use, or its IOMMU can't share the container's mappings");
-        close(fd);
-        return false;
-    }
-    g_array_append_val(container->groups, fd);
-    return true;
+    return NULL;
 }
 
-static bool set_up(struct type1_container *container, unsigned group, GError **error)
+static void group_remove(struct type1_container *container, struct group *group)
 {
-    container->fd = open("/dev/vfio/vfio", O_RDWR | O_CLOEXEC);
-    if (container->fd < 0) {
-        return fail_errno(error, "/dev/vfio/vfio",
-                          "load the modules vfio-pci and vfio_iommu_type1");
-    }
-    if (ioctl(container->fd, VFIO_GET_API_VERSION) != VFIO_API_VERSION ||
-        ioctl(container->fd, VFIO_CHECK_EXTENSION, VFIO_TYPE1v2_IOMMU) != 1) {
+    close(group->fd);
+    g_array_remove_index(container->groups,
+                         (guint)(group - (struct group *)(void *)container->groups->data));
+}
+
+/* The first group decides what IOMMU there is. */
+static bool choose_driver(struct type1_container *container, GError **error)
+{
+    if (ioctl(container->fd, VFIO_CHECK_EXTENSION, VFIO_TYPE1v2_IOMMU) != 1) {
         return duodm_fail(error, DUODM_ERROR_NOT_SUPPORTED,
                           "/dev/vfio/vfio: this kernel has no type1v2 IOMMU driver: load "
                           "vfio_iommu_type1");
     }
-    if (!type1_container_add_group(container, group, error)) {
-        return false;
-    }
     if (ioctl(container->fd, VFIO_SET_IOMMU, VFIO_TYPE1v2_IOMMU) != 0) {
         return fail_errno(error, "VFIO_SET_IOMMU",
-                          "without interrupt remapping, vfio_iommu_type1 needs "
-                          "allow_unsafe_interrupts=1");
+                          errno == EPERM ? "without interrupt remapping, vfio_iommu_type1 needs "
+                                           "allow_unsafe_interrupts=1"
+                                         : NULL);
     }
-    return read_info(container, error);
+    return true;
 }
 
-struct type1_container *type1_container_new(unsigned group, GError **error)
+bool type1_container_add_group(struct type1_container *container, unsigned number, GError **error)
 {
-    struct type1_container *container = g_new0(struct type1_container, 1);
+    struct group group = {.number = number, .fd = open_group(number, error)};
+    bool is_first = container->groups->len == 0;
 
-    dma_backend_init(&container->backend, &type1_ops, "vfio type1");
-    container->fd = -1;
-    container->groups = g_array_new(false, false, sizeof(int));
-    if (!set_up(container, group, error)) {
-        type1_container_free(container);
+    if (group.fd < 0) {
+        return false;
+    }
+    if (ioctl(group.fd, VFIO_GROUP_SET_CONTAINER, &container->fd) != 0) {
+        fail_errno(error, "VFIO_GROUP_SET_CONTAINER",
+                   "the group is in use, or its IOMMU can't share the container's mappings");
+        close(group.fd);
+        return false;
+    }
+    /* Another group may leave less of the IOVA space. */
+    if ((is_first && !choose_driver(container, error)) || !read_info(container, error)) {
+        close(group.fd);
+        return false;
+    }
+    g_array_append_val(container->groups, group);
+    return true;
+}
+
+bool type1_container_has_group(const struct type1_container *container, unsigned group)
+{
+    return group_find(container, group) != NULL;
+}
+
+bool type1_container_is_empty(const struct type1_container *container)
+{
+    return container->groups->len == 0;
+}
+
+int type1_container_group_descriptor(const struct type1_container *container, unsigned group)
+{
+    return group_find(container, group)->fd;
+}
+
+struct type1_container *type1_container_new(GError **error)
+{
+    struct type1_container *container;
+    int fd = open("/dev/vfio/vfio", O_RDWR | O_CLOEXEC);
+
+    if (fd < 0) {
+        fail_errno(error, "/dev/vfio/vfio", "load the modules vfio-pci and vfio_iommu_type1");
         return NULL;
     }
+    if (ioctl(fd, VFIO_GET_API_VERSION) != VFIO_API_VERSION) {
+        duodm_fail(error, DUODM_ERROR_NOT_SUPPORTED, "/dev/vfio/vfio: not the API of this VFIO");
+        close(fd);
+        return NULL;
+    }
+    container = g_new0(struct type1_container, 1);
+    dma_backend_init(&container->backend, &type1_ops, "vfio type1");
+    container->fd = fd;
+    container->groups = g_array_new(false, false, sizeof(struct group));
     return container;
 }
 
@@ -236,13 +285,11 @@ void type1_container_free(struct type1_container *container)
     if (!container) {
         return;
     }
-    for (unsigned i = 0; i < container->groups->len; i++) {
-        close(g_array_index(container->groups, int, i));
+    while (container->groups->len) {
+        group_remove(container, &g_array_index(container->groups, struct group, 0));
     }
     g_array_unref(container->groups);
-    if (container->fd >= 0) {
-        close(container->fd);
-    }
+    close(container->fd);
     dma_backend_clear(&container->backend);
     g_free(container);
 }
@@ -252,17 +299,31 @@ struct dma_backend *type1_container_backend(struct type1_container *container)
     return &container->backend;
 }
 
-int type1_container_open_device(struct type1_container *container, const char *address,
-                                GError **error)
-{
-    for (unsigned i = 0; i < container->groups->len; i++) {
-        int fd = ioctl(g_array_index(container->groups, int, i), VFIO_GROUP_GET_DEVICE_FD, address);
+/* Devices. */
 
-        if (fd >= 0) {
-            return fd;
+int type1_container_open_device(struct type1_container *container, unsigned number,
+                                const char *address, GError **error)
+{
+    struct group *group = group_find(container, number);
+    int fd = ioctl(group->fd, VFIO_GROUP_GET_DEVICE_FD, address);
+
+    if (fd < 0) {
+        duodm_fail(error, DUODM_ERROR_IO, "device %s of VFIO group %u can't be opened: %s", address,
+                   number, g_strerror(errno));
+        if (group->devices == 0) {
+            group_remove(container, group);
         }
+        return -1;
     }
-    duodm_fail(error, DUODM_ERROR_NOT_FOUND, "no VFIO group of the container has device %s",
-               address);
-    return -1;
+    group->devices++;
+    return fd;
+}
+
+void type1_container_release_group(struct type1_container *container, unsigned number)
+{
+    struct group *group = group_find(container, number);
+
+    if (--group->devices == 0) {
+        group_remove(container, group);
+    }
 }

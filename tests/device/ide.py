@@ -359,12 +359,17 @@ class Channel(Base):
         cd = self.make("cd.iso", 1 << 20)
         drives = ["-drive", f"file={cd},if=none,id=c,format=raw,readonly=on",
                   "-drive", f"file={self.image},if=none,id=d,format=raw"]
-        with Duodm(*drives, "-device", "ide-cd,drive=c,bus=ide.1,unit=1,bootindex=2", "-device",
-                   "ahci,id=sata", "-device", "ide-hd,drive=d,bus=sata.3,bootindex=1",
-                   qtest=True) as vm:
+        virtio = self.make("v.img", 1 << 20)
+        with Duodm(*drives, "-drive", f"file={virtio},if=none,id=v,format=raw", "-device",
+                   "ide-cd,drive=c,bus=ide.1,unit=1,bootindex=2", "-device",
+                   "ahci,id=sata", "-device", "ide-hd,drive=d,bus=sata.3,bootindex=1", "-device",
+                   "virtio-net-pci,bootindex=7", "-device", "virtio-blk-pci,drive=v,bootindex=0",
+                   "-global", "virtio-net-pci.addr=9", qtest=True) as vm:
             self.assertEqual(fw_cfg_file(vm.qtest, b"bootorder"),
+                             b"/pci@i0cf8/pci1af4,1042@3/disk@0,0\n"
                              b"/pci@i0cf8/pci8086,2922@2/drive@3/disk@0\n"
-                             b"/pci@i0cf8/pci8086,7010@1,1/drive@1/disk@1\0")
+                             b"/pci@i0cf8/pci8086,7010@1,1/drive@1/disk@1\n"
+                             b"/pci@i0cf8/pci1af4,1041@9/ethernet-phy@0\0")
         result = run("-accel", "qtest", *drives, "-device", "ide-cd,drive=c,bootindex=2", "-device",
                      "ide-hd,drive=d,bootindex=2")
         self.assertIn("bootindex=2", result.stderr)

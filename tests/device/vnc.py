@@ -179,6 +179,8 @@ class Input(VNCTest):
         self.enable(0x03)
         self.mouse_command(0xF4)
         client.pointer(100, 100)
+        client.press(ord("a"))  # the first place has been noted when this comes
+        self.assertEqual(self.bytes_of_keyboard(3), "1cf01c")
         client.pointer(110, 95)
         self.assertEqual(self.bytes_of_keyboard(3, mouse=True), "080a05")
         client.pointer(110, 95, 1)

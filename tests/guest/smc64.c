@@ -97,24 +97,41 @@ static void test_string_store(void)
     }
 }
 
-/* A REP STOSB that overwrites itself goes on: it is one instruction. */
+/* A REP STOSB that overwrites itself goes on: it is one instruction. From 0 up, or 15 down. */
+static void rep_over_itself(unsigned place, bool down)
+{
+    uint8_t *to = down ? code + 15 : code;
+    uint64_t count = 16;
+
+    for (unsigned i = 0; i < 16; i++) {
+        code[i] = 0xcc;
+    }
+    code[place] = 0xf3;
+    code[place + 1] = 0xaa; /* fills code[0..15] with RET (al = c3) */
+    if (down) {
+        asm volatile("std; call *%2; cld"
+                     : "+c"(count), "+D"(to)
+                     : "r"(code + place), "a"(0xc3)
+                     : "memory", "cc");
+    } else {
+        asm volatile("call *%2"
+                     : "+c"(count), "+D"(to)
+                     : "r"(code + place), "a"(0xc3)
+                     : "memory", "cc");
+    }
+    CHECK_EQUAL(count, 0);
+    CHECK_EQUAL((uint64_t)to, (uint64_t)(down ? code - 1 : code + 16));
+    CHECK_EQUAL(code[down ? 0 : 15], 0xc3);
+}
+
 static void test_rep_over_itself(void)
 {
-    uint8_t *p = code;
-
     check_case = "REP STOSB over itself";
-    *p++ = 0xf3;
-    *p++ = 0xaa; /* rep stosb: fills code[0..15] with RET (al = c3) */
-    for (unsigned i = 0; i < 16; i++) {
-        *p++ = 0xcc;
+    for (unsigned i = 0; i < 64; i++) { /* so often that it is hot */
+        check_number = i;
+        rep_over_itself(i % 14, i & 1);
+        rep_over_itself(0, false);
     }
-    uint64_t count = 16;
-    uint8_t *to = code;
-
-    asm volatile("call *%2" : "+c"(count), "+D"(to) : "r"(code), "a"(0xc3) : "memory", "cc");
-    CHECK_EQUAL(count, 0);
-    CHECK_EQUAL((uint64_t)to, (uint64_t)code + 16);
-    CHECK_EQUAL(code[15], 0xc3);
 }
 
 /* The same frame through another linear address. */

@@ -129,7 +129,8 @@ class SplitQueue(Queue):
         self.follow = True  # ask for an interrupt for each used buffer, by the event index
 
     def write_descriptor(self, table, index, address, length, flags, following):
-        self.qtest.write(table + 16 * index, struct.pack("<QIHH", address, length, flags, following))
+        self.qtest.write(table + 16 * index, struct.pack("<QIHH", self.device.iova(address), length,
+                                                         flags, following))
 
     def write_chain(self, table, indexes, outs, ins):
         parts = [(a, n, 0) for a, n in outs] + [(a, n, WRITE) for a, n in ins]
@@ -174,6 +175,11 @@ class SplitQueue(Queue):
     def used_index(self):
         return self.qtest.readw(self.used + 2)
 
+    def notified(self):
+        """Has the device still to look at what was made available? With event indexes: it asks to
+        be notified of what comes next when it has."""
+        return self.qtest.readw(self.used + 4 + 8 * self.size) != self.next_available
+
     def set_interrupts(self, on):
         """Without event indexes: the flag. With them: an index that is near, or far away."""
         self.follow = on
@@ -200,7 +206,8 @@ class PackedQueue(Queue):
     def add_parts(self, outs, ins, indirect=False):
         parts = [(a, n, 0) for a, n in outs] + [(a, n, WRITE) for a, n in ins]
         if indirect:
-            table = self.arena.put(b"".join(struct.pack("<QIHH", a, n, 0, f) for a, n, f in parts))
+            table = self.arena.put(b"".join(struct.pack("<QIHH", self.device.iova(a), n, 0, f)
+                                            for a, n, f in parts))
             parts = [(table, 16 * len(parts), INDIRECT)]
         while self.next_ident in self.pending:
             self.next_ident = (self.next_ident + 1) & 0xffff
@@ -212,7 +219,8 @@ class PackedQueue(Queue):
         for k, (address, length, flags) in enumerate(parts):
             flags |= self.flags(self.wrap) | (NEXT if k + 1 < len(parts) else 0)
             at = self.descriptors + 16 * self.at
-            self.qtest.write(at, struct.pack("<QIH", address, length, buffer.ident))
+            self.qtest.write(at, struct.pack("<QIH", self.device.iova(address), length,
+                                             buffer.ident))
             if first is None:
                 first = (at + 14, flags)
             else:
@@ -245,12 +253,21 @@ class Device:
     """What a driver does, over some transport."""
 
     slower = 1.0
+    distance = 0  # from guest physical addresses to those that the device is given
 
     def __init__(self, qtest, arena=None):
         self.qtest = qtest
         self.arena = arena or Arena(qtest)
         self.queues = []
         self.features = 0
+
+    def move_to(self, qtest):
+        """The machine goes on in another process."""
+        for thing in self, self.arena, *self.queues:
+            thing.qtest = qtest
+
+    def iova(self, address):
+        return address + self.distance
 
     def offered(self):
         return self.feature_word(0) | self.feature_word(1) << 32
@@ -357,6 +374,7 @@ class PCI(Device):
         self.qtest.writew(self.common + 0x18, queue.size)
         self.qtest.writew(self.common + 0x1a, vector)
         for offset, address in ((0x20, queue.descriptors), (0x28, queue.available), (0x30, queue.used)):
+            address = self.iova(address)
             self.qtest.writel(self.common + offset, address & 0xffffffff)
             self.qtest.writel(self.common + offset + 4, address >> 32)
         self.qtest.writew(self.common + 0x1c, 1)

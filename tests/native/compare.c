@@ -88,11 +88,13 @@ static const struct open_bytes *open_bytes_of(const struct insn *insn)
 }
 
 /* Two faults at once, of which either may come: CALL's target and its push; an address that is
- * neither canonical nor aligned (MMX and SSE instructions agree on that, these do not). */
+ * neither canonical nor aligned (MMX and SSE instructions agree on that, these do not); of an image
+ * that is accessed in parts, a missing page and the segment's end behind it. */
 static bool may_choose_fault(const struct opcode *row)
 {
-    static const char *const names[] = {"call",  "fxsave", "fxrstor",  "fldenv", "frstor",
-                                        "xsave", "xsavec", "xsaveopt", "xrstor"};
+    static const char *const names[] = {"call",   "fxsave",   "fxrstor", "fldenv",
+                                        "frstor", "fnstenv",  "fnsave",  "xsave",
+                                        "xsavec", "xsaveopt", "xrstor"};
 
     return name_in(row->name, names, G_N_ELEMENTS(names));
 }

@@ -20,6 +20,7 @@ GUESTS = {
     "details64": [["-device", "pc-testdev"], ["-cpu", "qemu64,+umip"],
                   ["-cpu", "Opteron_G1,vendor=AuthenticAMD"], ["-cpu", "max,-hypervisor"]],
     "faults64": [[], ["-cpu", "EPYC"]],
+    "hotcode64": [[], ["-smp", "2"]],
     "lines64": [["-device", "pc-testdev"], ["-device", "pc-testdev", "-smp", "2"],
                 ["-device", "pc-testdev", "-smp", "4"],
                 ["-device", "pc-testdev", "-smp", "2", "-cpu", "max,-x2apic"]],
@@ -36,12 +37,12 @@ GUESTS = {
 }
 
 
-class Guests(unittest.TestCase):
-    def run_guest(self, name, more):
+class Guest(unittest.TestCase):
+    def run_guest(self, name, more, accelerator=ENGINE):
         path = os.path.join(FOLDER, name)
         if not os.path.exists(path):
             self.fail(f"{path} is missing: make guests")
-        with Duodm("-accel", ENGINE, "-m", "64", "-display", "none", "-no-reboot", "-kernel", path,
+        with Duodm("-accel", accelerator, "-m", "64", "-display", "none", "-no-reboot", "-kernel", path,
                    "-device", "isa-debug-exit,iobase=0xf4,iosize=4", *more,
                    qmp=False, serial=True) as vm:
             status = vm.wait(120)
@@ -53,13 +54,26 @@ class Guests(unittest.TestCase):
             self.assertIn("PASS", text)
 
 
+class Guests(Guest):
+    pass
+
+
+class Lockstep(Guest):
+    """Translator and interpreter both, compared after each block; for one CPU."""
+
+
+def add_test(case, name, more, accelerator):
+    def test(self):
+        self.run_guest(name, more, accelerator)
+    setattr(case, "_".join(["test", name] + [word.strip("-") for word in more]), test)
+
+
 def add_tests():
     for name, variants in GUESTS.items():
         for more in variants:
-            def test(self, name=name, more=more):
-                self.run_guest(name, more)
-            label = "_".join([name] + [word.strip("-") for word in more])
-            setattr(Guests, "test_" + label, test)
+            if "-smp" not in more:
+                add_test(Lockstep, name, more, "tcg,lockstep=on")
+            add_test(Guests, name, more, ENGINE)
 
 
 add_tests()

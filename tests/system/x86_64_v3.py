@@ -42,8 +42,8 @@ class Version3(unittest.TestCase):
     def tearDownClass(cls):
         cls.folder.cleanup()
 
-    def compare(self, model):
-        with Duodm("-accel", "tcg", "-m", "256", "-display", "none", "-no-reboot", "-cpu", model,
+    def compare(self, model, accelerator="tcg"):
+        with Duodm("-accel", accelerator, "-m", "256", "-display", "none", "-no-reboot", "-cpu", model,
                    "-kernel", kernel("cloud"), "-initrd", self.initrd,
                    "-append", "console=ttyS0 quiet panic=-1", serial=True, timeout=240) as vm:
             vm.serial.expect(rb"<ready>")
@@ -51,11 +51,18 @@ class Version3(unittest.TestCase):
                 vm.serial.write(f"run {name} {work}\n")
                 match = vm.serial.expect(rb"<end " + name.encode() + rb" ([0-9a-f]+) ")
                 self.assertEqual(match.group(1), self.native[name], name)
+            shown = vm.qmp.human("info jit")
             vm.serial.write("off\n")
             self.assertEqual(vm.wait(), 0, vm.stderr())
+        return shown
 
     def test_max(self):
         self.compare("max")
+
+    def test_max_in_lockstep(self):
+        """All of the boot and of the programs' code, by translator and interpreter both."""
+        shown = self.compare("max", "tcg,lockstep=on")
+        self.assertGreater(int(re.search(r"lockstep: (\d+) blocks", shown)[1]), 10_000_000)
 
     def test_haswell(self):
         self.compare("Haswell")

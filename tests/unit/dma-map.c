@@ -79,7 +79,7 @@ static struct bench *bench_new(void)
 {
     struct vtd_config config = {
         .host_width = 40, .iova_width = 39, .caching_mode = true, .pass_through = true};
-    struct vtd_host host = {no_interrupt, NULL, NULL};
+    struct vtd_host host = {no_interrupt, NULL, NULL, NULL};
     struct bench *b = g_new0(struct bench, 1);
 
     memory_region_init_container(&b->system, "system", 1ull << 52);

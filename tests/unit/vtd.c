@@ -83,7 +83,7 @@ static struct unit *unit_new(unsigned width)
                                 .extended_interrupts = true,
                                 .pass_through = true};
     struct unit *u = g_new0(struct unit, 1);
-    struct vtd_host host = {send_interrupt, interrupts_changed, u};
+    struct vtd_host host = {send_interrupt, interrupts_changed, NULL, u};
 
     memory_region_init_container(&u->system, "system", 1ull << 52);
     CU_ASSERT_TRUE_FATAL(memory_region_init_ram(&u->ram, "ram", RAM_SIZE, NULL));
@@ -569,8 +569,9 @@ static void test_walk_equals_lookups(void)
         CU_ASSERT_TRUE(c.ordered);
         for (uint64_t iova = 0; iova < 4096ull << 12;) {
             struct iommu_mapping m = {.length = 4096};
-            bool ok = vtd_second_lookup(&u->vtd->tables, &context, iova, false, &m) == 0 ||
-                      vtd_second_lookup(&u->vtd->tables, &context, iova, true, &m) == 0;
+            struct vtd_leaf_table leaf = {0};
+            bool ok = vtd_second_lookup(&u->vtd->tables, &context, iova, false, &leaf, &m) == 0 ||
+                      vtd_second_lookup(&u->vtd->tables, &context, iova, true, &leaf, &m) == 0;
 
             found += ok;
             iova = ok ? m.iova + m.length : iova + 4096;

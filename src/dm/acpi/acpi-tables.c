@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "dm/acpi/acpi-tables.h"
+#include "dm/acpi/acpi-dmar.h"
 #include "dm/acpi/acpi-private.h"
 #include "dm/pci/chipset.h"
 #include "util/little-endian.h"
@@ -341,7 +342,7 @@ struct acpi_tables *acpi_tables_build(const struct acpi_config *config)
 {
     struct acpi_tables *tables = acpi_tables_new();
     g_autoptr(GByteArray) ssdt = acpi_build_ssdt(config);
-    uint32_t facs, dsdt, listed[4];
+    uint32_t facs, dsdt, listed[5];
     unsigned count = 0;
 
     facs = append_facs(tables);
@@ -351,6 +352,9 @@ struct acpi_tables *acpi_tables_build(const struct acpi_config *config)
     listed[count++] = acpi_append_madt(tables, config);
     if (config->has_hpet) {
         listed[count++] = append_hpet(tables);
+    }
+    if (config->dmar) {
+        listed[count++] = acpi_append_dmar(tables, config->dmar);
     }
     acpi_tables_finish(tables, dsdt, listed, count);
     return tables;

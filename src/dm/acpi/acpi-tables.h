@@ -14,6 +14,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+struct acpi_dmar; /* acpi-dmar.h */
+
 /* What of a machine the tables depend on. */
 struct acpi_config {
     unsigned cpu_count;
@@ -26,6 +28,7 @@ struct acpi_config {
     bool no_pic;          /* there are no 8259s */
     /* ISA interrupts that are level-triggered and active high: a bit each. */
     uint16_t level_interrupts;
+    const struct acpi_dmar *dmar; /* NULL: there is no IOMMU */
 };
 
 #define ACPI_RSDP_SIZE 36u

@@ -6,13 +6,13 @@
  * up to reconnect-delay seconds, then fail.
  */
 #include "dm/block/block-private.h"
+#include "dm/block/nbd-library.h"
 #include "util/error.h"
 #include "util/log.h"
 #include "util/thread.h"
 
 #include <errno.h>
 #include <inttypes.h>
-#include <libnbd.h>
 #include <poll.h>
 #include <sys/eventfd.h>
 #include <time.h>
@@ -28,6 +28,7 @@ enum nbd_link { NBD_UP, NBD_CONNECTING, NBD_DOWN };
 
 struct nbd_state {
     struct block_backend *backend;
+    struct nbd_library lib;
     pthread_t thread;
     int wake_fd;          /* eventfd */
     pthread_mutex_t lock; /* leaf: protects what follows, to the blank line */
@@ -56,45 +57,58 @@ static uint64_t now_ns(void)
 
 /* The handle. */
 
-static struct nbd_handle *make_handle(const struct block_options *options)
+static struct nbd_handle *make_handle(const struct nbd_state *state)
 {
-    struct nbd_handle *nbd = nbd_create();
+    const struct block_options *options = &state->backend->options;
+    struct nbd_handle *nbd = state->lib.create();
 
     if (nbd && options->export_name) {
-        nbd_set_export_name(nbd, options->export_name);
+        state->lib.set_export_name(nbd, options->export_name);
     }
     return nbd;
 }
 
 /* Begin to connect. -1 and libnbd's error. */
-static int begin_connect(struct nbd_handle *nbd, const struct block_options *options)
+static int begin_connect(const struct nbd_state *state)
 {
+    const struct block_options *options = &state->backend->options;
+
     if (options->uri) {
-        return nbd_aio_connect_uri(nbd, options->uri);
+        return state->lib.aio_connect_uri(state->nbd, options->uri);
     }
     if (options->unix_path) {
-        return nbd_aio_connect_unix(nbd, options->unix_path);
+        return state->lib.aio_connect_unix(state->nbd, options->unix_path);
     }
-    return nbd_aio_connect_tcp(nbd, options->host ? options->host : "localhost",
-                               options->port ? options->port : "10809");
+    return state->lib.aio_connect_tcp(state->nbd, options->host ? options->host : "localhost",
+                                      options->port ? options->port : "10809");
 }
 
-static int connect_now(struct nbd_handle *nbd, const struct block_options *options)
+static int connect_now(const struct nbd_state *state)
 {
+    const struct block_options *options = &state->backend->options;
+
     if (options->uri) {
-        return nbd_connect_uri(nbd, options->uri);
+        return state->lib.connect_uri(state->nbd, options->uri);
     }
     if (options->unix_path) {
-        return nbd_connect_unix(nbd, options->unix_path);
+        return state->lib.connect_unix(state->nbd, options->unix_path);
     }
-    return nbd_connect_tcp(nbd, options->host ? options->host : "localhost",
-                           options->port ? options->port : "10809");
+    return state->lib.connect_tcp(state->nbd, options->host ? options->host : "localhost",
+                                  options->port ? options->port : "10809");
 }
 
 static void close_handle(struct nbd_state *state)
 {
     /* Ends what was sent: on_answer hears of it. */
-    g_clear_pointer(&state->nbd, nbd_close);
+    if (state->nbd) {
+        state->lib.close(state->nbd);
+        state->nbd = NULL;
+    }
+}
+
+static bool is_gone(const struct nbd_state *state)
+{
+    return state->lib.aio_is_dead(state->nbd) || state->lib.aio_is_closed(state->nbd);
 }
 
 /* Requests. The thread only. */
@@ -188,19 +202,21 @@ static int64_t send_piece(struct nbd_state *state, struct block_request *request
 
     switch (request->operation) {
     case BLOCK_READ:
-        return nbd_aio_pread(state->nbd, piece_buffer(request, length), length, offset, done, 0);
+        return state->lib.aio_pread(state->nbd, piece_buffer(request, length), length, offset, done,
+                                    0);
     case BLOCK_WRITE:
-        return nbd_aio_pwrite(state->nbd, piece_buffer(request, length), length, offset, done, fua);
+        return state->lib.aio_pwrite(state->nbd, piece_buffer(request, length), length, offset,
+                                     done, fua);
     case BLOCK_FLUSH:
-        return nbd_aio_flush(state->nbd, done, 0);
+        return state->lib.aio_flush(state->nbd, done, 0);
     case BLOCK_DISCARD:
-        return nbd_aio_trim(state->nbd, length, offset, done, 0);
+        return state->lib.aio_trim(state->nbd, length, offset, done, 0);
     case BLOCK_WRITE_ZEROES:
         if (!state->can_zero) {
-            return nbd_aio_pwrite(state->nbd, state->zeroes, length, offset, done, 0);
+            return state->lib.aio_pwrite(state->nbd, state->zeroes, length, offset, done, 0);
         }
-        return nbd_aio_zero(state->nbd, length, offset, done,
-                            request->may_unmap ? 0 : LIBNBD_CMD_FLAG_NO_HOLE);
+        return state->lib.aio_zero(state->nbd, length, offset, done,
+                                   request->may_unmap ? 0 : LIBNBD_CMD_FLAG_NO_HOLE);
     }
     return -1;
 }
@@ -215,7 +231,7 @@ static void send_unsent(struct nbd_state *state)
 {
     unsigned count = state->unsent.length;
 
-    while (count-- && !nbd_aio_is_dead(state->nbd) && !nbd_aio_is_closed(state->nbd)) {
+    while (count-- && !is_gone(state)) {
         struct block_request *request = g_queue_pop_head(&state->unsent);
 
         if (needs_nothing(state, request)) {
@@ -227,11 +243,11 @@ static void send_unsent(struct nbd_state *state)
             continue;
         }
         g_hash_table_remove(state->sent, request);
-        if (nbd_aio_is_dead(state->nbd) || is_lost(nbd_get_errno())) {
+        if (state->lib.aio_is_dead(state->nbd) || is_lost(state->lib.get_errno())) {
             keep_request(state, request);
             break;
         }
-        end_request(request, nbd_get_errno() ? -nbd_get_errno() : -EIO);
+        end_request(request, state->lib.get_errno() ? -state->lib.get_errno() : -EIO);
     }
 }
 
@@ -248,19 +264,19 @@ static void fail_unsent(struct nbd_state *state)
 
 static void learn_abilities(struct nbd_state *state)
 {
-    int64_t most = nbd_get_block_size(state->nbd, LIBNBD_SIZE_MAXIMUM);
+    int64_t most = state->lib.get_block_size(state->nbd, LIBNBD_SIZE_MAXIMUM);
 
-    state->can_flush = nbd_can_flush(state->nbd) > 0;
-    state->can_trim = nbd_can_trim(state->nbd) > 0;
-    state->can_zero = nbd_can_zero(state->nbd) > 0;
+    state->can_flush = state->lib.can_flush(state->nbd) > 0;
+    state->can_trim = state->lib.can_trim(state->nbd) > 0;
+    state->can_zero = state->lib.can_zero(state->nbd) > 0;
     state->piece_max = most > 0 && most < PIECE_MAX ? (uint32_t)most : PIECE_MAX;
 }
 
 static void begin_reconnect(struct nbd_state *state)
 {
     state->next_try = now_ns() + RETRY_NS;
-    state->nbd = make_handle(&state->backend->options);
-    if (state->nbd && begin_connect(state->nbd, &state->backend->options) == 0) {
+    state->nbd = make_handle(state);
+    if (state->nbd && begin_connect(state) == 0) {
         state->link = NBD_CONNECTING;
     } else {
         close_handle(state);
@@ -295,7 +311,7 @@ static void lose_connection(struct nbd_state *state)
 static void gain_connection(struct nbd_state *state)
 {
     g_autofree char *name = block_filename(state->backend);
-    int64_t size = nbd_get_size(state->nbd);
+    int64_t size = state->lib.get_size(state->nbd);
 
     if (size < 0 || (uint64_t)size < state->backend->size) {
         log_warning("NBD server %s came back with a smaller export: not used", name);
@@ -307,17 +323,12 @@ static void gain_connection(struct nbd_state *state)
     log_warning("NBD server %s is connected again", name);
 }
 
-static bool is_gone(struct nbd_handle *nbd)
-{
-    return nbd_aio_is_dead(nbd) || nbd_aio_is_closed(nbd);
-}
-
 static void update_link(struct nbd_state *state)
 {
-    if (state->nbd && is_gone(state->nbd)) {
+    if (state->nbd && is_gone(state)) {
         lose_connection(state);
     } else if (state->link == NBD_CONNECTING &&
-               (nbd_aio_is_ready(state->nbd) || nbd_aio_is_processing(state->nbd))) {
+               (state->lib.aio_is_ready(state->nbd) || state->lib.aio_is_processing(state->nbd))) {
         gain_connection(state);
     }
     if (state->link == NBD_DOWN && now_ns() >= state->next_try) {
@@ -410,25 +421,25 @@ static void wait_for_events(struct nbd_state *state)
     struct pollfd fds[2] = {{.fd = state->wake_fd, .events = POLLIN}, {.fd = -1}};
     unsigned direction;
 
-    if (state->nbd && is_gone(state->nbd)) {
+    if (state->nbd && is_gone(state)) {
         return; /* found out while connecting or sending: there is nothing to wait for */
     }
     if (state->nbd) {
-        direction = nbd_aio_get_direction(state->nbd);
-        fds[1].fd = nbd_aio_get_fd(state->nbd);
+        direction = state->lib.aio_get_direction(state->nbd);
+        fds[1].fd = state->lib.aio_get_fd(state->nbd);
         fds[1].events = (short)((direction & LIBNBD_AIO_DIRECTION_READ ? POLLIN : 0) |
                                 (direction & LIBNBD_AIO_DIRECTION_WRITE ? POLLOUT : 0));
     }
     if (poll(fds, 2, timeout_ms(state)) <= 0 || !state->nbd) {
         return;
     }
-    direction = nbd_aio_get_direction(state->nbd);
+    direction = state->lib.aio_get_direction(state->nbd);
     if ((fds[1].revents & (POLLIN | POLLHUP | POLLERR)) &&
         (direction & LIBNBD_AIO_DIRECTION_READ)) {
-        nbd_aio_notify_read(state->nbd);
+        state->lib.aio_notify_read(state->nbd);
     } else if ((fds[1].revents & (POLLOUT | POLLHUP | POLLERR)) &&
                (direction & LIBNBD_AIO_DIRECTION_WRITE)) {
-        nbd_aio_notify_write(state->nbd);
+        state->lib.aio_notify_write(state->nbd);
     }
 }
 
@@ -497,8 +508,8 @@ static bool connect_first(struct nbd_state *state, GError **error)
     for (;;) {
         struct timespec pause = {.tv_nsec = 100000000};
 
-        state->nbd = make_handle(options);
-        if (state->nbd && connect_now(state->nbd, options) == 0) {
+        state->nbd = make_handle(state);
+        if (state->nbd && connect_now(state) == 0) {
             return true;
         }
         close_handle(state);
@@ -510,20 +521,20 @@ static bool connect_first(struct nbd_state *state, GError **error)
     return duodm_fail(error, DUODM_ERROR_IO,
                       "NBD server %s can't be used: %s (is qemu-nbd or nbdkit running there? "
                       "open-timeout=SECONDS waits for it)",
-                      name, nbd_get_error() ? nbd_get_error() : "no reason is known");
+                      name, state->lib.get_error() ? state->lib.get_error() : "no reason is known");
 }
 
 static bool learn_export(struct nbd_state *state, GError **error)
 {
     struct block_backend *backend = state->backend;
-    int64_t size = nbd_get_size(state->nbd);
-    int64_t least = nbd_get_block_size(state->nbd, LIBNBD_SIZE_MINIMUM);
-    bool server_read_only = nbd_is_read_only(state->nbd) != 0;
+    int64_t size = state->lib.get_size(state->nbd);
+    int64_t least = state->lib.get_block_size(state->nbd, LIBNBD_SIZE_MINIMUM);
+    bool server_read_only = state->lib.is_read_only(state->nbd) != 0;
     g_autofree char *name = block_filename(backend);
 
     if (size < 0) {
         return duodm_fail(error, DUODM_ERROR_IO, "NBD server %s tells no size: %s", name,
-                          nbd_get_error());
+                          state->lib.get_error());
     }
     if (server_read_only && !backend->options.read_only && !backend->options.auto_read_only) {
         return duodm_fail(error, DUODM_ERROR_IO,
@@ -532,7 +543,7 @@ static bool learn_export(struct nbd_state *state, GError **error)
     learn_abilities(state);
     backend->size = (uint64_t)size / BLOCK_SECTOR * BLOCK_SECTOR;
     backend->read_only = backend->options.read_only || server_read_only;
-    backend->native_fua = nbd_can_fua(state->nbd) > 0;
+    backend->native_fua = state->lib.can_fua(state->nbd) > 0;
     backend->limits.can_discard = backend->options.discard && state->can_trim;
     if (least > 1 && (least & (least - 1)) == 0 && least <= (1 << 20)) {
         backend->limits.request_alignment = (uint32_t)least;
@@ -566,8 +577,14 @@ static bool start_thread(struct nbd_state *state, GError **error)
 
 static bool nbd_open(struct block_backend *backend, GError **error)
 {
-    struct nbd_state *state = g_new0(struct nbd_state, 1);
+    struct nbd_library library;
+    struct nbd_state *state;
 
+    if (!nbd_library_load(&library, error)) {
+        return false;
+    }
+    state = g_new0(struct nbd_state, 1);
+    state->lib = library;
     state->backend = backend;
     state->pending_end = &state->pending;
     state->sent = g_hash_table_new(NULL, NULL);
@@ -601,7 +618,7 @@ static void nbd_driver_close(struct block_backend *backend)
     wake(state);
     pthread_join(state->thread, NULL);
     if (state->link == NBD_UP) {
-        nbd_shutdown(state->nbd, 0); /* the server hears a proper end */
+        state->lib.shutdown(state->nbd, 0); /* the server hears a proper end */
     }
     free_state(state);
 }

@@ -10,6 +10,7 @@
 #include "dm/firmware/bios-stub.h"
 #include "dm/firmware/firmware-state.h"
 #include "dm/firmware/fw-cfg.h"
+#include "dm/iommu/intel-iommu.h"
 #include "dm/timer/mc146818.h"
 #include "util/error.h"
 #include "util/little-endian.h"
@@ -60,7 +61,8 @@ void pc_fill_cmos(struct pc *pc)
 
 static struct acpi_tables *build_acpi(struct pc *pc)
 {
-    const struct machine *machine = pc->machine;
+    struct machine *machine = pc->machine;
+    struct acpi_dmar dmar;
     g_autofree uint32_t *ids = g_new0(uint32_t, machine->config.smp);
     struct acpi_config config = {
         .cpu_count = machine->config.smp,
@@ -73,6 +75,9 @@ static struct acpi_tables *build_acpi(struct pc *pc)
         .level_interrupts = 1 << 5 | 1 << 9 | 1 << 10 | 1 << 11, /* PCI's, the SCI among them */
     };
 
+    if (intel_iommu_get_dmar(machine, &dmar)) {
+        config.dmar = &dmar;
+    }
     /* Firmware may put BARs anywhere above RAM. */
     config.window_32.start = machine->ram_below_4g;
     config.window_32.length = PC_PCI_WINDOW_END - config.window_32.start;

@@ -221,7 +221,7 @@ static bool create_own_parts(struct pc *pc, GError **error)
 {
     return create_timers(pc, error) &&
            device_create(pc->machine, "fw_cfg", pc->machine->system_bus, error, NULL) &&
-           x86_fill_fw_cfg(pc->machine, error) && pc_load_firmware(pc, error);
+           x86_fill_fw_cfg(pc->machine, error);
 }
 
 /* What fails is left to machine_free, which runs the cleanup. */
@@ -241,15 +241,15 @@ bool pc_create(struct machine *machine, const void *options, GError **error)
            (machine->engine->attaches ? create_kernel(pc, error) : create_own_parts(pc, error));
 }
 
-/* Firmware talks over the serial line where there is no screen. What comes with the guest knows of
- * neither: it asks the CMOS for the boot order. */
+/* All devices are there: what tells the guest of them. Where an engine attaches, others did. */
 bool pc_complete(struct machine *machine, GError **error)
 {
     if (machine->engine->attaches) {
         return true;
     }
+    /* Firmware talks over the serial line where there is no screen. */
     fw_cfg_set_u16(machine->fw_cfg, FW_CFG_NO_GRAPHIC, !machine->display);
-    return boot_order_publish(machine, error);
+    return boot_order_publish(machine, error) && pc_load_firmware(machine->board_private, error);
 }
 
 static void pc_describe(struct machine *machine, struct device_tree *tree)

@@ -200,8 +200,25 @@ static bool choose_firmware(struct launch *launch, GError **error)
     return true;
 }
 
+/* The IOAPIC has to be outside of the kernel if its interrupts are remapped. */
+static void choose_irqchip(struct command_line *line)
+{
+    for (unsigned i = 0; i < line->devices->len; i++) {
+        const struct key_values *list = g_ptr_array_index(line->devices, i);
+        const char *remapping = key_values_get(list, "intremap");
+        bool remaps = true;
+
+        if (g_str_equal(key_values_get(list, "driver"), "intel-iommu") &&
+            (!remapping || (parse_bool(remapping, &remaps, NULL) && remaps)) &&
+            line->config.kernel_irqchip == KERNEL_IRQCHIP_DEFAULT) {
+            line->config.kernel_irqchip = KERNEL_IRQCHIP_SPLIT;
+        }
+    }
+}
+
 bool launch_make_machine(struct launch *launch, GError **error)
 {
+    choose_irqchip(&launch->line);
     if (!choose_firmware(launch, error)) {
         return false;
     }
@@ -427,19 +444,32 @@ void launch_forget_board(struct launch *launch)
     }
 }
 
+/* What is wired to the board (an IOMMU), or else what is plugged into its buses. */
+static bool add_devices_of(struct launch *launch, bool system, GError **error)
+{
+    for (unsigned i = 0; i < launch->line.devices->len; i++) {
+        const struct key_values *list = g_ptr_array_index(launch->line.devices, i);
+        const char *driver = key_values_get(list, "driver");
+
+        if ((device_class_find(driver)->bus_type == BUS_SYSTEM) != system) {
+            continue;
+        }
+        if (!hotplug_add(launch->machine, list, error)) {
+            g_prefix_error(error, "-device %s: ", driver);
+            return false;
+        }
+    }
+    return true;
+}
+
 bool launch_add_devices(struct launch *launch, GError **error)
 {
     if (!launch_add_adapter(launch, error)) {
         g_prefix_error(error, "-vga: ");
         return false;
     }
-    for (unsigned i = 0; i < launch->line.devices->len; i++) {
-        const struct key_values *list = g_ptr_array_index(launch->line.devices, i);
-
-        if (!hotplug_add(launch->machine, list, error)) {
-            g_prefix_error(error, "-device %s: ", key_values_get(list, "driver"));
-            return false;
-        }
+    if (!add_devices_of(launch, true, error) || !add_devices_of(launch, false, error)) {
+        return false;
     }
     netdev_warn_unused(launch->machine);
     if (!machine_complete_board(launch->machine, error)) {
@@ -451,37 +481,60 @@ bool launch_add_devices(struct launch *launch, GError **error)
 
 /* Monitors and the test port. */
 
-bool launch_start_monitors(struct launch *launch, GError **error)
+bool launch_start_control_monitors(struct launch *launch, GError **error)
 {
     GPtrArray *monitors = launch->line.monitors;
-    bool ok = true;
 
-    if (launch->mux_monitor) {
-        ok = monitor_add_human(launch->machine, launch->mux_monitor, error);
-    }
-    for (unsigned i = 0; ok && i < monitors->len; i++) {
+    for (unsigned i = 0; i < monitors->len; i++) {
         const struct monitor_request *request = g_ptr_array_index(monitors, i);
         struct chardev *chardev = g_ptr_array_index(launch->monitor_chardevs, i);
 
-        if (chardev && request->is_control) {
-            ok = monitor_add_control(launch->machine, chardev, request->is_pretty, error);
-        } else if (chardev) {
-            ok = monitor_add_human(launch->machine, chardev, error);
+        if (chardev && request->is_control &&
+            !monitor_add_control(launch->machine, chardev, request->is_pretty, error)) {
+            launch_stop_monitors(launch);
+            return false;
         }
     }
-    if (ok && launch->qtest_chardev) {
+    return true;
+}
+
+static bool start_human_monitors(struct launch *launch, GError **error)
+{
+    GPtrArray *monitors = launch->line.monitors;
+
+    if (launch->mux_monitor && !monitor_add_human(launch->machine, launch->mux_monitor, error)) {
+        return false;
+    }
+    for (unsigned i = 0; i < monitors->len; i++) {
+        const struct monitor_request *request = g_ptr_array_index(monitors, i);
+        struct chardev *chardev = g_ptr_array_index(launch->monitor_chardevs, i);
+
+        if (chardev && !request->is_control &&
+            !monitor_add_human(launch->machine, chardev, error)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+bool launch_start_monitors(struct launch *launch, GError **error)
+{
+    if (!start_human_monitors(launch, error)) {
+        return false;
+    }
+    if (launch->qtest_chardev) {
         launch->qtest =
             qtest_server_new(launch->machine, launch->qtest_chardev, launch->line.qtest_log, error);
-        ok = launch->qtest != NULL;
     }
-    if (!ok) {
-        launch_stop_monitors(launch);
-    }
-    return ok;
+    return !launch->qtest_chardev || launch->qtest;
+}
+
+void launch_stop_qtest(struct launch *launch)
+{
+    g_clear_pointer(&launch->qtest, qtest_server_free);
 }
 
 void launch_stop_monitors(struct launch *launch)
 {
-    g_clear_pointer(&launch->qtest, qtest_server_free);
     monitor_free(launch->machine);
 }

@@ -39,12 +39,17 @@ bool launch_make_objects(struct launch *launch, GError **error);
 bool launch_make_board(struct launch *launch, GError **error);
 void launch_forget_board(struct launch *launch);
 bool launch_add_devices(struct launch *launch, GError **error);
+/* QMP. A client that is there has its greeting while the machine is made; what it sends is carried
+ * out when the machine is complete. */
+bool launch_start_control_monitors(struct launch *launch, GError **error);
+void launch_stop_monitors(struct launch *launch); /* all of them */
+/* Human monitors and the test port. */
 /* option-display.c: the adapter of -vga, before the user's devices; the server of -vnc. */
 bool launch_add_adapter(struct launch *launch, GError **error);
 bool launch_start_vnc(struct launch *launch, GError **error);
 void launch_stop_vnc(struct launch *launch);
 bool launch_start_monitors(struct launch *launch, GError **error);
-void launch_stop_monitors(struct launch *launch);
+void launch_stop_qtest(struct launch *launch);
 /* Everything is open: give up the rights that it took. drop-rights.c */
 bool launch_drop_rights(struct launch *launch, GError **error);
 

@@ -108,6 +108,9 @@ const struct option option_table[] = {
     {"device", NULL, "[driver=]TYPE[,id=ID][,bus=BUS][,PROPERTY=VALUE...]",
      "add a device; '-device help' lists them, '-device TYPE,help' the properties", NULL,
      option_device},
+    {"usb", NULL, NULL, "a USB controller, in the chipset", NULL, option_usb},
+    {"usbdevice", NULL, "tablet|mouse|keyboard", "-usb, and a device there", NULL,
+     option_usb_device},
     {"object", NULL, "TYPE,id=ID[,PROPERTY=VALUE...]",
      "make an object that devices name; '-object help' lists them,\n"
      "'-object TYPE,help' the properties",
@@ -391,10 +394,10 @@ void command_line_clear(struct command_line *line)
     g_ptr_array_unref(line->serials);
     g_ptr_array_unref(line->monitors);
     g_ptr_array_unref(line->traces);
+    g_free(line->vnc);
     g_free(line->xen_domid);
     g_free(line->chroot);
     g_free(line->run_as);
-    g_free(line->vnc);
     g_free(line->qtest);
     g_free(line->qtest_log);
     g_free(line->pidfile);

@@ -75,18 +75,19 @@ static void set_interrupt_map(struct device_node *node, struct device_tree *tree
 
 static void add_function(struct device_node *bus, const struct pci_device *device)
 {
-    const struct pci_class *class = pci_class_of(device);
+    const uint8_t *config = device->config;
     unsigned slot = device->devfn >> 3, function = device->devfn & 7;
     g_autofree char *compatible = NULL;
     struct device_node *node;
 
     node = function ? device_node_add(bus, "%s@%x,%x", device->device.class->name, slot, function)
                     : device_node_add(bus, "%s@%x", device->device.class->name, slot);
-    compatible = g_strdup_printf("pci%04x,%04x", class->vendor_id, class->device_id);
+    compatible = g_strdup_printf("pci%04x,%04x", pci_get(config, PCI_VENDOR_ID, 2),
+                                 pci_get(config, PCI_DEVICE_ID, 2));
     device_node_set_string(node, "compatible", compatible);
     device_node_set(node, "reg", (uint32_t)device->devfn << DEVFN_SHIFT, 0, 0, 0, 0);
-    if (class->interrupt_pin) {
-        device_node_set(node, "interrupts", class->interrupt_pin);
+    if (config[PCI_INTERRUPT_PIN]) {
+        device_node_set(node, "interrupts", config[PCI_INTERRUPT_PIN]);
     }
 }
 

@@ -164,11 +164,13 @@ bool apic_deliver(struct machine *machine, const struct apic_message *message)
     return accepted;
 }
 
-void apic_deliver_msi(struct machine *machine, uint64_t address, uint32_t data)
+/* Bits 63:40 are what interrupt remapping adds: bits 31:8 of an x2APIC destination. */
+bool apic_deliver_msi(struct machine *machine, uint64_t address, uint32_t data)
 {
     struct apic_message message = {
-        .destination = address >> 12 & 0xff,
+        .destination = (address >> 12 & 0xff) | (uint32_t)(address >> 40) << 8,
         .logical = address & 4,
+        .x2apic = address >> 40 != 0,
         .level_triggered = data & 0x8000,
         .deassert = !(data & 0x4000),
         .delivery = (enum apic_delivery)(data >> 8 & 7),
@@ -178,19 +180,16 @@ void apic_deliver_msi(struct machine *machine, uint64_t address, uint32_t data)
     if (machine->engine_apics) {
         struct msi_message msi = {address, data};
 
-        if (machine->engine->deliver_msi) {
-            machine->engine->deliver_msi(machine, &msi);
-        }
-        return;
+        return machine->engine->deliver_msi && machine->engine->deliver_msi(machine, &msi);
     }
     if (message.level_triggered && message.deassert && message.delivery != APIC_INIT) {
-        return; /* the end of a level: nothing to deliver */
+        return true; /* the end of a level: nothing to deliver */
     }
     /* Redirection hint: to the lowest priority among the addressed (11.11.1). */
     if ((address & 8) && message.delivery == APIC_FIXED && message.logical) {
         message.delivery = APIC_LOWEST;
     }
-    apic_deliver(machine, &message);
+    return apic_deliver(machine, &message);
 }
 
 /* Self, all, or all others. Duplicated IDs don't matter here. */

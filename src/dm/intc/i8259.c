@@ -193,6 +193,7 @@ static uint8_t acknowledge_slave(struct i8259_pair *pair)
 uint8_t i8259_acknowledge(struct i8259_pair *pic)
 {
     struct i8259 *master = &pic->chips[0];
+    uint32_t done = 0; /* at once, with automatic end of interrupt */
     uint8_t vector;
     int request;
 
@@ -207,9 +208,11 @@ uint8_t i8259_acknowledge(struct i8259_pair *pic)
         } else {
             vector = master->vector_base | (uint8_t)request;
         }
+        done = (master->auto_eoi ? 1u << request : 0);
     }
     update_output(pic);
     pthread_mutex_unlock(&pic->lock);
+    machine_tell_eoi(pic->device.machine, done);
     trace_i8259_acknowledge(request, vector);
     return vector;
 }
@@ -382,14 +385,19 @@ static enum memory_result port_read(struct i8259_pair *pair, struct i8259 *chip,
 static enum memory_result port_write(struct i8259_pair *pair, struct i8259 *chip, uint64_t offset,
                                      uint64_t value)
 {
+    uint32_t done;
+
     pthread_mutex_lock(&pair->lock);
+    done = chip->isr;
     if (offset & 1) {
         write_data(chip, (uint8_t)value);
     } else {
         write_command(chip, (uint8_t)value);
     }
     update_output(pair);
+    done &= ~(uint32_t)chip->isr;
     pthread_mutex_unlock(&pair->lock);
+    machine_tell_eoi(pair->device.machine, done << (chip == &pair->chips[1] ? INPUTS : 0));
     trace_i8259_write(chip == &pair->chips[1], (unsigned)offset, (unsigned)value);
     return MEMORY_OK;
 }

@@ -37,7 +37,7 @@
 #define ENTRY_REMOTE_IRR  0x0000000000004000ull
 #define ENTRY_LEVEL       0x0000000000008000ull
 #define ENTRY_MASKED      0x0000000000010000ull
-#define ENTRY_DESTINATION 56
+#define ENTRY_DESTINATION 48 /* bits 63:48 become address bits 19:4 of the message */
 #define ENTRY_WRITABLE                                                                             \
     (0xff00000000000000ull | ENTRY_VECTOR | ENTRY_DELIVERY | ENTRY_LOGICAL | ENTRY_POLARITY |      \
      ENTRY_LEVEL | ENTRY_MASKED)
@@ -51,7 +51,14 @@ struct ioapic {
     uint32_t id;    /* bits 27:24 */
     uint32_t lines; /* levels of the pins */
     uint64_t entries[PINS];
+    const struct interrupt_remapper *remapper; /* NULL: there is none */
 };
+
+/* Bits 55:48, which the 82093AA does not have, belong to remappable messages (VT-d, 5.1.2.1). */
+static uint64_t writable_bits(const struct ioapic *ioapic)
+{
+    return ENTRY_WRITABLE | (ioapic->remapper ? 0x00ff000000000000ull : 0);
+}
 
 static bool is_level_triggered(uint64_t entry)
 {
@@ -61,36 +68,45 @@ static bool is_level_triggered(uint64_t entry)
     return (entry & ENTRY_LEVEL) && (delivery == APIC_FIXED || delivery == APIC_LOWEST);
 }
 
+/* The message of an entry as it arrives. An entry is laid out so that it makes a remappable one,
+ * too (VT-d, 5.1.2.1). False: it is blocked on its way. */
+static bool make_message(struct ioapic *ioapic, unsigned pin, bool is_probe,
+                         struct msi_message *message)
+{
+    const struct interrupt_remapper *remapper = ioapic->remapper;
+    uint64_t entry = ioapic->entries[pin];
+
+    *message = (struct msi_message){
+        .address = APIC_DEFAULT_BASE | (entry >> ENTRY_DESTINATION) << 4 |
+                   (entry & ENTRY_LOGICAL ? 1u << 2 : 0),
+        .data = (uint32_t)(entry & (ENTRY_VECTOR | ENTRY_DELIVERY)) | 1u << 14 |
+                (is_level_triggered(entry) ? 1u << 15 : 0),
+    };
+    return !remapper ||
+           remapper->remap(remapper->opaque, is_probe, &message->address, &message->data);
+}
+
 /* Send an entry's message. True if a local APIC took it. */
 static bool send_message(struct ioapic *ioapic, unsigned pin)
 {
-    uint64_t entry = ioapic->entries[pin];
-    struct apic_message message = {
-        .destination = (uint32_t)(entry >> ENTRY_DESTINATION),
-        .logical = entry & ENTRY_LOGICAL,
-        .level_triggered = is_level_triggered(entry),
-        .delivery = (enum apic_delivery)((entry & ENTRY_DELIVERY) >> 8),
-        .vector = entry & ENTRY_VECTOR,
-    };
+    struct msi_message message;
 
-    trace_ioapic_send(pin, entry);
-    return apic_deliver(ioapic->device.machine, &message);
+    trace_ioapic_send(pin, ioapic->entries[pin]);
+    return make_message(ioapic, pin, false, &message) &&
+           apic_deliver_msi(ioapic->device.machine, message.address, message.data);
 }
 
 /* Tell an engine that has the local APICs what an entry sends. */
 static void tell_engine(struct ioapic *ioapic, unsigned pin)
 {
     struct machine *machine = ioapic->device.machine;
-    uint64_t entry = ioapic->entries[pin];
-    struct msi_message message = {
-        .address = APIC_DEFAULT_BASE | (entry >> ENTRY_DESTINATION & 0xff) << 12 |
-                   (entry & ENTRY_LOGICAL ? 1u << 2 : 0),
-        .data = (uint32_t)(entry & (ENTRY_VECTOR | ENTRY_DELIVERY)) | 1u << 14 |
-                (is_level_triggered(entry) ? 1u << 15 : 0),
-    };
+    struct msi_message message;
 
     if (machine->engine->set_ioapic_route) {
-        machine->engine->set_ioapic_route(machine, pin, &message, is_level_triggered(entry));
+        bool arrives = make_message(ioapic, pin, true, &message);
+
+        machine->engine->set_ioapic_route(machine, pin, &message,
+                                          arrives && is_level_triggered(ioapic->entries[pin]));
     }
 }
 
@@ -132,6 +148,8 @@ void ioapic_set_input(void *opaque, unsigned pin, bool level)
 
 void ioapic_eoi(struct ioapic *ioapic, uint8_t vector)
 {
+    uint32_t done = 0;
+
     pthread_mutex_lock(&ioapic->lock);
     for (unsigned pin = 0; pin < PINS; pin++) {
         uint64_t entry = ioapic->entries[pin];
@@ -139,10 +157,29 @@ void ioapic_eoi(struct ioapic *ioapic, uint8_t vector)
         if ((entry & ENTRY_VECTOR) == vector && (entry & ENTRY_REMOTE_IRR)) {
             ioapic->entries[pin] &= ~ENTRY_REMOTE_IRR;
             service_level(ioapic, pin);
+            done |= 1u << pin;
         }
     }
     pthread_mutex_unlock(&ioapic->lock);
+    machine_tell_eoi(ioapic->device.machine, done);
     trace_ioapic_eoi(vector);
+}
+
+void ioapic_set_remapper(struct ioapic *ioapic, const struct interrupt_remapper *remapper)
+{
+    pthread_mutex_lock(&ioapic->lock);
+    ioapic->remapper = remapper;
+    pthread_mutex_unlock(&ioapic->lock);
+}
+
+void ioapic_messages_changed(struct ioapic *ioapic)
+{
+    pthread_mutex_lock(&ioapic->lock);
+    for (unsigned pin = 0; pin < PINS; pin++) {
+        tell_engine(ioapic, pin);
+        service_level(ioapic, pin); /* what was blocked may arrive now */
+    }
+    pthread_mutex_unlock(&ioapic->lock);
 }
 
 static uint32_t read_register(const struct ioapic *ioapic, unsigned number)
@@ -175,7 +212,7 @@ static void write_register(struct ioapic *ioapic, unsigned number, uint32_t valu
     if (number < REGISTER_ENTRIES || pin >= PINS) {
         return;
     }
-    mask = ENTRY_WRITABLE & (0xffffffffull << shift);
+    mask = writable_bits(ioapic) & (0xffffffffull << shift);
     entry = (ioapic->entries[pin] & ~mask) | ((uint64_t)value << shift & mask);
     if (!(entry & ENTRY_LEVEL)) {
         entry &= ~ENTRY_REMOTE_IRR; /* has a meaning for level-triggered interrupts only */
@@ -280,7 +317,7 @@ static bool ioapic_after_load(void *object)
     struct ioapic *ioapic = object;
 
     for (unsigned pin = 0; pin < PINS; pin++) {
-        if (ioapic->entries[pin] & ~(ENTRY_WRITABLE | ENTRY_REMOTE_IRR)) {
+        if (ioapic->entries[pin] & ~(writable_bits(ioapic) | ENTRY_REMOTE_IRR)) {
             return false;
         }
     }

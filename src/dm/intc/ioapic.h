@@ -19,4 +19,16 @@ void ioapic_set_input(void *ioapic, unsigned pin, bool level); /* irq_handler_fn
 /* EOI broadcast of a level-triggered vector. */
 void ioapic_eoi(struct ioapic *ioapic, uint8_t vector);
 
+/* Who remaps the IOAPIC's messages on their way. */
+struct interrupt_remapper {
+    /* False: the message is blocked. is_probe: nothing is sent, and no fault recorded. Called with
+     * the IOAPIC's lock held. */
+    bool (*remap)(void *opaque, bool is_probe, uint64_t *address, uint32_t *data);
+    void *opaque;
+};
+/* Before the machine runs; it must outlive the IOAPIC's interrupts. NULL: nobody. */
+void ioapic_set_remapper(struct ioapic *ioapic, const struct interrupt_remapper *remapper);
+/* Its messages may lead elsewhere now. Any thread, no leaf lock held. */
+void ioapic_messages_changed(struct ioapic *ioapic);
+
 #endif

@@ -57,9 +57,10 @@ struct apic_message {
 };
 /* True if some APIC took it. Takes no lock on the way of fixed interrupts. Any lock held. */
 bool apic_deliver(struct machine *machine, const struct apic_message *message);
-/* A write of an MSI (SDM vol. 3, 11.11): address 0xfee00000..0xfeefffff. To the engine's local
- * APICs, if it has them. */
-void apic_deliver_msi(struct machine *machine, uint64_t address, uint32_t data);
+/* A write of an MSI (SDM vol. 3, 11.11): address 0xfee00000..0xfeefffff, and in its bits 63:40
+ * those of the destination above 8. To the engine's local APICs, if it has them. True if one took
+ * it. */
+bool apic_deliver_msi(struct machine *machine, uint64_t address, uint32_t data);
 /* LINT0, driven by the 8259's INTR output, and LINT1 (NMI). */
 void local_apic_set_lint(struct local_apic *apic, unsigned pin, bool level);
 /* For the TSC-deadline timer: the guest's TSC is the machine's clock in ns plus this. Set by the

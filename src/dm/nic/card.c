@@ -170,7 +170,6 @@ bool card_realize(struct card *card, GError **error)
         return false;
     }
     nic->announce = card_announce;
-    nic->is_emulated = true;
     nic->client.receive = card_receive;
     nic->client.writable = card_writable;
     nic->client.link_changed = card_link_changed;
@@ -222,15 +221,4 @@ bool card_after_load(struct card *card)
     card_kick(card);
     card_resume(card);
     return microwire_is_valid(&card->eeprom);
-}
-
-void cards_unplug_all(struct machine *machine)
-{
-    for (unsigned i = machine->nics->len; i-- > 0;) {
-        const struct nic *nic = g_ptr_array_index(machine->nics, i);
-
-        if (nic->is_emulated) {
-            device_destroy(nic->device);
-        }
-    }
 }

@@ -91,8 +91,4 @@ void card_packet_insert_tag(struct card *card, const uint8_t tci[2]);
  * room, and the packet stays: stop, card_ops.send comes again. */
 bool card_send(struct card *card);
 
-/* Take every emulated network card off the machine (Xen's unplug protocol). Main loop, no guard
- * held. */
-void cards_unplug_all(struct machine *machine);
-
 #endif

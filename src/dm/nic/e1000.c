@@ -169,4 +169,5 @@ const struct device_class e1000_class = {
     .unrealize = e1000_unrealize,
     .reset = e1000_reset,
     .bus_class = &e1000_pci_class,
+    .unplug_kind = DEVICE_UNPLUG_NIC,
 };

@@ -168,4 +168,5 @@ const struct device_class rtl8139_class = {
     .unrealize = rtl8139_unrealize,
     .reset = rtl8139_reset,
     .bus_class = &rtl8139_pci_class,
+    .unplug_kind = DEVICE_UNPLUG_NIC,
 };

@@ -35,6 +35,8 @@ struct pci_bus *pci_bus_new(struct machine *machine, struct memory_region *memor
     bus->memory_space = memory_space;
     bus->io_space = io_space;
     pthread_mutex_init(&bus->interrupt_lock, NULL);
+    pthread_mutex_init(&bus->listener_lock, NULL);
+    bus->message_listeners = g_array_new(false, false, sizeof(struct message_listener));
     machine->pci_bus = &bus->base;
     return bus;
 }
@@ -46,6 +48,8 @@ void pci_bus_free(struct pci_bus *bus)
     }
     bus_clear(&bus->base);
     bus->machine->pci_bus = NULL;
+    g_array_unref(bus->message_listeners);
+    pthread_mutex_destroy(&bus->listener_lock);
     pthread_mutex_destroy(&bus->interrupt_lock);
     g_free(bus);
 }
@@ -152,7 +156,7 @@ void pci_bus_set_pin_handler(struct pci_bus *bus, irq_handler_fn handler, void *
 
 unsigned pci_interrupt_line_of(const struct pci_device *device)
 {
-    unsigned slot = device->devfn >> 3, pin = pci_class_of(device)->interrupt_pin;
+    unsigned slot = device->devfn >> 3, pin = device->config[PCI_INTERRUPT_PIN];
 
     return (slot + 3 + pin - 1) & 3;
 }
@@ -170,7 +174,7 @@ static void update_interrupt(struct pci_device *device)
     struct irq_line line;
     unsigned *count;
 
-    if (asserted == device->interrupt_asserted || !pci_class_of(device)->interrupt_pin) {
+    if (asserted == device->interrupt_asserted || !device->config[PCI_INTERRUPT_PIN]) {
         return;
     }
     device->interrupt_asserted = asserted;

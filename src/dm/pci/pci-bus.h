@@ -3,11 +3,16 @@
 #ifndef DUODM_DM_PCI_PCI_BUS_H
 #define DUODM_DM_PCI_PCI_BUS_H
 
-#include "dm/pci/pci.h"
+#include "dm/pci/pci-iommu.h"
 
 #include <pthread.h>
 
 #define PCI_DEVFN_COUNT 256
+
+struct message_listener {
+    pci_messages_changed_fn fn;
+    void *opaque;
+};
 
 struct pci_bus {
     struct bus base;
@@ -20,6 +25,10 @@ struct pci_bus {
     void *pin_opaque;
     unsigned asserted[PCI_DEVFN_COUNT / 2]; /* functions that drive each line, or each pin */
     struct pci_hotplug *hotplug;
+    const struct pci_iommu_ops *iommu; /* NULL: there is none */
+    void *iommu_opaque;
+    pthread_mutex_t listener_lock; /* around the listeners and their calls */
+    GArray *message_listeners;     /* of struct message_listener */
 };
 
 static inline const struct pci_class *pci_class_of(const struct pci_device *device)
@@ -35,6 +44,10 @@ void pci_device_release(struct device *device);
 void pci_device_reset(struct device *device);
 void pci_device_announce(struct device *device);
 bool pci_device_request_unplug(struct device *device, bool force, GError **error);
+
+/* Its view of memory, and dma_window onto that, closed: pci-iommu.c. */
+void pci_device_open_view(struct pci_device *device);
+void pci_device_close_view(struct pci_device *device);
 
 /* One access to a device's config space, within its guard and a topology transaction (write).
  * offset + size <= 256. */

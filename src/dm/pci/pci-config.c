@@ -101,6 +101,9 @@ void pci_config_write(struct pci_device *device, unsigned offset, unsigned size,
 {
     const struct pci_class *class = pci_class_of(device);
 
+    if (class->config_write) {
+        class->config_write(device, offset, size, value);
+    }
     for (unsigned i = 0; i < size; i++) {
         unsigned o = offset + i;
         uint8_t byte = (uint8_t)(value >> (8 * i)), mask = device->write_mask[o];

@@ -117,10 +117,7 @@ bool pci_device_prepare(struct device *base, GError **error)
     address = address_text(device->devfn);
     name = g_strdup_printf("%s %s DMA", base->class->name, address);
     memory_region_init_container(&device->dma_root, name, MACHINE_MEMORY_SIZE);
-    memory_region_init_alias(&device->dma_window, name, &bus->machine->system_memory, 0,
-                             MACHINE_MEMORY_SIZE);
-    memory_region_set_enabled(&device->dma_window, false);
-    memory_region_add_subregion(&device->dma_root, 0, &device->dma_window);
+    pci_device_open_view(device);
     address_space_init(&device->dma, &device->dma_root, name);
     return true;
 }
@@ -133,7 +130,7 @@ void pci_device_release(struct device *base)
     pci_msix_release(device);
     pci_rom_release(device);
     address_space_destroy(&device->dma);
-    memory_region_destroy(&device->dma_window);
+    pci_device_close_view(device);
     memory_region_destroy(&device->dma_root);
     memset(device->config, 0, sizeof(device->config));
     memset(device->write_mask, 0, sizeof(device->write_mask));
@@ -145,40 +142,43 @@ void pci_device_release(struct device *base)
 /* Memory in BARs that the guest will see in place is the guest's, where an engine attaches to it.
  */
 
-static struct pci_bar *bar_or_rom(struct pci_device *device, unsigned number)
+static void abandon_bar(struct pci_device *device, struct pci_bar *bar)
 {
-    return number < PCI_BAR_COUNT ? &device->bars[number] : &device->rom;
+    struct machine *machine = device->device.machine;
+
+    if (bar->adopted) {
+        machine->engine->abandon_ram(machine, bar->region);
+        bar->adopted = false;
+    }
 }
 
 static void abandon_bars(struct pci_device *device)
 {
+    for (unsigned i = 0; i < PCI_BAR_COUNT; i++) {
+        abandon_bar(device, &device->bars[i]);
+    }
+    abandon_bar(device, &device->rom);
+}
+
+static bool adopt_bar(struct pci_device *device, struct pci_bar *bar, GError **error)
+{
     struct machine *machine = device->device.machine;
 
-    for (unsigned i = 0; i <= PCI_BAR_COUNT; i++) {
-        struct pci_bar *bar = bar_or_rom(device, i);
-
-        if (bar->adopted) {
-            machine->engine->abandon_ram(machine, bar->region);
-            bar->adopted = false;
-        }
+    if (bar->region && memory_region_host_pointer(bar->region)) {
+        bar->adopted = machine->engine->adopt_ram(machine, bar->region, error);
+        return bar->adopted;
     }
+    return true;
 }
 
 static bool adopt_bars(struct pci_device *device, GError **error)
 {
-    struct machine *machine = device->device.machine;
-
-    for (unsigned i = 0; i <= PCI_BAR_COUNT; i++) {
-        struct pci_bar *bar = bar_or_rom(device, i);
-
-        if (bar->region && memory_region_host_pointer(bar->region)) {
-            bar->adopted = machine->engine->adopt_ram(machine, bar->region, error);
-            if (!bar->adopted) {
-                return false;
-            }
+    for (unsigned i = 0; i < PCI_BAR_COUNT; i++) {
+        if (!adopt_bar(device, &device->bars[i], error)) {
+            return false;
         }
     }
-    return true;
+    return adopt_bar(device, &device->rom, error);
 }
 
 bool pci_device_plug(struct device *base, GError **error)

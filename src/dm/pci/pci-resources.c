@@ -102,7 +102,7 @@ static bool place_bar(struct pci_bus *bus, const struct bar_place *place, struct
 static void enable_device(struct pci_bus *bus, struct pci_device *device,
                           const uint8_t irq_of_line[4])
 {
-    unsigned pin = pci_class_of(device)->interrupt_pin;
+    unsigned pin = device->config[PCI_INTERRUPT_PIN];
     uint32_t command = pci_bus_config_read(bus, 0, device->devfn, PCI_COMMAND, 2);
 
     for (unsigned i = 0; i < PCI_BAR_COUNT; i++) {

@@ -18,7 +18,10 @@ struct pci_class {
     uint32_t class_code; /* 24 bits: base class, subclass, programming interface */
     uint8_t revision;
     uint8_t interrupt_pin; /* 0: none, 1: INTA */
-    /* Hooks, may be NULL: after a write was applied through the write mask; before a read. */
+    /* Hooks, may be NULL: what a write has, before it is applied; after it was applied through the
+     * write mask; before a read. */
+    void (*config_write)(struct pci_device *device, unsigned offset, unsigned length,
+                         uint32_t value);
     void (*config_written)(struct pci_device *device, unsigned offset, unsigned length);
     uint32_t (*config_read)(struct pci_device *device, unsigned offset, unsigned length);
 };
@@ -47,14 +50,16 @@ struct pci_device {
     struct memory_region rom_memory;
     struct address_space dma; /* what the device sees as bus master; open while Bus Master Enable */
     struct memory_region dma_root, dma_window;
-    bool interrupt_level;      /* INTx as the device drives it; under the bus's interrupt lock */
-    bool interrupt_disabled;   /* command register bit 10; under the same lock */
-    bool interrupt_asserted;   /* what the bus line was told; under the same lock */
-    struct pci_msi msi;        /* if the class has it: pci_msi_init */
-    struct pci_msix msix;      /* pci_msix_init */
-    uint8_t power_capability;  /* offset, if the class has it: pci_add_power_management */
-    bool power_off;            /* D3hot, as last written there */
-    uint16_t capabilities_end; /* first byte after the last capability; 0: there is none */
+    struct memory_region *view; /* what dma_window shows: pci-iommu.h */
+    bool follows;               /* a host IOMMU follows the view, which has to stay */
+    bool interrupt_level;       /* INTx as the device drives it; under the bus's interrupt lock */
+    bool interrupt_disabled;    /* command register bit 10; under the same lock */
+    bool interrupt_asserted;    /* what the bus line was told; under the same lock */
+    struct pci_msi msi;         /* if the class has it: pci_msi_init */
+    struct pci_msix msix;       /* pci_msix_init */
+    uint8_t power_capability;   /* offset, if the class has it: pci_add_power_management */
+    bool power_off;             /* D3hot, as last written there */
+    uint16_t capabilities_end;  /* first byte after the last capability; 0: there is none */
     uint8_t power_on[PCI_CONFIG_SIZE]; /* config space as realize left it: what a reset restores */
 };
 

@@ -24,6 +24,8 @@ struct machine;
  */
 bool device_state_save(struct machine *machine, bool was_running, GByteArray *stream,
                        GError **error);
+/* Could it be saved, as far as its devices go? */
+bool device_state_check_saved(const struct machine *machine, GError **error);
 /*
  * All or nothing: the whole stream is checked before anything is touched, and if a device, vCPU or
  * engine then refuses what it got, all that was loaded gets back what it was. The error names

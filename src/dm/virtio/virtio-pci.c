@@ -2,6 +2,7 @@
 /* The modern interface of virtio over PCI, 4.1: capabilities, and the structures that they point
  * to. virtio-pci-legacy.c has the other one. */
 #include "dm/virtio/virtio-pci-private.h"
+#include "dm/pci/pci-iommu.h"
 #include "dm/pci/pci-regs.h"
 #include "util/error.h"
 
@@ -507,6 +508,7 @@ bool virtio_pci_realize(struct device *base, GError **error)
     transport->device = device;
     device->transport_data = transport;
     device->bus_space = &device->pci.dma;
+    device->drain = pci_device_drain(&device->pci);
     if (!choose_interfaces(transport, error) ||
         !virtio_realize(device, class_of(device)->virtio, &virtio_pci_transport,
                         !transport->has_modern, error)) {

@@ -160,6 +160,56 @@ static void stop_running(struct virtio_device *device)
     device->running = false;
 }
 
+/* ---- Memory that is taken back ---- */
+
+/* The device was broken: give back what is only held. */
+static void on_revoked(void *opaque)
+{
+    struct virtio_device *device = opaque;
+
+    if (virtio_is_broken(device) && device->class->stop) {
+        device->class->stop(device);
+    }
+}
+
+static void memory_changed(struct iommu_watch *watch, struct range range)
+{
+    struct virtio_device *device =
+        (struct virtio_device *)((char *)watch - offsetof(struct virtio_device, watch));
+    bool good = true;
+
+    for (unsigned i = 0; i < device->queue_count; i++) {
+        good &= virtqueue_revoke(&device->queues[i], range);
+    }
+    if (!good) {
+        virtio_break(device, "memory of a request under way was taken back");
+        io_thread_post(device->thread, &device->revoked);
+    }
+}
+
+static bool start_watch(struct virtio_device *device, GError **error)
+{
+    device->revoked = (struct io_task){.run = on_revoked, .opaque = device};
+    device->watch.changed = memory_changed;
+    return !device->drain || !device->access_platform ||
+           iommu_watch_start(&device->watch, device->bus_space, error);
+}
+
+static void cancel_revoked(void *opaque)
+{
+    struct virtio_device *device = opaque;
+
+    io_thread_cancel(device->thread, &device->revoked);
+}
+
+static void stop_watch(struct virtio_device *device)
+{
+    iommu_watch_stop(&device->watch);
+    io_thread_call(device->thread, cancel_revoked, device);
+}
+
+/* ---- When queues run ---- */
+
 /* Legacy drivers used devices before DRIVER_OK: 3.1.2. */
 static bool legacy_is_ready(const struct virtio_device *device)
 {
@@ -480,6 +530,13 @@ static bool init_queues(struct virtio_device *device, GError **error)
     return true;
 }
 
+static void destroy_queues(struct virtio_device *device)
+{
+    for (unsigned i = 0; i < device->queue_count; i++) {
+        virtqueue_destroy(&device->queues[i]);
+    }
+}
+
 static void clear(struct virtio_device *device)
 {
     g_clear_pointer(&device->queues, g_free);
@@ -512,15 +569,22 @@ bool virtio_realize(struct virtio_device *device, const struct virtio_class *cla
     }
     assert(device->config_size <= VIRTIO_CONFIG_MAX);
     if (!init_queues(device, error)) {
-        if (class->unrealize) {
-            class->unrealize(device);
-        }
-        clear(device);
-        return false;
+        goto unrealize;
+    }
+    if (!start_watch(device, error)) {
+        destroy_queues(device);
+        goto unrealize;
     }
     device->machine_running = machine->state == RUN_STATE_RUNNING;
     machine_add_run_listener(machine, machine_ran, device);
     return true;
+
+unrealize:
+    if (class->unrealize) {
+        class->unrealize(device);
+    }
+    clear(device);
+    return false;
 }
 
 void virtio_unrealize(struct virtio_device *device)
@@ -532,9 +596,8 @@ void virtio_unrealize(struct virtio_device *device)
     if (device->class->unrealize) {
         device->class->unrealize(device);
     }
-    for (unsigned i = 0; i < device->queue_count; i++) {
-        virtqueue_destroy(&device->queues[i]);
-    }
+    stop_watch(device);
+    destroy_queues(device);
     clear(device);
 }
 

@@ -17,6 +17,7 @@
 #include "dm/io-thread.h"
 #include "dm/pci/pci.h"
 #include "dm/virtio/virtqueue.h"
+#include "iommu/iommu-watch.h"
 
 #define VIRTIO_QUEUES_MAX 64
 #define VIRTIO_CONFIG_MAX 256 /* bytes of device configuration */
@@ -107,6 +108,9 @@ struct virtio_device {
     const struct virtio_transport *transport;
     void *transport_data;            /* the transport's own */
     struct address_space *bus_space; /* what the device sees as bus master; the transport's */
+    struct iommu_drain *drain; /* of the IOMMU that it is behind; the transport's. NULL: none */
+    struct iommu_watch watch;  /* of bus_space, if drain and access_platform */
+    struct io_task revoked;    /* in thread: a driver took memory back that is in use */
 
     /* Properties. */
     char *thread_id; /* iothread */

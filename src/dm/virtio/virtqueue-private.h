@@ -22,6 +22,33 @@ struct descriptor {
     uint16_t next; /* packed: buffer ID */
 };
 
+/* Around each use of the rings; the windows are up to date inside. */
+static inline void ring_enter(struct virtqueue *queue)
+{
+    memory_rcu_read_lock();
+    if (G_UNLIKELY(queue->watched)) {
+        pthread_mutex_lock(&queue->lock);
+    }
+    for (unsigned i = 0; i < G_N_ELEMENTS(queue->ring); i++) {
+        dma_window_refresh(&queue->ring[i]);
+    }
+}
+
+static inline void ring_leave(struct virtqueue *queue)
+{
+    if (G_UNLIKELY(queue->watched)) {
+        pthread_mutex_unlock(&queue->lock);
+    }
+    memory_rcu_read_unlock();
+}
+
+/* virtqueue-watch.c: elements in flight of a watched queue. */
+void element_link(struct virtqueue_element *element); /* in ring_enter */
+void element_unlink(struct virtqueue_element *element);
+/* What addresses in range of the device lead to has changed: forget, and revoke what is in flight
+ * there. False: something was, and the device has to be stopped. Leaf locks only. */
+bool virtqueue_revoke(struct virtqueue *queue, struct range range);
+
 /* Places of the ring: loads and stores of ring memory, in one piece each. The rings' windows were
  * refreshed in the present read lock. NULL pointers (no RAM there) break the device. */
 void *ring_at(struct virtqueue *queue, enum ring_area area, uint64_t offset, unsigned size);
@@ -107,6 +134,9 @@ extern const struct ring_ops split_ring_ops, packed_ring_ops;
 /* Sizes of the areas of a ring, bytes. */
 uint64_t ring_area_size(enum ring_area area, bool packed, unsigned size);
 unsigned ring_area_alignment(enum ring_area area, bool packed);
+
+/* Places popped and not pushed; who waits for 0 is told. */
+void virtqueue_set_in_flight(struct virtqueue *queue, unsigned in_flight);
 
 /* For virtio.c. Make and free what a queue has besides the driver's part; in the main loop. */
 bool virtqueue_init(struct virtqueue *queue, GError **error);

@@ -3,6 +3,7 @@
 #include "dm/virtio/virtqueue-private.h"
 #include "dm/io-thread.h"
 #include "util/error.h"
+#include "util/little-endian.h"
 #include "util/trace.h"
 
 #include <assert.h>
@@ -44,13 +45,6 @@ unsigned ring_area_alignment(enum ring_area area, bool packed)
         return packed ? 4 : 2;
     default:
         return 4;
-    }
-}
-
-static void refresh(struct virtqueue *queue)
-{
-    for (unsigned i = 0; i < G_N_ELEMENTS(queue->ring); i++) {
-        dma_window_refresh(&queue->ring[i]);
     }
 }
 
@@ -97,7 +91,7 @@ static struct virtqueue_element *element_new(struct virtqueue *queue)
     struct virtqueue_element *element = queue->free;
 
     if (G_LIKELY(element != NULL)) {
-        queue->free = element->next_free;
+        queue->free = element->next;
     } else {
         element = g_malloc0(sizeof(*element) + queue->data_size);
         element->queue = queue;
@@ -114,6 +108,7 @@ static void element_release(struct virtqueue_element *element, uint64_t written)
     struct virtqueue *queue = element->queue;
     uint64_t position = element->in_length; /* of a piece in `in`, from behind */
 
+    element_unlink(element);
     for (unsigned i = element->out_count + element->in_count; i-- > 0;) {
         uint64_t length = element->iovecs[i].iov_len, dirty = 0;
 
@@ -127,7 +122,7 @@ static void element_release(struct virtqueue_element *element, uint64_t written)
     if (element->capacity > CAPACITY_KEPT) {
         resize_arrays(element, CAPACITY_KEPT);
     }
-    element->next_free = queue->free;
+    element->next = queue->free;
     queue->free = element;
 }
 
@@ -255,7 +250,7 @@ bool element_add_table(struct virtqueue_element *element, const struct descripto
     }
 }
 
-static void set_in_flight(struct virtqueue *queue, unsigned in_flight)
+void virtqueue_set_in_flight(struct virtqueue *queue, unsigned in_flight)
 {
     __atomic_store_n(&queue->in_flight, (uint16_t)in_flight, __ATOMIC_RELEASE);
     if (G_UNLIKELY(!in_flight)) {
@@ -272,17 +267,19 @@ struct virtqueue_element *virtqueue_pop(struct virtqueue *queue)
         return NULL;
     }
     element = element_new(queue);
-    memory_rcu_read_lock();
-    refresh(queue);
+    ring_enter(queue);
     good = ops_of(queue)->pop(queue, element);
-    memory_rcu_read_unlock();
+    if (good && queue->watched) {
+        element_link(element);
+    }
+    ring_leave(queue);
     if (!good) {
         element_release(element, 0);
         return NULL;
     }
     element->out = element->iovecs;
     element->in = element->iovecs + element->out_count;
-    set_in_flight(queue, queue->in_flight + element->descriptor_count);
+    virtqueue_set_in_flight(queue, queue->in_flight + element->descriptor_count);
     queue->budget--;
     trace_virtio_queue_pop(virtio_name(queue->device), queue->index, element->id,
                            element->out_length, element->in_length);
@@ -296,10 +293,9 @@ bool virtqueue_is_empty(struct virtqueue *queue)
     if (!queue->running || virtio_is_broken(queue->device)) {
         return true;
     }
-    memory_rcu_read_lock();
-    refresh(queue);
+    ring_enter(queue);
     empty = ops_of(queue)->is_empty(queue);
-    memory_rcu_read_unlock();
+    ring_leave(queue);
     return empty;
 }
 
@@ -308,19 +304,18 @@ void virtqueue_push_all(struct virtqueue *queue, struct virtqueue_element *const
 {
     unsigned places = 0;
 
-    memory_rcu_read_lock();
-    refresh(queue);
+    ring_enter(queue);
     if (!virtio_is_broken(queue->device)) {
         ops_of(queue)->push(queue, elements, written, count);
     }
-    memory_rcu_read_unlock();
+    ring_leave(queue);
     for (unsigned i = 0; i < count; i++) {
         trace_virtio_queue_push(virtio_name(queue->device), queue->index, elements[i]->id,
                                 (unsigned)written[i]);
         places += elements[i]->descriptor_count;
         element_release(elements[i], written[i]);
     }
-    set_in_flight(queue, queue->in_flight - places);
+    virtqueue_set_in_flight(queue, queue->in_flight - places);
 }
 
 void virtqueue_push(struct virtqueue_element *element, uint64_t written)
@@ -335,26 +330,125 @@ void virtqueue_unpop(struct virtqueue_element *element)
 
     ops_of(queue)->unpop(queue, element);
     element_release(element, 0);
-    set_in_flight(queue, queue->in_flight - places);
-}
-
-void virtqueue_park(struct virtqueue_element *element)
-{
-    struct virtqueue *queue = element->queue;
-
-    set_in_flight(queue, queue->in_flight - element->descriptor_count);
-}
-
-void virtqueue_unpark(struct virtqueue_element *element)
-{
-    struct virtqueue *queue = element->queue;
-
-    set_in_flight(queue, queue->in_flight + element->descriptor_count);
+    virtqueue_set_in_flight(queue, queue->in_flight - places);
 }
 
 void virtqueue_forget(struct virtqueue_element *element)
 {
     element_release(element, 0);
+}
+
+/* Can an IOMMU take its memory away? */
+static bool queue_is_watched(const struct virtqueue *queue)
+{
+    return queue->device->drain && virtio_has_feature(queue->device, VIRTIO_F_ACCESS_PLATFORM);
+}
+
+/* Saved elements: id and places (le16), counts of out and in (le32), and for each piece its address
+ * as the driver gave it, and its length (le64). */
+
+#define SAVED_HEAD  12u
+#define SAVED_PIECE 16u
+
+bool virtqueue_save_parked(const struct virtqueue_element *element, GByteArray *bytes)
+{
+    uint8_t head[SAVED_HEAD], piece[SAVED_PIECE];
+
+    if (element->linked && element->revoked) {
+        return false; /* its device is broken: the driver never gets it */
+    }
+    store_le16(head, element->id);
+    store_le16(head + 2, element->descriptor_count);
+    store_le32(head + 4, element->out_count);
+    store_le32(head + 8, element->in_count);
+    g_byte_array_append(bytes, head, sizeof(head));
+    for (unsigned i = 0; i < element->out_count + element->in_count; i++) {
+        store_le64(piece, element->segments[i].address);
+        store_le64(piece + 8, element->iovecs[i].iov_len);
+        g_byte_array_append(bytes, piece, sizeof(piece));
+    }
+    return true;
+}
+
+/* One piece of RAM onto the element. */
+static bool load_piece(struct virtqueue_element *element, const uint8_t *piece, bool is_write)
+{
+    unsigned at = element->out_count + element->in_count;
+    uint64_t address = load_le64(piece), wanted = load_le64(piece + 8), length = wanted;
+    void *host;
+
+    if (!wanted || wanted > UINT64_MAX - address) {
+        return false;
+    }
+    host = dma_segment_map(virtio_dma_space(element->queue->device), address, &length, is_write,
+                           virtio_dma_attributes(element->queue->device),
+                           at ? &element->segments[at - 1] : NULL, &element->segments[at]);
+    if (!host) {
+        return false;
+    }
+    element->iovecs[at] = (struct iovec){host, length};
+    if (is_write) {
+        element->in_count++;
+        element->in_length += length;
+    } else {
+        element->out_count++;
+        element->out_length += length;
+    }
+    return length == wanted;
+}
+
+static bool load_pieces(struct virtqueue_element *element, const uint8_t *pieces, unsigned out,
+                        unsigned in)
+{
+    bool good = true;
+
+    memory_rcu_read_lock();
+    for (unsigned i = 0; i < out + in && good; i++) {
+        good = load_piece(element, pieces + (size_t)i * SAVED_PIECE, i >= out);
+    }
+    memory_rcu_read_unlock();
+    element->out = element->iovecs;
+    element->in = element->iovecs + element->out_count;
+    return good;
+}
+
+struct virtqueue_element *virtqueue_load_parked(struct virtqueue *queue, const uint8_t **data,
+                                                size_t *length)
+{
+    struct virtqueue_element *element;
+    uint32_t out, in;
+    size_t size;
+
+    if (*length < SAVED_HEAD) {
+        return NULL;
+    }
+    out = load_le32(*data + 4);
+    in = load_le32(*data + 8);
+    size = ((size_t)out + in) * SAVED_PIECE;
+    if (out > IOVECS_MAX || in > IOVECS_MAX - out || *length - SAVED_HEAD < size ||
+        load_le16(*data) >= queue->size || load_le16(*data + 2) > queue->size ||
+        !load_le16(*data + 2)) {
+        return NULL;
+    }
+    element = element_new(queue);
+    if (out + in > element->capacity) {
+        resize_arrays(element, out + in);
+    }
+    element->id = load_le16(*data);
+    element->descriptor_count = load_le16(*data + 2);
+    if (!load_pieces(element, *data + SAVED_HEAD, out, in)) {
+        element_release(element, 0);
+        return NULL;
+    }
+    if (queue_is_watched(queue)) {
+        pthread_mutex_lock(&queue->lock);
+        element_link(element);
+        element->parked = true;
+        pthread_mutex_unlock(&queue->lock);
+    }
+    *data += SAVED_HEAD + size;
+    *length -= SAVED_HEAD + size;
+    return element;
 }
 
 /* Copies. */
@@ -417,10 +511,9 @@ void virtqueue_notify(struct virtqueue *queue)
         return;
     }
     ring_fence(); /* what was pushed, before the look at what the driver wants */
-    memory_rcu_read_lock();
-    refresh(queue);
+    ring_enter(queue);
     wanted = ops_of(queue)->wants_interrupt(queue);
-    memory_rcu_read_unlock();
+    ring_leave(queue);
     queue->unsignalled = 0;
     if (wanted) {
         virtio_interrupt_queue(queue);
@@ -430,10 +523,9 @@ void virtqueue_notify(struct virtqueue *queue)
 static void set_notifications(struct virtqueue *queue, bool on)
 {
     queue->notifications = on;
-    memory_rcu_read_lock();
-    refresh(queue);
+    ring_enter(queue);
     ops_of(queue)->set_notifications(queue, on);
-    memory_rcu_read_unlock();
+    ring_leave(queue);
     if (on) {
         ring_fence(); /* the wish, before the look for what came meanwhile */
     }
@@ -501,6 +593,7 @@ bool virtqueue_init(struct virtqueue *queue, GError **error)
         close(queue->kick_fd);
         return duodm_fail(error, DUODM_ERROR_FAILED, "the I/O thread takes no event");
     }
+    pthread_mutex_init(&queue->lock, NULL);
     return true;
 }
 
@@ -509,10 +602,11 @@ void virtqueue_destroy(struct virtqueue *queue)
     assert(!queue->running && !queue->in_flight);
     io_thread_call(queue->thread, remove_event, queue);
     close(queue->kick_fd);
+    pthread_mutex_destroy(&queue->lock);
     while (queue->free) {
         struct virtqueue_element *element = queue->free;
 
-        queue->free = element->next_free;
+        queue->free = element->next;
         element_free(element);
     }
 }
@@ -542,12 +636,16 @@ void virtqueue_start(struct virtqueue *queue)
 {
     const gpa_t addresses[] = {queue->descriptor_area, queue->driver_area, queue->device_area};
 
+    pthread_mutex_lock(&queue->lock);
+    queue->watched = queue_is_watched(queue);
+    pthread_mutex_unlock(&queue->lock);
     queue->packed = virtio_has_feature(queue->device, VIRTIO_F_RING_PACKED);
     queue->event_index = virtio_has_feature(queue->device, VIRTIO_F_EVENT_IDX);
     for (enum ring_area area = RING_DESCRIPTORS; area <= RING_DEVICE; area++) {
         dma_window_init(&queue->ring[area], virtio_dma_space(queue->device), addresses[area],
                         ring_area_size(area, queue->packed, queue->size), area != RING_DRIVER,
                         virtio_dma_attributes(queue->device));
+        queue->ring[area].watched = queue->watched;
     }
     queue->ring[RING_DESCRIPTORS].is_write = queue->packed;
     queue->available_seen = queue->available_next;

@@ -4,7 +4,8 @@
  * driver made available, use it, push it back, notify.
  *
  * Threads: a queue belongs to one I/O thread. All functions here are called in that thread, but for
- * virtqueue_kick. A device's handler is called there, too. Nothing here locks.
+ * virtqueue_kick. A device's handler is called there, too. No lock is taken that others hold for
+ * longer than a moment.
  *
  * A driver that breaks the rules (loops, lengths, indexes, addresses of what is not RAM) breaks the
  * device: it needs a reset, and until then virtqueue_pop gives nothing.
@@ -40,7 +41,12 @@ struct virtqueue_element {
     unsigned capacity;         /* of iovecs and segments */
     struct iovec *iovecs;      /* out, then in */
     struct dma_segment *segments;
-    struct virtqueue_element *next_free;
+    struct virtqueue_element *next, *previous; /* among the free ones, or those in flight */
+    /* Of a watched queue, under its lock: */
+    bool linked;                                  /* in the list of those in flight */
+    bool parked;                                  /* virtqueue_park */
+    bool revoked;                                 /* some of its memory was taken back */
+    bool drains;                                  /* the IOMMU's guest waits for it */
     uint64_t data[] __attribute__((aligned(16))); /* of the device: virtio_add_queue's data_size */
 };
 
@@ -84,6 +90,14 @@ struct virtqueue {
     uint16_t in_flight;        /* atomic; places popped and not pushed */
     struct dma_window ring[3]; /* descriptor, driver and device area */
     struct virtqueue_element *free;
+    /*
+     * Behind an IOMMU, so that memory may be taken back at any time (virtqueue-watch.c): then the
+     * lock is held around each use of the rings, which includes all translation; it protects the
+     * windows and the list. Changes while the queue is stopped, under the lock.
+     */
+    bool watched;
+    pthread_mutex_t lock; /* leaf, but for the IOMMU's leaves */
+    struct virtqueue_element *in_flight_first;
     size_t data_size;
     int kick_fd; /* eventfd: the driver's notification, and virtqueue_kick */
     struct event *kick;
@@ -107,12 +121,21 @@ void virtqueue_push_all(struct virtqueue *queue, struct virtqueue_element *const
 void virtqueue_unpop(struct virtqueue_element *element);
 /*
  * An element that waits for something that a stopped machine may bring (a disk with space again) is
- * parked: it holds up no stop, and is not to be touched until unparked. One whose queue is stopped
- * can be forgotten: the device was reset, the driver never gets it.
+ * parked: it holds up no stop, and is not to be touched until unparked. False: it has to stay so,
+ * the device is broken. One whose queue is stopped can be forgotten: the device was reset, the
+ * driver never gets it.
  */
 void virtqueue_park(struct virtqueue_element *element);
-void virtqueue_unpark(struct virtqueue_element *element);
+bool virtqueue_unpark(struct virtqueue_element *element) __attribute__((warn_unused_result));
 void virtqueue_forget(struct virtqueue_element *element); /* a parked one; guard or thread */
+/*
+ * For saved state: a parked element as bytes, and one of them again, parked, in another process.
+ * The machine is paused. Save: false, and nothing, for one that has to stay parked. Load: NULL if
+ * the bytes can't be an element of the queue; *data and *length go past what was read.
+ */
+bool virtqueue_save_parked(const struct virtqueue_element *element, GByteArray *bytes);
+struct virtqueue_element *virtqueue_load_parked(struct virtqueue *queue, const uint8_t **data,
+                                                size_t *length);
 /* Interrupt, if the driver wants one for what was pushed since the last time. */
 void virtqueue_notify(struct virtqueue *queue);
 /* Have the handler called, in the queue's thread. Any thread; async-signal-safe. */

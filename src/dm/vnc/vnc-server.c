@@ -447,7 +447,7 @@ static void make_screen(struct vnc_server *server)
 
 static void free_server(struct vnc_server *server)
 {
-    if (server->screen) {
+    if (server->library && server->screen) {
         g_free((char *)server->screen->desktopName);
         server->library->rfbScreenCleanup(server->screen);
     }

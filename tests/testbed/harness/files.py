@@ -10,13 +10,14 @@ from harness.modules import find_modules
 from harness.packages import CACHE, ROOT, Kernel
 
 GUEST_MODULES = ["virtio_pci", "virtio_mmio", "virtio_blk", "virtio_net", "virtio_rng",
-                 "virtio_console", "virtio_balloon", "evdev", "button"]
+                 "virtio_console", "virtio_balloon", "evdev", "button", "uio_pci_generic"]
 AGENT_MODULES = ["virtio_pci", "virtio_console"]  # for L1's own port
 AGENT_PORT = "/dev/vport0p1"
 
 
 PROGRAMS = {"agent": ["agent.c"],
-            "load": ["load.c", "load.h", "randread.c", "stream.c", "files.c"]}
+            "load": ["load.c", "load.h", "randread.c", "stream.c", "files.c",
+                     "edu.c"]}
 
 
 def build_program(name):

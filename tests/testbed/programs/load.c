@@ -9,6 +9,7 @@ static const struct {
     {"randread", load_randread},
     {"stream", load_stream},
     {"files", load_files},
+    {"edu", load_edu},
 };
 
 int main(int argc, char **argv)
@@ -19,6 +20,6 @@ int main(int argc, char **argv)
             return LOADS[i].run(argc - 2, argv + 2);
         }
     }
-    fprintf(stderr, "usage: load randread|stream|files ARGUMENT...\n");
+    fprintf(stderr, "usage: load randread|stream|files|edu ARGUMENT...\n");
     return 2;
 }

@@ -1,0 +1,525 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * MSI and MSI-X of a passed-through function. The guest's capability and table are duodm's own; the
+ * host has the device send its interrupts to the host, which signals a descriptor per vector. The
+ * guest's message goes out from there: by the engine's irqfd without a thread of duodm between, or
+ * by the I/O thread. A vector that the guest masks is pending here: its signals go to the I/O
+ * thread meanwhile.
+ */
+#include "dm/machine.h"
+#include "dm/pci/pci-iommu.h"
+#include "dm/pci/pci-regs.h"
+#include "dm/vfio/vfio-pci.h"
+#include "util/error.h"
+#include "util/little-endian.h"
+#include "util/log.h"
+#include "util/trace.h"
+
+#include <string.h>
+#include <unistd.h>
+
+/* The capability of MSI, PCI 3.0, 6.8.1. */
+#define MSI_CONTROL      2
+#define MSI_ENABLE       0x0001u
+#define MSI_CAPABLE      1 /* shift: log2 of the vectors that the function has */
+#define MSI_ALLOWED      4 /* shift: log2 of those that the guest allows */
+#define MSI_ALLOWED_MASK 0x0070u
+#define MSI_64           0x0080u
+#define MSI_CAN_MASK     0x0100u
+#define MSI_ADDRESS      4
+#define MSI_ADDRESS_HIGH 8
+/* That of MSI-X, 6.8.2. */
+#define MSIX_CONTROL   2
+#define MSIX_ENABLE    0x8000u
+#define MSIX_MASK_ALL  0x4000u
+#define MSIX_SIZE_MASK 0x07ffu
+#define MSIX_TABLE     4
+#define MSIX_PENDING   8
+#define MSIX_BAR_MASK  7u
+#define ENTRY_SIZE     16u
+#define ENTRY_DATA     8
+#define ENTRY_CONTROL  12
+#define ENTRY_MASKED   1u
+
+/* Interrupt messages go to the local APICs, SDM vol. 3, 11.11: the only ones that engines take. */
+#define APIC_WINDOW      UINT64_C(0xfee00000)
+#define APIC_WINDOW_SIZE UINT64_C(0x100000)
+
+#define TABLE_PRIORITY 2 /* above what of the BAR is mapped */
+
+static uint32_t msi_control(const struct vfio_pci *vfio)
+{
+    return vfio->msi ? pci_get(vfio->pci.config, vfio->msi + MSI_CONTROL, 2) : 0;
+}
+
+static uint32_t msix_control(const struct vfio_pci *vfio)
+{
+    return vfio->msix ? pci_get(vfio->pci.config, vfio->msix + MSIX_CONTROL, 2) : 0;
+}
+
+/* The following with the vector lock held. */
+
+/* What the guest's registers say of a vector. */
+static struct vfio_vector read_msi(const struct vfio_pci *vfio, unsigned number)
+{
+    const uint8_t *config = vfio->pci.config;
+    uint32_t control = msi_control(vfio), data;
+    unsigned offset = vfio->msi + (control & MSI_64 ? 12u : 8u);
+    unsigned used = 1u << ((control & MSI_ALLOWED_MASK) >> MSI_ALLOWED);
+    struct vfio_vector vector = {.address = pci_get(config, vfio->msi + MSI_ADDRESS, 4)};
+
+    if (control & MSI_64) {
+        vector.address |= (uint64_t)pci_get(config, vfio->msi + MSI_ADDRESS_HIGH, 4) << 32;
+    }
+    data = pci_get(config, offset, 2);
+    vector.data = (data & ~(used - 1)) | number; /* 6.8.1.6 */
+    vector.masked = control & MSI_CAN_MASK && pci_get(config, offset + 4, 4) >> number & 1;
+    return vector;
+}
+
+static struct vfio_vector read_msix(const struct vfio_pci *vfio, unsigned number)
+{
+    const uint8_t *entry = vfio->table + number * ENTRY_SIZE;
+
+    return (struct vfio_vector){
+        .address = load_le64(entry) & ~UINT64_C(3),
+        .data = load_le32(entry + ENTRY_DATA),
+        .masked = vfio->function_mask || (load_le32(entry + ENTRY_CONTROL) & ENTRY_MASKED),
+    };
+}
+
+static struct vfio_vector read_vector(const struct vfio_pci *vfio, unsigned number)
+{
+    return vfio->vectors_kind == VFIO_IRQ_MSIX ? read_msix(vfio, number) : read_msi(vfio, number);
+}
+
+static void watch(struct vfio_pci *vfio, unsigned number)
+{
+    struct vfio_vector *vector = &vfio->vectors[number];
+    g_autoptr(GError) error = NULL;
+
+    if (!vector->is_watched) {
+        vector->is_watched =
+            vfio_event_watch(vfio, vector->descriptor, VFIO_EVENT_VECTOR, number, &error);
+    }
+    if (error) {
+        log_warning("vfio %s: vector %u: %s", vfio->device->name, number, error->message);
+    }
+}
+
+static void ignore(struct vfio_pci *vfio, unsigned number)
+{
+    struct vfio_vector *vector = &vfio->vectors[number];
+
+    if (vector->is_watched) {
+        vfio_event_ignore(vfio, vector->descriptor);
+        vector->is_watched = false;
+    }
+}
+
+static const struct irqfd_ops *irqfd_ops(const struct vfio_pci *vfio)
+{
+    return vfio->no_irqfd ? NULL : vfio->pci.device.machine->engine->irqfd;
+}
+
+/* Is there nothing for duodm to do when a vector fires? The message as the processor gets it. */
+static bool is_direct(struct vfio_pci *vfio, const struct vfio_vector *vector,
+                      struct msi_message *message)
+{
+    *message = (struct msi_message){vector->address, vector->data};
+    return irqfd_ops(vfio) && !vector->masked &&
+           pci_device_remap_message(&vfio->pci, &message->address, &message->data) &&
+           (message->address & ~(APIC_WINDOW_SIZE - 1)) == APIC_WINDOW;
+}
+
+/* Let signals go straight to the guest while nothing has to be looked at, else to the I/O thread.
+ * A signal that comes in between stays in the descriptor. */
+static void route_vector(struct vfio_pci *vfio, unsigned number)
+{
+    struct vfio_vector *vector = &vfio->vectors[number];
+    const struct irqfd_ops *ops = irqfd_ops(vfio);
+    struct msi_message message;
+    bool direct = is_direct(vfio, vector, &message);
+
+    if (vector->irqfd && (!direct || !ops->set_message(vector->irqfd, &message, NULL))) {
+        ops->detach(vector->irqfd);
+        vector->irqfd = NULL;
+    }
+    if (direct && !vector->irqfd) {
+        ignore(vfio, number);
+        vector->irqfd =
+            ops->attach_msi(vfio->pci.device.machine, vector->descriptor, &message, NULL);
+    }
+    if (!vector->irqfd) {
+        watch(vfio, number);
+    }
+}
+
+/* Give the host a descriptor for a vector that the guest begins to use. */
+static bool open_vector(struct vfio_pci *vfio, unsigned number, GError **error)
+{
+    struct vfio_vector *vector = &vfio->vectors[number];
+
+    vector->descriptor = vfio_event_new(error);
+    return vector->descriptor >= 0;
+}
+
+static void close_vector(struct vfio_pci *vfio, unsigned number)
+{
+    struct vfio_vector *vector = &vfio->vectors[number];
+
+    if (vector->irqfd) {
+        irqfd_ops(vfio)->detach(vector->irqfd);
+    }
+    ignore(vfio, number);
+    if (vector->descriptor >= 0) {
+        close(vector->descriptor);
+    }
+    *vector = (struct vfio_vector){.descriptor = -1};
+}
+
+/* Follow the guest's registers. */
+static void update_vector(struct vfio_pci *vfio, unsigned number)
+{
+    struct vfio_vector *vector = &vfio->vectors[number];
+    struct vfio_vector wanted = read_vector(vfio, number);
+    g_autoptr(GError) error = NULL;
+    bool is_new = vector->descriptor < 0 && !wanted.masked;
+
+    vector->address = wanted.address;
+    vector->data = wanted.data;
+    vector->masked = wanted.masked;
+    if (is_new && !open_vector(vfio, number, &error)) {
+        log_warning("vfio %s: vector %u: %s", vfio->device->name, number, error->message);
+    }
+    if (vector->descriptor < 0) {
+        return;
+    }
+    route_vector(vfio, number);
+    if (is_new && vfio->device->ops->set_triggers(vfio->device, vfio->vectors_kind, number,
+                                                  &vector->descriptor, 1, &error) != 0) {
+        log_warning("vfio %s: vector %u: %s", vfio->device->name, number,
+                    error ? error->message : "the host has none left");
+    }
+}
+
+/* Switch MSI or MSI-X on, with as many vectors as can be had. Those that are masked get no
+ * descriptor yet. */
+static bool enable(struct vfio_pci *vfio, enum vfio_irq kind, unsigned count, GError **error)
+{
+    g_autofree int *descriptors = g_new(int, count);
+    int result;
+
+    if (!count) {
+        return duodm_fail(error, DUODM_ERROR_NOT_SUPPORTED,
+                          "vfio %s: the host has no vectors of the kind that the guest wants",
+                          vfio->device->name);
+    }
+    for (unsigned i = 0; i < count; i++) {
+        descriptors[i] = -1;
+    }
+    result = vfio->device->ops->set_triggers(vfio->device, kind, 0, descriptors, count, error);
+    if (result > 0) {
+        count = (unsigned)result;
+        result = vfio->device->ops->set_triggers(vfio->device, kind, 0, descriptors, count, error);
+        if (result > 0) {
+            duodm_fail(error, DUODM_ERROR_NO_MEMORY, "vfio %s: the host has no vectors left",
+                       vfio->device->name);
+        }
+    }
+    if (result != 0) {
+        return false;
+    }
+    vfio->vectors_kind = kind;
+    vfio->vector_count = count;
+    return true;
+}
+
+static void disable_vectors(struct vfio_pci *vfio)
+{
+    if (vfio->vectors_kind == VFIO_IRQ_INTX) {
+        return;
+    }
+    vfio->device->ops->set_triggers(vfio->device, vfio->vectors_kind, 0, NULL, 0, NULL);
+    for (unsigned i = 0; i < vfio->vector_count; i++) {
+        close_vector(vfio, i);
+    }
+    vfio->vectors_kind = VFIO_IRQ_INTX;
+    vfio->vector_count = 0;
+}
+
+static enum vfio_irq wanted_kind(const struct vfio_pci *vfio)
+{
+    return msix_control(vfio) & MSIX_ENABLE ? VFIO_IRQ_MSIX
+           : msi_control(vfio) & MSI_ENABLE ? VFIO_IRQ_MSI
+                                            : VFIO_IRQ_INTX;
+}
+
+static unsigned wanted_count(const struct vfio_pci *vfio, enum vfio_irq kind)
+{
+    unsigned allowed = 1u << ((msi_control(vfio) & MSI_ALLOWED_MASK) >> MSI_ALLOWED);
+    unsigned registers =
+        kind == VFIO_IRQ_MSIX ? vfio->table_entries : MIN(allowed, PCI_MSI_VECTORS_MAX);
+
+    return MIN(registers, vfio->device->vectors[kind]);
+}
+
+static void change_kind(struct vfio_pci *vfio, enum vfio_irq kind)
+{
+    g_autoptr(GError) error = NULL;
+
+    disable_vectors(vfio);
+    if (kind == VFIO_IRQ_INTX) {
+        vfio_intx_enable(vfio, &error);
+    } else {
+        vfio_intx_disable(vfio);
+        enable(vfio, kind, wanted_count(vfio, kind), &error);
+    }
+    if (error) {
+        log_warning("%s", error->message);
+    }
+}
+
+/* The following without it. */
+
+/* Send what was pending and is masked no more. */
+static void send_pending(struct vfio_pci *vfio, unsigned first, unsigned end)
+{
+    for (unsigned i = first; i < end; i++) {
+        struct vfio_vector vector = {0};
+
+        pthread_mutex_lock(&vfio->vector_lock);
+        if (i < vfio->vector_count && vfio->vectors[i].pending && !vfio->vectors[i].masked) {
+            vector = vfio->vectors[i];
+            vfio->vectors[i].pending = false;
+        }
+        pthread_mutex_unlock(&vfio->vector_lock);
+        if (vector.pending) {
+            pci_send_message(&vfio->pci, vector.address, vector.data);
+        }
+    }
+}
+
+void vfio_msi_update(struct vfio_pci *vfio)
+{
+    enum vfio_irq kind = wanted_kind(vfio);
+    unsigned count;
+
+    pthread_mutex_lock(&vfio->vector_lock);
+    vfio->function_mask = msix_control(vfio) & MSIX_MASK_ALL;
+    if (kind != vfio->vectors_kind) {
+        change_kind(vfio, kind);
+    }
+    count = vfio->vector_count;
+    for (unsigned i = 0; i < count; i++) {
+        update_vector(vfio, i);
+    }
+    pthread_mutex_unlock(&vfio->vector_lock);
+    send_pending(vfio, 0, count);
+}
+
+/* In the I/O thread. */
+void vfio_vector_signalled(struct vfio_pci *vfio, unsigned number)
+{
+    struct vfio_vector vector = {.masked = true};
+
+    pthread_mutex_lock(&vfio->vector_lock);
+    trace_vfio_interrupt(vfio->device->name, vfio->vectors_kind, number);
+    if (number < vfio->vector_count) {
+        vector = vfio->vectors[number];
+        vfio->vectors[number].pending |= vector.masked;
+    }
+    pthread_mutex_unlock(&vfio->vector_lock);
+    if (!vector.masked) {
+        pci_send_message(&vfio->pci, vector.address, vector.data);
+    }
+}
+
+/* The guest's IOMMU may send messages elsewhere now. In a vCPU's thread. */
+static void on_messages_changed(void *opaque)
+{
+    struct vfio_pci *vfio = opaque;
+
+    pthread_mutex_lock(&vfio->vector_lock);
+    for (unsigned i = 0; i < vfio->vector_count; i++) {
+        if (vfio->vectors[i].descriptor >= 0) {
+            route_vector(vfio, i);
+        }
+    }
+    pthread_mutex_unlock(&vfio->vector_lock);
+}
+
+/* The table and the pending bits, in a BAR. */
+
+static enum memory_result table_read(void *opaque, uint64_t offset, unsigned size,
+                                     struct memory_attributes attributes, uint64_t *value)
+{
+    struct vfio_pci *vfio = opaque;
+    uint8_t bytes[8] = {0};
+
+    pthread_mutex_lock(&vfio->vector_lock);
+    memcpy(bytes, vfio->table + offset, size);
+    pthread_mutex_unlock(&vfio->vector_lock);
+    *value = load_le64(bytes);
+    return MEMORY_OK;
+}
+
+static enum memory_result table_write(void *opaque, uint64_t offset, unsigned size,
+                                      struct memory_attributes attributes, uint64_t value)
+{
+    struct vfio_pci *vfio = opaque;
+    unsigned number = (unsigned)(offset / ENTRY_SIZE);
+    uint8_t *entry = vfio->table + number * ENTRY_SIZE, bytes[8];
+
+    store_le64(bytes, value);
+    pthread_mutex_lock(&vfio->vector_lock);
+    memcpy(vfio->table + offset, bytes, size);
+    store_le32(entry + ENTRY_CONTROL, load_le32(entry + ENTRY_CONTROL) & ENTRY_MASKED);
+    if (vfio->vectors_kind == VFIO_IRQ_MSIX && number < vfio->vector_count) {
+        update_vector(vfio, number);
+    }
+    pthread_mutex_unlock(&vfio->vector_lock);
+    send_pending(vfio, number, number + 1);
+    return MEMORY_OK;
+}
+
+static enum memory_result pending_read(void *opaque, uint64_t offset, unsigned size,
+                                       struct memory_attributes attributes, uint64_t *value)
+{
+    struct vfio_pci *vfio = opaque;
+
+    *value = 0;
+    pthread_mutex_lock(&vfio->vector_lock);
+    for (unsigned i = 0; i < 8 * size && 8 * offset + i < vfio->vector_count; i++) {
+        *value |= (uint64_t)vfio->vectors[8 * offset + i].pending << i;
+    }
+    pthread_mutex_unlock(&vfio->vector_lock);
+    return MEMORY_OK;
+}
+
+static enum memory_result pending_write(void *opaque, uint64_t offset, unsigned size,
+                                        struct memory_attributes attributes, uint64_t value)
+{
+    return MEMORY_OK;
+}
+
+static const struct memory_region_ops table_ops = {
+    .read = table_read,
+    .write = table_write,
+    .valid = {.min_size = 1, .max_size = 8},
+    .implemented = {.min_size = 1, .max_size = 8},
+};
+
+static const struct memory_region_ops pending_ops = {
+    .read = pending_read,
+    .write = pending_write,
+    .valid = {.min_size = 1, .max_size = 8},
+    .implemented = {.min_size = 1, .max_size = 8},
+};
+
+/* Life. */
+
+static void clear_table(struct vfio_pci *vfio)
+{
+    memset(vfio->table, 0, vfio->table_entries * ENTRY_SIZE);
+    for (unsigned i = 0; i < vfio->table_entries; i++) {
+        vfio->table[i * ENTRY_SIZE + ENTRY_CONTROL] = ENTRY_MASKED;
+    }
+}
+
+/* Lay a region over the part of a BAR that a register of the capability names. */
+static bool overlay(struct vfio_pci *vfio, unsigned register_offset, struct memory_region *region,
+                    const char *name, uint64_t size, const struct memory_region_ops *ops,
+                    GError **error)
+{
+    uint32_t place = pci_get(vfio->pci.config, vfio->msix + register_offset, 4);
+    unsigned bar = place & MSIX_BAR_MASK;
+    uint32_t offset = place & ~MSIX_BAR_MASK;
+
+    if (bar >= PCI_BAR_COUNT || !vfio->pci.bars[bar].region || vfio->pci.bars[bar].is_io ||
+        offset > vfio->pci.bars[bar].size || size > vfio->pci.bars[bar].size - offset) {
+        return duodm_fail(error, DUODM_ERROR_NOT_SUPPORTED,
+                          "vfio %s: its %s is said to be at 0x%x of BAR %u, which is not there",
+                          vfio->device->name, name, offset, bar);
+    }
+    memory_region_init_mmio(region, name, size, ops, vfio, NULL);
+    memory_region_add_subregion_overlap(&vfio->bars[bar].region, offset, region, TABLE_PRIORITY);
+    return true;
+}
+
+static bool msix_init(struct vfio_pci *vfio, GError **error)
+{
+    unsigned entries = (msix_control(vfio) & MSIX_SIZE_MASK) + 1;
+
+    vfio->table_entries = entries;
+    vfio->table = g_malloc0(entries * ENTRY_SIZE);
+    clear_table(vfio);
+    pci_put(vfio->pci.write_mask, vfio->msix + MSIX_CONTROL, 2, MSIX_ENABLE | MSIX_MASK_ALL);
+    return overlay(vfio, MSIX_TABLE, &vfio->table_region, "MSI-X table", entries * ENTRY_SIZE,
+                   &table_ops, error) &&
+           overlay(vfio, MSIX_PENDING, &vfio->pending_region, "MSI-X pending bits",
+                   (entries + 63) / 64 * 8, &pending_ops, error);
+}
+
+static void msi_init(struct vfio_pci *vfio)
+{
+    uint8_t *mask = vfio->pci.write_mask;
+    uint32_t control = msi_control(vfio);
+    unsigned data = vfio->msi + (control & MSI_64 ? 12u : 8u);
+    unsigned count = 1u << (control >> MSI_CAPABLE & 7);
+
+    pci_put(mask, vfio->msi + MSI_CONTROL, 2, MSI_ENABLE | MSI_ALLOWED_MASK);
+    pci_put(mask, vfio->msi + MSI_ADDRESS, 4, 0xfffffffcu);
+    if (control & MSI_64) {
+        pci_put(mask, vfio->msi + MSI_ADDRESS_HIGH, 4, UINT32_MAX);
+    }
+    pci_put(mask, data, 2, UINT16_MAX);
+    if (control & MSI_CAN_MASK) {
+        pci_put(mask, data + 4, 4, count >= 32 ? UINT32_MAX : (1u << count) - 1);
+    }
+}
+
+bool vfio_msi_init(struct vfio_pci *vfio, GError **error)
+{
+    vfio->vectors_kind = VFIO_IRQ_INTX;
+    pthread_mutex_init(&vfio->vector_lock, NULL);
+    if (vfio->msi) {
+        msi_init(vfio);
+    }
+    if (vfio->msix && !msix_init(vfio, error)) {
+        vfio_msi_destroy(vfio);
+        return false;
+    }
+    vfio->vector_room = MAX(PCI_MSI_VECTORS_MAX, vfio->table_entries);
+    vfio->vectors = g_new0(struct vfio_vector, vfio->vector_room);
+    for (unsigned i = 0; i < vfio->vector_room; i++) {
+        vfio->vectors[i].descriptor = -1;
+    }
+    pci_bus_add_message_listener(vfio->pci.pci_bus, on_messages_changed, vfio);
+    return true;
+}
+
+void vfio_msi_disable(struct vfio_pci *vfio)
+{
+    pthread_mutex_lock(&vfio->vector_lock);
+    disable_vectors(vfio);
+    pthread_mutex_unlock(&vfio->vector_lock);
+}
+
+void vfio_msi_reset(struct vfio_pci *vfio)
+{
+    pthread_mutex_lock(&vfio->vector_lock);
+    disable_vectors(vfio);
+    clear_table(vfio);
+    pthread_mutex_unlock(&vfio->vector_lock);
+}
+
+void vfio_msi_destroy(struct vfio_pci *vfio)
+{
+    pci_bus_remove_message_listener(vfio->pci.pci_bus, on_messages_changed, vfio);
+    memory_region_destroy(&vfio->pending_region);
+    memory_region_destroy(&vfio->table_region);
+    g_clear_pointer(&vfio->vectors, g_free);
+    g_clear_pointer(&vfio->table, g_free);
+    pthread_mutex_destroy(&vfio->vector_lock);
+}

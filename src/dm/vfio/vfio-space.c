@@ -1,0 +1,185 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "dm/vfio/vfio-space.h"
+#include "dm/machine.h"
+#include "dm/vfio/vfio-pci.h"
+#include "util/error.h"
+#include "vfio/type1.h"
+#include "vfio/vfio-kernel.h"
+
+struct vfio_space {
+    struct machine *machine;
+    struct memory_region *view;
+    struct address_space dma; /* of view */
+    struct type1_container *container;
+    struct dma_map *map;
+    pthread_mutex_t lock; /* outside of functions' command locks; protects functions */
+    GPtrArray *functions; /* of struct vfio_pci */
+    bool failed;          /* atomic: the map is not what the guest wants */
+};
+
+/* Under the topology's or an IOMMU's lock (vfio/dma-map.h). */
+static void map_failed(void *opaque, const GError *error)
+{
+    struct vfio_space *space = opaque;
+
+    __atomic_store_n(&space->failed, true, __ATOMIC_SEQ_CST);
+    pthread_mutex_lock(&space->lock);
+    for (unsigned i = 0; i < space->functions->len; i++) {
+        vfio_cut_off(g_ptr_array_index(space->functions, i), error->message);
+    }
+    pthread_mutex_unlock(&space->lock);
+}
+
+static void space_free(struct vfio_space *space)
+{
+    struct machine *machine = space->machine;
+
+    g_ptr_array_remove(machine->vfio_spaces, space);
+    if (machine->vfio_spaces->len == 0) {
+        g_clear_pointer(&machine->vfio_spaces, g_ptr_array_unref);
+    }
+    if (space->map) {
+        dma_map_free(space->map);
+        __atomic_fetch_sub(&machine->discard_blockers, 1, __ATOMIC_SEQ_CST);
+    }
+    address_space_destroy(&space->dma);
+    type1_container_free(space->container);
+    g_ptr_array_unref(space->functions);
+    pthread_mutex_destroy(&space->lock);
+    g_free(space);
+}
+
+static struct vfio_space *space_new(struct machine *machine, struct memory_region *view,
+                                    GError **error)
+{
+    struct type1_container *container = type1_container_new(error);
+    struct vfio_space *space;
+
+    if (!container) {
+        return NULL;
+    }
+    space = g_new0(struct vfio_space, 1);
+    space->machine = machine;
+    space->view = view;
+    space->container = container;
+    space->functions = g_ptr_array_new();
+    pthread_mutex_init(&space->lock, NULL);
+    address_space_init(&space->dma, view, "vfio");
+    if (!machine->vfio_spaces) {
+        machine->vfio_spaces = g_ptr_array_new();
+    }
+    g_ptr_array_add(machine->vfio_spaces, space);
+    return space;
+}
+
+/* What must not be: functions of one group that see different memory. */
+static bool check_group(struct machine *machine, struct memory_region *view, unsigned group,
+                        GError **error)
+{
+    for (unsigned i = 0; machine->vfio_spaces && i < machine->vfio_spaces->len; i++) {
+        const struct vfio_space *space = g_ptr_array_index(machine->vfio_spaces, i);
+
+        if (space->view != view && type1_container_has_group(space->container, group)) {
+            return duodm_fail(error, DUODM_ERROR_NOT_SUPPORTED,
+                              "IOMMU group %u of the host is in use behind another of the guest's "
+                              "IOMMU domains: functions of one group can't be kept apart",
+                              group);
+        }
+    }
+    return true;
+}
+
+/* A space of that view which has the group, or can take it in. */
+static struct vfio_space *find_space(struct machine *machine, struct memory_region *view,
+                                     unsigned group)
+{
+    for (unsigned i = 0; machine->vfio_spaces && i < machine->vfio_spaces->len; i++) {
+        struct vfio_space *space = g_ptr_array_index(machine->vfio_spaces, i);
+
+        if (space->view == view && (type1_container_has_group(space->container, group) ||
+                                    type1_container_add_group(space->container, group, NULL))) {
+            return space;
+        }
+    }
+    return NULL;
+}
+
+/* The container has its group, and so an IOMMU: map. */
+static bool start_mapping(struct vfio_space *space, GError **error)
+{
+    if (space->map) {
+        return true;
+    }
+    space->map = dma_map_new(&space->dma, &space->machine->as_memory,
+                             type1_container_backend(space->container), map_failed, space, error);
+    if (space->map) {
+        __atomic_fetch_add(&space->machine->discard_blockers, 1, __ATOMIC_SEQ_CST);
+    }
+    return space->map != NULL;
+}
+
+struct vfio_device *vfio_space_open(struct machine *machine, struct memory_region *view,
+                                    struct vfio_pci *vfio, unsigned group, const char *address,
+                                    GError **error)
+{
+    struct vfio_device *device = NULL;
+    struct vfio_space *space;
+
+    if (!check_group(machine, view, group, error)) {
+        return NULL;
+    }
+    space = find_space(machine, view, group);
+    if (!space) {
+        space = space_new(machine, view, error);
+        if (!space) {
+            return NULL;
+        }
+        if (!type1_container_add_group(space->container, group, error)) {
+            space_free(space);
+            return NULL;
+        }
+    }
+    if (start_mapping(space, error)) {
+        device = vfio_kernel_device_new(space->container, group, address, error);
+    }
+    if (!device) {
+        if (space->functions->len == 0) {
+            space_free(space);
+        }
+        return NULL;
+    }
+    pthread_mutex_lock(&space->lock);
+    g_ptr_array_add(space->functions, vfio);
+    pthread_mutex_unlock(&space->lock);
+    vfio->space = space;
+    if (__atomic_load_n(&space->failed, __ATOMIC_SEQ_CST)) {
+        vfio_cut_off(vfio, "the host lacks mappings that others of this address space need, too");
+    }
+    return device;
+}
+
+void vfio_space_close(struct vfio_pci *vfio)
+{
+    struct vfio_space *space = vfio->space;
+
+    pthread_mutex_lock(&space->lock);
+    g_ptr_array_remove(space->functions, vfio);
+    pthread_mutex_unlock(&space->lock);
+    g_clear_pointer(&vfio->device, vfio_device_free);
+    vfio->space = NULL;
+    if (space->functions->len == 0) {
+        space_free(space);
+    }
+}
+
+bool vfio_space_recover(struct vfio_space *space, GError **error)
+{
+    if (!__atomic_load_n(&space->failed, __ATOMIC_SEQ_CST)) {
+        return true;
+    }
+    if (!dma_map_reconcile(space->map, error)) {
+        return false;
+    }
+    __atomic_store_n(&space->failed, false, __ATOMIC_SEQ_CST);
+    return true;
+}

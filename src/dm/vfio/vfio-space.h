@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Passed-through functions that see the same memory share one container: all of its mappings are
+ * made once. A space is made with its first function, before that is announced to the guest, and
+ * goes with its last. While there is one, guest RAM is pinned: nothing of it may be discarded.
+ * Main loop only.
+ */
+#ifndef DUODM_DM_VFIO_VFIO_SPACE_H
+#define DUODM_DM_VFIO_VFIO_SPACE_H
+
+#include "vfio/dma-map.h"
+#include "vfio/vfio-device.h"
+
+struct machine;
+struct memory_region;
+struct vfio_pci;
+
+struct vfio_space;
+
+/*
+ * Open a device (its group and address on the host) in the space of those that see view, mapping
+ * all that is there (invariant I1). NULL and an error: nothing is left of it.
+ */
+struct vfio_device *vfio_space_open(struct machine *machine, struct memory_region *view,
+                                    struct vfio_pci *vfio, unsigned group, const char *address,
+                                    GError **error);
+/* Close the device that was opened for vfio. */
+void vfio_space_close(struct vfio_pci *vfio);
+
+/* The devices behind a failed mapping were reset: bring the host up to date again. */
+bool vfio_space_recover(struct vfio_space *space, GError **error);
+
+#endif

@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "iommu/vtd-iotlb.h"
+
+#define PAGE_BITS 12
+#define LEAF_BITS 21 /* what a table of the last level maps */
+
+void vtd_iotlb_init(struct vtd_iotlb *iotlb)
+{
+    memset(iotlb, 0, sizeof(*iotlb));
+    pthread_mutex_init(&iotlb->lock, NULL);
+}
+
+void vtd_iotlb_destroy(struct vtd_iotlb *iotlb)
+{
+    pthread_mutex_destroy(&iotlb->lock);
+}
+
+static struct iommu_mapping *page_slot(struct vtd_iotlb *iotlb, iova_t iova)
+{
+    return &iotlb->pages[(iova >> PAGE_BITS ^ iova >> LEAF_BITS) % VTD_IOTLB_PAGES];
+}
+
+static struct vtd_leaf_table *leaf_slot(struct vtd_iotlb *iotlb, iova_t iova)
+{
+    return &iotlb->leaves[(iova >> LEAF_BITS) % VTD_IOTLB_LEAVES];
+}
+
+void vtd_iotlb_look(struct vtd_iotlb *iotlb, iova_t iova, struct vtd_iotlb_look *look)
+{
+    const struct iommu_mapping *page = page_slot(iotlb, iova);
+    const struct vtd_leaf_table *leaf = leaf_slot(iotlb, iova);
+
+    pthread_mutex_lock(&iotlb->lock);
+    look->sequence = iotlb->sequence;
+    look->context = iotlb->context;
+    look->hit = iova - page->iova < page->length;
+    look->mapping = *page;
+    look->leaf = leaf->base == iova >> LEAF_BITS << LEAF_BITS ? *leaf : (struct vtd_leaf_table){0};
+    pthread_mutex_unlock(&iotlb->lock);
+}
+
+void vtd_iotlb_remember(struct vtd_iotlb *iotlb, uint64_t sequence, iova_t iova,
+                        const struct iommu_mapping *mapping, const struct vtd_leaf_table *leaf)
+{
+    pthread_mutex_lock(&iotlb->lock);
+    if (sequence == iotlb->sequence) {
+        *page_slot(iotlb, iova) = *mapping;
+        if (leaf->access) {
+            *leaf_slot(iotlb, iova) = *leaf;
+        }
+    }
+    pthread_mutex_unlock(&iotlb->lock);
+}
+
+static void forget_pages(struct vtd_iotlb *iotlb, struct range range)
+{
+    for (unsigned i = 0; i < VTD_IOTLB_PAGES; i++) {
+        struct iommu_mapping *page = &iotlb->pages[i];
+
+        if (page->length && range_overlaps(iommu_mapping_range(page), range)) {
+            page->length = 0;
+        }
+    }
+}
+
+void vtd_iotlb_forget(struct vtd_iotlb *iotlb, struct range range, bool only_pages)
+{
+    pthread_mutex_lock(&iotlb->lock);
+    iotlb->sequence++;
+    forget_pages(iotlb, range);
+    if (!only_pages) {
+        memset(iotlb->leaves, 0, sizeof(iotlb->leaves));
+    }
+    pthread_mutex_unlock(&iotlb->lock);
+}
+
+void vtd_iotlb_set_context(struct vtd_iotlb *iotlb, const struct vtd_context *context)
+{
+    pthread_mutex_lock(&iotlb->lock);
+    iotlb->sequence++;
+    iotlb->context = *context;
+    memset(iotlb->pages, 0, sizeof(iotlb->pages));
+    memset(iotlb->leaves, 0, sizeof(iotlb->leaves));
+    pthread_mutex_unlock(&iotlb->lock);
+}

@@ -1,0 +1,365 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "vfio/vfio-kernel.h"
+#include "util/error.h"
+#include "vfio/type1.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <linux/vfio.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#define CAPABILITIES_MAX 16 /* of one answer: a longer chain is a loop */
+#define DEPENDENTS_MAX   256
+
+struct vfio_kernel_device {
+    struct vfio_device device;
+    struct type1_container *container;
+    unsigned group;
+    int fd;
+    bool can_reset_function; /* VFIO_DEVICE_RESET */
+};
+
+static struct vfio_kernel_device *kernel_of(struct vfio_device *device)
+{
+    return (struct vfio_kernel_device *)device;
+}
+
+static bool fail_ioctl(const struct vfio_device *device, const char *what, GError **error)
+{
+    return duodm_fail(error, DUODM_ERROR_IO, "vfio %s: %s: %s", device->name, what,
+                      g_strerror(errno));
+}
+
+/* Regions. */
+
+static bool region_read(struct vfio_device *device, unsigned region, uint64_t offset, void *buffer,
+                        unsigned size)
+{
+    off_t at = (off_t)(device->regions[region].file_offset + offset);
+
+    return pread(kernel_of(device)->fd, buffer, size, at) == (ssize_t)size;
+}
+
+static bool region_write(struct vfio_device *device, unsigned region, uint64_t offset,
+                         const void *buffer, unsigned size)
+{
+    off_t at = (off_t)(device->regions[region].file_offset + offset);
+
+    return pwrite(kernel_of(device)->fd, buffer, size, at) == (ssize_t)size;
+}
+
+static void *region_map(struct vfio_device *device, unsigned region, struct range area,
+                        GError **error)
+{
+    const struct vfio_region *info = &device->regions[region];
+    int protection = (info->readable ? PROT_READ : 0) | (info->writable ? PROT_WRITE : 0);
+    void *host = mmap(NULL, area.length, protection, MAP_SHARED, kernel_of(device)->fd,
+                      (off_t)(info->file_offset + area.start));
+
+    if (host == MAP_FAILED) {
+        duodm_fail(error, DUODM_ERROR_IO, "vfio %s: mapping 0x%" PRIx64 " bytes of region %u: %s",
+                   device->name, area.length, region, g_strerror(errno));
+        return NULL;
+    }
+    return host;
+}
+
+static void region_unmap(struct vfio_device *device, void *host, uint64_t length)
+{
+    munmap(host, length);
+}
+
+/* Interrupts. */
+
+static int set_triggers(struct vfio_device *device, enum vfio_irq irq, unsigned first,
+                        const int *descriptors, unsigned count, GError **error)
+{
+    size_t size = sizeof(struct vfio_irq_set) + count * sizeof(int);
+    g_autofree struct vfio_irq_set *set = g_malloc0(size);
+    int result;
+
+    set->argsz = (uint32_t)size;
+    set->flags =
+        VFIO_IRQ_SET_ACTION_TRIGGER | (count ? VFIO_IRQ_SET_DATA_EVENTFD : VFIO_IRQ_SET_DATA_NONE);
+    set->index = irq;
+    set->start = first;
+    set->count = count;
+    if (count) {
+        memcpy(set->data, descriptors, count * sizeof(int));
+    }
+    result = ioctl(kernel_of(device)->fd, VFIO_DEVICE_SET_IRQS, set);
+    if (result < 0) {
+        fail_ioctl(device, "interrupts can't be set (VFIO_DEVICE_SET_IRQS)", error);
+        return -1;
+    }
+    return result;
+}
+
+static bool set_intx(struct vfio_device *device, uint32_t flags, int descriptor, GError **error)
+{
+    uint8_t buffer[sizeof(struct vfio_irq_set) + sizeof(int)] = {0};
+    struct vfio_irq_set *set = (void *)buffer;
+
+    set->argsz = sizeof(buffer);
+    set->flags = flags;
+    set->index = VFIO_PCI_INTX_IRQ_INDEX;
+    set->count = 1;
+    memcpy(set->data, &descriptor, sizeof(descriptor));
+    return ioctl(kernel_of(device)->fd, VFIO_DEVICE_SET_IRQS, set) == 0 ||
+           fail_ioctl(device, "INTx can't be unmasked (VFIO_DEVICE_SET_IRQS)", error);
+}
+
+static bool unmask(struct vfio_device *device, GError **error)
+{
+    return set_intx(device, VFIO_IRQ_SET_DATA_NONE | VFIO_IRQ_SET_ACTION_UNMASK, 0, error);
+}
+
+static bool set_unmask_descriptor(struct vfio_device *device, int descriptor, GError **error)
+{
+    return set_intx(device, VFIO_IRQ_SET_DATA_EVENTFD | VFIO_IRQ_SET_ACTION_UNMASK, descriptor,
+                    error);
+}
+
+/* Reset. */
+
+/* A reset of the bus hits all that is behind it: only this device may be. */
+static bool is_alone(struct vfio_kernel_device *kernel, GError **error)
+{
+    size_t size = sizeof(struct vfio_pci_hot_reset_info) +
+                  DEPENDENTS_MAX * sizeof(struct vfio_pci_dependent_device);
+    g_autofree struct vfio_pci_hot_reset_info *info = g_malloc0(size);
+
+    info->argsz = (uint32_t)size;
+    if (ioctl(kernel->fd, VFIO_DEVICE_GET_PCI_HOT_RESET_INFO, info) != 0) {
+        return fail_ioctl(&kernel->device, "no reset of its bus is possible", error);
+    }
+    return info->count == 1 ||
+           duodm_fail(error, DUODM_ERROR_NOT_SUPPORTED,
+                      "vfio %s: a reset of its bus would hit %u other functions",
+                      kernel->device.name, info->count - 1);
+}
+
+static bool reset_bus(struct vfio_kernel_device *kernel, GError **error)
+{
+    uint8_t buffer[sizeof(struct vfio_pci_hot_reset) + sizeof(int32_t)] = {0};
+    struct vfio_pci_hot_reset *request = (void *)buffer;
+    int32_t group = type1_container_group_descriptor(kernel->container, kernel->group);
+
+    if (!is_alone(kernel, error)) {
+        return false;
+    }
+    request->argsz = sizeof(buffer);
+    request->count = 1;
+    memcpy(request->group_fds, &group, sizeof(group));
+    return ioctl(kernel->fd, VFIO_DEVICE_PCI_HOT_RESET, request) == 0 ||
+           fail_ioctl(&kernel->device, "reset of its bus", error);
+}
+
+static bool reset(struct vfio_device *device, GError **error)
+{
+    struct vfio_kernel_device *kernel = kernel_of(device);
+
+    if (!kernel->can_reset_function) {
+        return reset_bus(kernel, error);
+    }
+    return ioctl(kernel->fd, VFIO_DEVICE_RESET) == 0 || fail_ioctl(device, "reset", error);
+}
+
+/* What the device has. */
+
+static void add_area(struct vfio_region *region, uint64_t start, uint64_t length)
+{
+    uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE);
+    struct range area = {start, (length + page - 1) & ~(page - 1)};
+
+    if (length && !(start & (page - 1)) && start < region->size && length <= region->size - start) {
+        g_array_append_val(region->areas, area);
+    }
+}
+
+/* The chain of capabilities holds offsets into the answer: checked as what comes from outside. */
+static bool find_sparse_areas(struct vfio_region *region, const uint8_t *info, uint32_t size,
+                              uint32_t offset)
+{
+    struct vfio_region_info_cap_sparse_mmap sparse;
+
+    for (unsigned i = 0;
+         offset && i < CAPABILITIES_MAX && offset <= size && size - offset >= sizeof(sparse.header);
+         i++, offset = sparse.header.next) {
+        memcpy(&sparse.header, info + offset, sizeof(sparse.header));
+        if (sparse.header.id != VFIO_REGION_INFO_CAP_SPARSE_MMAP ||
+            size - offset < sizeof(sparse)) {
+            continue;
+        }
+        memcpy(&sparse, info + offset, sizeof(sparse));
+        offset += (uint32_t)sizeof(sparse);
+        for (uint32_t n = 0; n < sparse.nr_areas; n++) {
+            struct vfio_region_sparse_mmap_area area;
+
+            if (size - offset < sizeof(area)) {
+                break;
+            }
+            memcpy(&area, info + offset, sizeof(area));
+            offset += (uint32_t)sizeof(area);
+            add_area(region, area.offset, area.size);
+        }
+        return true;
+    }
+    return false;
+}
+
+static bool read_region(struct vfio_kernel_device *kernel, unsigned index, GError **error)
+{
+    struct vfio_region_info short_info = {.argsz = sizeof(short_info), .index = index};
+    struct vfio_region *region = &kernel->device.regions[index];
+    g_autofree struct vfio_region_info *info = NULL;
+    uint32_t size;
+
+    if (ioctl(kernel->fd, VFIO_DEVICE_GET_REGION_INFO, &short_info) != 0) {
+        return errno == EINVAL || fail_ioctl(&kernel->device, "VFIO_DEVICE_GET_REGION_INFO", error);
+    }
+    size = MAX(short_info.argsz, (uint32_t)sizeof(short_info));
+    info = g_malloc0(size);
+    info->argsz = size;
+    info->index = index;
+    if (ioctl(kernel->fd, VFIO_DEVICE_GET_REGION_INFO, info) != 0) {
+        return fail_ioctl(&kernel->device, "VFIO_DEVICE_GET_REGION_INFO", error);
+    }
+    region->size = info->size;
+    region->file_offset = info->offset;
+    region->readable = info->flags & VFIO_REGION_INFO_FLAG_READ;
+    region->writable = info->flags & VFIO_REGION_INFO_FLAG_WRITE;
+    if (!(info->flags & VFIO_REGION_INFO_FLAG_MMAP)) {
+        return true;
+    }
+    if (!(info->flags & VFIO_REGION_INFO_FLAG_CAPS) ||
+        !find_sparse_areas(region, (const uint8_t *)info, size, info->cap_offset)) {
+        add_area(region, 0, region->size);
+    }
+    return true;
+}
+
+static bool read_irq(struct vfio_kernel_device *kernel, unsigned index, GError **error)
+{
+    struct vfio_irq_info info = {.argsz = sizeof(info), .index = index};
+
+    if (ioctl(kernel->fd, VFIO_DEVICE_GET_IRQ_INFO, &info) != 0) {
+        /* Older kernels do not know the last two. */
+        return errno == EINVAL || fail_ioctl(&kernel->device, "VFIO_DEVICE_GET_IRQ_INFO", error);
+    }
+    kernel->device.vectors[index] = info.flags & VFIO_IRQ_INFO_EVENTFD ? info.count : 0;
+    return true;
+}
+
+static bool read_device(struct vfio_kernel_device *kernel, GError **error)
+{
+    struct vfio_device_info info = {.argsz = sizeof(info)};
+
+    if (ioctl(kernel->fd, VFIO_DEVICE_GET_INFO, &info) != 0) {
+        return fail_ioctl(&kernel->device, "VFIO_DEVICE_GET_INFO", error);
+    }
+    if (!(info.flags & VFIO_DEVICE_FLAGS_PCI)) {
+        return duodm_fail(error, DUODM_ERROR_NOT_SUPPORTED, "vfio %s: is no PCI device",
+                          kernel->device.name);
+    }
+    kernel->can_reset_function = info.flags & VFIO_DEVICE_FLAGS_RESET;
+    kernel->device.can_reset = kernel->can_reset_function || is_alone(kernel, NULL);
+    for (unsigned i = 0; i < VFIO_REGION_COUNT && i < info.num_regions; i++) {
+        if (!read_region(kernel, i, error)) {
+            return false;
+        }
+    }
+    for (unsigned i = 0; i < VFIO_IRQ_COUNT && i < info.num_irqs; i++) {
+        if (!read_irq(kernel, i, error)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static void kernel_free(struct vfio_device *device)
+{
+    struct vfio_kernel_device *kernel = kernel_of(device);
+
+    close(kernel->fd);
+    type1_container_release_group(kernel->container, kernel->group);
+    vfio_device_clear(device);
+    g_free(kernel);
+}
+
+static const struct vfio_device_ops kernel_ops = {
+    .read = region_read,
+    .write = region_write,
+    .map = region_map,
+    .unmap = region_unmap,
+    .set_triggers = set_triggers,
+    .unmask = unmask,
+    .set_unmask_descriptor = set_unmask_descriptor,
+    .reset = reset,
+    .free = kernel_free,
+};
+
+struct vfio_device *vfio_kernel_device_new(struct type1_container *container, unsigned group,
+                                           const char *address, GError **error)
+{
+    int fd = type1_container_open_device(container, group, address, error);
+    struct vfio_kernel_device *kernel;
+
+    if (fd < 0) {
+        return NULL;
+    }
+    kernel = g_new0(struct vfio_kernel_device, 1);
+    vfio_device_init(&kernel->device, &kernel_ops, address);
+    kernel->container = container;
+    kernel->group = group;
+    kernel->fd = fd;
+    if (!read_device(kernel, error)) {
+        kernel_free(&kernel->device);
+        return NULL;
+    }
+    return &kernel->device;
+}
+
+/* The last part of what a link in a sysfs folder leads to; NULL: there is no such link. */
+static char *link_name(const char *folder, const char *name)
+{
+    g_autofree char *path = g_build_filename(folder, name, NULL);
+    g_autofree char *target = g_file_read_link(path, NULL);
+
+    return target ? g_path_get_basename(target) : NULL;
+}
+
+bool vfio_find_group(const char *folder, unsigned *group, GError **error)
+{
+    g_autofree char *name = g_path_get_basename(folder);
+    g_autofree char *number = link_name(folder, "iommu_group");
+    g_autofree char *driver = link_name(folder, "driver");
+    guint64 value;
+
+    if (!g_file_test(folder, G_FILE_TEST_IS_DIR)) {
+        return duodm_fail(error, DUODM_ERROR_NOT_FOUND,
+                          "this host has no PCI device %s ('lspci -D' lists them)", name);
+    }
+    if (!number) {
+        return duodm_fail(error, DUODM_ERROR_NOT_SUPPORTED,
+                          "device %s is behind no IOMMU: switch that on in the firmware, and with "
+                          "intel_iommu=on for Intel's on the kernel's command line",
+                          name);
+    }
+    if (g_strcmp0(driver, "vfio-pci") != 0) {
+        return duodm_fail(error, DUODM_ERROR_BUSY,
+                          "device %s belongs to %s%s: give it to vfio-pci (write vfio-pci to "
+                          "%s/driver_override, unbind it, and write %s to "
+                          "/sys/bus/pci/drivers_probe)",
+                          name, driver ? "the host's driver " : "no driver", driver ? driver : "",
+                          folder, name);
+    }
+    if (!g_ascii_string_to_unsigned(number, 10, 0, UINT32_MAX, &value, error)) {
+        return false;
+    }
+    *group = (unsigned)value;
+    return true;
+}

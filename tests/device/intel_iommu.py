@@ -1,0 +1,339 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Device intel-iommu on board pc: virtio devices that do DMA through its tables."""
+import os
+import select
+import shutil
+import signal
+import struct
+import subprocess
+import tempfile
+import unittest
+
+import virtio
+import vtd
+from duodm import SLOWER, Duodm, run
+
+virtio.Device.slower = SLOWER
+SLOT = 5
+REQUESTER = SLOT << 3
+DISTANCE = 0x7f0000000000  # from guest physical addresses to IOVAs
+RAM = 64 << 20
+
+
+def machine(*arguments, iommu="intel-iommu,caching-mode=on"):
+    return Duodm("-display", "none", "-m", str(RAM >> 20), "-device", iommu, *arguments, qtest=True)
+
+
+class Behind(virtio.PCI):
+    distance = DISTANCE
+
+
+def translated(vm, driver=Behind, level=2):
+    """A unit that shows all of RAM at DISTANCE to the device in SLOT, and that device."""
+    unit = vtd.Unit(vm.qtest)
+    domain = unit.domain(1)
+    domain.map(DISTANCE, 0, RAM, level=level)
+    unit.attach(REQUESTER, domain)
+    unit.enable()
+    return unit, domain, driver(vm.qtest, slot=SLOT)
+
+
+RNG = ("-device", f"virtio-rng-pci,iommu_platform=on,addr={SLOT}")
+
+
+class Translation(unittest.TestCase):
+    def check_requests(self, device, count=40):
+        queue = device.queues[0]
+        for k in range(count):
+            length, data = queue.request([], [16] * (1 + k % 4), k % 3 == 0)
+            self.assertEqual(length, len(data))
+            self.assertNotEqual(data, bytes([0xEE]) * length)
+
+    def test_off_is_untranslated(self):
+        with machine(*RNG) as vm:
+            device = virtio.PCI(vm.qtest, slot=SLOT)
+            device.start()
+            self.check_requests(device)
+
+    def test_requests(self):
+        for ring in ("off", "on"):
+            with machine("-device", f"virtio-rng-pci,iommu_platform=on,packed={ring},addr={SLOT}") as vm:
+                unit, _, device = translated(vm)
+                device.start(sizes={0: 8})
+                self.check_requests(device)
+                self.assertEqual(unit.faults(), [])
+
+    def test_pass_through(self):
+        with machine(*RNG) as vm:
+            unit = vtd.Unit(vm.qtest)
+            unit.pass_through(REQUESTER)
+            unit.enable()
+            device = virtio.PCI(vm.qtest, slot=SLOT)
+            device.start()
+            self.check_requests(device)
+            self.assertEqual(unit.faults(), [])
+
+    def test_switch_of_domain_and_pass_through(self):
+        with machine(*RNG) as vm:
+            unit, domain, device = translated(vm)
+            other = unit.domain(2)
+            other.map(2 * DISTANCE & 0xffffffffffff, 0, RAM, level=2)
+            for place in (DISTANCE, 2 * DISTANCE & 0xffffffffffff, 0, DISTANCE):
+                device.distance = place
+                if place == DISTANCE:
+                    unit.attach(REQUESTER, domain)
+                elif place:
+                    unit.attach(REQUESTER, other)
+                else:
+                    unit.pass_through(REQUESTER)
+                unit.flush_contexts()
+                unit.flush_all()
+                device.start()
+                self.check_requests(device, 4)
+            self.assertEqual(unit.faults(), [])
+
+    def test_faults_are_logged_and_the_guest_lives(self):
+        with machine(*RNG) as vm:
+            unit, domain, device = translated(vm, level=1)
+            device.start()
+            queue = device.queues[0]
+            hole = device.arena.take(4096, 4096)
+            domain.unmap(device.iova(hole), 4096)
+            unit.flush_pages(1, device.iova(hole))
+            queue.add_parts([], [(hole, 16)])
+            queue.kick()
+            with self.assertRaises(AssertionError):  # needs a reset
+                queue.wait()
+            self.assertEqual(unit.faults(), [(REQUESTER, device.iova(hole), 5, False)])
+            # Read-only: a write faults, too.
+            domain.map(device.iova(hole), hole, 4096, access=vtd.READ)
+            unit.flush_pages(1, device.iova(hole))
+            device.start()
+            device.queues[0].add_parts([], [(hole, 16)])
+            device.queues[0].kick()
+            with self.assertRaises(AssertionError):
+                device.queues[0].wait()
+            self.assertEqual(unit.faults(), [(REQUESTER, device.iova(hole), 5, False)])
+            domain.map(device.iova(hole), hole, 4096)
+            unit.flush_pages(1, device.iova(hole))
+            device.start()
+            self.check_requests(device, 4)
+
+    def test_no_context_blocks_all(self):
+        with machine(*RNG) as vm:
+            unit = vtd.Unit(vm.qtest)
+            unit.attach(0x10, unit.domain(3))
+            unit.enable()
+            device = virtio.PCI(vm.qtest, slot=SLOT)
+            device.start()
+            device.queues[0].add([], [16])
+            device.queues[0].kick()
+            with self.assertRaises(AssertionError):
+                device.queues[0].wait()
+            self.assertEqual({fault[2] for fault in unit.faults()}, {2})
+
+    def test_vectors_are_remapped(self):
+        with machine(*RNG) as vm:
+            unit, _, device = translated(vm)
+            unit.enable_remapping()
+            vm.qtest.intercept()
+            device.negotiate()
+            device.enable_vectors()
+            vm.qtest.writeq(device.msix + 16, vtd.message(7))
+            device.make_queues(vectors=True)
+            device.set_status(device.status() | virtio.DRIVER_OK)
+            device.queues[0].request([], [16])
+            self.assertEqual(unit.faults(), [(REQUESTER, 7 << 48, 0x22, False)])  # not present
+            unit.set_interrupt(7, 0x0000000000410001, 1 << 18 | 0x1234)  # another's
+            unit.flush_interrupts()
+            device.queues[0].request([], [16])
+            self.assertEqual(unit.faults(), [(REQUESTER, 7 << 48, 0x26, False)])
+            unit.set_interrupt(7, 0x0000000000410001, 1 << 18 | REQUESTER)
+            unit.flush_interrupts()
+            device.queues[0].request([], [16])
+            self.assertEqual(unit.faults(), [])
+
+
+@unittest.skipUnless(shutil.which("nbdkit"), "nbdkit is not installed")
+class UnderWay(unittest.TestCase):
+    """Invalidations while requests are under way. The disk is an NBD server, stopped by a signal."""
+
+    def setUp(self):
+        self.folder = tempfile.mkdtemp(prefix="duodm-vtd-")
+        self.addCleanup(shutil.rmtree, self.folder, True)
+        path = os.path.join(self.folder, "disk")
+        with open(path, "wb") as file:
+            file.write(b"\x5a" * (1 << 20))
+        self.socket = os.path.join(self.folder, "nbd.sock")
+        self.server = subprocess.Popen(["nbdkit", "-f", "-U", self.socket, "file", path],
+                                       stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        self.addCleanup(self.server.wait)
+        self.addCleanup(self.server.kill)
+
+    def start(self, *arguments):
+        return machine("-drive", f"if=none,id=d,file=nbd:unix:{self.socket},open-timeout=20",
+                       "-device", f"virtio-blk-pci,drive=d,iommu_platform=on,addr={SLOT}", *arguments)
+
+    def submit(self, device, data):
+        """A read of one sector to the address data; returns that of its status byte."""
+        header = device.arena.put(struct.pack("<IIQ", 0, 0, 0))
+        status = device.arena.put(b"\xee")
+        device.queues[0].add_parts([(header, 16)], [(data, 512), (status, 1)])
+        device.queues[0].kick()
+        return status
+
+    def begin(self, vm):
+        """A read under way, for which the server does not answer: (unit, domain, device, page)."""
+        unit, domain, device = translated(vm, level=1)
+        device.start(sizes={0: 8})
+        self.submit(device, device.arena.take(512))
+        device.queues[0].wait()
+        self.spare, page = (device.arena.take(4096, 4096) for _ in range(2))
+        vm.qtest.memset(page, 4096, 0)
+        self.server.send_signal(signal.SIGSTOP)
+        self.submit(device, page)
+        while device.queues[0].notified():
+            pass  # until the device has taken it
+        return unit, domain, device, page
+
+    def go_on(self):
+        self.server.send_signal(signal.SIGCONT)
+
+    def test_of_other_pages_does_not_wait(self):
+        with self.start() as vm:
+            unit, domain, device, page = self.begin(vm)
+            domain.unmap(device.iova(self.spare), 4096)
+            unit.flush_pages(1, device.iova(self.spare))
+            unit.flush_domain(1)
+            unit.flush_all()
+            unit.flush_contexts()
+            self.assertIsNone(device.queues[0].poll())
+            self.go_on()
+            device.queues[0].wait()
+            self.assertEqual(vm.qtest.read(page, 512), b"\x5a" * 512)
+            self.assertEqual(unit.faults(), [])
+
+    def check_waits(self, vm, unit, device, page):
+        """The write to the queue's tail was sent. It is answered when the disk has answered."""
+        self.assertFalse(select.select([vm.qtest.sock], [], [], 0.3)[0])
+        self.go_on()
+        self.assertEqual(vm.qtest.reply(), "OK")
+        self.assertEqual(vm.qtest.readl(unit.status_word), 77)
+        self.assertEqual(vm.qtest.read(page, 512), b"\x5a" * 512)
+        self.assertTrue(device.status() & virtio.NEEDS_RESET)
+        vm.qtest.memset(page, 512, 0)  # it is the guest's again
+        device.start(sizes={0: 8})
+
+    def tail(self, vm, unit, *descriptors):
+        """Queue descriptors and a wait, and write the tail without looking at the answer."""
+        for low, high in (*descriptors, (77 << 32 | 1 << 5 | 5, unit.status_word)):
+            vm.qtest.write(unit.queue + unit.tail, struct.pack("<QQ", low, high))
+            unit.tail += 16
+        vm.qtest.raw(f"writeq {unit.base + vtd.IQT:#x} {unit.tail:#x}\n")
+
+    def test_that_takes_its_page_waits(self):
+        with self.start() as vm:
+            unit, domain, device, page = self.begin(vm)
+            domain.unmap(device.iova(page), 4096)
+            self.tail(vm, unit, (1 << 16 | 3 << 4 | 2, device.iova(page)))
+            self.check_waits(vm, unit, device, page)
+            self.submit(device, device.arena.take(512))
+            device.queues[0].wait()
+
+    def test_that_leads_elsewhere_waits(self):
+        with self.start() as vm:
+            unit, domain, device, page = self.begin(vm)
+            domain.map(device.iova(page), page + 4096, 4096)
+            self.tail(vm, unit, (1 << 16 | 2 << 4 | 2, 0))
+            self.check_waits(vm, unit, device, page)
+
+    def test_switch_of_context_waits(self):
+        with self.start() as vm:
+            unit, _, device, page = self.begin(vm)
+            unit.pass_through(REQUESTER)
+            self.tail(vm, unit, (1 << 4 | 1, 0), (1 << 4 | 2, 0))
+            device.distance = 0
+            self.check_waits(vm, unit, device, page)
+            self.submit(device, device.arena.take(512))
+            device.queues[0].wait()
+
+    def test_held_buffer_does_not_wait_for_ever(self):
+        """The balloon keeps its buffer of statistics until somebody asks: it is given back."""
+        with machine("-device", f"virtio-balloon-pci,iommu_platform=on,addr={SLOT}") as vm:
+            unit, domain, device = translated(vm, level=1)
+            device.start()
+            page = device.arena.take(4096, 4096)
+            device.queues[2].add_parts([(page, 10)], [])
+            device.queues[2].kick()
+            while device.queues[2].notified():
+                pass
+            domain.unmap(device.iova(page), 4096)
+            unit.flush_pages(1, device.iova(page))
+            self.assertTrue(device.status() & virtio.NEEDS_RESET)
+
+
+class Configuration(unittest.TestCase):
+    def test_refusals(self):
+        for arguments, words in (
+                (("-M", "microvm", "-device", "intel-iommu"), "board microvm has no PCI bus"),
+                (("-device", "intel-iommu,aw-bits=40"), "39 or 48"),
+                (("-device", "intel-iommu", "-device", "intel-iommu"), "has an IOMMU already")):
+            result = run("-accel", "qtest", "-display", "none", *arguments)
+            self.assertEqual(result.returncode, 1)
+            self.assertIn(words, result.stderr)
+
+    def test_comes_before_devices_whatever_the_order(self):
+        with Duodm("-display", "none", "-m", "64", *RNG, "-device", "intel-iommu", qtest=True) as vm:
+            unit, _, device = translated(vm)
+            device.start()
+            device.queues[0].request([], [16])
+            self.assertEqual(unit.faults(), [])
+
+    def test_capabilities(self):
+        for options, cap, ecap in (("", 0, 0x58), (",caching-mode=on,aw-bits=39", 1 << 7, 0x58),
+                                   (",intremap=off", 0, 0x40), (",eim=off,pt=off", 0, 0x08)):
+            with machine(iommu="intel-iommu" + options) as vm:
+                unit = vtd.Unit(vm.qtest)
+                self.assertEqual(unit.read(vtd.CAP, 8) & 1 << 7, cap)
+                self.assertEqual(unit.read(vtd.ECAP, 8) & 0x58, ecap)
+                self.assertEqual(unit.read(vtd.CAP, 8) >> 16 & 0x3f, 38 if "39" in options else 47)
+
+    def test_monitors(self):
+        with machine(*RNG) as vm:
+            self.assertIn("05.0: untranslated", vm.qmp.human("info iommu"))
+            unit, domain, _ = translated(vm)
+            info = vm.qmp.execute("query-iommu")[0]
+            self.assertTrue(info["translation"] and info["queued-invalidation"])
+            self.assertFalse(info["interrupt-remapping"])
+            functions = {f["address"]: f for f in info["functions"]}
+            self.assertEqual(functions["00:05.0"],  # below and above the interrupts' addresses
+                             {"address": "00:05.0", "state": "translated", "followers": 2,
+                              "host-mappings": 0, "domain": 1, "levels": 4,
+                              "table": domain.table})
+            self.assertEqual(functions["00:00.0"]["state"], "blocked")
+            self.assertIn("05.0: translated, domain 1, 4 levels", vm.qmp.human("info iommu"))
+            self.assertEqual(vm.qmp.execute("x-iommu-verify"),
+                             {"equal": True, "missing": 0, "extra": 0, "differences": ""})
+            unit.pass_through(REQUESTER)
+            unit.flush_contexts()
+            self.assertIn("05.0: pass-through", vm.qmp.human("info iommu"))
+        with Duodm("-display", "none", qtest=True) as vm:
+            self.assertEqual(vm.qmp.execute("query-iommu"), [])
+            self.assertIn("no IOMMU", vm.qmp.human("info iommu"))
+
+    def test_reset_forgets_after_the_devices(self):
+        """QEMU series "Fix vIOMMU reset order": an IOMMU that forgets first makes devices fault."""
+        with machine(*RNG) as vm:
+            unit, _, device = translated(vm)
+            device.start()
+            for _ in range(8):
+                device.queues[0].add([], [64])
+            device.queues[0].kick()
+            vm.qmp.execute("system_reset")
+            self.assertEqual(unit.read(vtd.GSTS), 0)
+            self.assertEqual(unit.read(vtd.FSTS), 0)
+            self.assertEqual(unit.read(vtd.RTADDR, 8), 0)
+
+
+if __name__ == "__main__":
+    unittest.main()
