@@ -72,6 +72,10 @@ static bool count_vcpus(struct xen_machine *xen, GError **error)
         xen->vcpu_count = 0;
         return xen_fail(xen, error, "cannot be attached to (is there such an HVM domain?)");
     }
+    if (xen->vcpu_count > XEN_PAGE_SIZE / sizeof(struct ioreq)) {
+        return duodm_fail(error, DUODM_ERROR_NOT_SUPPORTED, "xen: domain %u has %u vCPUs, too many",
+                          xen->domid, xen->vcpu_count);
+    }
     if (wanted > xen->vcpu_count) {
         return duodm_fail(error, DUODM_ERROR_INVALID_ARGUMENT,
                           "-smp: domain %u has %u vCPUs at most, not %u", xen->domid,
@@ -85,6 +89,8 @@ static void free_machine(void *opaque)
 {
     struct xen_machine *xen = opaque;
 
+    machine_cancel(xen->machine, &xen->suspend_task);
+    xen_unregister_listeners(xen);
     xen_store_close(xen);
     xen_destroy_server(xen);
     xen_destroy_memory(xen);
@@ -112,6 +118,35 @@ static bool attach(struct xen_machine *xen, const struct xen_options *options, G
            xen_store_open(xen, error) && xen_register_listeners(xen, error);
 }
 
+/* Suspend to RAM. Xen stops the vCPUs, and starts the first one at its reset vector to resume. Not
+ * before the access that asked for it was answered: by the main loop. */
+
+static bool set_sleep_state(const struct xen_machine *xen, unsigned state, GError **error)
+{
+    return xc_hvm_param_set(xen->control, xen->domid, HVM_PARAM_ACPI_S_STATE, state) == 0 ||
+           xen_fail(xen, error, "cannot enter ACPI state S%u", state);
+}
+
+static void suspend_now(void *opaque)
+{
+    g_autoptr(GError) error = NULL;
+
+    if (!set_sleep_state(opaque, 3, &error)) {
+        log_warning("%s", error->message);
+    }
+}
+
+static void suspend(struct machine *machine)
+{
+    machine_post(machine, &xen_of(machine)->suspend_task);
+}
+
+static bool wake_up(struct machine *machine, GError **error)
+{
+    machine_reset(machine); /* devices lost their power, too */
+    return set_sleep_state(xen_of(machine), 0, error);
+}
+
 /* Not at the end: the toolstack may have removed the entry already. */
 static void run_changed(void *opaque, bool running)
 {
@@ -135,6 +170,7 @@ static bool create(struct machine *machine, const void *opaque, GError **error)
     xen->machine = machine;
     xen->domid = (domid_t)options->domid;
     xen->paused = true;
+    xen->suspend_task = (struct io_task){.run = suspend_now, .opaque = xen};
     pthread_mutex_init(&xen->buffer_lock, NULL);
     pthread_mutex_init(&xen->lock, NULL);
     pthread_cond_init(&xen->changed, NULL);
@@ -278,6 +314,8 @@ const struct engine_ops xen_engine = {
     .set_pci_pin = xen_set_pci_pin,
     .set_pci_link = xen_set_pci_link,
     .end_guest = end_guest,
+    .suspend = suspend,
+    .wake_up = wake_up,
     .drop_rights = drop_rights,
     .print_info = print_info,
 };

@@ -63,6 +63,11 @@ static void unpin(void *opaque, void *handle)
     mapcache_unpin(xen->mapcache, handle);
 }
 
+static bool is_migrating(const struct memory_region *region)
+{
+    return ram_block_dirty_clients(region->ram) & 1u << DIRTY_MIGRATION;
+}
+
 /* For live migration: Xen does not see what is written through our mappings. */
 static void tell_written(const struct xen_machine *xen, uint64_t address, uint64_t length)
 {
@@ -79,7 +84,7 @@ static void ram_written(void *opaque, uint64_t offset, uint64_t length)
 {
     const struct xen_machine *xen = opaque;
 
-    if (G_UNLIKELY(__atomic_load_n(&xen->log_writes, __ATOMIC_ACQUIRE))) {
+    if (G_UNLIKELY(is_migrating(&xen->machine->ram))) {
         tell_written(xen, offset, length);
     }
 }
@@ -141,7 +146,18 @@ struct adopted_ram {
     uint64_t home;  /* first page of where it is while nobody sees it */
     uint64_t place; /* first page of where it is now */
     bool is_placed; /* not at home */
+    bool is_mapped; /* its pages are mapped in place of the host's memory */
 };
+
+static void adopted_written(void *opaque, const uint8_t *host, uint64_t length)
+{
+    const struct adopted_ram *ram = opaque;
+    uint64_t offset = (uint64_t)(host - (uint8_t *)memory_region_host_pointer(ram->region));
+
+    if (G_UNLIKELY(is_migrating(ram->region))) {
+        tell_written(ram->xen, (ram->place << XEN_PAGE_SHIFT) + offset, length);
+    }
+}
 
 static struct adopted_ram *find_adopted(const struct xen_machine *xen,
                                         const struct memory_region *region)
@@ -161,27 +177,79 @@ static xen_pfn_t *list_pages(const struct adopted_ram *ram)
     xen_pfn_t *pages = g_new(xen_pfn_t, ram->page_count);
 
     for (uint64_t i = 0; i < ram->page_count; i++) {
-        pages[i] = ram->home + i;
+        pages[i] = ram->place + i;
     }
     return pages;
 }
 
-/* Map the domain's pages in place of the host's, with the content that those have. */
-static bool replace_memory(const struct adopted_ram *ram, const xen_pfn_t *pages, GError **error)
+/* Put the host memory's content into the domain's pages. */
+static bool copy_memory(const struct adopted_ram *ram, const xen_pfn_t *pages)
 {
     const struct xen_machine *xen = ram->xen;
-    size_t size = ram->page_count << XEN_PAGE_SHIFT;
-    void *host = memory_region_host_pointer(ram->region);
     void *copy = xenforeignmemory_map(xen->memory, xen->domid, PROT_READ | PROT_WRITE,
                                       ram->page_count, pages, NULL);
 
     if (copy) {
-        memcpy(copy, host, size);
+        memcpy(copy, memory_region_host_pointer(ram->region), ram->page_count << XEN_PAGE_SHIFT);
         xenforeignmemory_unmap(xen->memory, copy, ram->page_count);
-        copy = xenforeignmemory_map2(xen->memory, xen->domid, host, PROT_READ | PROT_WRITE,
-                                     MAP_FIXED, ram->page_count, pages, NULL);
     }
-    return copy || xen_fail(xen, error, "cannot map the pages of '%s'", ram->region->name);
+    return copy != NULL;
+}
+
+/* Map the domain's pages in place of the host's. */
+static bool replace_memory(struct adopted_ram *ram, const xen_pfn_t *pages, GError **error)
+{
+    const struct xen_machine *xen = ram->xen;
+    void *host = memory_region_host_pointer(ram->region);
+
+    ram->is_mapped = xenforeignmemory_map2(xen->memory, xen->domid, host, PROT_READ | PROT_WRITE,
+                                           MAP_FIXED, ram->page_count, pages, NULL) != NULL;
+    return ram->is_mapped ||
+           xen_fail(xen, error, "cannot map the pages of '%s'", ram->region->name);
+}
+
+/* Has the domain all of these pages? */
+static bool pages_exist(const struct adopted_ram *ram, const xen_pfn_t *pages)
+{
+    const struct xen_machine *xen = ram->xen;
+    g_autofree int *errors = g_new0(int, ram->page_count);
+    void *host =
+        xenforeignmemory_map(xen->memory, xen->domid, PROT_READ, ram->page_count, pages, errors);
+    bool all = host != NULL;
+
+    for (uint64_t i = 0; i < ram->page_count; i++) {
+        all = all && !errors[i];
+    }
+    if (host) {
+        xenforeignmemory_unmap(xen->memory, host, ram->page_count);
+    }
+    return all;
+}
+
+/*
+ * A restored domain has the pages already: at home, if nobody saw them when it was saved, or where
+ * the guest had put them, which the device's state will say.
+ */
+static bool find_restored(struct adopted_ram *ram, const xen_pfn_t *pages, GError **error)
+{
+    return !pages_exist(ram, pages) || replace_memory(ram, pages, error);
+}
+
+static bool make_pages(struct adopted_ram *ram, xen_pfn_t *pages, GError **error)
+{
+    const struct xen_machine *xen = ram->xen;
+
+    if (xc_domain_populate_physmap_exact(xen->control, xen->domid, ram->page_count, 0, 0, pages)) {
+        return xen_fail(xen, error, "no %" PRIu64 " pages for '%s' (has it enough maximum memory?)",
+                        ram->page_count, ram->region->name);
+    }
+    if (!copy_memory(ram, pages)) {
+        xen_fail(xen, error, "cannot fill the pages of '%s'", ram->region->name);
+    } else if (replace_memory(ram, pages, error)) {
+        return true;
+    }
+    xc_domain_decrease_reservation_exact(xen->control, xen->domid, ram->page_count, 0, pages);
+    return false;
 }
 
 bool xen_adopt_ram(struct machine *machine, struct memory_region *region, GError **error)
@@ -198,17 +266,12 @@ bool xen_adopt_ram(struct machine *machine, struct memory_region *region, GError
         .place = xen->next_free_page,
     };
     pages = list_pages(ram);
-    if (xc_domain_populate_physmap_exact(xen->control, xen->domid, ram->page_count, 0, 0, pages)) {
-        xen_fail(xen, error, "no %" PRIu64 " pages for '%s' (has it enough maximum memory?)",
-                 ram->page_count, region->name);
+    if (!(machine->config.incoming ? find_restored(ram, pages, error)
+                                   : make_pages(ram, pages, error))) {
         g_free(ram);
         return false;
     }
-    if (!replace_memory(ram, pages, error)) {
-        xc_domain_decrease_reservation_exact(xen->control, xen->domid, ram->page_count, 0, pages);
-        g_free(ram);
-        return false;
-    }
+    ram_block_watch(region->ram, adopted_written, ram);
     memory_topology_begin();
     xen->next_free_page += ram->page_count;
     g_ptr_array_add(xen->adopted, ram);
@@ -224,7 +287,8 @@ void xen_abandon_ram(struct machine *machine, struct memory_region *region)
 
     memory_topology_begin();
     ram = find_adopted(xen, region);
-    if (ram && !xen->restricted) {
+    ram_block_watch(region->ram, NULL, NULL);
+    if (ram && !xen->restricted && !xen->quit) {
         g_autofree xen_pfn_t *pages = list_pages(ram);
 
         xc_domain_decrease_reservation_exact(xen->control, xen->domid, ram->page_count, 0, pages);
@@ -257,6 +321,15 @@ bool xen_place_ram(struct xen_machine *xen, const struct listener_section *secti
     if (!ram || ram->is_placed || section->region_offset ||
         section->length >> XEN_PAGE_SHIFT != ram->page_count) {
         return true; /* a part, or a second view of it */
+    }
+    if (!ram->is_mapped) {
+        g_autofree xen_pfn_t *pages = NULL;
+
+        ram->place = page;
+        pages = list_pages(ram);
+        if (!replace_memory(ram, pages, error)) {
+            return false;
+        }
     }
     if (!move_pages(ram, page)) {
         return xen_fail(xen, error, "'%s' can't be moved to 0x%" PRIx64, section->region->name,

@@ -156,7 +156,11 @@ static void request_notified(struct xen_channel *channel)
 static void request_resumed(struct xen_channel *channel)
 {
     struct xen_vcpu *v = (struct xen_vcpu *)channel;
+    struct vcpu *vcpu = channel->xen->machine->vcpus[v->index];
 
+    if (vcpu) {
+        __atomic_store_n(&vcpu->thread_id, channel->thread_id, __ATOMIC_RELAXED);
+    }
     if (v->answer_held) {
         v->answer_held = false;
         answer(v, &v->answer);

@@ -59,8 +59,8 @@ struct xen_ranges;
 struct xen_machine {
     struct machine *machine;
     domid_t domid;
-    bool wants_restriction;
-    bool restricted; /* rights were dropped: only the device model's calls are left */
+    bool wants_restriction; /* -xen-domid-restrict */
+    bool restricted;        /* rights were dropped: only the device model's calls are left */
 
     xc_interface *control;
     xendevicemodel_handle *devices;
@@ -88,10 +88,10 @@ struct xen_machine {
     struct mapcache *mapcache;
     GPtrArray *adopted;      /* of struct adopted_ram; topology lock */
     uint64_t next_free_page; /* of the guest's physical pages, above all RAM */
-    bool log_writes;         /* atomic; tell Xen of pages that duodm wrote */
 
     struct memory_listener memory_listener, io_listener; /* io-listener.c */
 
+    struct io_task suspend_task;
     struct xen_store *store; /* NULL: not connected. store.c */
 };
 

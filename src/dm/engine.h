@@ -134,6 +134,8 @@ struct engine_ops {
     /* The guest turned itself off, or wants to start anew: its owner is told. The guest does not
      * go on after that, though its pending access is answered. */
     void (*end_guest)(struct machine *machine, bool restart);
+    /* The guest suspends to RAM (ACPI S3). Any thread, guards held. wake_up ends that. */
+    void (*suspend)(struct machine *machine);
     /* Give up all rights but those on this guest. */
     bool (*drop_rights)(struct machine *machine, GError **error);
 

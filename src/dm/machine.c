@@ -247,7 +247,8 @@ bool machine_create_board(struct machine *machine, const struct board_class *boa
                           const void *board_options, GError **error)
 {
     machine->board = board;
-    if (machine->engine->has_vcpus && machine->config.max_cpus > machine->config.smp) {
+    if (machine->engine->has_vcpus && !machine->engine->attaches &&
+        machine->config.max_cpus > machine->config.smp) {
         return duodm_fail(
             error, DUODM_ERROR_NOT_SUPPORTED,
             "-smp: engine '%s' can't add CPUs later: give maxcpus=%u, or leave it out",

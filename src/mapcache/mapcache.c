@@ -101,9 +101,10 @@ static void *show(const struct mapcache *cache, struct mapcache_window *window, 
 static void window_free(struct rcu_head *head)
 {
     struct mapcache_window *window = caa_container_of(head, struct mapcache_window, rcu);
-    struct mapcache *cache = window->cache;
+    const struct mapcache *cache;
 
     memory_rcu_deferred_begin();
+    cache = window->cache;
     cache->ops->unmap(cache->opaque, window->host, cache->window_pages);
     g_free(window);
 }

@@ -3,6 +3,7 @@
 import unittest
 
 from duodm import Duodm
+from kernels import kernel
 
 FIRMWARE = "/usr/share/seabios/bios-256k.bin"
 
@@ -48,3 +49,13 @@ class SeaBios(unittest.TestCase):
             self.assertIn(b"Found 3 cpu(s) max supported 3 cpu(s)", log)
             self.assertIn(b"0000000100000000 - 0000000160000000 = 1 RAM", log)
             self.assertEqual(vm.quit(), 0)
+
+    def test_starts_a_kernel(self):
+        """With -kernel: by an option ROM, which takes the boot interrupt."""
+        with Duodm("-accel", "tcg", "-display", "none", "-bios", FIRMWARE, "-m", "256",
+                   "-kernel", kernel("cloud"), "-append", "console=ttyS0 panic=-1", "-no-reboot",
+                   serial=True, timeout=120) as vm:
+            vm.serial.expect(rb"SeaBIOS")
+            vm.serial.expect(rb"Linux version")
+            vm.serial.expect(rb"VFS: Unable to mount root fs")
+            self.assertEqual(vm.wait(), 0)

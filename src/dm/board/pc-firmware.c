@@ -6,6 +6,7 @@
 #include "dm/board/x86.h"
 #include "dm/boot/firmware-image.h"
 #include "dm/boot/kernel-loader.h"
+#include "dm/boot/kernel-rom.h"
 #include "dm/firmware/bios-stub.h"
 #include "dm/firmware/firmware-state.h"
 #include "dm/firmware/fw-cfg.h"
@@ -13,7 +14,6 @@
 #include "dm/timer/mc146818.h"
 #include "util/error.h"
 #include "util/little-endian.h"
-#include "util/log.h"
 
 #define KIB 1024u
 #define MIB (1u << 20)
@@ -220,12 +220,11 @@ bool pc_load_firmware(struct pc *pc, GError **error)
     } else if (!config->kernel && config->append) {
         ok = duodm_fail(error, DUODM_ERROR_INVALID_ARGUMENT, "-append needs -kernel");
     } else {
-        if (config->kernel && config->bios) {
-            log_warning("-bios %s is not used: -kernel is loaded directly", config->bios);
-        }
         ok = offer_tables(pc, acpi, smbios, count, largest, error) &&
-             (config->kernel ? load_kernel(pc, acpi, smbios, count, largest, error)
-                             : load_bios(pc, error));
+             (config->kernel && !config->bios
+                  ? load_kernel(pc, acpi, smbios, count, largest, error)
+                  : (!config->kernel || kernel_rom_create(pc->machine, error)) &&
+                        load_bios(pc, error));
     }
     acpi_tables_free(acpi);
     return ok;

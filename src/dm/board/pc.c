@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "dm/board/pc.h"
 #include "dm/board/x86.h"
+#include "dm/boot/kernel-rom.h"
 #include "dm/chardev.h"
 #include "dm/fdt/device-tree.h"
 #include "dm/firmware/boot-order.h"
@@ -205,6 +206,16 @@ static bool create_isa(struct pc *pc, GError **error)
     return create_rtc(pc, error) && create_serials(pc, error);
 }
 
+/* Firmware comes with the guest, too; fw_cfg is for what it can't know: -kernel. */
+static bool create_kernel(struct pc *pc, GError **error)
+{
+    struct machine *machine = pc->machine;
+
+    return !machine->config.kernel ||
+           (device_create(machine, "fw_cfg", machine->system_bus, error, NULL) &&
+            kernel_rom_create(machine, error));
+}
+
 /* What comes with the guest where an engine attaches to it. */
 static bool create_own_parts(struct pc *pc, GError **error)
 {
@@ -226,11 +237,12 @@ bool pc_create(struct machine *machine, const void *options, GError **error)
     machine->board_private = pc;
     machine_add_cleanup(machine, pc_destroy, pc);
     return x86_create_interrupts(machine, true, error) && create_chipset(pc, error) &&
-           create_isa(pc, error) && (machine->engine->attaches || create_own_parts(pc, error));
+           create_isa(pc, error) &&
+           (machine->engine->attaches ? create_kernel(pc, error) : create_own_parts(pc, error));
 }
 
 /* All devices are there: what tells the guest of them. Where an engine attaches, others did. */
-static bool pc_complete(struct machine *machine, GError **error)
+bool pc_complete(struct machine *machine, GError **error)
 {
     if (machine->engine->attaches) {
         return true;

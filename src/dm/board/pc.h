@@ -32,6 +32,7 @@ struct pc_options {
 
 /* What both make: as in struct board_class. */
 bool pc_create(struct machine *machine, const void *options, GError **error);
+bool pc_complete(struct machine *machine, GError **error);
 extern const struct property pc_properties[];
 
 /* The board as it is made, for the files pc*.c. Freed by a cleanup of the machine. */

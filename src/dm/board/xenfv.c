@@ -23,5 +23,7 @@ const struct board_class xenfv_board = {
     .engine = "xen",
     .properties = pc_properties,
     .options_size = sizeof(struct pc_options),
+    .has_ide = true,
     .create = xenfv_create,
+    .complete = pc_complete,
 };

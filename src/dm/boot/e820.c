@@ -23,6 +23,17 @@ void e820_map_for_kernel(struct e820_map *map, uint64_t ram_below_4g, uint64_t r
     add(map, E820_FOUR_GIB, E820_FOUR_GIB + ram_above_4g, E820_RAM);
 }
 
+void e820_map_for_bios_kernel(struct e820_map *map, uint64_t ram_below_4g, uint64_t ram_above_4g)
+{
+    map->count = 0;
+    add(map, 0, E820_LOW_RAM_END, E820_RAM);
+    add(map, E820_LOW_RAM_END, E820_VGA_START, E820_RESERVED);
+    add(map, E820_SYSTEM_START, E820_HIGH_START, E820_RESERVED);
+    add(map, E820_HIGH_START, ram_below_4g, E820_RAM);
+    add(map, E820_BIOS_TABLES, E820_FOUR_GIB, E820_RESERVED);
+    add(map, E820_FOUR_GIB, E820_FOUR_GIB + ram_above_4g, E820_RAM);
+}
+
 void e820_map_for_firmware(struct e820_map *map, uint64_t ram_below_4g, uint64_t ram_above_4g)
 {
     map->count = 0;

@@ -32,10 +32,13 @@ struct e820_map {
 #define E820_SYSTEM_START  0xe0000u  /* firmware tables and code */
 #define E820_HIGH_START    0x100000u /* RAM goes on here */
 #define E820_FOUR_GIB      0x100000000ull
-#define E820_FIRMWARE_SIZE 0x40000u /* reserved for it below 4 GiB */
+#define E820_BIOS_TABLES   0xfc000000u /* hvmloader's, to 4 GiB */
+#define E820_FIRMWARE_SIZE 0x40000u    /* reserved for it below 4 GiB */
 
 /* What a kernel is told that is loaded without a BIOS. */
 void e820_map_for_kernel(struct e820_map *map, uint64_t ram_below_4g, uint64_t ram_above_4g);
+/* The same under hvmloader's BIOS, which has its tables and Xen's pages below 4 GiB. */
+void e820_map_for_bios_kernel(struct e820_map *map, uint64_t ram_below_4g, uint64_t ram_above_4g);
 /* What a BIOS is told in the fw_cfg file etc/e820: where RAM is, no more. */
 void e820_map_for_firmware(struct e820_map *map, uint64_t ram_below_4g, uint64_t ram_above_4g);
 /* Pack into count * E820_ENTRY_SIZE bytes. */

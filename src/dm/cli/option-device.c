@@ -101,23 +101,10 @@ static bool check_device(struct command_line *line, const struct key_values *lis
     return true;
 }
 
-/* libxl asks for a graphics adapter also where nobody would see it. */
-static bool is_missing_display(const char *driver)
-{
-    static const char *const adapters[] = {"VGA", "cirrus-vga", NULL};
-
-    return driver && g_strv_contains(adapters, driver) && !device_class_find(driver);
-}
-
 bool option_device(struct command_line *line, const char *value, GError **error)
 {
     struct key_values *list = key_values_parse(value, "driver", error);
 
-    if (list && is_missing_display(key_values_get(list, "driver"))) {
-        log_warning("-device %s: this version has no graphics adapter; the guest has none", value);
-        key_values_free(list);
-        return true;
-    }
     if (!list || !check_device(line, list, error)) {
         key_values_free(list);
         return false;

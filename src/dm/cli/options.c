@@ -127,7 +127,8 @@ const struct option option_table[] = {
     {"uuid", NULL, "UUID", "UUID of the machine, for its SMBIOS tables and monitors", NULL,
      option_uuid},
 
-    {"kernel", NULL, "FILE", "bzImage, multiboot or PVH kernel, started without firmware",
+    {"kernel", NULL, "FILE",
+     "bzImage, multiboot or PVH kernel; started without firmware, unless -bios is given",
      "Starting a guest", option_kernel},
     {"initrd", NULL, "FILE", "initial RAM disk of the kernel, or multiboot modules", NULL,
      option_initrd},

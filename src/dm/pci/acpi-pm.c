@@ -3,6 +3,8 @@
 #include "dm/machine.h"
 #include "util/log.h"
 
+#define ACPI_XEN_S3_TYPE 1 /* SLP_TYP of S3 in the DSDT of Xen's hvmloader */
+
 /* The timer counts 3.579545 MHz of the virtual clock, exactly: 128-bit products. */
 static uint64_t ticks_at(uint64_t ns)
 {
@@ -112,6 +114,8 @@ void acpi_pm_write_control(struct acpi_pm *pm, uint16_t value)
     }
     if (type == pm->s5_type) {
         machine_request_shutdown(pm->machine, SHUTDOWN_GUEST_SHUTDOWN);
+    } else if (type == ACPI_XEN_S3_TYPE && pm->machine->engine->suspend) {
+        pm->machine->engine->suspend(pm->machine);
     } else {
         log_item(LOG_UNIMPLEMENTED, "ACPI sleep type %u is not offered\n", type);
     }

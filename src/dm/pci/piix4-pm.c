@@ -278,6 +278,7 @@ static bool piix4_pm_realize(struct device *device, GError **error)
 {
     struct piix4_pm *pm = (struct piix4_pm *)device;
     struct pci_device *isa = pci_bus_find(pm->pci.pci_bus, pm->pci.devfn & ~7u);
+    const struct engine_ops *engine = device->machine->engine;
 
     pm->acpi.sci =
         pci_device_is_piix3(isa) ? piix3_sci_line(isa) : device->machine->gsi[PIIX4_SCI_INTERRUPT];
@@ -287,7 +288,7 @@ static bool piix4_pm_realize(struct device *device, GError **error)
     memory_topology_begin();
     init_ports(pm);
     acpi_pci_hotplug_init(&pm->hotplug, pm->pci.pci_bus, &pm->acpi, &device->guard);
-    if (!device->machine->engine->has_vcpus) {
+    if (!engine->has_vcpus || engine->attaches) {
         acpi_cpu_hotplug_init(&pm->cpus, device->machine, &pm->acpi, &device->guard);
     }
     memory_topology_commit();

@@ -4,7 +4,9 @@
  * space in which it may put what it shares with Xen, and the fixed ports 10h to 1fh by which its
  * drivers have emulated disks and network cards taken away (Xen's docs/misc/hvm-emulated-unplug).
  */
+#include "dm/ata/ata-unplug.h"
 #include "dm/machine.h"
+#include "dm/nic/card.h"
 #include "dm/pci/pci-regs.h"
 #include "dm/pci/pci.h"
 #include "util/log.h"
@@ -23,57 +25,36 @@
 #define ROM_LOCK_SIZE  0x40000
 #define ROM_LOCK_ABOVE 2 /* what PAM says of the same addresses */
 
+#define UNPLUG_DISKS 0x1 /* IDE disks, not CD-ROMs */
+#define UNPLUG_CARDS 0x2
+
 #define LOG_LINE_MAX 250
 
 struct xen_platform {
     struct pci_device pci;
     struct memory_region fixed_ports, bar_io, bar_memory, rom_lock;
     uint8_t flags;
-    uint16_t unplugged; /* mask of enum device_unplug_kind that the guest has had taken away */
+    uint16_t unplugged;          /* UNPLUG_...: what the guest has had taken away */
     char line[LOG_LINE_MAX + 1]; /* what the guest's drivers say, until it is complete */
     uint8_t line_length;
 };
 
 /* Unplugging. */
 
-static bool is_wanted(const struct device *device, unsigned mask, bool *first_disk)
-{
-    unsigned kind = device->class->unplug_kind;
-
-    if (kind == DEVICE_UNPLUG_IDE_DISK && (mask & DEVICE_UNPLUG_IDE_NOT_FIRST) &&
-        !(mask & DEVICE_UNPLUG_IDE_DISK)) {
-        bool keep = *first_disk;
-
-        *first_disk = false;
-        return !keep;
-    }
-    return kind & mask;
-}
-
-static void unplug_from(struct bus *bus, unsigned mask, bool *first_disk)
-{
-    for (unsigned i = 0; bus && i < bus->children->len;) {
-        struct device *device = g_ptr_array_index(bus->children, i);
-
-        if (is_wanted(device, mask, first_disk)) {
-            device_destroy(device);
-        } else {
-            i++;
-        }
-    }
-}
-
 /* In the main loop, with the vCPUs standing still. */
 static void unplug(void *opaque)
 {
     struct xen_platform *platform = opaque;
     struct machine *machine = platform->pci.device.machine;
-    bool first_disk = true;
 
-    for (unsigned i = 0; i < machine->device_buses->len; i++) {
-        unplug_from(g_ptr_array_index(machine->device_buses, i), platform->unplugged, &first_disk);
+    /* Those that come in the guest's way twice are IDE disks and network cards. A guest that keeps
+     * its first disk emulated (bit 2) keeps them all. */
+    if (platform->unplugged & UNPLUG_DISKS) {
+        ata_unplug_disks(machine);
     }
-    unplug_from(machine->pci_bus, platform->unplugged, &first_disk);
+    if (platform->unplugged & UNPLUG_CARDS) {
+        cards_unplug_all(machine);
+    }
 }
 
 /* The fixed ports. */

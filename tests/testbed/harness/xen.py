@@ -1,8 +1,14 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Domains of the Xen testbed, made and ended with the real xl."""
 import re
+import time
 
+from harness.agent import Agent
+
+AGENT_PORT = 5555
+LIMIT = 600.0  # nested vCPUs crawl when the machine has other work
 START = """
+ip link set lo up
 [ -S /run/xenstored/socket ] || {
     xenstored --pid-file /run/xen/xenstored.pid && xen-init-dom0 &&
     xenconsoled --pid-file=/run/xen/xenconsoled.pid
@@ -17,21 +23,39 @@ def start_toolstack(bed):
 
 class Domain:
     """An HVM domain whose device model is the program under test. A context manager: at its end
-    the domain is no more. extra: more lines of its configuration."""
+    the domain is no more.
 
-    def __init__(self, bed, name="g1", memory=128, vcpus=1, extra="", model=None, check=True):
+    kernel: booted directly, with L2's RAM disk if it is L2's kernel; then the second serial line is
+    the guest's agent. extra: more lines of its configuration. stay: xl stays, and restarts or
+    destroys it when it ends. model: path of another device model. serial: the line of the
+    configuration. paused: it is made, but does not run yet.
+    """
+
+    def __init__(self, bed, name="g1", memory=128, vcpus=1, extra="", model=None, check=True,
+                 kernel=None, append="", stay=False, serial=None, paused=False):
         self.bed = bed
         self.name = name
         self.model = model or bed.program.path
+        self.agent = None
+        serial = serial or f'serial="file:/tmp/{name}.serial"'
+        if kernel:
+            extra += f'\nkernel="{kernel}"'
+        if kernel and kernel.endswith("vmlinuz"):
+            extra += ('\nramdisk="/boot/guest.cpio"'
+                      f'\ncmdline="console=ttyS0 panic=-1 loglevel=6 {append}"')
+            serial = (f'serial=["file:/tmp/{name}.serial",'
+                      f'"tcp:127.0.0.1:{AGENT_PORT},server=on,wait=off"]')
         config = "\n".join([
             'type="hvm"', f'name="{name}"', f"memory={memory}", f"vcpus={vcpus}", 'firmware="bios"',
-            f'serial="file:/tmp/{name}.serial"', "vnc=0", "nographic=1",
+            serial, "vnc=0", "nographic=1",
             'device_model_version="qemu-xen"', f'device_model_override="{self.model}"',
+            # Firmware's text on a screen costs an exit for each letter.
+            *([] if "vga=" in extra else ['vga="none"']),
             *([] if "disk=" in extra else ["disk=[]"]), *([] if "vif=" in extra else ["vif=[]"]),
             extra, ""])
         bed.agent.put(f"/tmp/{name}.cfg", config.encode())
         bed.run(f"rm -f /var/log/xen/* /tmp/{name}.serial")
-        status, text = bed.run(f"xl create -e /tmp/{name}.cfg", check=False)
+        status, text = bed.run(f"xl create {'' if stay else '-e'} {'-p' if paused else ''} /tmp/{name}.cfg", check=False)
         self.created = status == 0
         self.create_output = text
         if check and not self.created:
@@ -58,6 +82,36 @@ class Domain:
     def qmp(self, command):
         """A line for the human monitor."""
         return self.bed.run(f"xl qemu-monitor-command {self.name} '{command}'")[1]
+
+    def serial(self):
+        """What the guest said on its first serial line."""
+        return self.bed.run(f"cat /tmp/{self.name}.serial", check=False)[1]
+
+    def wait_up(self):
+        """Until the agent in the guest answers; then .run runs lines there."""
+        line = self.bed.agent.spawn("nc", "127.0.0.1", AGENT_PORT, name=f"{self.name} agent")
+        self.agent = Agent(line, self.name, self.bed.log)
+        try:
+            self.agent.wait_up(LIMIT)
+        except Exception as problem:
+            raise AssertionError(f"{problem}; {self.serial()[-3000:]}\n{self.log()}") from problem
+        return self
+
+    def run(self, *arguments, **rest):
+        return self.agent.run(*arguments, **rest)
+
+    def wait_for(self, condition, what):
+        """Until condition() is true: for what xl tells nobody of."""
+        deadline = time.monotonic() + LIMIT
+        while not condition():
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"{self.name}: {what}: not within {LIMIT:.0f} s")
+            self.bed.run("sleep 0.5")
+
+    def current_id(self):
+        """0: there is no such domain now."""
+        status, text = self.bed.run(f"xl domid {self.name}", check=False)
+        return int(text) if status == 0 else 0
 
     def destroy(self):
         self.bed.run(f"xl destroy {self.name}")

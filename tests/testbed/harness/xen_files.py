@@ -34,7 +34,9 @@ def add_dom0_files(tree):
     tree.add_program(package("qemu-system-xen") + "/usr/libexec/xen-qemu-system-i386",
                      "/usr/libexec/xen-qemu-system-i386", libraries)
     tree.add_folder_files("/usr/share/seabios", "/usr/share/seabios")
-    tree.add_file("/usr/share/qemu/keymaps/en-us")
+    for name in ("keymaps/en-us", "linuxboot.bin", "linuxboot_dma.bin", "multiboot.bin",
+                 "multiboot_dma.bin"):
+        tree.add_file("/usr/share/qemu/" + name)
     tree.add_program(shutil.which("bash"), "/bin/bash")
     tree.add("/etc/xen/xl.conf", "")
     tree.add("/etc/start", START)

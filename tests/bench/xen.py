@@ -1,0 +1,106 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""duodm and qemu-xen as device models of Xen domains in the same nested dom0, in turn: ratios.
+
+    tests/bench/xen.py [--runs N] [--only NAME,NAME...]
+
+Names: exits, boot, memory. Nested figures say nothing absolute: the ratio counts, and only on a
+machine that does nothing else.
+"""
+import argparse
+import os
+import re
+import statistics
+import sys
+import time
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+sys.path[:0] = [os.path.join(ROOT, "tests", "testbed"), os.path.join(ROOT, "tests", "lib")]
+sys.dont_write_bytecode = True
+
+from harness.bed import Bed, Lock  # noqa: E402
+from harness.files import Program  # noqa: E402
+from harness.report import Log  # noqa: E402
+from harness.xen import LIMIT, Domain, start_toolstack  # noqa: E402
+
+EXITS = 20000  # tests/guest/exits64.c
+SERIAL_PORT = 5556
+QEMU = "/usr/libexec/xen-qemu-system-i386"
+
+
+def measure_exits(bed, model):
+    """Round trips per second to the device model: one vCPU, two to one device, two to two."""
+    serial = f'serial=["tcp:127.0.0.1:{SERIAL_PORT},server=on,wait=off","null"]'
+    with Domain(bed, vcpus=2, kernel="/boot/exits64", model=model, serial=serial,
+                paused=True) as domain:
+        line = bed.agent.spawn("nc", "127.0.0.1", SERIAL_PORT, name="serial")
+        bed.run(f"xl unpause {domain.name}")
+        result = {}
+        for name, what, vcpus in (("one", "1 vCPU, port", 1), ("platform", "1 vCPU, memory", 1),
+                                  ("same", "2 vCPUs, 1 device", 2),
+                                  ("different", "2 vCPUs, 2 devices", 2)):
+            begin = line.expect(f"begin {name}\\s", limit=LIMIT)
+            end = line.expect(f"end {name}\\s", limit=LIMIT)
+            result[f"exits/s, {what}"] = vcpus * EXITS / ((end.time - begin.time) / 1e9)
+        line.kill()
+        return result
+
+
+def measure_boot(bed, model):
+    """xl create to SeaBIOS's last line, without a disk."""
+    began = time.monotonic()
+    with Domain(bed, model=model) as domain:
+        bed.console.expect(domain.says("No bootable device"), limit=LIMIT)
+        return {"xl create to SeaBIOS's end, s": time.monotonic() - began}
+
+
+def measure_memory(bed, model):
+    """Resident memory of the device model, its own (not shared with files) and all."""
+    with Domain(bed, model=model) as domain:
+        bed.console.expect(domain.says("No bootable device"), limit=LIMIT)
+        rollup = bed.run(f"cat /proc/{domain.model_pid()}/smaps_rollup")[1]
+        figure = {name: int(re.search(rf"^{name}:\s+(\d+) kB", rollup, re.M)[1])
+                  for name in ("Rss", "Anonymous")}
+        return {"resident, MB": figure["Rss"] / 1024, "of it anonymous, MB": figure["Anonymous"] / 1024}
+
+
+MEASURES = {"exits": measure_exits, "boot": measure_boot, "memory": measure_memory}
+# Ratio duodm/QEMU that is aimed at; for times and sizes at most, for rates at least.
+AIMS = {"exits": ">= 1.2", "boot": "<= 1.0", "memory": "<= 0.35"}
+
+
+def run_measure(bed, name, models, runs):
+    figures = {model: {} for model in models}
+    for _ in range(runs):
+        for model in models:
+            for what, value in MEASURES[name](bed, model).items():
+                figures[model].setdefault(what, []).append(value)
+    ours, theirs = models
+    for what in figures[ours]:
+        a, b = (statistics.median(figures[model][what]) for model in models)
+        print(f"{what:32}  duodm {a:10.1f}  qemu {b:10.1f}  ratio {a / b:.2f} (aim {AIMS[name]})",
+              flush=True)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--runs", type=int, default=3)
+    parser.add_argument("--only", default=",".join(MEASURES))
+    options = parser.parse_args()
+    names = options.only.split(",")
+    if set(names) - set(MEASURES):
+        parser.error(f"there are {', '.join(MEASURES)}")
+    program = Program("duodm")
+    lock = Lock()
+    log = Log("bench-xen")
+    options.repeat = 0
+    with Bed("xen", program, [program], log, options) as bed:
+        start_toolstack(bed)
+        for name in names:
+            run_measure(bed, name, [program.path, QEMU], options.runs)
+    lock.file.close()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
