@@ -27,6 +27,5 @@ const struct engine_ops *const engine_table[] = {
 #ifdef ENABLE_TCG
     &tcg_engine,
 #endif
-    &qtest_engine,
-    NULL,
+    &qtest_engine, NULL,
 };

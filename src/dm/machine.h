@@ -151,13 +151,14 @@ struct machine {
     GPtrArray *objects;  /* of struct object, in order of creation: -object's */
     struct io_thread *default_io_thread; /* among objects; NULL: nobody needed it so far */
     struct block_registry *blocks;       /* disk images */
-    GPtrArray *vfio_spaces; /* of struct vfio_space: vfio-space.c. NULL: nothing is passed through */
-    struct input *input;                 /* what people type and point at */
-    struct display *display;             /* what they see (display/display.h); NULL: no adapter */
-    struct vnc_server *vnc;              /* NULL: nobody looks over VNC */
-    void *monitor;                       /* struct monitor_state: QMP and HMP servers */
-    struct fd_registry *fds;             /* descriptors that monitors' clients passed */
-    struct migration *migration;         /* of its state to or from elsewhere */
+    GPtrArray
+        *vfio_spaces;    /* of struct vfio_space: vfio-space.c. NULL: nothing is passed through */
+    struct input *input; /* what people type and point at */
+    struct display *display;     /* what they see (display/display.h); NULL: no adapter */
+    struct vnc_server *vnc;      /* NULL: nobody looks over VNC */
+    void *monitor;               /* struct monitor_state: QMP and HMP servers */
+    struct fd_registry *fds;     /* descriptors that monitors' clients passed */
+    struct migration *migration; /* of its state to or from elsewhere */
 
     /* Running. */
     enum run_state state;
@@ -177,7 +178,7 @@ struct board_class {
     const char *name, *alias, *description;
     bool is_default;
     const char *engine; /* without -accel: the only one that it can have; NULL: any */
-    bool has_ide; /* a -drive that does not say if= is an IDE disk; else a virtio one */
+    bool has_ide;       /* a -drive that does not say if= is an IDE disk; else a virtio one */
     const struct property *properties; /* -machine NAME,property=... into the board's own struct */
     size_t options_size;
     bool (*create)(struct machine *machine, const void *options, GError **error);

@@ -298,6 +298,29 @@ class Configuration(unittest.TestCase):
                 self.assertEqual(unit.read(vtd.ECAP, 8) & 0x58, ecap)
                 self.assertEqual(unit.read(vtd.CAP, 8) >> 16 & 0x3f, 38 if "39" in options else 47)
 
+    def test_monitors(self):
+        with machine(*RNG) as vm:
+            self.assertIn("05.0: untranslated", vm.qmp.human("info iommu"))
+            unit, domain, _ = translated(vm)
+            info = vm.qmp.execute("query-iommu")[0]
+            self.assertTrue(info["translation"] and info["queued-invalidation"])
+            self.assertFalse(info["interrupt-remapping"])
+            functions = {f["address"]: f for f in info["functions"]}
+            self.assertEqual(functions["00:05.0"],  # below and above the interrupts' addresses
+                             {"address": "00:05.0", "state": "translated", "followers": 2,
+                              "host-mappings": 0, "domain": 1, "levels": 4,
+                              "table": domain.table})
+            self.assertEqual(functions["00:00.0"]["state"], "blocked")
+            self.assertIn("05.0: translated, domain 1, 4 levels", vm.qmp.human("info iommu"))
+            self.assertEqual(vm.qmp.execute("x-iommu-verify"),
+                             {"equal": True, "missing": 0, "extra": 0, "differences": ""})
+            unit.pass_through(REQUESTER)
+            unit.flush_contexts()
+            self.assertIn("05.0: pass-through", vm.qmp.human("info iommu"))
+        with Duodm("-display", "none", qtest=True) as vm:
+            self.assertEqual(vm.qmp.execute("query-iommu"), [])
+            self.assertIn("no IOMMU", vm.qmp.human("info iommu"))
+
     def test_reset_forgets_after_the_devices(self):
         """QEMU series "Fix vIOMMU reset order": an IOMMU that forgets first makes devices fault."""
         with machine(*RNG) as vm:

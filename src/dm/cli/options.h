@@ -30,9 +30,9 @@ struct command_line {
     GPtrArray *serials;               /* of char: short forms */
     GPtrArray *monitors;              /* of struct monitor_request */
     GPtrArray *traces;                /* of char: patterns */
-    char *xen_domid;   /* -xen-domid; NULL: not given */
-    bool xen_restrict; /* -xen-domid-restrict */
-    char *chroot, *run_as; /* what is given up when all is open; NULL: nothing */
+    char *xen_domid;                  /* -xen-domid; NULL: not given */
+    bool xen_restrict;                /* -xen-domid-restrict */
+    char *chroot, *run_as;            /* what is given up when all is open; NULL: nothing */
     char *qtest, *qtest_log, *pidfile, *log_file, *log_items;
     const char *vga;   /* -vga; NULL: not given */
     char *vnc;         /* -vnc; NULL: none */

@@ -4,8 +4,8 @@
  *
  * load edu dma ADDRESS ROUNDS: through resource0 of sysfs: identification, factorials, and random
  * data by DMA into the device and back. Prints "dma N".
- * load edu intx ADDRESS ROUNDS: the device raises its interrupt line, which uio_pci_generic, bound to
- * it as /dev/uio0, waits for. Prints "intx N".
+ * load edu intx ADDRESS ROUNDS: the device raises its interrupt line, which uio_pci_generic, bound
+ * to it as /dev/uio0, waits for. Prints "intx N".
  */
 #include <fcntl.h>
 #include <sys/mman.h>
@@ -121,8 +121,7 @@ static int run_dma(volatile uint8_t *bar, unsigned rounds)
         transfer(bar, physical, EDU_BUFFER, 0);
         transfer(bar, EDU_BUFFER, physical + DMA_SIZE, DMA_TO_MEMORY);
         if (memcmp(page + DMA_SIZE, sent, DMA_SIZE) != 0) {
-            printf("round %u: other data came back from 0x%llx\n", i,
-                   (unsigned long long)physical);
+            printf("round %u: other data came back from 0x%llx\n", i, (unsigned long long)physical);
             return 1;
         }
     }
