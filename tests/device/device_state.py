@@ -16,6 +16,8 @@ DEVICES = (
     "-netdev", "user,id=net", "-device", "virtio-net-pci,id=nic,netdev=net,addr=7",
     "-blockdev", "null-co,node-name=disk,size=1048576",
     "-device", "virtio-blk-pci,id=blk,drive=disk,addr=8",
+    "-device", "rtl8139,id=nic2,addr=9", "-device", "e1000,id=nic3,addr=a",
+    "-usb", "-device", "usb-tablet,id=tablet", "-device", "usb-kbd,id=keyboard",
     "-device", "isa-serial", "-device", "isa-debug-exit",
 )
 PORTS = (list(range(0x20, 0x22)) + list(range(0x40, 0x44)) + [0x60, 0x61, 0x64, 0x70, 0x71, 0x80]
