@@ -86,7 +86,10 @@ static void receive(struct machine *machine, unsigned number, size_t length)
 {
     static const struct vnet_header complete;
     struct nic *nic = number < machine->nics->len ? g_ptr_array_index(machine->nics, number) : NULL;
-    struct iovec piece = {memory_region_host_pointer(&machine->ram), length % MEMORY_SIZE};
+    /* Not in guest memory itself: no packet comes from there by itself. */
+    g_autofree uint8_t *packet =
+        g_memdup2(memory_region_host_pointer(&machine->ram), length % MEMORY_SIZE + 1);
+    struct iovec piece = {packet, length % MEMORY_SIZE};
 
     if (nic && access_guard_enter(nic->client.guard)) {
         nic->client.receive(nic->client.opaque, 0, &complete, &piece, 1);
