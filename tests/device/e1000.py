@@ -508,6 +508,36 @@ class Lines(Case):
                 self.assertEqual(machine.qtest.readw(0xe8000000), 0xaa55)
 
 
+class Saved(Case):
+    def test_packet_under_way(self):
+        """Half a packet was read when the machine is saved: the other half comes where it goes on."""
+        one, card = self.machine(",mac=52:54:00:12:34:56")
+        card.start(ctrl=0x40 | VME)
+        packet = frame(os.urandom(200))
+        card.context(ip=(14, 24, 33), tu=(34, 50, 0), command=3)
+        card.legacy(packet[:100], command=8)
+        card.kick()
+        card.done(card.send_ring + 16)
+        card.write(0xd0, RXO)
+        card.write(0xc8, RXO)
+        one.qmp.execute("stop")
+        one.qmp.execute("xen-save-devices-state", filename=one.vm.path("state"))
+        ram = one.qtest.read(card.send_ring, 0x10000)
+        other, second = self.machine()
+        other.qtest.write(card.send_ring, ram)
+        other.qmp.execute("stop")
+        other.qmp.execute("xen-load-devices-state", filename=one.vm.path("state"))
+        other.qmp.execute("cont")
+        second.__dict__.update({k: v for k, v in card.__dict__.items() if k != "qtest"})
+        second.arena.qtest = other.qtest
+        self.assertTrue(second.interrupt())
+        self.assertEqual(second.read(0x3810), 1)
+        second.done((second.legacy(packet[100:]), second.kick())[0])
+        self.assertEqual(other.recv(), packet)
+        second.done((second.data(seeded(tcp4(b"checked")), options=3), second.kick())[0])
+        self.assertTrue(tcp4_is_right(other.recv()))
+
+
 class Hammer(Case):
     def test_random(self):
         seed = int(os.environ.get("DUODM_TEST_SEED", random.randrange(1 << 32)))

@@ -8,7 +8,7 @@ import struct
 import unittest
 
 from cards import Machine, Rtl8139
-from duodm import run
+from duodm import Duodm, run
 from packets import (BROADCAST, MAC, OTHER, finished, frame, ones_sum, tcp4, tcp4_is_right,
                      udp4)
 
@@ -449,9 +449,18 @@ class Lines(Case):
             result = run(*line)
             self.assertEqual(result.returncode, 0)
             self.assertIn("netdev" if "device" in line[0] else "rtl8139", result.stdout)
-        result = run("-accel", "qtest", "-nodefaults", "-display", "none", "-device",
-                     "rtl8139,mac=01:00:00:00:00:01")
-        self.assertIn("multicast", result.stderr)
+        base = ("-accel", "qtest", "-nodefaults", "-display", "none")
+        for line, text in ((("-device", "rtl8139,mac=01:00:00:00:00:01"), "multicast"),
+                           (("-device", "rtl8139,romfile=/nowhere/rom"), "/nowhere/rom"),
+                           (("-device", "rtl8139,bootindex=1", "-device", "e1000,bootindex=1"), "bootindex=1")):
+            result = run(*base, *line)
+            self.assertEqual(result.returncode, 1)
+            self.assertIn(text, result.stderr)
+        for line in (("-nic", "user,model=rtl8139,mac=00:16:3e:00:00:01,romfile=,bootindex=2"), ("-nic", "none"),
+                     ("-net", "none"), ("-device", "e1000,id=nic0,netdev=net0,mac=00:16:3e:00:00:02", "-netdev",
+                                        "user,id=net0")):
+            with Duodm("-display", "none", *line, qtest=True) as vm:
+                self.assertEqual(vm.quit(), 0)
 
 
 class Hammer(Case):

@@ -322,6 +322,30 @@ class Input(Case):
         self.assertEqual(vm.quit(), 0)
 
 
+class Saved(Case):
+    def test_tablet_goes_on(self):
+        one, host = self.machine()
+        device = host.plug(0)
+        device.poll()
+        self.move(one, "abs", x=77, y=99)
+        self.button(one, "left", True)
+        one.qmp.execute("stop")
+        one.qmp.execute("xen-save-devices-state", filename=one.path("state"))
+        other, second = self.machine(start=False)
+        other.qmp.execute("stop")
+        other.qmp.execute("xen-load-devices-state", filename=one.path("state"))
+        other.qmp.execute("cont")
+        second.__dict__.update({k: v for k, v in host.__dict__.items() if k != "qtest"})
+        second.arena.qtest = device.host.qtest = other.qtest
+        other.qtest.write(host.frames, struct.pack("<I", host.queue | 2) * 1024)
+        second.set_queue(END)
+        self.assertEqual(second.port(0), host.port(0))
+        self.assertEqual(device.poll(), struct.pack("<BHHb", 0, 77, 99, 0))
+        self.assertEqual(device.poll(), struct.pack("<BHHb", 1, 77, 99, 0))
+        self.move(other, "abs", x=1, y=2)
+        self.assertEqual(device.poll(), struct.pack("<BHHb", 1, 1, 2, 0))
+
+
 class CommandLine(Case):
     def test_forms(self):
         for line in (("-usb", "-usbdevice", "tablet"), ("-usbdevice", "mouse", "-usbdevice", "keyboard"),

@@ -56,8 +56,11 @@ static void list_models(void)
 /* -device's text for a card on back end `id`, from what of the list is meant for it. */
 static char *take_device(struct key_values *list, const char *id)
 {
-    static const char *const properties[][2] = {
-        {"mac", "mac"}, {"macaddr", "mac"}, {"addr", "addr"}};
+    static const char *const properties[][2] = {{"mac", "mac"},
+                                                {"macaddr", "mac"},
+                                                {"addr", "addr"},
+                                                {"bootindex", "bootindex"},
+                                                {"romfile", "romfile"}};
     g_autofree char *model = key_values_take(list, "model");
     GString *text = g_string_new(model ? model : DEFAULT_MODEL);
 

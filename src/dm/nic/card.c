@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "dm/nic/card.h"
+#include "dm/firmware/boot-order.h"
 #include "dm/machine.h"
 
 #include <string.h>
@@ -166,7 +167,9 @@ bool card_realize(struct card *card, GError **error)
     struct device *device = &card->pci.device;
     struct nic *nic = &card->nic;
 
-    if (!register_rom(card, error) || !nic_realize(nic, device, error)) {
+    if (!register_rom(card, error) ||
+        !boot_order_add(device->machine, &card->pci, card->boot_index, "ethernet-phy@0", error) ||
+        !nic_realize(nic, device, error)) {
         return false;
     }
     nic->announce = card_announce;

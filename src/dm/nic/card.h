@@ -39,7 +39,8 @@ struct card {
     struct pci_device pci;
     struct nic nic;
     const struct card_ops *ops;
-    char *rom_file; /* property; NULL: ops->rom if there is one, "": none */
+    int32_t boot_index; /* property; -1: none */
+    char *rom_file;     /* property; NULL: ops->rom if there is one, "": none */
     struct microwire eeprom;
     struct mii mii;
     struct fcs_tables *fcs;
@@ -57,6 +58,13 @@ struct card {
 
 #define CARD_PROPERTIES(struct_)                                                                   \
     NIC_PROPERTIES(struct_, card.nic),                                                             \
+        {"bootindex",                                                                              \
+         PROPERTY_BOOT_INDEX,                                                                      \
+         offsetof(struct struct_, card.boot_index),                                                \
+         "-1",                                                                                     \
+         0,                                                                                        \
+         0,                                                                                        \
+         "place in the order in which firmware boots; -1: none"},                                  \
     {                                                                                              \
         "romfile", PROPERTY_STRING, offsetof(struct struct_, card.rom_file), NULL, 0, 0,           \
             "option ROM, \"\" for none [that of ipxe-qemu, if it is installed]"                    \
