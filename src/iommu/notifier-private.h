@@ -11,8 +11,6 @@ bool notifier_update(struct iommu_notifier *notifier, struct range range, GError
 bool notifier_map(struct iommu_notifier *notifier, const struct iommu_mapping *mapping,
                   GError **error);
 bool notifier_unmap(struct iommu_notifier *notifier, struct range range, GError **error);
-struct mapping_difference notifier_verify(struct iommu_notifier *notifier, GString *out,
-                                          unsigned lines);
 void notifier_report(struct iommu_notifier *notifier, const GError *error);
 
 #endif

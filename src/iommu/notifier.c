@@ -243,22 +243,17 @@ bool iommu_notifier_settle(struct iommu_notifier *notifier, GError **error)
     return ok;
 }
 
-struct mapping_difference notifier_verify(struct iommu_notifier *notifier, GString *out,
-                                          unsigned lines)
-{
-    return notifier->held ? mapping_set_verify(notifier->held, notifier->range, walk_guest,
-                                               notifier, out, lines)
-                          : (struct mapping_difference){0};
-}
-
 struct mapping_difference iommu_notifier_verify(struct iommu_notifier *notifier, GString *out,
                                                 unsigned lines)
 {
     pthread_mutex_t *lock = notifier->region->lock;
-    struct mapping_difference difference;
+    struct mapping_difference difference = {0};
 
     pthread_mutex_lock(lock);
-    difference = notifier_verify(notifier, out, lines);
+    if (notifier->held) {
+        difference =
+            mapping_set_verify(notifier->held, notifier->range, walk_guest, notifier, out, lines);
+    }
     pthread_mutex_unlock(lock);
     return difference;
 }

@@ -62,26 +62,3 @@ void vtd_query(struct vtd *vtd, struct vtd_info *info)
     }
     pthread_mutex_unlock(&vtd->lock);
 }
-
-struct mapping_difference vtd_verify(struct vtd *vtd, GString *out, unsigned lines)
-{
-    struct mapping_difference total = {0};
-    g_autoptr(GPtrArray) devices = NULL;
-
-    pthread_mutex_lock(&vtd->lock);
-    devices = list_devices(vtd);
-    for (unsigned i = 0; i < devices->len; i++) {
-        const struct vtd_device *device = g_ptr_array_index(devices, i);
-
-        for (unsigned k = 0; k < device->iommu.notifiers->len; k++) {
-            struct iommu_notifier *notifier = g_ptr_array_index(device->iommu.notifiers, k);
-            struct mapping_difference difference = notifier_verify(notifier, out, lines);
-
-            total.missing += difference.missing;
-            total.extra += difference.extra;
-            total.unknown |= difference.unknown;
-        }
-    }
-    pthread_mutex_unlock(&vtd->lock);
-    return total;
-}

@@ -119,7 +119,5 @@ struct vtd_info {
 };
 /* The caller unrefs info->devices. */
 void vtd_query(struct vtd *vtd, struct vtd_info *info);
-/* Compare what host IOMMUs hold with the guest's tables; lines on differences go to out. */
-struct mapping_difference vtd_verify(struct vtd *vtd, GString *out, unsigned lines);
 
 #endif

@@ -171,6 +171,7 @@ struct cpu {
     bool v86;              /* EFLAGS.VM */
     bool stack_32;         /* SS.B (not in 64-bit mode) */
     bool flat_segments;    /* ES, SS, DS base 0 and limit 4 GiB, writable: no check needed */
+    bool open_fs, open_gs; /* limit 4 GiB, writable: only the base is to be added */
     bool interrupt_shadow; /* STI, MOV SS, POP SS: none is taken before the next instruction ends */
     bool debug_shadow;     /* MOV SS, POP SS: also no debug exception */
     bool halted;

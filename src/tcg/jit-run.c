@@ -28,21 +28,30 @@ void jit_attach_thread(struct cpu *cpu)
 #endif
 }
 
+static bool is_flat_32_bit(const struct cpu *cpu)
+{
+    const struct x86_segment *cs = &cpu->segment[X86_CS];
+
+    return cpu->mode == CPU_MODE_32 && cpu->protected_mode && cpu->flat_segments && cpu->stack_32 &&
+           cs->base == 0 && cs->limit == UINT32_MAX && cpu->rip <= UINT32_MAX;
+}
+
 enum jit_context jit_context(const struct cpu *cpu)
 {
     const struct tlb *tlb = cpu->tlb;
+    const struct tlb_entry *table = cpu->data_table[cpu->cpl];
+    unsigned first = cpu->mode == CPU_MODE_64 ? 0 : JIT_32;
 
-    if (cpu->mode != CPU_MODE_64 || (cpu->cpl != 0 && cpu->cpl != 3)) {
+    if ((first && !is_flat_32_bit(cpu)) || (cpu->cpl != 0 && cpu->cpl != 3)) {
         return JIT_INTERPRET;
     }
-    if (cpu->data_table[cpu->cpl] == tlb->data[TLB_USER]) {
-        return JIT_USER;
+    if (table == tlb->data[TLB_USER]) {
+        return first + JIT_USER;
     }
-    if (cpu->data_table[cpu->cpl] == tlb->data[TLB_SUPERVISOR]) {
-        return JIT_SUPERVISOR;
+    if (table == tlb->data[TLB_SUPERVISOR]) {
+        return first + JIT_SUPERVISOR;
     }
-    return cpu->data_table[cpu->cpl] == tlb->data[TLB_SUPERVISOR_SMAP] ? JIT_SUPERVISOR_SMAP
-                                                                       : JIT_INTERPRET;
+    return table == tlb->data[TLB_SUPERVISOR_SMAP] ? first + JIT_SUPERVISOR_SMAP : JIT_INTERPRET;
 }
 
 static uint8_t *hot_count(struct jit *jit, const uint8_t *host)

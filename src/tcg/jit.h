@@ -40,12 +40,14 @@
 #define JIT_PAGE_COUNT_BITS 22
 #define JIT_MAX_VCPUS       256
 
-/* What a block is translated for, besides its bytes: index of the jump caches too. */
+/* What a block is translated for, besides its bytes: index of the jump caches too. 32-bit code is
+ * translated where its segments are flat: CS, SS, DS and ES from 0 to 4 GiB, the stack 32 bits. */
 enum jit_context {
-    JIT_SUPERVISOR,      /* 64-bit, CPL 0..2, class TLB_SUPERVISOR */
-    JIT_USER,            /* 64-bit, CPL 3 */
-    JIT_SUPERVISOR_SMAP, /* 64-bit, CPL 0..2, class TLB_SUPERVISOR_SMAP */
-    JIT_INTERPRET,       /* none: the interpreter does it */
+    JIT_SUPERVISOR,             /* 64-bit, CPL 0, class TLB_SUPERVISOR */
+    JIT_USER,                   /* 64-bit, CPL 3 */
+    JIT_SUPERVISOR_SMAP,        /* 64-bit, CPL 0, class TLB_SUPERVISOR_SMAP */
+    JIT_32,                     /* the same three for 32-bit code begin here */
+    JIT_INTERPRET = 2 * JIT_32, /* none: the interpreter does it */
 };
 _Static_assert((int)JIT_INTERPRET == JUMP_CONTEXTS, "a jump cache for each context");
 

@@ -70,7 +70,7 @@ static const struct lockstep_store *find_other_store(const struct lockstep *lock
     for (unsigned i = 0; i < lockstep->stores->len; i++) {
         const struct lockstep_store *store = get_store(lockstep, i);
 
-        if (memcmp(stored_by_interpreter(lockstep, store), store->host, store->length)) {
+        if (memcmp(stored_by_interpreter(lockstep, store), store->host, store->length) != 0) {
             return store;
         }
     }
@@ -171,7 +171,7 @@ static bool fields_differ(const struct cpu *cpu, GString *text)
         const uint8_t *interpreter =
             (const uint8_t *)&cpu->lockstep->interpreted + fields[i].offset;
 
-        if (memcmp(interpreter, translator, fields[i].size)) {
+        if (memcmp(interpreter, translator, fields[i].size) != 0) {
             differs = true;
             if (text) {
                 append_difference(text, fields[i].name, interpreter, translator, fields[i].size);

@@ -221,14 +221,20 @@ void segment_check_code_size(struct cpu *cpu, const struct descriptor *d, uint16
         raise_selector(cpu, EXCEPTION_GP, selector);
 }
 
-static bool is_flat(const struct cpu *cpu, unsigned index)
+/* Writable data with a limit of 4 GiB. */
+static bool is_open(const struct cpu *cpu, unsigned index)
 {
     const struct x86_segment *segment = &cpu->segment[index];
     unsigned mask =
         SEGMENT_PRESENT | SEGMENT_S | SEGMENT_CODE | SEGMENT_EXPAND_DOWN | SEGMENT_WRITABLE;
     unsigned wanted = SEGMENT_PRESENT | SEGMENT_S | SEGMENT_WRITABLE;
-    return segment->base == 0 && segment->limit == UINT32_MAX &&
+    return segment->limit == UINT32_MAX &&
            (!cpu->protected_mode || (segment->attributes & mask) == wanted);
+}
+
+static bool is_flat(const struct cpu *cpu, unsigned index)
+{
+    return cpu->segment[index].base == 0 && is_open(cpu, index);
 }
 
 void cpu_update_mode(struct cpu *cpu)
@@ -249,5 +255,7 @@ void cpu_update_mode(struct cpu *cpu)
         cpu->mode = code & SEGMENT_D ? CPU_MODE_32 : CPU_MODE_16;
     cpu->stack_32 = cpu->segment[X86_SS].attributes & SEGMENT_D;
     cpu->flat_segments = is_flat(cpu, X86_ES) && is_flat(cpu, X86_SS) && is_flat(cpu, X86_DS);
+    cpu->open_fs = is_open(cpu, X86_FS);
+    cpu->open_gs = is_open(cpu, X86_GS);
     cpu->exit_block = true;
 }

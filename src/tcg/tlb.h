@@ -28,7 +28,7 @@ struct cpu;
 #define TLB_NOTES         8192
 
 /* struct jump_entry: where translated code goes on at a linear address. One table per context. */
-#define JUMP_CONTEXTS 3
+#define JUMP_CONTEXTS 6
 #define JUMP_ENTRIES  4096
 #define JUMP_NOTES    2048
 

@@ -33,9 +33,6 @@ static bool translate_bmi(struct translator *t, const struct insn *insn,
     unsigned written = group ? insn->vex_register : insn->reg, to, vvvv = 0;
     struct host_operand rm;
 
-    if (insn->memory && !address_is_simple(t, insn)) {
-        return false;
-    }
     if (two_results && (host_of_guest(insn->reg) == HOST_NO_REGISTER ||
                         host_of_guest(insn->vex_register) == HOST_NO_REGISTER)) {
         return false;

@@ -70,8 +70,8 @@ void emit_exit(struct translator *t, int64_t target)
         return;
     }
     emit_load(&t->e, 8, S0, CPU_FIELD(page_linear));
-    if (target == (int32_t)target) {
-        emit_alu_immediate(&t->e, 8, GROUP1_ADD, host_register(S0), (int32_t)target);
+    if (target == (int32_t)target || t->word == 4) {
+        emit_alu_immediate(&t->e, t->word, GROUP1_ADD, host_register(S0), (int32_t)target);
     } else {
         emit_load_immediate(&t->e, S1, (uint64_t)target);
         emit_rm(&t->e, 8, 0x03, S0, false, host_register(S1));
@@ -140,6 +140,12 @@ void emit_handler(struct translator *t, const struct insn *insn, bool ends)
 
 /* --- Instructions --- */
 
+/* In 32-bit code an operand size of 16 bits cuts the target's upper half off: for the handler. */
+static bool target_is_cut(const struct translator *t, const struct insn *insn)
+{
+    return t->word == 4 && insn->operand_size != 4;
+}
+
 static int64_t jump_target(const struct translator *t, const struct insn *insn)
 {
     return (int64_t)t->next + (int64_t)insn->immediate;
@@ -148,6 +154,9 @@ static int64_t jump_target(const struct translator *t, const struct insn *insn)
 static bool translate_jmp(struct translator *t, const struct insn *insn,
                           const struct translate_row *row)
 {
+    if (target_is_cut(t, insn)) {
+        return false;
+    }
     flags_to_record(t);
     emit_exit(t, jump_target(t, insn));
     t->ended = true;
@@ -163,6 +172,9 @@ static void add_side_exit(struct translator *t, uint8_t *from, int64_t target)
 static bool translate_jcc(struct translator *t, const struct insn *insn,
                           const struct translate_row *row)
 {
+    if (target_is_cut(t, insn)) {
+        return false;
+    }
     flags_to_host(t);
     add_side_exit(t, emit_jump_if(&t->e, row->value), jump_target(t, insn));
     return true;
@@ -171,7 +183,7 @@ static bool translate_jcc(struct translator *t, const struct insn *insn,
 static bool translate_jcxz(struct translator *t, const struct insn *insn,
                            const struct translate_row *row)
 {
-    if (insn->address_size < 4) {
+    if (insn->address_size < 4 || target_is_cut(t, insn)) {
         return false;
     }
     flags_before_spoil(t);
@@ -186,6 +198,9 @@ static bool translate_loop(struct translator *t, const struct insn *insn,
 {
     unsigned size = insn->address_size;
 
+    if (size < 4 || target_is_cut(t, insn)) {
+        return false;
+    }
     flags_before_spoil(t);
     guest_will_change(t, 1u << X86_RCX);
     emit_lea(&t->e, size, HOST_RCX, host_memory(HOST_RCX, -1));
@@ -197,14 +212,17 @@ static bool translate_loop(struct translator *t, const struct insn *insn,
 static void emit_push_return(struct translator *t)
 {
     emit_load(&t->e, 8, S1, CPU_FIELD(page_linear));
-    emit_lea(&t->e, 8, S1, host_memory(S1, (int32_t)t->next));
-    emit_store(&t->e, 8, host_memory(S0, 0), S1);
-    emit_move_stack(t, -8);
+    emit_lea(&t->e, t->word, S1, host_memory(S1, (int32_t)t->next));
+    emit_store(&t->e, t->word, host_memory(S0, 0), S1);
+    emit_move_stack(t, -(int32_t)t->word);
 }
 
 static bool translate_call(struct translator *t, const struct insn *insn,
                            const struct translate_row *row)
 {
+    if (target_is_cut(t, insn)) {
+        return false;
+    }
     emit_push_probe(t);
     emit_push_return(t);
     flags_to_record(t);
@@ -216,17 +234,14 @@ static bool translate_call(struct translator *t, const struct insn *insn,
 /* The target's value to a host register. */
 static bool emit_target(struct translator *t, const struct insn *insn, unsigned to)
 {
-    if (insn->operand_size != 8) {
+    if (insn->operand_size != t->word) {
         return false;
     }
     if (insn->memory) {
-        if (!address_is_simple(t, insn)) {
-            return false;
-        }
-        emit_operand_probe(t, insn, 8, false);
-        emit_load(&t->e, 8, to, host_memory(S0, 0));
+        emit_operand_probe(t, insn, t->word, false);
+        emit_load(&t->e, t->word, to, host_memory(S0, 0));
     } else {
-        emit_load(&t->e, 8, to, guest_operand(insn, insn->rm, 8));
+        emit_load(&t->e, t->word, to, guest_operand(insn, insn->rm, t->word));
     }
     return true;
 }
@@ -243,6 +258,17 @@ static bool translate_jmp_indirect(struct translator *t, const struct insn *insn
     return true;
 }
 
+/* Nothing is pushed if the target in S1 is not canonical. */
+static void emit_check_canonical(struct translator *t)
+{
+    flags_before_spoil(t);
+    emit_move(&t->e, 8, S0, S1);
+    emit_shift_immediate(&t->e, 8, GROUP2_SHL, S0, 16);
+    emit_shift_immediate(&t->e, 8, GROUP2_SAR, S0, 16);
+    emit_rm(&t->e, 8, 0x3b, S0, false, host_register(S1));
+    emit_slow_if(t, HOST_NOT_EQUAL);
+}
+
 static bool translate_call_indirect(struct translator *t, const struct insn *insn,
                                     const struct translate_row *row)
 {
@@ -250,13 +276,9 @@ static bool translate_call_indirect(struct translator *t, const struct insn *ins
         return false;
     }
     emit_store(&t->e, 8, CPU_FIELD(scratch), S1);
-    /* Nothing is pushed if the target is not canonical. */
-    flags_before_spoil(t);
-    emit_move(&t->e, 8, S0, S1);
-    emit_shift_immediate(&t->e, 8, GROUP2_SHL, S0, 16);
-    emit_shift_immediate(&t->e, 8, GROUP2_SAR, S0, 16);
-    emit_rm(&t->e, 8, 0x3b, S0, false, host_register(S1));
-    emit_slow_if(t, HOST_NOT_EQUAL);
+    if (t->word == 8) {
+        emit_check_canonical(t);
+    }
     emit_push_probe(t);
     emit_push_return(t);
     flags_to_record(t);
@@ -269,13 +291,13 @@ static bool translate_call_indirect(struct translator *t, const struct insn *ins
 static bool translate_ret(struct translator *t, const struct insn *insn,
                           const struct translate_row *row)
 {
-    int32_t bytes = 8 + (int32_t)insn->immediate;
+    int32_t bytes = (int32_t)t->word + (int32_t)insn->immediate;
 
-    if (insn->operand_size != 8 || bytes > INT16_MAX) {
+    if (insn->operand_size != t->word || bytes > INT16_MAX) {
         return false;
     }
     emit_pop_probe(t);
-    emit_load(&t->e, 8, S0, host_memory(S0, 0));
+    emit_load(&t->e, t->word, S0, host_memory(S0, 0));
     emit_move_stack(t, bytes);
     flags_to_record(t);
     emit_exit_indirect(t, -bytes);

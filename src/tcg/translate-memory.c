@@ -13,7 +13,7 @@ _Static_assert(sizeof(struct tlb_entry) == 1 << ENTRY_SHIFT, "an index is a shif
 
 bool address_is_simple(const struct translator *t, const struct insn *insn)
 {
-    return insn->address_size == 8 || insn->address_size == 4;
+    return insn->address_size >= 4 && (t->word == 8 || insn->segment != X86_CS);
 }
 
 /* lea S0, [base + index * scale + displacement] */
@@ -41,16 +41,6 @@ static void emit_offset(struct translator *t, const struct insn *insn)
         /* there already */
     } else {
         emit_lea(e, size, S0, host_memory_indexed(base, index, insn->scale, displacement));
-    }
-}
-
-void emit_address(struct translator *t, const struct insn *insn)
-{
-    emit_offset(t, insn);
-    if (insn->segment == X86_FS) {
-        emit_rm(&t->e, 8, 0x03, S0, false, CPU_FIELD(segment[X86_FS].base));
-    } else if (insn->segment == X86_GS) {
-        emit_rm(&t->e, 8, 0x03, S0, false, CPU_FIELD(segment[X86_GS].base));
     }
 }
 
@@ -87,6 +77,27 @@ void emit_slow_if(struct translator *t, unsigned condition)
     slow->from[slow->count++] = emit_jump_if(&t->e, condition);
 }
 
+void emit_segment_base(struct translator *t, const struct insn *insn)
+{
+    bool fs = insn->segment == X86_FS;
+
+    if (!fs && insn->segment != X86_GS) {
+        return;
+    }
+    if (t->word == 4) {
+        emit_alu_immediate(&t->e, 1, GROUP1_CMP, fs ? CPU_FIELD(open_fs) : CPU_FIELD(open_gs), 0);
+        emit_slow_if(t, HOST_EQUAL);
+    }
+    emit_rm(&t->e, t->word, 0x03, S0, false,
+            fs ? CPU_FIELD(segment[X86_FS].base) : CPU_FIELD(segment[X86_GS].base));
+}
+
+void emit_address(struct translator *t, const struct insn *insn)
+{
+    emit_offset(t, insn);
+    emit_segment_base(t, insn);
+}
+
 /* S0: the offset in the page, or more if the TLB has it not. S1: of the entry. */
 static int32_t emit_tag_test(struct translator *t, bool is_write)
 {
@@ -95,8 +106,9 @@ static int32_t emit_tag_test(struct translator *t, bool is_write)
         [JIT_USER] = TLB_USER,
         [JIT_SUPERVISOR_SMAP] = TLB_SUPERVISOR_SMAP,
     };
-    int32_t table = t->jit->tlb_offset + (int32_t)offsetof(struct tlb, data) +
-                    (int32_t)(classes[t->context] * TLB_ENTRIES * sizeof(struct tlb_entry));
+    int32_t table =
+        t->jit->tlb_offset + (int32_t)offsetof(struct tlb, data) +
+        (int32_t)(classes[t->context % JIT_32] * TLB_ENTRIES * sizeof(struct tlb_entry));
     struct emitter *e = &t->e;
     size_t tag =
         is_write ? offsetof(struct tlb_entry, write_tag) : offsetof(struct tlb_entry, read_tag);

@@ -100,17 +100,16 @@ static void emit_offset_probe(struct translator *t, const struct insn *insn, uns
 {
     flags_before_spoil(t);
     emit_load_immediate(&t->e, S0, insn->immediate);
-    if (insn->segment == X86_FS) {
-        emit_rm(&t->e, 8, 0x03, S0, false, CPU_FIELD(segment[X86_FS].base));
-    } else if (insn->segment == X86_GS) {
-        emit_rm(&t->e, 8, 0x03, S0, false, CPU_FIELD(segment[X86_GS].base));
-    }
+    emit_segment_base(t, insn);
     emit_probe(t, size, is_write);
 }
 
 static bool translate_mov_acc_moffs(struct translator *t, const struct insn *insn,
                                     const struct translate_row *row)
 {
+    if (!address_is_simple(t, insn)) {
+        return false;
+    }
     emit_offset_probe(t, insn, row->size, false);
     load_register(t, X86_RAX, row->size);
     return true;
@@ -119,6 +118,9 @@ static bool translate_mov_acc_moffs(struct translator *t, const struct insn *ins
 static bool translate_mov_moffs_acc(struct translator *t, const struct insn *insn,
                                     const struct translate_row *row)
 {
+    if (!address_is_simple(t, insn)) {
+        return false;
+    }
     emit_offset_probe(t, insn, row->size, true);
     emit_store(&t->e, row->size, host_memory(S0, 0), HOST_RAX);
     return true;

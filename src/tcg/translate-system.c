@@ -18,7 +18,7 @@ static void emit_change_eflags(struct translator *t, unsigned operation, uint32_
 static bool translate_cli(struct translator *t, const struct insn *insn,
                           const struct translate_row *row)
 {
-    if (t->context == JIT_USER) {
+    if (t->user) {
         return false;
     }
     flags_before_spoil(t);
@@ -31,7 +31,7 @@ static bool translate_cli(struct translator *t, const struct insn *insn,
 static bool translate_sti(struct translator *t, const struct insn *insn,
                           const struct translate_row *row)
 {
-    if (t->context == JIT_USER || t->index + 1 == t->count) {
+    if (t->user || t->index + 1 == t->count) {
         return false;
     }
     flags_before_spoil(t);
@@ -44,7 +44,7 @@ static bool translate_sti(struct translator *t, const struct insn *insn,
 static bool translate_swapgs(struct translator *t, const struct insn *insn,
                              const struct translate_row *row)
 {
-    if (t->context == JIT_USER) {
+    if (t->user) {
         return false;
     }
     emit_load(&t->e, 8, S0, CPU_FIELD(segment[X86_GS].base));

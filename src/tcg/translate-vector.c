@@ -212,9 +212,6 @@ static bool translate_vector(struct translator *t, const struct insn *insn,
     unsigned reg = form.group ? (insn->modrm >> 3) & 7u : insn->reg;
     struct host_operand rm = host_register(insn->rm);
 
-    if (insn->memory && !address_is_simple(t, insn)) {
-        return false;
-    }
     if (insn->memory || !t->vector_resident || insn->vex) {
         flags_before_spoil(t);
     }

@@ -145,9 +145,6 @@ static void emit_masks_check(struct translator *t)
 static bool translate_x87(struct translator *t, const struct insn *insn,
                           const struct translate_row *row)
 {
-    if (insn->memory && !address_is_simple(t, insn)) {
-        return false;
-    }
     flags_before_spoil(t);
     x87_require(t);
     if (insn->memory) {

@@ -45,18 +45,21 @@ struct translate_rows *translate_rows_new(void)
 }
 
 /* The rows of vector and x87 instructions are made from their operands. */
-static const struct translate_row *find_row(const struct jit *jit, const struct insn *insn)
+static const struct translate_row *find_row(const struct translator *t, const struct insn *insn)
 {
-    const struct translate_rows *rows = jit->rows;
+    const struct translate_rows *rows = t->jit->rows;
     const struct translate_row *row;
     unsigned slot = row_slot(insn->execute);
 
+    if (insn->memory && !address_is_simple(t, insn)) {
+        return NULL;
+    }
     while (rows->slots[slot] && rows->slots[slot]->handler != insn->execute) {
         slot = (slot + 1) % ROW_SLOTS;
     }
     if (!rows->slots[slot]) {
-        row = translate_vector_row(insn, &jit->host_features);
-        row = row ? row : translate_bmi_row(insn, &jit->host_features);
+        row = translate_vector_row(insn, &t->jit->host_features);
+        row = row ? row : translate_bmi_row(insn, &t->jit->host_features);
         return row ? row : translate_x87_row(insn);
     }
     if (rows->slots[slot] && shift_count_is_zero(insn, rows->slots[slot])) {
@@ -112,7 +115,7 @@ static bool decode(struct translator *t, const uint8_t *page)
         if (decode_insn(t->cpu, page + offset, left, insn) != DECODE_OK) {
             break;
         }
-        t->rows[t->count] = find_row(t->jit, insn);
+        t->rows[t->count] = find_row(t, insn);
         if (t->jit->lockstep && starts_block(t, insn)) {
             break;
         }
@@ -315,6 +318,8 @@ struct translation *jit_translate(struct cpu *cpu, enum jit_context context)
         .jit = jit,
         .cpu = cpu,
         .context = context,
+        .user = context % JIT_32 == JIT_USER,
+        .word = context < JIT_32 ? 8 : 4,
         .host_page = fetch->host,
         .start = cpu->rip & ~PAGE_MASK,
         .flags = {.place = FLAGS_IN_RECORD},

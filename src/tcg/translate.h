@@ -103,6 +103,8 @@ struct translator {
     struct jit *jit;
     const struct cpu *cpu;
     enum jit_context context;
+    bool user;     /* CPL 3, else 0 */
+    unsigned word; /* bytes of an address, and of what is pushed: 8, or 4 in 32-bit code */
     const uint8_t *host_page;
     unsigned start; /* offset of the block in its page */
     uint8_t *entry; /* the block's first byte of code */
@@ -184,8 +186,10 @@ void guest_will_change(struct translator *t, uint32_t registers);
 
 /* --- Memory (translate-memory.c) --- */
 
-/* Can the address be made by emit_address? */
+/* Can the address be made by emit_address? Instructions whose can't be have no row. */
 bool address_is_simple(const struct translator *t, const struct insn *insn);
+/* Add the segment's base to S0. Spoils S1 and flags. */
+void emit_segment_base(struct translator *t, const struct insn *insn);
 /* The linear address of the memory operand to S0. Spoils S1 and flags. */
 void emit_address(struct translator *t, const struct insn *insn);
 /* Probe the TLB for S0. Then S0 is the host address. Spoils S1; flags must have been seen to.

@@ -165,7 +165,9 @@ static int open_group(unsigned number, GError **error)
 
     if (fd < 0) {
         fail_errno(error, path,
-                   "bind the device to vfio-pci first, and be allowed to open its group");
+                   errno == EBUSY    ? "another program has a device of this IOMMU group"
+                   : errno == EACCES ? "be allowed to read and write it"
+                                     : "bind the device to vfio-pci first");
         return -1;
     }
     if (ioctl(fd, VFIO_GROUP_GET_STATUS, &status) != 0) {

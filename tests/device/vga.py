@@ -380,6 +380,15 @@ class Device(VGATest):
             self.dump()
 
 
+class Hotplug(unittest.TestCase):
+    def test_refused(self):
+        """Somebody may be looking at it."""
+        with Duodm("-device", "VGA,id=v", "-vnc", "unix:@/vnc", qtest=True) as vm:
+            for command, arguments in (("device_del", {"id": "v"}), ("device_add", {"driver": "VGA"})):
+                with self.assertRaisesRegex(QMPError, "plugged"):
+                    vm.qmp.execute(command, **arguments)
+
+
 class CommandLine(unittest.TestCase):
     def test_adapters(self):
         with Duodm("-device", "VGA,vgamem_mb=9,romfile=", qtest=True) as vm:

@@ -126,7 +126,7 @@ void native_engine_prepare(struct cpu *cpu, const struct native_case *c)
     cpu->mode = c->code_64 ? CPU_MODE_64 : CPU_MODE_32;
     cpu->cpl = 3;
     cpu->long_mode = cpu->protected_mode = true;
-    cpu->stack_32 = true;
+    cpu->stack_32 = cpu->flat_segments = cpu->open_fs = cpu->open_gs = true;
     cpu->cr0 = CR0_PE | CR0_MP | CR0_ET | CR0_NE | CR0_WP | CR0_AM | CR0_PG;
     cpu->cr4 = CR4_PAE | CR4_OSFXSR | CR4_OSXMMEXCPT | CR4_OSXSAVE | CR4_FSGSBASE;
     cpu->efer = EFER_SCE | EFER_LME | EFER_LMA | EFER_NXE;
@@ -186,7 +186,7 @@ static void step(struct native_engine *engine, const struct native_case *c, stru
     struct cpu *cpu = &engine->cpu;
 
     for (unsigned i = 0; i < STEPS_MAX && cpu->rip == c->before.rip; i++) {
-        if (engine->jit && cpu->mode == CPU_MODE_64) {
+        if (engine->jit) {
             cpu->exit_block = false;
             if (!jit_run_block(cpu)) {
                 g_error("not translated: %s", insn->opcode->name);

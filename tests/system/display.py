@@ -100,6 +100,17 @@ class Linux(unittest.TestCase):
         client.pointer(110, 80)
         vm.serial.expect(rb" [01]8 [0-9a-f]{2} [0-9a-f]{2}\r\nREAD", timeout=60)
 
+    def test_messages_without_a_driver(self):
+        """The kernel is told of a linear mode that was set for it."""
+        with Duodm("-accel", "tcg", "-m", "512", "-vga", "std", "-vnc", "unix:@/vnc",
+                   "-kernel", kernel("full"), "-append", "console=tty0 root=/dev/nothing",
+                   timeout=60) as vm, \
+                RFB(vm.path("vnc"), timeout=240 * SLOWER) as client:
+            font = bios_font()
+            client.wait_for(lambda c: c.width == 1024 and any(
+                "end Kernel panic - not syncing" in line for line in read_text(c.rgb(), font, 8)))
+            self.assertEqual(vm.quit(), 0)
+
     def test_console_keyboard_mouse(self):
         ramdisk = initramfs_with(os.path.join(CACHE, "initramfs-display.gz"), "full",
                                  ["bochs", "psmouse"])

@@ -43,7 +43,8 @@ struct boot_chunk {
 struct boot_plan {
     GArray *chunks; /* of struct boot_chunk, in the order of writing */
     struct x86_state cpu;
-    const char *protocol; /* for messages: "Linux 64-bit" */
+    const char *protocol;  /* for messages: "Linux 64-bit" */
+    uint64_t linux_params; /* address of Linux's struct boot_params; 0: another kernel */
 };
 
 struct boot_plan *boot_plan_new(void);

@@ -340,6 +340,7 @@ bool linux_bzimage_load(struct boot_plan *plan, const struct boot_environment *e
         boot_plan_set_flat_32(plan, tables + TABLE_GDT, image.address);
     }
     plan->cpu.gpr[X86_RSI] = tables;
+    plan->linux_params = tables;
     plan->protocol = is_64 ? "Linux 64-bit" : "Linux 32-bit";
     return true;
 }

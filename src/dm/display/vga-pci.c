@@ -533,10 +533,11 @@ static const struct pci_class vga_pci_class = {
     .revision = 2, /* with registers in BAR 2, and those at 600h */
 };
 
+/* Cold only: a viewer may be looking at it. */
 #define VGA_CLASS(name_, description_, realize_)                                                   \
     {                                                                                              \
         .name = name_, .description = description_, .bus_type = BUS_PCI,                           \
-        .instance_size = sizeof(struct vga_device), .user_creatable = true,                        \
+        .instance_size = sizeof(struct vga_device), .user_creatable = true, .cold_only = true,     \
         .properties = vga_properties, .state = &vga_state, .realize = realize_,                    \
         .unrealize = vga_unrealize, .reset = vga_reset, .bus_class = &vga_pci_class,               \
     }

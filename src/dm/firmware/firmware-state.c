@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "dm/firmware/firmware-state.h"
+#include "dm/firmware/boot-screen.h"
 #include "dm/acpi/smbios.h"
 #include "dm/firmware/bios-stub.h"
 #include "dm/firmware/firmware-processors.h"
@@ -263,6 +264,7 @@ static void start_kernel(struct firmware_state *state)
     if (!boot_plan_write(state->plan, &machine->as_memory, &error)) {
         log_warning("%s", error->message);
     }
+    boot_screen_set_up(machine, state->config.pci_bus, state->plan);
     if (machine->vcpu_count) {
         machine->engine->set_state(machine->vcpus[0], &state->plan->cpu);
     }

@@ -361,6 +361,7 @@ const struct device_class intel_iommu_class = {
     .bus_type = BUS_SYSTEM,
     .instance_size = sizeof(struct intel_iommu),
     .user_creatable = true,
+    .cold_only = true,
     .properties = intel_iommu_properties,
     .state = &intel_iommu_state,
     .realize = intel_iommu_realize,

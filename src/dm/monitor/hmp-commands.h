@@ -46,8 +46,6 @@ bool hmp_mouse_button(struct hmp_context *context, char **words, GString *out, G
 bool hmp_mouse_move(struct hmp_context *context, char **words, GString *out, GError **error);
 bool hmp_screendump(struct hmp_context *context, char **words, GString *out, GError **error);
 bool hmp_sendkey(struct hmp_context *context, char **words, GString *out, GError **error);
-/* qmp-iommu.c */
-bool hmp_info_iommu(struct hmp_context *context, char **words, GString *out, GError **error);
 /* hmp-net.c */
 bool hmp_hostfwd_add(struct hmp_context *context, char **words, GString *out, GError **error);
 bool hmp_hostfwd_remove(struct hmp_context *context, char **words, GString *out, GError **error);
@@ -59,6 +57,9 @@ bool hmp_set_link(struct hmp_context *context, char **words, GString *out, GErro
 
 /* hmp-memory.c: x/FMT and xp/FMT. */
 bool hmp_examine(struct hmp_context *context, char **words, GString *out, GError **error);
+
+/* qmp-iommu.c */
+bool hmp_info_iommu(struct hmp_context *context, char **words, GString *out, GError **error);
 
 /* qmp-hotplug.c */
 bool hmp_device_add(struct hmp_context *context, char **words, GString *out, GError **error);

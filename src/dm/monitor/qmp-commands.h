@@ -54,6 +54,10 @@ json_t *qmp_device_del(struct qmp_context *context, json_t *arguments, GError **
 extern const struct qmp_argument qmp_device_add_arguments[];
 extern const struct qmp_argument qmp_device_del_arguments[];
 
+/* qmp-iommu.c */
+json_t *qmp_iommu_verify(struct qmp_context *context, json_t *arguments, GError **error);
+json_t *qmp_query_iommu(struct qmp_context *context, json_t *arguments, GError **error);
+
 /* qmp-virtio.c */
 json_t *qmp_balloon(struct qmp_context *context, json_t *arguments, GError **error);
 json_t *qmp_query_balloon(struct qmp_context *context, json_t *arguments, GError **error);
@@ -122,9 +126,6 @@ json_t *qmp_set_password(struct qmp_context *context, json_t *arguments, GError 
 extern const struct qmp_argument qmp_password_arguments[], qmp_set_password_arguments[],
     qmp_expire_password_arguments[], qmp_screendump_arguments[], qmp_send_key_arguments[],
     qmp_input_send_event_arguments[];
-/* qmp-iommu.c */
-json_t *qmp_iommu_verify(struct qmp_context *context, json_t *arguments, GError **error);
-json_t *qmp_query_iommu(struct qmp_context *context, json_t *arguments, GError **error);
 
 /* qmp-pci.c */
 json_t *qmp_query_pci(struct qmp_context *context, json_t *arguments, GError **error);

@@ -8,12 +8,10 @@
 #include "dm/machine.h"
 #include "dm/monitor/hmp-commands.h"
 #include "dm/monitor/qmp-commands.h"
+#include "dm/vfio/vfio-space.h"
 #include "iommu/vtd.h"
-#include "util/error.h"
 
 #include <inttypes.h>
-
-#define LINES 20 /* of differences */
 
 static const char *state_name(const struct vtd_info *info, const struct vtd_device_info *device)
 {
@@ -29,17 +27,6 @@ static const char *state_name(const struct vtd_info *info, const struct vtd_devi
 static char *address_name(uint16_t requester)
 {
     return g_strdup_printf("%02x:%02x.%x", requester >> 8, requester >> 3 & 0x1f, requester & 7);
-}
-
-static struct vtd *find_unit(struct machine *machine, GError **error)
-{
-    struct vtd *vtd = intel_iommu_find(machine);
-
-    if (!vtd) {
-        duodm_fail(error, DUODM_ERROR_NOT_FOUND,
-                   "this machine has no IOMMU: give it -device intel-iommu");
-    }
-    return vtd;
 }
 
 static json_t *describe(const struct vtd_info *info, const struct vtd_device_info *device)
@@ -85,18 +72,10 @@ json_t *qmp_query_iommu(struct qmp_context *context, json_t *arguments, GError *
 
 json_t *qmp_iommu_verify(struct qmp_context *context, json_t *arguments, GError **error)
 {
-    struct vtd *vtd = find_unit(context->machine, error);
     g_autoptr(GString) text = g_string_new(NULL);
-    struct mapping_difference difference;
+    bool equal = vfio_spaces_verify(context->machine, text);
 
-    if (!vtd) {
-        return NULL;
-    }
-    difference = vtd_verify(vtd, text, LINES);
-    return json_pack("{s:b, s:I, s:I, s:s}", "equal",
-                     !difference.missing && !difference.extra && !difference.unknown, "missing",
-                     (json_int_t)difference.missing, "extra", (json_int_t)difference.extra,
-                     "differences", text->str);
+    return json_pack("{s:b, s:s}", "equal", equal, "report", text->str);
 }
 
 static void print_device(const struct vtd_info *info, const struct vtd_device_info *device,
@@ -119,15 +98,10 @@ static void print_device(const struct vtd_info *info, const struct vtd_device_in
                            device->host_mappings);
 }
 
-bool hmp_info_iommu(struct hmp_context *context, char **words, GString *out, GError **error)
+static void print_unit(struct vtd *vtd, GString *out)
 {
-    struct vtd *vtd = find_unit(context->machine, error);
-    struct mapping_difference difference;
     struct vtd_info info;
 
-    if (!vtd) {
-        return false;
-    }
     vtd_query(vtd, &info);
     g_string_append_printf(out,
                            "intel-iommu: translation %s, root table 0x%" PRIx64
@@ -138,8 +112,19 @@ bool hmp_info_iommu(struct hmp_context *context, char **words, GString *out, GEr
         print_device(&info, &g_array_index(info.devices, struct vtd_device_info, i), out);
     }
     g_array_unref(info.devices);
-    difference = vtd_verify(vtd, out, LINES);
-    g_string_append_printf(out, "host IOMMUs: %" PRIu64 " bytes missing, %" PRIu64 " extra\n",
-                           difference.missing, difference.extra);
+}
+
+bool hmp_info_iommu(struct hmp_context *context, char **words, GString *out, GError **error)
+{
+    struct vtd *vtd = intel_iommu_find(context->machine);
+
+    if (vtd) {
+        print_unit(vtd, out);
+    } else {
+        g_string_append(out, "no IOMMU: devices see memory as it is\n");
+    }
+    g_string_append(out, vfio_spaces_verify(context->machine, out)
+                             ? "hosts hold what the guest's tables say\n"
+                             : "hosts do NOT hold what the guest's tables say\n");
     return true;
 }

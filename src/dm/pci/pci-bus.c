@@ -3,6 +3,7 @@
 #include "dm/pci/pci-bus.h"
 #include "dm/fdt/pci-tree.h"
 #include "dm/machine.h"
+#include "dm/pci/pci-iommu.h"
 #include "dm/pci/pci-regs.h"
 
 static char *pci_address(const struct device *device)
@@ -161,9 +162,25 @@ unsigned pci_interrupt_line_of(const struct pci_device *device)
     return (slot + 3 + pin - 1) & 3;
 }
 
+void pci_bus_set_routes(struct pci_bus *bus, const uint8_t gsis[4])
+{
+    for (unsigned i = 0; i < 4; i++) {
+        __atomic_store_n(&bus->gsis[i], gsis[i], __ATOMIC_RELEASE);
+    }
+    pci_bus_messages_changed(bus);
+}
+
+unsigned pci_device_gsi(const struct pci_device *device)
+{
+    return device->config[PCI_INTERRUPT_PIN]
+               ? __atomic_load_n(&device->pci_bus->gsis[pci_interrupt_line_of(device)],
+                                 __ATOMIC_ACQUIRE)
+               : 0;
+}
+
 static unsigned pin_of(const struct pci_device *device)
 {
-    return (device->devfn >> 3) * 4u + pci_class_of(device)->interrupt_pin - 1u;
+    return (device->devfn >> 3) * 4u + device->config[PCI_INTERRUPT_PIN] - 1u;
 }
 
 /* With interrupt_lock held, which also keeps the order of levels that a line is told. */

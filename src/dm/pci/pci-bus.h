@@ -23,6 +23,7 @@ struct pci_bus {
     struct irq_line lines[4];
     irq_handler_fn pin_handler; /* NULL: pins drive the lines */
     void *pin_opaque;
+    uint8_t gsis[4];                        /* atomic: where they lead to; 0: nowhere */
     unsigned asserted[PCI_DEVFN_COUNT / 2]; /* functions that drive each line, or each pin */
     struct pci_hotplug *hotplug;
     const struct pci_iommu_ops *iommu; /* NULL: there is none */

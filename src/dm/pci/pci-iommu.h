@@ -51,7 +51,8 @@ bool pci_device_follow(struct pci_device *device, GError **error);
  * pci_send_message (irqfd). False: it is blocked now, and pci_send_message would record the fault.
  */
 bool pci_device_remap_message(struct pci_device *device, uint64_t *address, uint32_t *data);
-/* Messages may lead elsewhere now. Called in a vCPU's thread, no guard or leaf lock held. */
+/* Messages, or interrupt lines, may lead elsewhere now. Called in a vCPU's thread, no guard or leaf
+ * lock held. */
 typedef void (*pci_messages_changed_fn)(void *opaque);
 void pci_bus_add_message_listener(struct pci_bus *bus, pci_messages_changed_fn fn, void *opaque);
 void pci_bus_remove_message_listener(struct pci_bus *bus, pci_messages_changed_fn fn, void *opaque);

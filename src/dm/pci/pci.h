@@ -141,6 +141,11 @@ void pci_bus_set_hotplug(struct pci_bus *bus, struct pci_hotplug *hotplug);
 struct pci_bus *pci_bus_new(struct machine *machine, struct memory_region *memory_space,
                             struct memory_region *io_space);
 void pci_bus_set_interrupt_lines(struct pci_bus *bus, const struct irq_line lines[4]);
+/* For the bridge that routes lines: the GSIs that they lead to now, 0: nowhere. Tells who listens
+ * to messages (pci-iommu.h), too. No lock of an interrupt line held. */
+void pci_bus_set_routes(struct pci_bus *bus, const uint8_t gsis[4]);
+/* The GSI that a device's pin leads to; 0: none. Any thread. */
+unsigned pci_device_gsi(const struct pci_device *device);
 /* Pins do not drive the lines: each goes to a handler, number = slot * 4 + pin (0: INTA). Before
  * there is a device. */
 void pci_bus_set_pin_handler(struct pci_bus *bus, irq_handler_fn handler, void *opaque);

@@ -8,6 +8,8 @@
 #include "dm/pci/chipset.h"
 #include "dm/pci/pci-regs.h"
 
+#include <string.h>
+
 #define PIRQRC         0x60u /* PIRQRCA..PIRQRCD: 2.2.12 */
 #define PIRQRC_DEFAULT 0x80u /* not routed */
 #define PIRQRC_OFF     0x80u
@@ -68,6 +70,7 @@ struct irq_line piix3_sci_line(struct pci_device *piix3)
 /* Read the routes from config space. */
 static void update_routes(struct piix3 *piix3)
 {
+    uint8_t gsis[4];
     const struct engine_ops *engine = piix3->pci.device.machine->engine;
 
     pthread_mutex_lock(&piix3->lock);
@@ -82,7 +85,9 @@ static void update_routes(struct piix3 *piix3)
     }
     piix3->route[PIIX3_SCI] = PIIX4_SCI_INTERRUPT;
     update_interrupts(piix3);
+    memcpy(gsis, &piix3->route[PIIX3_PIRQA], sizeof(gsis));
     pthread_mutex_unlock(&piix3->lock);
+    pci_bus_set_routes(piix3->pci.pci_bus, gsis);
 }
 
 static void piix3_config_written(struct pci_device *device, unsigned offset, unsigned length)

@@ -138,6 +138,7 @@ void vfio_config_written(struct pci_device *pci, unsigned offset, unsigned size)
 
     if (touches(offset, size, PCI_COMMAND, 2)) {
         vfio_update_command(vfio);
+        vfio_intx_update(vfio);
     }
     if (touches(offset, size, vfio->msi, PCI_MSI_SIZE_MAX) ||
         touches(offset, size, vfio->msix, PCI_MSIX_SIZE)) {
@@ -285,6 +286,7 @@ static void init_header(struct vfio_pci *vfio)
         pci_put(pci->config, i, 4, host_read(vfio, i, 4));
     }
     emulate(vfio, 0, PCI_HEADER_END);
+    vfio->emulated[PCI_STATUS] = (uint8_t)~PCI_STATUS_INTERRUPT; /* what the device itself says */
     vfio->emulated[PCI_STATUS + 1] = (uint8_t)~STATUS_ERRORS_HIGH;
     pci_put(pci->clear_mask, PCI_STATUS, 2, 0);
     pci_put(pci->config, PCI_COMMAND, 2, 0);

@@ -335,11 +335,13 @@ void vfio_vector_signalled(struct vfio_pci *vfio, unsigned number)
     }
 }
 
-/* The guest's IOMMU may send messages elsewhere now. In a vCPU's thread. */
+/* The guest's IOMMU may send messages elsewhere now, or the pin leads elsewhere. In a vCPU's
+ * thread. */
 static void on_messages_changed(void *opaque)
 {
     struct vfio_pci *vfio = opaque;
 
+    vfio_intx_update(vfio);
     pthread_mutex_lock(&vfio->vector_lock);
     for (unsigned i = 0; i < vfio->vector_count; i++) {
         if (vfio->vectors[i].descriptor >= 0) {

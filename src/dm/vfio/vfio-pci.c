@@ -176,6 +176,7 @@ static bool vfio_pci_realize(struct device *device, GError **error)
     struct vfio_pci *vfio = vfio_pci_of(device);
 
     vfio->intx_descriptor = vfio->request_descriptor = vfio->error_descriptor = -1;
+    vfio->intx_unmask = -1;
     vfio->msi = vfio->msix = 0;
     vfio->cut_off = false;
     vfio->cut_off_task = (struct io_task){.run = tell_cut_off, .opaque = vfio};

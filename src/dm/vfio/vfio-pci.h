@@ -68,6 +68,9 @@ struct vfio_pci {
     pthread_mutex_t intx_lock; /* outside of interrupt lines' locks; protects what follows */
     int intx_descriptor;       /* -1: off */
     bool intx_asserted;        /* atomic, too; the host has it masked since */
+    struct irqfd *intx_irqfd;  /* NULL: signals come to the I/O thread */
+    unsigned intx_gsi;         /* of irqfd */
+    int intx_unmask;           /* event descriptor by which the kernel's EOI unmasks it; or -1 */
     struct eoi_listener eoi;
 
     /* MSI, MSI-X: vfio-msi.c. */
@@ -120,6 +123,8 @@ bool vfio_event_take(int descriptor);
 bool vfio_intx_enable(struct vfio_pci *vfio, GError **error);
 void vfio_intx_disable(struct vfio_pci *vfio);
 void vfio_intx_signalled(struct vfio_pci *vfio);
+/* The guest's command register, or the pin's way to the processors, has changed. */
+void vfio_intx_update(struct vfio_pci *vfio);
 
 /* vfio-msi.c */
 bool vfio_msi_init(struct vfio_pci *vfio, GError **error);

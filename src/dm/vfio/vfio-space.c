@@ -89,6 +89,25 @@ static bool check_group(struct machine *machine, struct memory_region *view, uns
     return true;
 }
 
+static bool check_free(struct machine *machine, const char *address, GError **error)
+{
+    for (unsigned i = 0; machine->vfio_spaces && i < machine->vfio_spaces->len; i++) {
+        const struct vfio_space *space = g_ptr_array_index(machine->vfio_spaces, i);
+
+        for (unsigned j = 0; j < space->functions->len; j++) {
+            const struct vfio_pci *other = g_ptr_array_index(space->functions, j);
+
+            if (g_str_equal(other->device->name, address)) {
+                return duodm_fail(error, DUODM_ERROR_BUSY,
+                                  "device %s of the host is assigned to this machine already, as "
+                                  "'%s'",
+                                  address, vfio_pci_name(other));
+            }
+        }
+    }
+    return true;
+}
+
 /* A space of that view which has the group, or can take it in. */
 static struct vfio_space *find_space(struct machine *machine, struct memory_region *view,
                                      unsigned group)
@@ -125,7 +144,7 @@ struct vfio_device *vfio_space_open(struct machine *machine, struct memory_regio
     struct vfio_device *device = NULL;
     struct vfio_space *space;
 
-    if (!check_group(machine, view, group, error)) {
+    if (!check_free(machine, address, error) || !check_group(machine, view, group, error)) {
         return NULL;
     }
     space = find_space(machine, view, group);
@@ -182,4 +201,32 @@ bool vfio_space_recover(struct vfio_space *space, GError **error)
     }
     __atomic_store_n(&space->failed, false, __ATOMIC_SEQ_CST);
     return true;
+}
+
+static void print_functions(struct vfio_space *space, GString *out)
+{
+    const struct dma_backend *backend = type1_container_backend(space->container);
+
+    pthread_mutex_lock(&space->lock);
+    for (unsigned i = 0; i < space->functions->len; i++) {
+        g_string_append_printf(out, "%s%s", i ? ", " : "",
+                               vfio_pci_name(g_ptr_array_index(space->functions, i)));
+    }
+    pthread_mutex_unlock(&space->lock);
+    g_string_append_printf(out, ": %s, %" G_GUINT64_FORMAT " of %" G_GUINT64_FORMAT " entries%s\n",
+                           backend->name, backend->entries, backend->entries_limit,
+                           __atomic_load_n(&space->failed, __ATOMIC_SEQ_CST) ? ", FAILED" : "");
+}
+
+bool vfio_spaces_verify(struct machine *machine, GString *out)
+{
+    bool equal = true;
+
+    for (unsigned i = 0; machine->vfio_spaces && i < machine->vfio_spaces->len; i++) {
+        struct vfio_space *space = g_ptr_array_index(machine->vfio_spaces, i);
+
+        print_functions(space, out);
+        equal &= dma_map_verify(space->map, out);
+    }
+    return equal;
 }

@@ -30,4 +30,7 @@ void vfio_space_close(struct vfio_pci *vfio);
 /* The devices behind a failed mapping were reset: bring the host up to date again. */
 bool vfio_space_recover(struct vfio_space *space, GError **error);
 
+/* Do the hosts hold what the guest's IOMMUs map? Lines that say what they hold go to out. */
+bool vfio_spaces_verify(struct machine *machine, GString *out);
+
 #endif

@@ -29,8 +29,9 @@ def build_program(name):
     if not os.path.exists(target) or os.path.getmtime(target) < newest:
         os.makedirs(os.path.dirname(target), exist_ok=True)
         subprocess.run(["gcc", "-std=gnu11", "-D_GNU_SOURCE", "-O2", "-Wall", "-Wextra", "-Wshadow",
-                        "-Werror", "-static", "-pthread", "-o", target,
+                        "-Werror", "-static", "-pthread", "-o", target + ".new",
                         *[source for source in sources if source.endswith(".c")]], check=True)
+        os.replace(target + ".new", target)  # one that was interrupted is none
     return target
 
 

@@ -1,0 +1,403 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The kernel's VFIO for tests, preloaded into duodm: /dev/vfio with a type1v2 container and one PCI
+ * device, whose regions are a memory file. The folder $VFIO_MOCK has "config", the device's
+ * configuration space as it comes up, and "device", lines NAME VALUE: bar0..bar5 (bytes), intx,
+ * msi, msix (vectors), reset (0 or 1), entries (mappings at a time). All that is asked is written
+ * to "log"; the n-th request fails if the file "fail" holds "ROUND n ERRNO"; n counts from the
+ * round's first. Mappings are checked as the kernel does it.
+ */
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <linux/vfio.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#define REGION_SHIFT 40
+#define CONFIG_SIZE  4096
+#define MAPPINGS_MAX 4096
+
+enum kind { NONE, CONTAINER, GROUP, DEVICE };
+
+static struct {
+    int fd[1024]; /* kind by descriptor */
+    struct vfio_iommu_type1_dma_map mappings[MAPPINGS_MAX];
+    unsigned mapping_count;
+    unsigned calls, round;
+} mock;
+
+static const char *folder(void)
+{
+    return getenv("VFIO_MOCK");
+}
+
+static void path_of(char *path, size_t size, const char *name)
+{
+    snprintf(path, size, "%s/%s", folder(), name);
+}
+
+static void say(const char *format, ...)
+{
+    char path[512], line[8192];
+    va_list arguments;
+    int fd, length;
+
+    path_of(path, sizeof(path), "log");
+    va_start(arguments, format);
+    length = vsnprintf(line, sizeof(line), format, arguments);
+    va_end(arguments);
+    fd = (int)syscall(SYS_openat, AT_FDCWD, path, O_WRONLY | O_CREAT | O_APPEND, 0600);
+    if (fd >= 0) {
+        if (write(fd, line, (size_t)length) < 0) {
+            abort();
+        }
+        close(fd);
+    }
+}
+
+static uint64_t setting(const char *name, uint64_t otherwise)
+{
+    char path[512], key[32];
+    uint64_t value;
+    FILE *file;
+
+    path_of(path, sizeof(path), "device");
+    file = fopen(path, "r");
+    while (file && fscanf(file, "%31s %" SCNu64, key, &value) == 2) {
+        if (strcmp(key, name) == 0) {
+            otherwise = value;
+        }
+    }
+    if (file) {
+        fclose(file);
+    }
+    return otherwise;
+}
+
+static bool injected(void)
+{
+    char path[512];
+    unsigned at = 0, round = 0;
+    int error = 0;
+    FILE *file;
+
+    path_of(path, sizeof(path), "fail");
+    file = fopen(path, "r");
+    if (!file) {
+        return false;
+    }
+    if (fscanf(file, "%u %u %d", &round, &at, &error) != 3) {
+        at = 0;
+    }
+    fclose(file);
+    if (round != mock.round) {
+        mock.round = round;
+        mock.calls = 0;
+    }
+    if (++mock.calls != at) {
+        return false;
+    }
+    say("injected %d\n", error);
+    errno = error;
+    return true;
+}
+
+/* ---- Files ---- */
+
+static int open_mock(enum kind kind, const char *name)
+{
+    int fd = memfd_create(name, MFD_CLOEXEC);
+
+    mock.fd[fd] = kind;
+    say("open %s %d\n", name, fd);
+    return fd;
+}
+
+int open(const char *path, int flags, ...)
+{
+    mode_t mode = 0;
+    va_list arguments;
+
+    va_start(arguments, flags);
+    if (flags & (O_CREAT | O_TMPFILE)) {
+        mode = va_arg(arguments, mode_t);
+    }
+    va_end(arguments);
+    if (folder() && strncmp(path, "/dev/vfio/", 10) == 0) {
+        if (injected()) {
+            return -1;
+        }
+        return open_mock(strcmp(path + 10, "vfio") == 0 ? CONTAINER : GROUP, path + 10);
+    }
+    return (int)syscall(SYS_openat, AT_FDCWD, path, flags, mode);
+}
+
+int open64(const char *path, int flags, ...) __attribute__((alias("open")));
+
+int close(int fd)
+{
+    if (fd >= 0 && fd < 1024 && mock.fd[fd] != NONE) {
+        say("close %d\n", fd);
+        if (mock.fd[fd] == CONTAINER && mock.mapping_count) {
+            say("dropped %u\n", mock.mapping_count);
+            mock.mapping_count = 0;
+        }
+        mock.fd[fd] = NONE;
+    }
+    return (int)syscall(SYS_close, fd);
+}
+
+/* ---- The container ---- */
+
+static int fail(int error)
+{
+    errno = error;
+    return -1;
+}
+
+static int iommu_info(struct vfio_iommu_type1_info *info)
+{
+    struct {
+        struct vfio_iommu_type1_info info;
+        struct vfio_iommu_type1_info_cap_iova_range ranges;
+        struct vfio_iova_range windows[2];
+        struct vfio_iommu_type1_info_dma_avail available;
+    } answer;
+    uint32_t size = info->argsz;
+
+    memset(&answer, 0, sizeof(answer));
+    answer.info.argsz = sizeof(answer);
+    answer.info.flags = VFIO_IOMMU_INFO_PGSIZES | VFIO_IOMMU_INFO_CAPS;
+    answer.info.iova_pgsizes = 0x40201000;
+    answer.info.cap_offset = (uint32_t)((char *)&answer.ranges - (char *)&answer);
+    answer.ranges.header.id = VFIO_IOMMU_TYPE1_INFO_CAP_IOVA_RANGE;
+    answer.ranges.header.next = (uint32_t)((char *)&answer.available - (char *)&answer);
+    answer.ranges.nr_iovas = 2;
+    answer.windows[0] = (struct vfio_iova_range){0, 0xfedfffff};
+    answer.windows[1] = (struct vfio_iova_range){0xfef00000, (UINT64_C(1) << 39) - 1};
+    answer.available.header.id = VFIO_IOMMU_TYPE1_INFO_DMA_AVAIL;
+    answer.available.avail = (uint32_t)(setting("entries", 65535) - mock.mapping_count);
+    memcpy(info, &answer, size < sizeof(answer) ? size : sizeof(answer));
+    if (size < sizeof(answer)) {
+        info->argsz = sizeof(answer);
+        info->cap_offset = 0;
+    }
+    return 0;
+}
+
+static int map_dma(const struct vfio_iommu_type1_dma_map *request)
+{
+    say("map 0x%llx 0x%llx %u\n", request->iova, request->size, request->flags);
+    if (!request->size || (request->iova | request->size | request->vaddr) & 0xfff) {
+        return fail(EINVAL);
+    }
+    for (unsigned i = 0; i < mock.mapping_count; i++) {
+        if (request->iova < mock.mappings[i].iova + mock.mappings[i].size &&
+            mock.mappings[i].iova < request->iova + request->size) {
+            return fail(EEXIST);
+        }
+    }
+    if (mock.mapping_count == MAPPINGS_MAX || mock.mapping_count == setting("entries", 65535)) {
+        return fail(ENOSPC);
+    }
+    mock.mappings[mock.mapping_count++] = *request;
+    return 0;
+}
+
+static int unmap_dma(struct vfio_iommu_type1_dma_unmap *request)
+{
+    uint64_t end = request->iova + request->size, done = 0;
+
+    say("unmap 0x%llx 0x%llx\n", request->iova, request->size);
+    for (unsigned i = 0; i < mock.mapping_count; i++) {
+        uint64_t start = mock.mappings[i].iova, last = start + mock.mappings[i].size;
+
+        if (start < end && request->iova < last && (start < request->iova || last > end)) {
+            return fail(EINVAL); /* type1v2 cuts none in two */
+        }
+    }
+    for (unsigned i = mock.mapping_count; i-- > 0;) {
+        if (mock.mappings[i].iova >= request->iova && mock.mappings[i].iova < end) {
+            done += mock.mappings[i].size;
+            mock.mappings[i] = mock.mappings[--mock.mapping_count];
+        }
+    }
+    request->size = done;
+    return 0;
+}
+
+static int container_ioctl(unsigned long request, void *argument)
+{
+    switch (request) {
+    case VFIO_GET_API_VERSION:
+        return VFIO_API_VERSION;
+    case VFIO_CHECK_EXTENSION:
+        return 1;
+    case VFIO_SET_IOMMU:
+        return 0;
+    case VFIO_IOMMU_GET_INFO:
+        return iommu_info(argument);
+    case VFIO_IOMMU_MAP_DMA:
+        return map_dma(argument);
+    case VFIO_IOMMU_UNMAP_DMA:
+        return unmap_dma(argument);
+    default:
+        return fail(ENOTTY);
+    }
+}
+
+/* ---- The group ---- */
+
+static int open_device(void)
+{
+    int fd = open_mock(DEVICE, "device"), config;
+    char path[512];
+    uint8_t data[CONFIG_SIZE] = {0};
+    ssize_t length;
+
+    path_of(path, sizeof(path), "config");
+    config = (int)syscall(SYS_openat, AT_FDCWD, path, O_RDONLY, 0);
+    length = read(config, data, sizeof(data));
+    close(config);
+    if (length < 0 || ftruncate(fd, (off_t)9 << REGION_SHIFT) != 0 ||
+        pwrite(fd, data, sizeof(data), (off_t)VFIO_PCI_CONFIG_REGION_INDEX << REGION_SHIFT) !=
+            sizeof(data)) {
+        abort();
+    }
+    return fd;
+}
+
+static int group_ioctl(unsigned long request, void *argument)
+{
+    switch (request) {
+    case VFIO_GROUP_GET_STATUS:
+        ((struct vfio_group_status *)argument)->flags =
+            setting("viable", 1) ? VFIO_GROUP_FLAGS_VIABLE : 0;
+        return 0;
+    case VFIO_GROUP_SET_CONTAINER:
+        return 0;
+    case VFIO_GROUP_GET_DEVICE_FD:
+        return open_device();
+    default:
+        return fail(ENOTTY);
+    }
+}
+
+/* ---- The device ---- */
+
+static int region_info(struct vfio_region_info *info)
+{
+    static const char *const names[] = {"bar0", "bar1", "bar2", "bar3", "bar4", "bar5"};
+
+    if (info->index >= VFIO_PCI_NUM_REGIONS) {
+        return fail(EINVAL);
+    }
+    info->argsz = sizeof(*info);
+    info->offset = (uint64_t)info->index << REGION_SHIFT;
+    info->flags = VFIO_REGION_INFO_FLAG_READ | VFIO_REGION_INFO_FLAG_WRITE;
+    info->size = 0;
+    if (info->index == VFIO_PCI_CONFIG_REGION_INDEX) {
+        info->size = CONFIG_SIZE;
+    } else if (info->index < 6) {
+        info->size = setting(names[info->index], 0);
+        info->flags |= info->size >= 4096 ? VFIO_REGION_INFO_FLAG_MMAP : 0;
+    }
+    return 0;
+}
+
+static int irq_info(struct vfio_irq_info *info)
+{
+    static const char *const names[] = {"intx", "msi", "msix", "error", "request"};
+
+    if (info->index >= 5) {
+        return fail(EINVAL);
+    }
+    info->flags = VFIO_IRQ_INFO_EVENTFD;
+    info->count = (uint32_t)setting(names[info->index], info->index >= 3);
+    return 0;
+}
+
+static int set_irqs(const struct vfio_irq_set *set)
+{
+    char line[4096];
+    int length = snprintf(line, sizeof(line), "irqs %u %u %u %u", set->index, set->flags,
+                          set->start, set->count);
+
+    for (unsigned i = 0; set->flags & VFIO_IRQ_SET_DATA_EVENTFD && i < set->count && i < 64; i++) {
+        int fd;
+
+        memcpy(&fd, set->data + i * sizeof(fd), sizeof(fd));
+        length += snprintf(line + length, sizeof(line) - (size_t)length, " %d", fd);
+    }
+    say("%s\n", line);
+    if (set->index == VFIO_PCI_MSIX_IRQ_INDEX && set->start == 0 &&
+        set->count > setting("available", 2048)) {
+        return (int)setting("available", 2048);
+    }
+    return 0;
+}
+
+static int device_ioctl(unsigned long request, void *argument)
+{
+    switch (request) {
+    case VFIO_DEVICE_GET_INFO: {
+        struct vfio_device_info *info = argument;
+
+        info->flags = VFIO_DEVICE_FLAGS_PCI | (setting("reset", 1) ? VFIO_DEVICE_FLAGS_RESET : 0);
+        info->num_regions = VFIO_PCI_NUM_REGIONS;
+        info->num_irqs = VFIO_PCI_NUM_IRQS;
+        return 0;
+    }
+    case VFIO_DEVICE_GET_REGION_INFO:
+        return region_info(argument);
+    case VFIO_DEVICE_GET_IRQ_INFO:
+        return irq_info(argument);
+    case VFIO_DEVICE_SET_IRQS:
+        return set_irqs(argument);
+    case VFIO_DEVICE_RESET:
+        say("reset\n");
+        return 0;
+    case VFIO_DEVICE_GET_PCI_HOT_RESET_INFO:
+        ((struct vfio_pci_hot_reset_info *)argument)->count = (uint32_t)setting("dependents", 1);
+        return 0;
+    case VFIO_DEVICE_PCI_HOT_RESET:
+        say("hot-reset\n");
+        return 0;
+    default:
+        return fail(ENOTTY);
+    }
+}
+
+int ioctl(int fd, unsigned long request, ...)
+{
+    enum kind kind = fd >= 0 && fd < 1024 ? (enum kind)mock.fd[fd] : NONE;
+    void *argument;
+    va_list arguments;
+
+    va_start(arguments, request);
+    argument = va_arg(arguments, void *);
+    va_end(arguments);
+    if (kind != NONE && injected()) {
+        return -1;
+    }
+    switch (kind) {
+    case CONTAINER:
+        return container_ioctl(request, argument);
+    case GROUP:
+        return group_ioctl(request, argument);
+    case DEVICE:
+        return device_ioctl(request, argument);
+    default:
+        return (int)syscall(SYS_ioctl, fd, request, argument);
+    }
+}

@@ -1,0 +1,184 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""duodm with a passed-through device that vfio-mock.c plays: what it was asked, and its registers."""
+import atexit
+import ctypes
+import functools
+import os
+import re
+import shutil
+import struct
+import subprocess
+import tempfile
+import time
+
+from duodm import Duodm, SLOWER
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+CONFIG, REGION_SHIFT = 7, 40
+INTX, MSI, MSIX, ERROR, REQUEST = range(5)
+TRIGGER, UNMASK = 1 << 5, 1 << 4
+PIDFD_OPEN, PIDFD_GETFD = 434, 438
+
+
+def capability(config, at, following, data):
+    config[at:at + len(data)] = data
+    config[at + 1] = following
+
+
+def example_config():
+    """Registers of a device with PM at 40h, MSI at 50h, MSI-X at 70h, PCIe at 80h, vendor's at C0h."""
+    config = bytearray(256)
+    struct.pack_into("<HHHH", config, 0, 0x1B36, 0x0010, 0, 0x0010)
+    config[8:12] = bytes([2, 2, 8, 1])
+    struct.pack_into("<I", config, 0x10, 0x4)          # BAR 0: 64 bits
+    struct.pack_into("<I", config, 0x18, 0x1)          # BAR 2: I/O ports
+    struct.pack_into("<HH", config, 0x2C, 0x1AF4, 0x1100)
+    config[0x34] = 0x40
+    config[0x3D] = 1
+    capability(config, 0x40, 0x50, struct.pack("<BBHI", 1, 0, 0xC803, 0))
+    capability(config, 0x50, 0x68, struct.pack("<BBHIIHHII", 5, 0, 0x0184, 0, 0, 0, 0, 0, 0))
+    capability(config, 0x68, 0x70, struct.pack("<BBH", 4, 0, 0))  # slot ID: is hidden
+    capability(config, 0x70, 0x80, struct.pack("<BBHII", 0x11, 0, 7, 0x2000, 0x3000))
+    capability(config, 0x80, 0xC0, struct.pack("<BBHIHHIHH", 0x10, 0, 0x0002, 0x8000, 0, 0, 0x43,
+                                               0, 0x43) + bytes(0x28))
+    capability(config, 0xC0, 0, struct.pack("<BBBB", 9, 0, 16, 0) + bytes(12))
+    return config
+
+
+@functools.lru_cache(None)
+def library():
+    """vfio-mock.c, compiled once."""
+    folder = tempfile.mkdtemp(prefix="duodm-vfio-mock-")
+    atexit.register(shutil.rmtree, folder, True)
+    path = os.path.join(folder, "mock.so")
+    subprocess.run([os.environ.get("CC", "gcc"), "-shared", "-fPIC", "-O1", "-o", path,
+                    os.path.join(HERE, "vfio-mock.c")], check=True)
+    return path
+
+
+class Mock:
+    """The device and the folder through which vfio-mock.c knows it."""
+
+    def __init__(self, config=None, **settings):
+        self.folder = tempfile.mkdtemp(prefix="duodm-vfio-")
+        settings = {"bar0": 16384, "bar2": 32, "intx": 1, "msi": 4, "msix": 8, **settings}
+        self.write("device", "".join(f"{k} {v}\n" for k, v in settings.items()))
+        with open(self.path("config"), "wb") as file:
+            file.write(config or example_config())
+        self.write("log", "")
+        self.sysfs = self.path("0000:00:05.0")
+        os.makedirs(self.sysfs)
+        os.symlink("/nowhere/iommu_groups/7", os.path.join(self.sysfs, "iommu_group"))
+        os.symlink("/nowhere/drivers/vfio-pci", os.path.join(self.sysfs, "driver"))
+        self.vm = None
+        self.round = 0
+
+    def path(self, name):
+        return os.path.join(self.folder, name)
+
+    def write(self, name, text):
+        with open(self.path(name) + ".new", "w", encoding="ascii") as file:
+            file.write(text)
+        os.replace(self.path(name) + ".new", self.path(name))
+
+    def environment(self):
+        env = dict(os.environ, VFIO_MOCK=self.folder)
+        env["LD_PRELOAD"] = " ".join(filter(None, [library(), env.get("LD_PRELOAD")]))
+        env["ASAN_OPTIONS"] = env.get("ASAN_OPTIONS", "") + ":verify_asan_link_order=0"
+        return env
+
+    def start(self, *arguments, **rest):
+        self.vm = Duodm(*arguments, qtest=True, env=self.environment(), **rest)
+        return self.vm
+
+    def option(self, **more):
+        return "vfio-pci,id=v,addr=5,sysfsdev=" + self.sysfs + "".join(
+            f",{k.replace('_', '-')}={v}" for k, v in more.items())
+
+    def plug(self, **more):
+        self.vm.qmp.execute("device_add", driver="vfio-pci", sysfsdev=self.sysfs,
+                            **{"id": "v", "addr": "5", **more})
+
+    def log(self):
+        with open(self.path("log"), encoding="ascii") as file:
+            return file.read()
+
+    def fail(self, number, error):
+        """The request with that number from now on fails (0: none)."""
+        self.round += 1
+        if number:
+            self.write("fail", f"{self.round} {number} {error}\n")
+        elif os.path.exists(self.path("fail")):
+            os.unlink(self.path("fail"))
+
+    def descriptor(self, number):
+        """A descriptor of duodm's, as one of ours."""
+        libc = ctypes.CDLL(None, use_errno=True)
+        pid = libc.syscall(PIDFD_OPEN, self.vm.process.pid, 0)
+        ours = libc.syscall(PIDFD_GETFD, pid, number, 0)
+        problem = ctypes.get_errno()
+        os.close(pid)
+        if ours < 0:
+            raise OSError(problem, os.strerror(problem))
+        return ours
+
+    def _device(self):
+        return self.descriptor(int(re.findall(r"open device (\d+)", self.log())[-1]))
+
+    def read(self, region, offset, size):
+        """What the device's own register holds."""
+        fd = self._device()
+        try:
+            return int.from_bytes(os.pread(fd, size, region << REGION_SHIFT | offset), "little")
+        finally:
+            os.close(fd)
+
+    def store(self, region, offset, size, value):
+        fd = self._device()
+        try:
+            os.pwrite(fd, value.to_bytes(size, "little"), region << REGION_SHIFT | offset)
+        finally:
+            os.close(fd)
+
+    def triggers(self, kind):
+        """Vector -> duodm's event descriptor, as the requests so far leave them."""
+        found = {}
+        for index, flags, start, count, fds in re.findall(
+                r"^irqs (\d+) (\d+) (\d+) (\d+)((?: -?\d+)*)$", self.log(), re.M):
+            if int(index) != kind or not int(flags) & TRIGGER:
+                continue
+            if int(count) == 0:
+                found = {}
+            for number, fd in enumerate(map(int, fds.split())):
+                found[int(start) + number] = fd
+        return {vector: fd for vector, fd in found.items() if fd >= 0}
+
+    def interrupt(self, kind, vector=0):
+        fd = self.descriptor(self.triggers(kind)[vector])
+        os.write(fd, struct.pack("<Q", 1))
+        os.close(fd)
+
+    def mapped(self):
+        """{IOVA: (length, flags)} that the container holds."""
+        held = {}
+        for what, start, length, flags in re.findall(
+                r"^(map|unmap) (0x[0-9a-f]+) (0x[0-9a-f]+) ?(\d*)$", self.log(), re.M):
+            start, length = int(start, 16), int(length, 16)
+            if what == "map":
+                held[start] = (length, int(flags))
+            else:
+                held = {s: v for s, v in held.items() if not start <= s < start + length}
+        return held
+
+    def wait_log(self, pattern, count=1):
+        deadline = time.monotonic() + 10 * SLOWER
+        while len(re.findall(pattern, self.log(), re.M)) < count:
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"{pattern} x{count} is not in:\n{self.log()[-3000:]}")
+            self.vm.qmp.execute("query-status")
+
+    def close(self):
+        if self.vm:
+            self.vm.close()
+            self.vm = None
+        shutil.rmtree(self.folder, ignore_errors=True)
