@@ -32,6 +32,12 @@ enum bus_type {
 
 struct bus;
 
+/* What guests with paravirtual drivers ask to be taken away before they find it twice: bits as in
+ * Xen's docs/misc/hvm-emulated-unplug. (Disks are told by their bus: ata/ata-unplug.h.) */
+enum device_unplug_kind {
+    DEVICE_UNPLUG_NIC = 1 << 1,
+};
+
 /* What a kind of bus adds to the life of its devices. Any may be NULL. */
 struct bus_ops {
     bool (*prepare)(struct device *device, GError **error); /* before the class's realize */
@@ -76,6 +82,7 @@ struct device_class {
     void (*unrealize)(struct device *device); /* mirror of realize; may be NULL */
     void (*reset)(struct device *device);     /* to power-on state; may be NULL */
     const void *bus_class;                    /* PCI: struct pci_class; else NULL */
+    unsigned unplug_kind;                     /* a bit of enum device_unplug_kind, or 0 */
     /* Add it to the device tree (dm/fdt/device-tree.h); node: of its bus. NULL: it is left out. */
     void (*describe)(struct device *device, struct device_tree *tree, struct device_node *node);
 };

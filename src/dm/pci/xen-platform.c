@@ -6,7 +6,6 @@
  */
 #include "dm/ata/ata-unplug.h"
 #include "dm/machine.h"
-#include "dm/nic/card.h"
 #include "dm/pci/pci-regs.h"
 #include "dm/pci/pci.h"
 #include "util/log.h"
@@ -26,7 +25,7 @@
 #define ROM_LOCK_ABOVE 2 /* what PAM says of the same addresses */
 
 #define UNPLUG_DISKS 0x1 /* IDE disks, not CD-ROMs */
-#define UNPLUG_CARDS 0x2
+#define UNPLUG_CARDS DEVICE_UNPLUG_NIC
 
 #define LOG_LINE_MAX 250
 
@@ -41,6 +40,19 @@ struct xen_platform {
 
 /* Unplugging. */
 
+static void unplug_cards(struct bus *bus)
+{
+    for (unsigned i = 0; bus && i < bus->children->len;) {
+        struct device *device = g_ptr_array_index(bus->children, i);
+
+        if (device->class->unplug_kind & DEVICE_UNPLUG_NIC) {
+            device_destroy(device);
+        } else {
+            i++;
+        }
+    }
+}
+
 /* In the main loop, with the vCPUs standing still. */
 static void unplug(void *opaque)
 {
@@ -53,7 +65,7 @@ static void unplug(void *opaque)
         ata_unplug_disks(machine);
     }
     if (platform->unplugged & UNPLUG_CARDS) {
-        cards_unplug_all(machine);
+        unplug_cards(machine->pci_bus);
     }
 }
 
