@@ -67,6 +67,7 @@ void machine_config_clear(struct machine_config *config)
     g_free(config->dtb_dump);
     g_free(config->rtc_base);
     g_free(config->boot_order);
+    g_free(config->boot_once);
     g_free(config->incoming);
     g_clear_pointer(&config->globals, g_ptr_array_unref);
     g_clear_pointer(&config->fw_cfg_items, g_ptr_array_unref);

@@ -87,6 +87,7 @@ struct machine_config {
     char *rtc_base;                        /* -rtc base=: NULL or "utc", "localtime", or a time
                                               "YYYY-MM-DD[Thh:mm:ss]", which was checked */
     char *boot_order;                      /* -boot order=, NULL: default */
+    char *boot_once;                       /* the same until the first reset; NULL: no other */
     bool boot_menu;
     enum kernel_irqchip kernel_irqchip;
     bool no_defaults, no_reboot, no_shutdown, no_acpi, no_hpet;

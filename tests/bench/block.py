@@ -28,10 +28,12 @@ mount -t proc proc /proc
 mount -t devtmpfs dev /dev
 for module in /modules/*.ko; do insmod "$module"; done
 until [ -b /dev/{name} ]; do usleep 20000; done
+start=$(cut -d' ' -f1 /proc/uptime)
 for n in 1 2 3 4 5; do
     echo 3 > /proc/sys/vm/drop_caches
-    echo "SEQUENTIAL $(dd if=/dev/{name} of=/dev/null bs=1M 2>&1 | tail -1)"
+    dd if=/dev/{name} of=/dev/null bs=1M 2>/dev/null
 done
+echo "SEQUENTIAL $start $(cut -d' ' -f1 /proc/uptime)"
 for depth in {depths}; do echo "DEPTH $depth"; /random-read /dev/{name} {seconds} $depth; done
 poweroff -f
 """
@@ -66,9 +68,9 @@ def measure(command, limit):
     if not found:
         sys.exit(f"{' '.join(command)}:\n{output.stdout[-2000:]}{output.stderr[-2000:]}")
     rates = {int(depth): int(reads) * 1e6 / int(us) for depth, reads, us in found}
-    times = re.findall(r"SEQUENTIAL (\d+) bytes.* ([\d.]+) seconds", output.stdout)
+    times = re.search(r"SEQUENTIAL ([\d.]+) ([\d.]+)", output.stdout)
     if times:
-        rates[0] = statistics.median(int(size) / 1024 / float(time) for size, time in times)
+        rates[0] = 5 * 65536 / (float(times[2]) - float(times[1]))
     return rates
 
 

@@ -374,6 +374,17 @@ class Channel(Base):
                      "ide-hd,drive=d,bootindex=2")
         self.assertIn("bootindex=2", result.stderr)
 
+    def test_boot_once(self):
+        with Duodm("-boot", "order=cda,once=dc", qtest=True) as vm:
+            def order():
+                vm.qtest.outb(0x70, 0x3D)
+                return vm.qtest.inb(0x71)
+            self.assertEqual(order(), 0x23)
+            for _ in range(2):
+                vm.qmp.execute("system_reset")
+                vm.qmp.wait_event("RESET")
+                self.assertEqual(order(), 0x32)
+
     def test_bad_command_lines(self):
         disk = ["-drive", f"file={self.image},if=none,id=d,format=raw"]
         long = "x" * 41

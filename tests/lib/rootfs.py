@@ -12,9 +12,9 @@ mount -t proc proc /proc
 mount -t devtmpfs dev /dev
 for module in /modules/*.ko; do [ ! -e "$module" ] || insmod "$module"; done
 n=0
-until [ -b DEVICE ] || [ $n -ge 200 ]; do usleep 50000; n=$((n + 1)); done
+until [ -b /dev/vda ] || [ $n -ge 200 ]; do usleep 50000; n=$((n + 1)); done
 mkdir -p /mnt
-mount -t ext4 DEVICE /mnt && exec switch_root /mnt /sbin/init
+mount -t ext4 /dev/vda /mnt && exec switch_root /mnt /sbin/init
 echo NO-ROOT
 poweroff -f
 """
@@ -56,7 +56,7 @@ def make_root(image, script, size="48M", copies=(), offset=0):
 def make_starter(path, kind="cloud", device="/dev/vda", names=("virtio_blk", "virtio_pci")):
     """An initramfs whose /start-root (rdinit=) loads modules and goes on in the root disk."""
     return initramfs_with(path, kind, names,
-                          files=[("start-root", STARTER.replace("DEVICE", device))])
+                          files=[("start-root", STARTER.replace("/dev/vda", device))])
 
 
 def check(image):

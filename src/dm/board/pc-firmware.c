@@ -38,10 +38,27 @@ static unsigned boot_code(const char *order, unsigned place)
     return at && *at ? (unsigned)(at - letters) : 0;
 }
 
+static void set_boot_order(struct pc *pc, const char *order)
+{
+    order = order ? order : "cdn";
+    mc146818_set_cmos(pc->rtc, 0x38, (uint8_t)(boot_code(order, 2) << 4 | 1));
+    mc146818_set_cmos(pc->rtc, 0x3d, (uint8_t)(boot_code(order, 0) | boot_code(order, 1) << 4));
+}
+
+/* -boot once= is over with the first reset after that of the start. */
+static void forget_boot_once(void *opaque)
+{
+    struct pc *pc = opaque;
+
+    if (pc->resets++ == 1) {
+        set_boot_order(pc, pc->machine->config.boot_order);
+    }
+}
+
 void pc_fill_cmos(struct pc *pc)
 {
-    const struct machine *machine = pc->machine;
-    const char *order = machine->config.boot_order ? machine->config.boot_order : "cdn";
+    struct machine *machine = pc->machine;
+    const struct machine_config *config = &machine->config;
     uint64_t low = machine->ram_below_4g, high = machine->ram_above_4g >> 16;
 
     set_cmos_16(pc, 0x15, 0x16, 640);
@@ -52,8 +69,10 @@ void pc_fill_cmos(struct pc *pc)
         mc146818_set_cmos(pc->rtc, 0x5b + i, (uint8_t)(high >> (8 * i)));
     }
     mc146818_set_cmos(pc->rtc, 0x14, PC_EQUIPMENT);
-    mc146818_set_cmos(pc->rtc, 0x38, (uint8_t)(boot_code(order, 2) << 4 | 1));
-    mc146818_set_cmos(pc->rtc, 0x3d, (uint8_t)(boot_code(order, 0) | boot_code(order, 1) << 4));
+    set_boot_order(pc, config->boot_once ? config->boot_once : config->boot_order);
+    if (config->boot_once) {
+        machine_add_reset_handler(machine, forget_boot_once, pc);
+    }
     mc146818_set_cmos(pc->rtc, 0x5f, (uint8_t)(machine->config.smp - 1));
 }
 

@@ -46,6 +46,7 @@ struct pc {
     struct pci_bus *pci_bus;
     struct pci_device *host_bridge, *isa_bridge, *ide, *power_management;
     struct device *rtc;
+    unsigned resets; /* so far, counted where -boot once= was given */
     struct range pci_window_32, pci_window_64;
     unsigned serial_mask;                  /* bit n: port n is there */
     struct firmware_state *firmware_state; /* NULL: a BIOS runs */

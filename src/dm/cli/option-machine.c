@@ -429,28 +429,32 @@ bool option_memory(struct command_line *line, const char *value, GError **error)
 
 /* -boot, -rtc, -name, -uuid, -fw_cfg */
 
-static bool apply_boot(struct machine_config *config, const struct key_values *list, GError **error)
+/* Letters of drives; *kept is replaced if there are some. */
+static bool take_boot_order(const char *key, const char *order, char **kept, GError **error)
 {
-    static const char *const keys[] = {"order", "menu", NULL};
-    const char *order = key_values_get(list, "order");
-
-    if (!key_values_check(list, keys, error) ||
-        !key_values_get_bool(list, "menu", &config->boot_menu, error)) {
-        return false;
-    }
     for (const char *p = order; p && *p; p++) {
         if (*p < 'a' || *p > 'p' || strchr(p + 1, *p)) {
             return duodm_fail(error, DUODM_ERROR_INVALID_ARGUMENT,
-                              "order '%s' must be different letters: a (floppy), c (disk), "
+                              "%s '%s' must be different letters: a (floppy), c (disk), "
                               "d (CD-ROM), n (network), ... up to p",
-                              order);
+                              key, order);
         }
     }
     if (order) {
-        g_free(config->boot_order);
-        config->boot_order = g_strdup(order);
+        g_free(*kept);
+        *kept = g_strdup(order);
     }
     return true;
+}
+
+static bool apply_boot(struct machine_config *config, const struct key_values *list, GError **error)
+{
+    static const char *const keys[] = {"order", "once", "menu", NULL};
+
+    return key_values_check(list, keys, error) &&
+           key_values_get_bool(list, "menu", &config->boot_menu, error) &&
+           take_boot_order("order", key_values_get(list, "order"), &config->boot_order, error) &&
+           take_boot_order("once", key_values_get(list, "once"), &config->boot_once, error);
 }
 
 bool option_boot(struct command_line *line, const char *value, GError **error)

@@ -135,8 +135,8 @@ const struct option option_table[] = {
     {"append", NULL, "TEXT", "command line of the kernel", NULL, option_append},
     {"bios", NULL, "FILE", "firmware image [bios-256k.bin without -kernel]", NULL, option_bios},
     {"L", NULL, "FOLDER", "look there for firmware first", NULL, option_firmware_folder},
-    {"boot", NULL, "[order=]DRIVES[,menu=on|off]", "boot order and menu of the firmware", NULL,
-     option_boot},
+    {"boot", NULL, "[order=]DRIVES[,once=DRIVES][,menu=on|off]",
+     "boot order of the firmware, that until the first reset, and its menu", NULL, option_boot},
     {"fw_cfg", NULL, "[name=]NAME,file=FILE|string=TEXT", "an item for the guest's firmware", NULL,
      option_fw_cfg},
 
