@@ -151,12 +151,22 @@ static void machine_ran(void *opaque, bool running)
     }
 }
 
+/* The usual ROM may be missing: then nobody boots from the network. */
+static bool register_rom(struct card *card, GError **error)
+{
+    if (!card->rom_file) {
+        pci_register_rom(&card->pci, card->ops->rom, NULL);
+        return true;
+    }
+    return !*card->rom_file || pci_register_rom(&card->pci, card->rom_file, error);
+}
+
 bool card_realize(struct card *card, GError **error)
 {
     struct device *device = &card->pci.device;
     struct nic *nic = &card->nic;
 
-    if (!nic_realize(nic, device, error)) {
+    if (!register_rom(card, error) || !nic_realize(nic, device, error)) {
         return false;
     }
     nic->announce = card_announce;
