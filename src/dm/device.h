@@ -77,6 +77,7 @@ struct device_class {
     size_t instance_size;                  /* bytes; the struct begins with struct device */
     bool user_creatable;                   /* may be named by -device */
     bool cold_only;                        /* but not by device_add, nor device_del */
+    bool cant_be_saved;                    /* its state is beyond duodm's reach: hardware */
     const struct property *properties;     /* ended by PROPERTY_END, or NULL */
     const struct state_description *state; /* or NULL */
     bool (*realize)(struct device *device, GError **error);

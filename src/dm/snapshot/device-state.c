@@ -150,11 +150,33 @@ static bool save_vcpu(struct vcpu *vcpu, GByteArray *stream, GError **error)
     return engine->save_vcpu(vcpu, stream, error);
 }
 
+bool device_state_is_known(struct machine *machine, GError **error)
+{
+    g_autoptr(GPtrArray) devices = list_devices(machine);
+
+    for (unsigned i = 0; i < devices->len; i++) {
+        const struct device *device = g_ptr_array_index(devices, i);
+
+        if (device->class->cant_be_saved) {
+            g_autofree char *name = device_describe(device);
+
+            return duodm_fail(error, DUODM_ERROR_NOT_SUPPORTED,
+                              "the state of device '%s' is in hardware and can't be saved: unplug "
+                              "it first",
+                              name);
+        }
+    }
+    return true;
+}
+
 /* All sections but the first. */
 static bool save_sections(struct machine *machine, GByteArray *stream, GError **error)
 {
     g_autoptr(GPtrArray) devices = list_devices(machine);
 
+    if (!device_state_is_known(machine, error)) {
+        return false;
+    }
     for (unsigned i = 0; i < devices->len; i++) {
         device_save_state(g_ptr_array_index(devices, i), stream);
     }

@@ -267,6 +267,7 @@ const struct device_class vfio_pci_class = {
     .bus_type = BUS_PCI,
     .instance_size = sizeof(struct vfio_pci),
     .user_creatable = true,
+    .cant_be_saved = true,
     .properties = vfio_pci_properties,
     .realize = vfio_pci_realize,
     .unrealize = vfio_pci_unrealize,
