@@ -137,7 +137,8 @@ def step_guests(log):
 
 def step_system(log):
     return runner(log, build(log, "gcc"), "system/hostile", "system/boot", "system/firmware",
-                  "system/bad_files", "system/disk", "system/network", "system/cards", "system/virtio",
+                  "system/bad_files", "system/disk", "system/network", "system/cards", "system/usb",
+                  "system/virtio",
                   "system/microvm", "system/x86_64_v3", "system/display",
                   limit=2400)
 

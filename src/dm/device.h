@@ -27,6 +27,7 @@ enum bus_type {
     BUS_VIRTIO,        /* virtio-mmio slots */
     BUS_VIRTIO_SERIAL, /* ports of a virtio-serial device */
     BUS_ATA,           /* IDE channels and AHCI ports */
+    BUS_USB,
 };
 
 struct bus;
@@ -77,9 +78,9 @@ struct device_class {
     size_t instance_size;                  /* bytes; the struct begins with struct device */
     bool user_creatable;                   /* may be named by -device */
     bool cold_only;                        /* but not by device_add, nor device_del */
-    bool cant_be_saved;                    /* its state is beyond duodm's reach: hardware */
     const struct property *properties;     /* ended by PROPERTY_END, or NULL */
     const struct state_description *state; /* or NULL */
+    const char *unsaved; /* why a machine with one of these can't be saved; NULL: it can */
     bool (*realize)(struct device *device, GError **error);
     void (*unrealize)(struct device *device); /* mirror of realize; may be NULL */
     void (*reset)(struct device *device);     /* to power-on state; may be NULL */

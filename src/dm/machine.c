@@ -351,8 +351,8 @@ void machine_free(struct machine *machine)
     if (!machine) {
         return;
     }
-    migration_free(machine->migration);
     machine_run_stop(machine);
+    migration_free(machine->migration);
     if (machine->engine->destroy) {
         machine->engine->destroy(machine);
     }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-#include "iommu/mapping-set.h"
+#include "iommu/mapping-set-private.h"
 #include "iommu/iova-tree.h"
 #include "util/error.h"
 #include "util/trace.h"
@@ -32,6 +32,11 @@ void mapping_set_free(struct mapping_set *set)
 bool mapping_set_is_incomplete(const struct mapping_set *set)
 {
     return set->unsettled.length != 0;
+}
+
+const struct iova_tree *mapping_set_tree(const struct mapping_set *set)
+{
+    return set->held;
 }
 
 uint64_t mapping_set_count(const struct mapping_set *set)

@@ -65,10 +65,11 @@ bool mapping_set_walk(void *set, struct range range, iommu_visit_fn visit, void 
 struct mapping_difference {
     uint64_t missing; /* bytes that the guest maps and the host does not */
     uint64_t extra;   /* bytes that the host maps and the guest does not, or differently */
+    bool unknown;     /* the guest's tables can't be walked to their end */
 };
 /*
- * Compare the record with a walk, over range. Appends a line for each difference to out (at most
- * `lines`; out may be NULL).
+ * Compare the record with a walk, over range, in the time that the walk takes. Appends a line for
+ * each difference to out (at most `lines`; out may be NULL).
  */
 struct mapping_difference mapping_set_verify(struct mapping_set *set, struct range range,
                                              iommu_walk_fn walk, void *walk_opaque, GString *out,

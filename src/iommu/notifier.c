@@ -247,7 +247,7 @@ struct mapping_difference iommu_notifier_verify(struct iommu_notifier *notifier,
                                                 unsigned lines)
 {
     pthread_mutex_t *lock = notifier->region->lock;
-    struct mapping_difference difference = {0, 0};
+    struct mapping_difference difference = {0};
 
     pthread_mutex_lock(lock);
     if (notifier->held) {

@@ -1,59 +1,86 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Are the host's mappings those of the guest's tables? Both are walked side by side, in two passes:
- * what the guest has and the host lacks, and the other way about.
+ * Are the host's mappings those of the guest's tables? Both are gone through side by side, once, in
+ * order of IOVA; how long that takes is bounded as the guest's walk is.
  */
-#include "iommu/mapping-set.h"
+#include "iommu/iova-tree.h"
+#include "iommu/mapping-set-private.h"
 
 #include <inttypes.h>
 
-struct side {
-    const char *what;    /* how a difference is called */
-    iommu_walk_fn other; /* what the visited mappings are looked for in */
-    void *other_opaque;
+struct comparison {
     struct range range;
-    uint64_t bytes; /* that were not found there */
+    struct iova_cursor host; /* the first mapping that is not dealt with */
+    uint64_t confirmed;      /* bytes of it that the guest has, too */
+    struct mapping_difference difference;
     GString *out;
-    unsigned *lines; /* that may still be written */
+    unsigned lines; /* that may still be written */
 };
 
-/* How much of one mapping is confirmed by the other side. */
-struct search {
-    const struct iommu_mapping *mapping;
-    struct range range;
-    uint64_t found; /* bytes */
-};
-
-static bool count_found(void *opaque, const struct iommu_mapping *other, GError **error)
+static void report(struct comparison *comparison, const char *what,
+                   const struct iommu_mapping *mapping)
 {
-    struct search *search = opaque;
-
-    if (iommu_mapping_agrees(search->mapping, other)) {
-        search->found += range_intersect(search->range, iommu_mapping_range(other)).length;
+    if (comparison->out && comparison->lines) {
+        comparison->lines--;
+        g_string_append_printf(
+            comparison->out, "%s: iova 0x%" PRIx64 " length 0x%" PRIx64 " -> 0x%" PRIx64 " %s%s\n",
+            what, mapping->iova, mapping->length, mapping->translated,
+            mapping->access & IOMMU_READ ? "r" : "-", mapping->access & IOMMU_WRITE ? "w" : "-");
     }
-    return true;
 }
 
-static bool look_for(void *opaque, const struct iommu_mapping *mapping, GError **error)
+/* The part in range of the host's mapping that is next; false: there is none. */
+static bool next_held(const struct comparison *comparison, struct iommu_mapping *held,
+                      struct range *part)
 {
-    struct side *side = opaque;
-    struct search search = {.mapping = mapping};
+    if (!iova_cursor_get(&comparison->host, held)) {
+        return false;
+    }
+    *part = range_intersect(iommu_mapping_range(held), comparison->range);
+    return part->length != 0;
+}
 
-    search.range = range_intersect(iommu_mapping_range(mapping), side->range);
-    if (!search.range.length) {
-        return true;
+/* Nothing more that the guest has can confirm it. */
+static void end_held(struct comparison *comparison, const struct iommu_mapping *held,
+                     struct range part)
+{
+    if (comparison->confirmed < part.length) {
+        comparison->difference.extra += part.length - comparison->confirmed;
+        report(comparison, "not in the guest's tables", held);
     }
-    side->other(side->other_opaque, search.range, count_found, &search, NULL);
-    if (search.found == search.range.length) {
-        return true;
+    comparison->confirmed = 0;
+    iova_cursor_next(&comparison->host);
+}
+
+static uint64_t range_last(struct range range)
+{
+    return range.start + (range.length - 1);
+}
+
+static bool visit_guest(void *opaque, const struct iommu_mapping *mapping, GError **error)
+{
+    struct comparison *comparison = opaque;
+    struct range wanted = range_intersect(iommu_mapping_range(mapping), comparison->range);
+    uint64_t found = 0;
+    struct iommu_mapping held;
+    struct range part;
+
+    while (wanted.length && next_held(comparison, &held, &part) &&
+           part.start <= range_last(wanted)) {
+        uint64_t common = range_intersect(part, wanted).length;
+
+        if (common && iommu_mapping_agrees(mapping, &held)) {
+            found += common;
+            comparison->confirmed += common;
+        }
+        if (range_last(part) > range_last(wanted)) {
+            break; /* the guest's next may overlap it, too */
+        }
+        end_held(comparison, &held, part);
     }
-    side->bytes += search.range.length - search.found;
-    if (side->out && *side->lines) {
-        --*side->lines;
-        g_string_append_printf(
-            side->out, "%s: iova 0x%" PRIx64 " length 0x%" PRIx64 " -> 0x%" PRIx64 " %s%s\n",
-            side->what, mapping->iova, mapping->length, mapping->translated,
-            mapping->access & IOMMU_READ ? "r" : "-", mapping->access & IOMMU_WRITE ? "w" : "-");
+    if (found < wanted.length) {
+        comparison->difference.missing += wanted.length - found;
+        report(comparison, "missing on the host", mapping);
     }
     return true;
 }
@@ -62,10 +89,23 @@ struct mapping_difference mapping_set_verify(struct mapping_set *set, struct ran
                                              iommu_walk_fn walk, void *walk_opaque, GString *out,
                                              unsigned lines)
 {
-    struct side guest = {"missing on the host", mapping_set_walk, set, range, 0, out, &lines};
-    struct side host = {"not in the guest's tables", walk, walk_opaque, range, 0, out, &lines};
+    struct comparison comparison = {.range = range,
+                                    .host = iova_tree_find(mapping_set_tree(set), range.start),
+                                    .out = out,
+                                    .lines = lines};
+    g_autoptr(GError) error = NULL;
+    struct iommu_mapping held;
+    struct range part;
 
-    walk(walk_opaque, range, look_for, &guest, NULL);
-    mapping_set_walk(set, range, look_for, &host, NULL);
-    return (struct mapping_difference){guest.bytes, host.bytes};
+    if (!walk(walk_opaque, range, visit_guest, &comparison, &error)) {
+        comparison.difference.unknown = true;
+        if (out) {
+            g_string_append_printf(out, "not compared to the end: %s\n", error->message);
+        }
+        return comparison.difference;
+    }
+    while (next_held(&comparison, &held, &part)) {
+        end_held(&comparison, &held, part);
+    }
+    return comparison.difference;
 }

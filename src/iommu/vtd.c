@@ -3,7 +3,6 @@
 #include "iommu/notifier.h"
 
 #include <assert.h>
-#include <inttypes.h>
 
 struct vtd *vtd_new(const struct vtd_config *config, const struct vtd_host *host,
                     struct address_space *memory, struct memory_region *system)
@@ -102,45 +101,4 @@ bool vtd_load(struct vtd *vtd, const struct vtd_state *state)
         vtd->host.interrupts_changed(vtd->host.opaque);
     }
     return true;
-}
-
-static void print_device(const struct vtd_device *device, GString *out)
-{
-    const struct vtd_context *context = &device->context;
-
-    g_string_append_printf(out, "%02x:%02x.%x ", device->requester >> 8,
-                           device->requester >> 3 & 0x1f, device->requester & 7);
-    if (!(vtd_get32(device->vtd, VTD_GSTS) & VTD_GCMD_TRANSLATION)) {
-        g_string_append(out, "translation off");
-    } else if (context->fault != VTD_FAULT_NONE) {
-        g_string_append_printf(out, "blocked: reason 0x%x", context->fault);
-    } else if (context->type == VTD_PASS_THROUGH) {
-        g_string_append_printf(out, "pass-through, domain %u", context->domain);
-    } else {
-        g_string_append_printf(out, "domain %u, %u levels, table 0x%" PRIx64, context->domain,
-                               context->levels, context->table);
-    }
-    g_string_append_printf(out, ", %u notifiers\n", device->iommu.notifiers->len);
-}
-
-static gint compare_requesters(gconstpointer a, gconstpointer b)
-{
-    return (gint)GPOINTER_TO_UINT(a) - (gint)GPOINTER_TO_UINT(b);
-}
-
-void vtd_print(struct vtd *vtd, GString *out)
-{
-    g_autoptr(GList) requesters = NULL;
-
-    pthread_mutex_lock(&vtd->lock);
-    g_string_append_printf(
-        out, "intel-iommu: translation %s, root 0x%" PRIx64 ", queue %s, interrupt remapping %s\n",
-        vtd_get32(vtd, VTD_GSTS) & VTD_GCMD_TRANSLATION ? "on" : "off", vtd->root,
-        vtd_get32(vtd, VTD_GSTS) & VTD_GCMD_QUEUED ? "on" : "off",
-        vtd_get32(vtd, VTD_GSTS) & VTD_GCMD_REMAPPING ? "on" : "off");
-    requesters = g_list_sort(g_hash_table_get_keys(vtd->devices), compare_requesters);
-    for (const GList *i = requesters; i; i = i->next) {
-        print_device(g_hash_table_lookup(vtd->devices, i->data), out);
-    }
-    pthread_mutex_unlock(&vtd->lock);
 }

@@ -104,7 +104,20 @@ struct iommu_region *vtd_device_iommu(struct vtd_device *device);
 bool vtd_remap_interrupt(struct vtd *vtd, uint16_t requester, bool is_probe, uint64_t *address,
                          uint32_t *data);
 
-/* For `info iommu`: what each requester has, and whether its notifiers hold the same. */
-void vtd_print(struct vtd *vtd, GString *out);
+/* For monitors. */
+struct vtd_device_info {
+    uint16_t requester;
+    bool translated;            /* false: it sees memory as it is */
+    struct vtd_context context; /* as cached; meaningful while translation is on */
+    unsigned notifiers;         /* who follows its mappings, in a host IOMMU or a cache */
+    uint64_t host_mappings;     /* that host IOMMUs hold for it */
+};
+struct vtd_info {
+    bool translation, queue, interrupt_remapping; /* switched on */
+    uint64_t root;                                /* RTADDR as latched */
+    GArray *devices;                              /* of struct vtd_device_info, by requester */
+};
+/* The caller unrefs info->devices. */
+void vtd_query(struct vtd *vtd, struct vtd_info *info);
 
 #endif

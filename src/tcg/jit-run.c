@@ -187,7 +187,7 @@ bool jit_run(struct cpu *cpu)
         exit = jit_enter(cpu, code);
         ran = true;
         if (exit == JIT_STALE) {
-            cpu->tlb->jumps[context][jump_index(cpu->rip)].linear = JUMP_EMPTY;
+            tlb_clear_jump(cpu->tlb, context * JUMP_ENTRIES + jump_index(cpu->rip));
         }
         if (must_return(cpu)) {
             return true;

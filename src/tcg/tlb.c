@@ -81,14 +81,14 @@ static void drop_jumps(struct tlb *tlb, struct tlb_notes *notes)
 {
     if (notes->count > notes->limit) {
         for (unsigned i = 0; i < JUMP_CONTEXTS * JUMP_ENTRIES; i++) {
-            (&tlb->jumps[0][0] + i)->linear = JUMP_EMPTY;
+            tlb_clear_jump(tlb, i);
         }
         memset(tlb->jump_pages, 0, sizeof(tlb->jump_pages));
         tlb->local_jumps.count = tlb->global_jumps.count = 0;
         return;
     }
     for (unsigned i = 0; i < notes->count; i++) {
-        tlb->jumps[notes->notes[i] >> 16][notes->notes[i] & 0xffff].linear = JUMP_EMPTY;
+        tlb_clear_jump(tlb, (notes->notes[i] >> 16) * JUMP_ENTRIES + (notes->notes[i] & 0xffff));
     }
     notes->count = 0;
 }
@@ -298,10 +298,8 @@ static void drop_jumps_of_page(struct tlb *tlb, uint64_t page)
         return;
     }
     for (unsigned i = 0; i < JUMP_CONTEXTS * JUMP_ENTRIES; i++) {
-        struct jump_entry *entry = &tlb->jumps[0][0] + i;
-
-        if ((entry->linear & PAGE_MASK) == page) {
-            entry->linear = JUMP_EMPTY;
+        if ((tlb->jumps[i / JUMP_ENTRIES][i % JUMP_ENTRIES].linear & PAGE_MASK) == page) {
+            tlb_clear_jump(tlb, i);
         }
     }
 }

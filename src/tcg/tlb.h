@@ -85,11 +85,9 @@ struct tlb_frame {
 
 /* Of a context's jump cache. Valid while the translation of its page is. */
 struct jump_entry {
-    uint64_t linear;     /* of the code, or JUMP_EMPTY */
+    uint64_t linear;     /* of the code; of no address that belongs here: empty (tlb_clear_jump) */
     const uint8_t *code; /* of the translation */
 };
-
-#define JUMP_EMPTY (1ull << 62) /* not canonical */
 
 /* What was filled since the last flush, so that a flush need look at nothing else. */
 struct tlb_notes {
@@ -146,6 +144,16 @@ void tlb_check_generation(struct cpu *cpu);
 static inline unsigned jump_index(uint64_t linear)
 {
     return ((uint32_t)linear ^ (uint32_t)linear >> PAGE_BITS) & (JUMP_ENTRIES - 1);
+}
+
+/*
+ * number counts through all contexts. A guest can jump to any 64-bit value, canonical or not, so no
+ * value marks all empty entries: each has that of its neighbour, which is never looked for in it.
+ */
+static inline void tlb_clear_jump(struct tlb *tlb, unsigned number)
+{
+    G_STATIC_ASSERT(JUMP_ENTRIES <= 1u << PAGE_BITS);
+    tlb->jumps[number / JUMP_ENTRIES][number % JUMP_ENTRIES].linear = number % JUMP_ENTRIES ^ 1;
 }
 
 /* Is it the tag of this page, be it slow? */

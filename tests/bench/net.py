@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """TCP throughput of a guest on user networking, duodm and qemu-system-x86_64 -accel tcg in turn.
 
-    tests/bench/net.py [--runs N] [--megabytes N] [--duodm FILE] [--no-peer]
+    tests/bench/net.py [--runs N] [--megabytes N] [--duodm FILE] [--no-peer] [--model NAME]
 
 One guest of each is started and kept; the runs alternate between them. A run receives and then
 sends that many megabytes over the gateway, to a server in this process. Prints each run, the medians
@@ -27,6 +27,10 @@ from kernels import initramfs_with, kernel  # pylint: disable=wrong-import-posit
 
 SET_UP = ("ip address add 10.0.2.15/24 dev eth0; ip link set eth0 up; ip route add default via 10.0.2.2;"
           "ping -c 1 10.0.2.2 >/dev/null")
+
+# The card, the kernel that has its driver, and the driver.
+MODELS = {"virtio-net-pci": ("cloud", ["virtio_pci", "virtio_net"]), "e1000": ("full", ["e1000"]),
+          "rtl8139": ("full", ["8139cp"])}
 
 
 class Guest:
@@ -105,16 +109,17 @@ def main():
     parser.add_argument("--duodm", default=os.environ.get("DUODM", os.path.join(ROOT, "build/duodm")))
     parser.add_argument("--peer", default="qemu-system-x86_64")
     parser.add_argument("--no-peer", action="store_true")
+    parser.add_argument("--model", default="virtio-net-pci", choices=MODELS)
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--megabytes", type=int, default=32)
     options = parser.parse_args()
     size = options.megabytes << 20
     with tempfile.TemporaryDirectory() as folder:
-        initramfs = initramfs_with(os.path.join(folder, "initramfs.gz"), "cloud",
-                                   ["virtio_pci", "virtio_net"])
+        kind, drivers = MODELS[options.model]
+        initramfs = initramfs_with(os.path.join(folder, "initramfs.gz"), kind, drivers)
         machine = ["-accel", "tcg", "-m", "256", "-nodefaults", "-display", "none", "-serial", "stdio",
-                   "-kernel", kernel("cloud"), "-initrd", initramfs, "-append", "console=ttyS0 quiet",
-                   "-netdev", "user,id=n", "-device", "virtio-net-pci,netdev=n"]
+                   "-kernel", kernel(kind), "-initrd", initramfs, "-append", "console=ttyS0 quiet",
+                   "-netdev", "user,id=n", "-device", f"{options.model},netdev=n"]
         guests = [Guest("duodm", [options.duodm, *machine])]
         if not options.no_peer:
             guests.append(Guest("qemu", [options.peer, *machine, "-name", "peer,debug-threads=on"]))

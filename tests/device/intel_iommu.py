@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Device intel-iommu on board pc: virtio devices that do DMA through its tables."""
 import os
+import random
 import select
 import shutil
 import signal
@@ -298,6 +299,29 @@ class Configuration(unittest.TestCase):
                 self.assertEqual(unit.read(vtd.ECAP, 8) & 0x58, ecap)
                 self.assertEqual(unit.read(vtd.CAP, 8) >> 16 & 0x3f, 38 if "39" in options else 47)
 
+    def test_monitors(self):
+        with machine(*RNG) as vm:
+            self.assertIn("05.0: untranslated", vm.qmp.human("info iommu"))
+            unit, domain, _ = translated(vm)
+            info = vm.qmp.execute("query-iommu")[0]
+            self.assertTrue(info["translation"] and info["queued-invalidation"])
+            self.assertFalse(info["interrupt-remapping"])
+            functions = {f["address"]: f for f in info["functions"]}
+            self.assertEqual(functions["00:05.0"],  # below and above the interrupts' addresses
+                             {"address": "00:05.0", "state": "translated", "followers": 2,
+                              "host-mappings": 0, "domain": 1, "levels": 4,
+                              "table": domain.table})
+            self.assertEqual(functions["00:00.0"]["state"], "blocked")
+            self.assertIn("05.0: translated, domain 1, 4 levels", vm.qmp.human("info iommu"))
+            self.assertEqual(vm.qmp.execute("x-iommu-verify"),
+                             {"equal": True, "report": ""})
+            unit.pass_through(REQUESTER)
+            unit.flush_contexts()
+            self.assertIn("05.0: pass-through", vm.qmp.human("info iommu"))
+        with Duodm("-display", "none", qtest=True) as vm:
+            self.assertEqual(vm.qmp.execute("query-iommu"), [])
+            self.assertIn("no IOMMU", vm.qmp.human("info iommu"))
+
     def test_reset_forgets_after_the_devices(self):
         """QEMU series "Fix vIOMMU reset order": an IOMMU that forgets first makes devices fault."""
         with machine(*RNG) as vm:
@@ -310,6 +334,116 @@ class Configuration(unittest.TestCase):
             self.assertEqual(unit.read(vtd.GSTS), 0)
             self.assertEqual(unit.read(vtd.FSTS), 0)
             self.assertEqual(unit.read(vtd.RTADDR, 8), 0)
+
+
+class Hostile(unittest.TestCase):
+    """Guests that do with the unit what they like: they hurt themselves only."""
+
+    REGISTERS = (vtd.VER, vtd.CAP, vtd.GCMD, vtd.GSTS, vtd.RTADDR, vtd.CCMD, vtd.CCMD + 4, vtd.FSTS,
+                 vtd.FECTL, vtd.FEDATA, vtd.FEADDR, vtd.IQH, vtd.IQT, vtd.IQA, vtd.ICS, vtd.IECTL,
+                 vtd.IEDATA, vtd.IEADDR, vtd.IRTA, vtd.IVA, vtd.IOTLB, vtd.IOTLB + 4, vtd.FRCD,
+                 vtd.FRCD + 12, 0x23c, 0x240, 0xffc)
+
+    def random_value(self, rng, unit):
+        kind = rng.randrange(6)
+        if kind == 0:
+            return rng.getrandbits(64)
+        if kind == 1:
+            return 1 << rng.randrange(64)
+        if kind == 2:
+            return rng.choice((unit.root, unit.queue, unit.next, 0)) | rng.getrandbits(12)
+        if kind == 3:  # where there are registers
+            return rng.choice((vtd.BASE, 0xFEE00000, 0xFEC00000, 0xE0500000)) | rng.getrandbits(12)
+        return rng.getrandbits(32) << rng.choice((0, 32))
+
+    def test_random_accesses(self):
+        seed = random.randrange(1 << 32)
+        rng = random.Random(seed)
+        with self.subTest(seed=seed), machine(*RNG) as vm:
+            unit, domain, device = translated(vm)
+            device.start(sizes={0: 8})
+            for _ in range(1500):
+                action = rng.randrange(10)
+                offset = rng.choice(self.REGISTERS)
+                value = self.random_value(rng, unit)
+                if action < 5:
+                    unit.write(offset, value & 0xffffffff)
+                elif action < 6:
+                    unit.write(offset & ~7, value, 8)
+                elif action < 7:
+                    unit.read(offset)
+                elif action < 8:
+                    vm.qtest.write(unit.queue + rng.randrange(256) * 16,
+                                   struct.pack("<QQ", self.random_value(rng, unit) & ~0xf |
+                                               rng.randrange(7), self.random_value(rng, unit)))
+                elif action < 9:
+                    vm.qtest.writeq(rng.choice((unit.root, domain.table, unit.context(0x28))) +
+                                    rng.randrange(512) * 8, self.random_value(rng, unit))
+                else:
+                    device.notify(0)
+            vm.qmp.human("info iommu")
+            vm.qmp.execute("system_reset")
+            vm.qtest.memset(unit.root, 4096, 0)
+            unit, _, device = translated(vm)
+            device.start()
+            device.queues[0].request([], [16])
+            self.assertEqual(unit.faults(), [])
+            self.assertEqual(vm.quit(), 0)
+
+    def test_tables_that_are_no_memory(self):
+        """Nothing is read from devices: they could be entered by threads that must not wait."""
+        with machine(*RNG) as vm:
+            device = Behind(vm.qtest, slot=SLOT)
+            for place, reason in ((vtd.BASE, 8), (0xFEE00000, 8), (device.modern, 8)):
+                vm.qmp.execute("system_reset")
+                device = Behind(vm.qtest, slot=SLOT)
+                unit = vtd.Unit(vm.qtest)
+                unit.root = place
+                unit.enable()
+                device.start()
+                device.notify(0)
+                while not device.status() & virtio.NEEDS_RESET:
+                    pass
+                self.assertEqual({fault[2] for fault in unit.faults()}, {reason})
+
+    def test_tables_that_are_linked_into_themselves(self):
+        with machine(*RNG) as vm:
+            unit, domain, device = translated(vm)
+            for index in range(512):
+                vm.qtest.writeq(domain.table + 8 * index, domain.table | 3)
+            unit.flush_all()
+            device.start()
+            device.notify(0)
+            while not device.status() & virtio.NEEDS_RESET:  # page table entries are no ring
+                pass
+            vm.qmp.execute("system_reset")
+
+    def test_long_queue(self):
+        """A vCPU spends 2 ms on it; the rest is done beside."""
+        entries = 1 << 15
+        with machine(*RNG) as vm:
+            unit = vtd.Unit(vm.qtest)
+            unit.queue = unit.page(entries * 16 // 4096)
+            vm.qtest.write(unit.queue, struct.pack("<QQ", 1 << 4 | 2, 0) * (entries - 2) +
+                           struct.pack("<QQ", 5 << 32 | 1 << 5 | 5, unit.status_word))
+            unit.write(vtd.IQA, unit.queue | 7, 8)
+            unit.switch(vtd.QIE)
+            unit.write(vtd.IQT, (entries - 1) * 16, 8)
+            while unit.read(vtd.IQH, 8) != (entries - 1) * 16:
+                self.assertEqual(unit.read(vtd.FSTS), 0)
+            self.assertEqual(vm.qtest.readl(unit.status_word), 5)
+
+    def test_bad_descriptors_stop_the_queue(self):
+        for descriptor in ((0, 0), (3, 0), (6, 0), (0xf, 0), (1 << 63 | 7, 0), (1, 0), (2, 0)):
+            with machine(*RNG) as vm:
+                unit = vtd.Unit(vm.qtest)
+                unit.enable_queue()
+                unit.submit(descriptor, (1 << 4 | 2, 0))
+                self.assertEqual(unit.read(vtd.FSTS) & 0x10, 0x10)
+                self.assertEqual(unit.read(vtd.IQH, 8), 0)
+                vm.qtest.write(unit.queue, struct.pack("<QQ", 1 << 4 | 2, 0))
+                unit.write(vtd.FSTS, 0x10)  # corrected: it goes on
+                self.assertEqual(unit.read(vtd.IQH, 8), 32)
 
 
 if __name__ == "__main__":

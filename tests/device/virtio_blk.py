@@ -464,6 +464,44 @@ class Errors(Base):
     def test_no_space_stops_by_itself(self):
         self.stop_and_go("", ["error=ENOSPC"], "nospace")
 
+    def check_saved(self, packed):
+        """Requests that wait for their disk wait on in saved state."""
+        options, saved = ",werror=stop,open-timeout=20", self.path("saved")
+
+        def start(*more):
+            server = self.server("error=EIO")
+            return self.start(options, f",packed={packed}", *more,
+                              image=f"nbd:unix:{server.socket}")
+
+        with start() as vm, start("-incoming", "defer") as other:
+            disk = Disk(vm)
+            self.assertEqual(disk.write(9, b"first" * 100 + bytes(12)), OK)
+            self.fail()
+            for sector in range(5):
+                disk.add(OUT, sector, bytes([sector + 1]) * 512)
+            disk.queue.kick()
+            vm.qmp.wait_event("STOP")
+            self.fail(False)
+            vm.qmp.execute("migrate", uri="file:" + saved)
+            while vm.qmp.execute("query-migrate")["status"] in ("setup", "active", "device"):
+                pass
+            self.assertEqual(vm.quit(), 0)
+            other.qmp.execute("migrate-incoming", uri="file:" + saved)
+            while other.qmp.execute("query-status")["status"] == "inmigrate":
+                pass
+            disk.device.move_to(other.qtest)
+            self.assertIsNone(disk.queue.poll())
+            other.qmp.execute("cont")
+            for _ in range(5):
+                self.assertEqual(disk.result(), (OK, b""))
+            self.assertEqual(disk.read(0, 2560), b"".join(bytes([n + 1]) * 512 for n in range(5)))
+
+    def test_saved_while_stopped(self):
+        self.check_saved("off")
+
+    def test_saved_while_stopped_packed(self):
+        self.check_saved("on")
+
     def test_stopped_requests_end_with_a_reset(self):
         with self.nbd(",werror=stop", ["error=EIO"]) as vm:
             disk = Disk(vm)

@@ -492,7 +492,7 @@ class Configuration(unittest.TestCase):
         for arguments, word in ((("-net", "nic,model=e1000"), "-device virtio-net-pci,netdev=ID"),
                                 (("-net", "user"), "-nic user"),
                                 (("-nic", "usr"), "did you mean 'user'"),
-                                (("-nic", "user,model=e1000"), "no device 'e1000'")):
+                                (("-nic", "user,model=ne2k"), "no device 'ne2k'")):
             result = run("-accel", "qtest", *arguments)
             self.assertEqual(result.returncode, 1, arguments)
             self.assertIn(word, result.stderr)

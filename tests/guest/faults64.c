@@ -192,9 +192,24 @@ static void test_user(void)
     CHECK_EQUAL(user_enter((uint64_t)user_int80, USER_STACK_TOP, 0), 0x80);
 }
 
+/* Translated code that jumps to what no code can be at: also to what a cache of targets might have
+ * as its mark of an empty entry. */
+static void test_hot_jumps(void)
+{
+    static const uint64_t targets[] = {1ul << 62, 1ul << 63, 1ul << 47, ~0ul >> 1};
+
+    check_case = "hot jumps to nowhere";
+    for (unsigned i = 0; i < 400; i++) {
+        check_number = i;
+        TRY("jmp *%0", "r"(targets[i % 4]));
+        expect(13, 0);
+    }
+}
+
 int main(void)
 {
     test_exceptions();
+    test_hot_jumps();
     test_system_registers();
     test_msrs();
     test_tsc();

@@ -46,3 +46,23 @@ def tcp4(payload, sequence=1000, flags=0x18):
 def tcp4_is_right(packet):
     pseudo = packet[26:34] + struct.pack(">HH", 6, len(packet) - 34)
     return ones_sum(packet[14:34]) == 0xffff and ones_sum(pseudo + packet[34:]) == 0xffff
+
+
+def udp4(payload, checksum=True):
+    head = struct.pack(">HHHH", 5, 6, 8 + len(payload), 0)
+    ip = struct.pack(">BBHHHBBH4s4s", 0x45, 0, 28 + len(payload), 1, 0, 64, 17, 0, bytes([10, 0, 0, 1]),
+                     bytes([10, 0, 0, 2]))
+    ip = ip[:10] + struct.pack(">H", ones_sum(ip) ^ 0xffff) + ip[12:]
+    if checksum:
+        pseudo = ip[12:20] + struct.pack(">HH", 17, 8 + len(payload))
+        head = head[:6] + struct.pack(">H", ones_sum(pseudo + head + payload) ^ 0xffff)
+    return MAC + OTHER + b"\x08\0" + ip + head + payload
+
+
+def finished(packet):
+    """A packet of tcp4 with its checksums."""
+    packet = bytearray(packet)
+    struct.pack_into(">H", packet, 24, ones_sum(bytes(packet[14:34])) ^ 0xffff)
+    pseudo = bytes(packet[26:34]) + struct.pack(">HH", 6, len(packet) - 34)
+    struct.pack_into(">H", packet, 50, ones_sum(pseudo + bytes(packet[34:])) ^ 0xffff)
+    return bytes(packet)

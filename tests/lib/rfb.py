@@ -79,9 +79,9 @@ class RFB:
                  resize=True):
         family = socket.AF_UNIX if isinstance(address, str) else socket.AF_INET
         self.sock = socket.socket(family)
+        self.sock.connect(address)
         self.sock.settimeout(timeout)
         self.timeout = timeout
-        self.sock.connect(address)
         self._negotiate(password, shared, version)
         self.sock.sendall(struct.pack(">BxxxBBBBHHHBBBxxx", 0, 32, 24, 0, 1, 255, 255, 255,
                                       16, 8, 0))

@@ -12,9 +12,9 @@ mount -t proc proc /proc
 mount -t devtmpfs dev /dev
 for module in /modules/*.ko; do [ ! -e "$module" ] || insmod "$module"; done
 n=0
-until [ -b /dev/vda ] || [ $n -ge 200 ]; do usleep 50000; n=$((n + 1)); done
+until [ -b DEVICE ] || [ $n -ge 200 ]; do usleep 50000; n=$((n + 1)); done
 mkdir -p /mnt
-mount -t ext4 /dev/vda /mnt && exec switch_root /mnt /sbin/init
+mount -t ext4 DEVICE /mnt && exec switch_root /mnt /sbin/init
 echo NO-ROOT
 poweroff -f
 """
@@ -30,8 +30,9 @@ def busybox():
     return shutil.which("busybox") or "/bin/busybox"
 
 
-def make_root(image, script, size="48M"):
-    """A disk image whose /sbin/init is the shell script (after proc, sys and dev are mounted)."""
+def make_root(image, script, size="48M", copies=(), offset=0):
+    """A disk image whose /sbin/init is the shell script (after proc, sys and dev are mounted), with
+    copies of files: (path, name in the root). offset: bytes before the file system."""
     with tempfile.TemporaryDirectory() as root:
         for name in ("bin", "sbin", "proc", "sys", "dev", "tmp", "data"):
             os.mkdir(os.path.join(root, name))
@@ -44,15 +45,18 @@ def make_root(image, script, size="48M"):
         with open(init, "w", encoding="ascii") as file:
             file.write(HEAD + script)
         os.chmod(init, 0o755)
-        subprocess.run(["mke2fs", "-q", "-F", "-t", "ext4", "-d", root, image, size], check=True,
+        for path, name in copies:
+            shutil.copy(path, os.path.join(root, name))
+        place = ["-E", f"offset={offset}"] if offset else []
+        subprocess.run(["mke2fs", "-q", "-F", "-t", "ext4", *place, "-d", root, image, size], check=True,
                        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
                        env={**os.environ, "PATH": os.environ["PATH"] + ":/sbin:/usr/sbin"})
 
 
-def make_starter(path, kind="cloud"):
-    """An initramfs whose /start-root (rdinit=) goes on in the root disk, /dev/vda."""
-    return initramfs_with(path, kind, ("virtio_blk", "virtio_pci"),
-                          files=[("start-root", STARTER)])
+def make_starter(path, kind="cloud", device="/dev/vda", names=("virtio_blk", "virtio_pci")):
+    """An initramfs whose /start-root (rdinit=) loads modules and goes on in the root disk."""
+    return initramfs_with(path, kind, names,
+                          files=[("start-root", STARTER.replace("DEVICE", device))])
 
 
 def check(image):

@@ -27,6 +27,14 @@ class Rtl8139(Card):
         self.check()
 
 
+class E1000(Card):
+    model = "e1000"
+    modules = ["e1000"]
+
+    def test_lease_and_transfer(self):
+        self.check()
+
+
 del Card
 
 if __name__ == "__main__":

@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """What guests on tcg show: looked at over VNC, read by comparing with fonts."""
 
+import os
 import unittest
 
-from duodm import SLOWER, Duodm
+from duodm import BINARY, SLOWER, Duodm
+from kernels import CACHE, initramfs_with, kernel
 from rfb import RFB
-from screen import bios_font, read_text
+from screen import bios_font, read_cell, read_text
 
 
 def shows(text, font):
@@ -36,3 +38,79 @@ class Firmware(unittest.TestCase):
             client.press(0xFF1B)
             client.wait_for(shows("Select boot device:", bios_font()))
         self.assertEqual(vm.quit(), 0)
+
+
+class Hostile(unittest.TestCase):
+    def test_random_writes_while_somebody_looks(self):
+        program = os.path.join(os.environ.get("DUODM_BUILD") or os.path.dirname(BINARY), "tests",
+                               "guest", "hostile64")
+        with Duodm("-accel", "tcg", "-m", "64", "-vga", "std", "-vnc", "unix:@/vnc", "-smp", "2",
+                   "-no-shutdown", "-kernel", program, timeout=120) as vm, \
+                RFB(vm.path("vnc"), timeout=60 * SLOWER) as client:
+            seen = 0
+            while seen < 100:
+                client.update(False)
+                client.pointer(seen, seen, seen & 7)
+                client.press(seen + 0x40)
+                name = vm.qmp.message_event()["event"]
+                if name == "RESET":
+                    seen += 1
+                elif name in ("STOP", "SHUTDOWN", "GUEST_PANICKED"):
+                    vm.qmp.execute("system_reset")
+                    vm.qmp.execute("cont")
+            self.assertEqual(vm.quit(), 0)
+
+
+class Linux(unittest.TestCase):
+    """Debian's kernel with its drivers of the adapter (bochs-drm), of keyboard and mouse."""
+
+    def shell(self, vm, command):
+        """What a command prints."""
+        vm.serial.write(f"echo BEGIN; {command}; echo END\n")
+        vm.serial.expect(rb"\nBEGIN\r\n")
+        return vm.serial.expect(rb"(.*?)END\r\n").group(1).decode().replace("\r", "")
+
+    def check_picture(self, client):
+        """Cells of the first row are what was written: like letters look alike, others don't."""
+        def row(picture):
+            rows = picture.rgb()
+            return [read_cell(rows, 8 * i, 0, b"\0\0\0") for i in range(16)]
+
+        def is_there(picture):
+            if (picture.width, picture.height) != (1024, 768):
+                return False
+            cells = row(picture)
+            return [cells.index(cell) for cell in cells] == [0] * 8 + [8] * 4 + [12] * 2 + [14, 15]
+        client.wait_for(is_there)
+        font = {glyph: letter for glyph, letter in bios_font().items() if letter in "ABCDE"}
+        self.assertEqual(font.get(row(client)[0], "A"), "A")
+
+    def check_keyboard(self, vm, client):
+        vm.serial.write("exec 3</dev/tty0; echo OPE''N; head -n1 <&3 >/line; echo IS-$(cat /line)\n")
+        vm.serial.expect(rb"OPEN\r\n")  # keys for a terminal that nobody has open are lost
+        client.type("Hello, tty: 1+2=3!\n")
+        vm.serial.expect(rb"IS-Hello, tty: 1\+2=3!\r\n", timeout=60)
+
+    def check_mouse(self, vm, client):
+        vm.serial.write("exec 3</dev/input/mice; echo OPE''N; dd bs=3 count=1 <&3 2>/dev/null | "
+                        "od -An -tx1; echo READ\n")
+        vm.serial.expect(rb"OPEN\r\n")
+        client.pointer(100, 100)
+        client.press(0xFFE1)  # the first place has been noted when the second one comes
+        client.pointer(110, 80)
+        vm.serial.expect(rb" [01]8 [0-9a-f]{2} [0-9a-f]{2}\r\nREAD", timeout=60)
+
+    def test_console_keyboard_mouse(self):
+        ramdisk = initramfs_with(os.path.join(CACHE, "initramfs-display.gz"), "full",
+                                 ["bochs", "psmouse"])
+        with Duodm("-accel", "tcg", "-m", "512", "-vga", "std", "-vnc", "unix:@/vnc",
+                   "-kernel", kernel("full"), "-initrd", ramdisk,
+                   "-append", "console=tty0 console=ttyS0 quiet panic=-1", serial=True,
+                   timeout=60) as vm, \
+                RFB(vm.path("vnc"), timeout=60 * SLOWER) as client:
+            vm.serial.expect(rb"duodm-guest# ", timeout=240)
+            self.assertEqual(self.shell(vm, "cat /proc/fb"), "0 bochs-drmdrmfb\n")
+            self.shell(vm, "clear >/dev/tty0; echo AAAAAAAABBBBCCDE >/dev/tty0")
+            self.check_picture(client)
+            self.check_keyboard(vm, client)
+            self.check_mouse(vm, client)

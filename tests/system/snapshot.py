@@ -2,7 +2,7 @@
 """A guest that is saved and goes on in another process, again and again, while it works on its disk
 and its network: as if nothing had happened.
 
-DUODM_TEST_SNAPSHOTS: how many times (4). DUODM_TEST_ENGINE: tcg.
+DUODM_TEST_SNAPSHOTS: how many times (2). DUODM_TEST_ENGINE: tcg.
 """
 import hashlib
 import os
@@ -17,7 +17,7 @@ from duodm import Duodm
 from kernels import initramfs_with, kernel
 
 BOOT = 240  # seconds: the limit of a hang, not an aim
-ROUNDS = int(os.environ.get("DUODM_TEST_SNAPSHOTS", "4"))
+ROUNDS = int(os.environ.get("DUODM_TEST_SNAPSHOTS", "2"))
 ENGINE = os.environ.get("DUODM_TEST_ENGINE", "tcg")
 BLOCK = os.urandom(300_000)
 

@@ -265,6 +265,236 @@ static void test_a20(void)
     CU_ASSERT_TRUE(f.a20);
 }
 
+/* The user. */
+
+static void key(struct fixture *f, const char *name, bool down)
+{
+    struct input_event event = {.kind = INPUT_KEY, .key = key_find_name(name), .down = down};
+
+    CU_ASSERT_PTR_NOT_NULL_FATAL(event.key);
+    i8042_keyboard_event(&f->i8042, &event);
+}
+
+static void button(struct fixture *f, enum input_button number, bool down)
+{
+    i8042_mouse_event(&f->i8042,
+                      &(struct input_event){.kind = INPUT_BUTTON, .button = number, .down = down});
+}
+
+static void move(struct fixture *f, int x, int y)
+{
+    struct input_event event = {.kind = INPUT_RELATIVE, .axis = INPUT_X, .value = x};
+
+    i8042_mouse_event(&f->i8042, &event);
+    event.axis = INPUT_Y;
+    event.value = y;
+    i8042_mouse_event(&f->i8042, &event);
+}
+
+/* All bytes that wait are these, written in hexadecimal; those of the mouse count as any. */
+static void expect(struct fixture *f, const char *text)
+{
+    g_autoptr(GString) got = g_string_new(NULL);
+
+    for (int byte = take(f); byte >= 0; byte = take(f)) {
+        g_string_append_printf(got, "%02x", byte & 0xff);
+    }
+    if (!g_str_equal(got->str, text)) {
+        printf("got %s, not %s\n", got->str, text);
+    }
+    CU_ASSERT_STRING_EQUAL(got->str, text);
+}
+
+static void press(struct fixture *f, const char *name)
+{
+    key(f, name, true);
+    key(f, name, false);
+}
+
+static void test_scan_codes(void)
+{
+    static const struct {
+        uint8_t control, set;
+        const char *a, *right, *print, *pause;
+    } cases[] = {
+        {0x40, 2, "1e9e", "e04de0cd", "e02ae037e0b7e0aa", "e11d45e19dc5"},
+        {0x00, 2, "1cf01c", "e074e0f074", "e012e07ce0f07ce0f012", "e11477e1f014f077"},
+        {0x00, 1, "1e9e", "e04de0cd", "e02ae037e0b7e0aa", "e11d45e19dc5"},
+        {0x00, 3, "1c", "6a", "57", "62"},
+    };
+
+    for (unsigned i = 0; i < G_N_ELEMENTS(cases); i++) {
+        struct fixture f;
+
+        set_up(&f);
+        command(&f, 0x60);
+        data(&f, cases[i].control);
+        data(&f, 0xf0);
+        data(&f, cases[i].set);
+        while (take(&f) >= 0) {
+        }
+        press(&f, "a");
+        expect(&f, cases[i].a);
+        press(&f, "right");
+        expect(&f, cases[i].right);
+        press(&f, "print");
+        expect(&f, cases[i].print);
+        press(&f, "pause");
+        expect(&f, cases[i].pause);
+    }
+}
+
+static void test_scan_set_3_key_types(void)
+{
+    struct fixture f;
+
+    set_up(&f);
+    command(&f, 0x60);
+    data(&f, 0);
+    data(&f, 0xf0);
+    data(&f, 3);
+    press(&f, "shift");
+    expect(&f, "fafa12f012");
+    data(&f, 0xfc); /* make and break, of the keys that follow */
+    data(&f, 0x1c);
+    data(&f, 0xf4);
+    press(&f, "a");
+    press(&f, "b");
+    expect(&f, "fafa1cf01c32"); /* what the last command voided was in no buffer any more */
+    data(&f, 0xfa);
+    press(&f, "b");
+    expect(&f, "fa32f032");
+    data(&f, 0xf9);
+    press(&f, "shift");
+    expect(&f, "fa12");
+}
+
+static void test_disabled_keyboard_is_silent(void)
+{
+    struct fixture f;
+
+    set_up(&f);
+    data(&f, 0xf5);
+    press(&f, "a");
+    expect(&f, "fa");
+    data(&f, 0xf4);
+    command(&f, 0xad); /* its clock is held: it keeps what it has to say */
+    press(&f, "a");
+    expect(&f, "fa");
+    command(&f, 0xae);
+    expect(&f, "1e9e");
+}
+
+static void test_keyboard_overflow(void)
+{
+    struct fixture f;
+    unsigned count = 0;
+
+    set_up(&f);
+    command(&f, 0xae);
+    for (unsigned i = 0; i < 500; i++) {
+        press(&f, "right");
+    }
+    /* Codes are there whole or not at all. */
+    for (int byte = take(&f); byte >= 0; byte = take(&f), count++) {
+        CU_ASSERT_EQUAL_FATAL(byte == 0xe0, count % 2 == 0);
+    }
+    CU_ASSERT_EQUAL(count % 2, 0);
+    CU_ASSERT_TRUE(count > 100);
+}
+
+static void test_mouse_packets(void)
+{
+    struct fixture f;
+
+    set_up(&f);
+    command(&f, 0x60);
+    data(&f, 0x02);
+    move(&f, 5, 5); /* not enabled */
+    i8042_mouse_sync(&f.i8042);
+    expect(&f, "");
+    mouse(&f, 0xf4);
+    expect(&f, "fa");
+    move(&f, 5, -3);
+    i8042_mouse_sync(&f.i8042);
+    expect(&f, "080503");
+    move(&f, -300, 1);
+    i8042_mouse_sync(&f.i8042);
+    expect(&f, "3801ff18d300");
+    button(&f, INPUT_MIDDLE, true);
+    i8042_mouse_sync(&f.i8042);
+    expect(&f, "0c0000");
+    mouse(&f, 0xe9);
+    expect(&f, "fa220264");
+    mouse(&f, 0xe7);
+    expect(&f, "fa");
+    move(&f, 3, 10);
+    i8042_mouse_sync(&f.i8042);
+    expect(&f, "2c03ec");
+    mouse(&f, 0xf0); /* remote: only when asked */
+    expect(&f, "fa");
+    button(&f, INPUT_MIDDLE, false);
+    move(&f, 7, 0);
+    i8042_mouse_sync(&f.i8042);
+    expect(&f, "");
+    mouse(&f, 0xeb);
+    expect(&f, "fa080700");
+}
+
+static void test_mouse_with_wheel(void)
+{
+    static const uint8_t knocks[2][3] = {{200, 100, 80}, {200, 200, 80}};
+
+    for (unsigned i = 0; i < 2; i++) {
+        struct fixture f;
+
+        set_up(&f);
+        command(&f, 0x60);
+        data(&f, 0x02);
+        for (unsigned j = 0; j < 3; j++) {
+            mouse(&f, 0xf3);
+            mouse(&f, knocks[i][j]);
+            expect(&f, "fafa");
+        }
+        mouse(&f, 0xf2);
+        expect(&f, i ? "fa04" : "fa03");
+        mouse(&f, 0xf4);
+        expect(&f, "fa");
+        button(&f, INPUT_WHEEL_DOWN, true);
+        button(&f, INPUT_WHEEL_DOWN, false);
+        i8042_mouse_sync(&f.i8042);
+        expect(&f, "08000001");
+        button(&f, INPUT_SIDE, true);
+        i8042_mouse_sync(&f.i8042);
+        expect(&f, i ? "08000010" : "08000000");
+        mouse(&f, 0xff);
+        expect(&f, "faaa00");
+    }
+}
+
+static void test_keys_table(void)
+{
+    for (unsigned i = 0; i < key_count; i++) {
+        const struct key *one = &key_table[i];
+        bool needs_shift;
+
+        CU_ASSERT_PTR_EQUAL(key_find_name(one->name), one);
+        if (one->keysym) {
+            CU_ASSERT_PTR_EQUAL(key_find_keysym(one->keysym, &needs_shift), one);
+        }
+        for (unsigned j = 0; j < i; j++) {
+            CU_ASSERT_NOT_EQUAL(one->set2, key_table[j].set2);
+            CU_ASSERT_TRUE(!one->usage || one->usage != key_table[j].usage ||
+                           g_str_equal(one->name, "menu"));
+        }
+    }
+    CU_ASSERT_STRING_EQUAL(key_find_number(0x1e)->name, "a");
+    CU_ASSERT_STRING_EQUAL(key_find_number(0xcd)->name, "right");
+    CU_ASSERT_STRING_EQUAL(key_find_number(0x4d)->name, "kp_6");
+    CU_ASSERT_PTR_NULL(key_find_number(0));
+    CU_ASSERT_PTR_NULL(key_find_keysym(0, &(bool){false}));
+}
+
 int main(void)
 {
     static const struct unit_test tests[] = {
@@ -276,6 +506,13 @@ int main(void)
         {"loop back", test_loop_back},
         {"output port", test_output_port},
         {"A20 gate", test_a20},
+        {"keys table", test_keys_table},
+        {"scan codes", test_scan_codes},
+        {"scan set 3 key types", test_scan_set_3_key_types},
+        {"disabled keyboard", test_disabled_keyboard_is_silent},
+        {"keyboard overflow", test_keyboard_overflow},
+        {"mouse packets", test_mouse_packets},
+        {"mouse with a wheel", test_mouse_with_wheel},
         {"random writes", test_random_writes},
         {NULL, NULL},
     };

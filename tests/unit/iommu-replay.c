@@ -408,10 +408,85 @@ static void test_verify_names_the_difference(void)
     CU_ASSERT_EQUAL(d.missing, 2 * FIXTURE_PAGE);
     CU_ASSERT_EQUAL(d.extra, 2 * FIXTURE_PAGE);
     CU_ASSERT_STRING_EQUAL(out->str,
-                           "missing on the host: iova 0x9000 length 0x2000 -> 0xc9000 r-\n"
                            "not in the guest's tables: iova 0x8000 length 0x2000 -> "
-                           "0xc8000 rw\n");
+                           "0xc8000 rw\n"
+                           "missing on the host: iova 0x9000 length 0x2000 -> 0xc9000 r-\n");
     pair_free(p);
+}
+
+#define VERIFY_PAGES 48u
+
+static bool accept_map(void *opaque, const struct iommu_mapping *mapping, GError **error)
+{
+    return true;
+}
+
+static bool accept_unmap(void *opaque, struct range range, GError **error)
+{
+    return true;
+}
+
+static void fill(struct mapping_set *set, GRand *rand)
+{
+    for (unsigned page = 0, count; page < VERIFY_PAGES; page += count) {
+        unsigned shift = (unsigned)g_rand_int_range(rand, 0, 2); /* two places it may lead to */
+        struct iommu_mapping mapping = {page * FIXTURE_PAGE, 0, (page + 100 + shift) * FIXTURE_PAGE,
+                                        (unsigned)g_rand_int_range(rand, 1, 4)};
+
+        count = (unsigned)g_rand_int_range(rand, 1, 6);
+        count = MIN(count, VERIFY_PAGES - page);
+        mapping.length = count * FIXTURE_PAGE;
+        if (g_rand_boolean(rand)) {
+            CU_ASSERT_TRUE(mapping_set_map(set, &mapping, NULL));
+        }
+    }
+}
+
+static bool note_pages(void *opaque, const struct iommu_mapping *mapping, GError **error)
+{
+    uint64_t *pages = opaque;
+
+    for (uint64_t i = 0; i < mapping->length / FIXTURE_PAGE; i++) {
+        pages[mapping->iova / FIXTURE_PAGE + i] =
+            mapping->translated + i * FIXTURE_PAGE + mapping->access;
+    }
+    return true;
+}
+
+static void test_verify_counts_as_page_by_page(void)
+{
+    static const struct mapping_set_ops ops = {accept_map, accept_unmap};
+    GRand *rand = seeded_random();
+
+    for (unsigned round = 0; round < 3000; round++) {
+        struct mapping_set *guest = mapping_set_new(&ops, NULL),
+                           *host = mapping_set_new(&ops, NULL);
+        uint64_t of_guest[VERIFY_PAGES] = {0}, of_host[VERIFY_PAGES] = {0};
+        struct mapping_difference expected = {0}, found;
+        unsigned first = (unsigned)g_rand_int_range(rand, 0, VERIFY_PAGES);
+        unsigned count = (unsigned)g_rand_int_range(rand, 1, VERIFY_PAGES - (int)first + 1);
+        struct range range = {first * FIXTURE_PAGE, count * FIXTURE_PAGE};
+
+        fill(guest, rand);
+        fill(host, rand);
+        mapping_set_walk(guest, (struct range){0, VERIFY_PAGES * FIXTURE_PAGE}, note_pages,
+                         of_guest, NULL);
+        mapping_set_walk(host, (struct range){0, VERIFY_PAGES * FIXTURE_PAGE}, note_pages, of_host,
+                         NULL);
+        for (unsigned page = first; page < first + count; page++) {
+            bool same = of_guest[page] == of_host[page];
+
+            expected.missing += of_guest[page] && !same ? FIXTURE_PAGE : 0;
+            expected.extra += of_host[page] && !same ? FIXTURE_PAGE : 0;
+        }
+        found = mapping_set_verify(host, range, mapping_set_walk, guest, NULL, 0);
+        CU_ASSERT_EQUAL(found.missing, expected.missing);
+        CU_ASSERT_EQUAL(found.extra, expected.extra);
+        CU_ASSERT_FALSE(found.unknown);
+        mapping_set_free(guest);
+        mapping_set_free(host);
+    }
+    g_rand_free(rand);
 }
 
 static const struct unit_test tests[] = {
@@ -435,6 +510,7 @@ static const struct unit_test tests[] = {
     {"unmap never cuts", test_unmap_never_cuts},
     {"a cache hears of invalidations", test_cache_hears_of_invalidations},
     {"verify names the difference", test_verify_names_the_difference},
+    {"verify counts as page by page", test_verify_counts_as_page_by_page},
     {NULL, NULL},
 };
 

@@ -600,6 +600,82 @@ static void test_page_table_loop_ends(void)
     unit_free(u);
 }
 
+/* The same with nothing at its end: 2^27 empty tables, of which a walk reads so many as it may. */
+static void test_page_table_loop_without_pages_ends(void)
+{
+    struct unit *u = unit_new(48);
+    struct fixture_host host = {0};
+    struct iommu_notifier notifier = notifier_for(&host);
+    uint64_t tables[4] = {new_table(u), new_table(u), new_table(u), new_table(u)};
+    g_autoptr(GError) error = NULL;
+
+    u->vtd->tables.walk_limit = 5000;
+    notifier.range = (struct range){0, VTD_BIT(48)};
+    for (unsigned level = 0; level < 3; level++) {
+        for (unsigned i = 0; i < 512; i++) {
+            poke(u, tables[level] + i * 8, tables[level + 1] | 3);
+        }
+    }
+    set_context(u, REQUESTER, tables[0] | 1, 2 | 7 << 8);
+    enable(u);
+    CU_ASSERT_FALSE(iommu_notifier_register(vtd_device_iommu(u->device), &notifier, &error));
+    CU_ASSERT_PTR_NOT_NULL_FATAL(error);
+    CU_ASSERT_PTR_NOT_NULL(strstr(error->message, "more than 5000 tables and mappings"));
+    CU_ASSERT_EQUAL(host.mapped, 0);
+    unit_free(u);
+}
+
+/* Unless in caching mode, a guest need not tell of a context that it makes present. */
+static void test_new_context_needs_no_invalidation(void)
+{
+    struct unit *u = unit_new(48);
+    uint64_t table = new_table(u), value;
+
+    set_context(u, REQUESTER, 0, 0);
+    enable(u);
+    CU_ASSERT_NOT_EQUAL(dma_read(u, 0x5000, &value), MEMORY_OK);
+    expect_fault(u, 0x5000, VTD_FAULT_CONTEXT_NOT_PRESENT, false);
+    map(u, table, 4, 0x5000, 1, 0x200000, 3);
+    poke(u, 0x200000, 0x1234);
+    set_context(u, REQUESTER, table | 1, 2 | 7 << 8);
+    CU_ASSERT_EQUAL(dma_read(u, 0x5000, &value), MEMORY_OK);
+    CU_ASSERT_EQUAL(value, 0x1234);
+    set_context(u, REQUESTER, VTD_PASS_THROUGH << 2 | 1, 2 | 7 << 8);
+    CU_ASSERT_EQUAL(dma_read(u, 0x200000, &value), MEMORY_OK);
+    CU_ASSERT_EQUAL(value, 0x1234);
+    unit_free(u);
+}
+
+static void test_saved_and_loaded(void)
+{
+    struct unit *u = unit_new(48);
+    struct vtd_state state, other;
+    uint64_t table = enable_with_one_page(u), value, before;
+
+    CU_ASSERT_EQUAL(dma_read(u, 0x1000, &before), MEMORY_OK);
+    vtd_save(u->vtd, &state);
+    vtd_reset(u->vtd);
+    CU_ASSERT_EQUAL(read32(u, VTD_GSTS), 0);
+    other = state;
+    other.registers[VTD_CAP] ^= 1; /* of a unit that is configured in another way */
+    CU_ASSERT_FALSE(vtd_load(u->vtd, &other));
+    other = state;
+    other.next_fault = VTD_FAULT_RECORDS;
+    CU_ASSERT_FALSE(vtd_load(u->vtd, &other));
+    other = state;
+    store_le64(&other.registers[VTD_IQH], 8);
+    CU_ASSERT_FALSE(vtd_load(u->vtd, &other));
+    CU_ASSERT_EQUAL(read32(u, VTD_GSTS), 0);
+    CU_ASSERT_TRUE(vtd_load(u->vtd, &state));
+    CU_ASSERT(read32(u, VTD_GSTS) & VTD_GCMD_TRANSLATION);
+    CU_ASSERT_EQUAL(dma_read(u, 0x1000, &value), MEMORY_OK);
+    CU_ASSERT_EQUAL(value, before);
+    map(u, table, 3, 0x1000, 1, 0, 0);
+    CU_ASSERT_TRUE(flush_page(u, 7, 0x1000, 0));
+    CU_ASSERT_NOT_EQUAL(dma_read(u, 0x1000, &value), MEMORY_OK);
+    unit_free(u);
+}
+
 /* Interrupt remapping. */
 
 static void set_interrupt_entry(struct unit *u, unsigned index, uint64_t low, uint64_t high)
@@ -697,6 +773,9 @@ static const struct unit_test tests[] = {
     {"hostile queues end", test_hostile_queues_end},
     {"a walk equals lookups", test_walk_equals_lookups},
     {"a page-table loop ends", test_page_table_loop_ends},
+    {"a page-table loop without pages ends", test_page_table_loop_without_pages_ends},
+    {"a new context needs no invalidation", test_new_context_needs_no_invalidation},
+    {"saved and loaded", test_saved_and_loaded},
     {"interrupt remapping", test_interrupt_remapping},
     {"extended destination", test_extended_destination},
     {"interrupt faults", test_interrupt_faults},

@@ -429,6 +429,7 @@ static void begin_command(struct ahci_port *port, struct ata_drive *drive, unsig
     uint8_t header[HEADER_SIZE], fis[FIS_SIZE];
 
     port->slot = (uint8_t)slot;
+    port->next_slot = (uint8_t)((slot + 1) % AHCI_SLOTS);
     if (!read_header(port, slot, header) ||
         !read_memory(port, table_address(header) + TABLE_FIS, fis, sizeof(fis)) ||
         fis[0] != FIS_HOST_TO_DEVICE) {
@@ -448,11 +449,11 @@ static void begin_command(struct ahci_port *port, struct ata_drive *drive, unsig
     }
 }
 
-/* Slots are looked at in turn, from the one after the last on: 3.3.14. */
+/* Slots are looked at in turn, from the one after the last on. */
 static int next_slot(const struct ahci_port *port)
 {
-    for (unsigned i = 1; i <= AHCI_SLOTS; i++) {
-        unsigned slot = (port->slot + i) % AHCI_SLOTS;
+    for (unsigned i = 0; i < AHCI_SLOTS; i++) {
+        unsigned slot = (port->next_slot + i) % AHCI_SLOTS;
 
         if (port->ci >> slot & 1) {
             return (int)slot;
@@ -513,6 +514,7 @@ void ahci_abandon_commands(struct ahci_port *port)
     port->ci = port->sact = 0;
     port->busy = port->failed = port->soft_reset = false;
     port->queued = 0;
+    port->slot = port->next_slot = 0;
     if (drive) {
         ata_drive_abandon(drive);
     }

@@ -89,7 +89,6 @@ void ahci_port_reset(struct ahci_port *port, bool keep_addresses)
     port->is = port->ie = 0;
     port->cmd = AHCI_CMD_SUD | AHCI_CMD_POD;
     port->sctl = port->serr = 0;
-    port->slot = 0;
     begin_link(port);
 }
 

@@ -224,7 +224,7 @@ static bool ahci_after_load(void *object)
     struct ahci *hba = object;
 
     for (unsigned i = 0; i < AHCI_PORTS; i++) {
-        if (hba->ports[i].slot >= AHCI_SLOTS) {
+        if (hba->ports[i].slot >= AHCI_SLOTS || hba->ports[i].next_slot >= AHCI_SLOTS) {
             return false;
         }
     }
@@ -238,8 +238,8 @@ static bool ahci_after_load(void *object)
         STATE(UINT32, ahci, ports[index_].sig, 1), STATE(UINT32, ahci, ports[index_].ssts, 1),     \
         STATE(UINT32, ahci, ports[index_].sctl, 1), STATE(UINT32, ahci, ports[index_].serr, 1),    \
         STATE(UINT32, ahci, ports[index_].sact, 1), STATE(UINT32, ahci, ports[index_].ci, 1),      \
-        STATE(UINT8, ahci, ports[index_].slot, 1), STATE(BOOL, ahci, ports[index_].busy, 1),       \
-        STATE(BOOL, ahci, ports[index_].failed, 1),                                                \
+        STATE(UINT8, ahci, ports[index_].slot, 1), STATE(UINT8, ahci, ports[index_].next_slot, 1), \
+        STATE(BOOL, ahci, ports[index_].busy, 1), STATE(BOOL, ahci, ports[index_].failed, 1),      \
         STATE(BOOL, ahci, ports[index_].soft_reset, 1),                                            \
         STATE(UINT32, ahci, ports[index_].cursor.entry, 1),                                        \
         STATE(UINT32, ahci, ports[index_].cursor.offset, 1),                                       \

@@ -24,6 +24,7 @@ struct ahci_port {
     uint64_t clb, fb;
     uint32_t is, ie, cmd, tfd, sig, ssts, sctl, serr, sact, ci;
     uint8_t slot;                       /* of the command under way, or of the last one */
+    uint8_t next_slot;                  /* is looked at first: 3.3.7, CCS */
     bool busy;                          /* a command that is not queued is under way */
     bool failed;                        /* nothing is begun until the guest has stopped the port */
     bool soft_reset;                    /* the drive got SRST and waits for its end */

@@ -62,7 +62,13 @@ static void unplug(struct device *device)
     set_drive(device, NULL);
 }
 
+static char *address(const struct device *device)
+{
+    return g_strdup_printf("%u", ((const struct ata_drive *)device)->unit);
+}
+
 static const struct bus_ops ata_bus_ops = {
+    .address = address,
     .prepare = prepare,
     .plug = plug,
     .unplug = unplug,

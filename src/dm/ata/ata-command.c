@@ -564,6 +564,7 @@ void ata_drive_begin_reset(struct ata_drive *drive, bool is_hard)
             atapi_reset(drive);
         }
     }
+    drive->queued_failed = false;
     drive->regs.status = ATA_STATUS_BSY;
     drive->signature_pending = true;
     if (!drive->in_flight && !drive->queued_in_flight) {

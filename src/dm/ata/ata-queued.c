@@ -202,7 +202,6 @@ void ata_queued_abandon(struct ata_drive *drive)
             drive->queued[i]->active = false;
         }
     }
-    drive->queued_failed = false;
 }
 
 void ata_queued_error_log(struct ata_drive *drive, uint8_t *data)

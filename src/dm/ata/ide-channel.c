@@ -36,7 +36,7 @@ static void update_line(struct ide_channel *channel)
         if (level) {
             ide_dma_interrupted(channel);
         }
-        irq_line_set(&channel->line, level);
+        irq_line_set(channel->line, level);
     }
 }
 
@@ -341,7 +341,7 @@ static const struct memory_region_ops control_ops = {
 /* ---- Life ---- */
 
 void ide_channel_init(struct ide_channel *channel, struct pci_device *controller, unsigned number,
-                      struct irq_line interrupt)
+                      const struct irq_line *interrupt)
 {
     g_autofree char *name = g_strdup_printf("ide.%u", number);
 
@@ -373,6 +373,6 @@ void ide_channel_reset(struct ide_channel *channel)
 
 bool ide_channel_after_load(struct ide_channel *channel)
 {
-    irq_line_set(&channel->line, channel->line_level);
+    irq_line_set(channel->line, channel->line_level);
     return channel->cursor.offset < 0x10000;
 }

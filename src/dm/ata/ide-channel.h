@@ -16,8 +16,8 @@ struct ide_prd_cursor {
 };
 
 struct ide_channel {
-    struct ata_bus bus; /* first */
-    struct irq_line line;
+    struct ata_bus bus;          /* first */
+    const struct irq_line *line; /* not owned */
     struct memory_region ports, control_port;
     uint8_t device;              /* as written last: selects the drive */
     uint8_t control;             /* device control register */
@@ -30,7 +30,7 @@ struct ide_channel {
 
 /* number: 0 or 1. interrupt: not owned. The regions are made, and mapped by the owner. */
 void ide_channel_init(struct ide_channel *channel, struct pci_device *controller, unsigned number,
-                      struct irq_line interrupt);
+                      const struct irq_line *interrupt);
 void ide_channel_destroy(struct ide_channel *channel);
 void ide_channel_reset(struct ide_channel *channel);
 /* After state was loaded: false, it can't be. */

@@ -117,7 +117,7 @@ static bool ide_realize(struct device *device, GError **error)
     for (unsigned i = 0; i < CHANNELS; i++) {
         struct ide_channel *channel = &ide->channels[i];
 
-        ide_channel_init(channel, &ide->pci, i, machine->gsi[channel_places[i].interrupt]);
+        ide_channel_init(channel, &ide->pci, i, &machine->gsi[channel_places[i].interrupt]);
         memory_region_set_enabled(&channel->ports, false);
         memory_region_set_enabled(&channel->control_port, false);
         memory_region_add_subregion(&machine->system_io, channel_places[i].ports, &channel->ports);

@@ -26,6 +26,7 @@ static void list_devices(void)
         [BUS_VIRTIO] = "virtio",
         [BUS_VIRTIO_SERIAL] = "virtio-serial",
         [BUS_ATA] = "IDE",
+        [BUS_USB] = "USB",
     };
 
     for (unsigned i = 0; device_class_table[i]; i++) {

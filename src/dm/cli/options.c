@@ -108,6 +108,9 @@ const struct option option_table[] = {
     {"device", NULL, "[driver=]TYPE[,id=ID][,bus=BUS][,PROPERTY=VALUE...]",
      "add a device; '-device help' lists them, '-device TYPE,help' the properties", NULL,
      option_device},
+    {"usb", NULL, NULL, "a USB controller, in the chipset", NULL, option_usb},
+    {"usbdevice", NULL, "tablet|mouse|keyboard", "-usb, and a device there", NULL,
+     option_usb_device},
     {"object", NULL, "TYPE,id=ID[,PROPERTY=VALUE...]",
      "make an object that devices name; '-object help' lists them,\n"
      "'-object TYPE,help' the properties",

@@ -37,6 +37,7 @@ struct command_line {
     const char *vga;   /* -vga; NULL: not given */
     char *vnc;         /* -vnc; NULL: none */
     bool other_keymap; /* -k, of a keyboard that is not US */
+    bool has_usb;      /* -usb: the controller is among the devices */
     bool nographic;
     bool monitor_given, human_given; /* any monitor; one for people */
     bool help_cpu; /* -cpu help: depends on the engine, so is printed when the line is read */
@@ -90,6 +91,8 @@ bool option_vga(struct command_line *line, const char *value, GError **error);
 bool option_vnc(struct command_line *line, const char *value, GError **error);
 bool option_netdev(struct command_line *line, const char *value, GError **error);
 bool option_nic(struct command_line *line, const char *value, GError **error);
+bool option_usb(struct command_line *line, const char *value, GError **error);
+bool option_usb_device(struct command_line *line, const char *value, GError **error);
 bool option_net(struct command_line *line, const char *value, GError **error);
 bool option_serial(struct command_line *line, const char *value, GError **error);
 bool option_monitor(struct command_line *line, const char *value, GError **error);

@@ -1,7 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "dm/display/display.h"
+#include "dm/fd-set.h"
 #include "dm/machine.h"
 #include "util/error.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <unistd.h>
 
 struct adapter {
     const struct display_adapter_ops *ops;
@@ -119,6 +124,29 @@ bool display_view_was_resized(const struct display_view *view)
     return view->resized;
 }
 
+static bool write_file(struct machine *machine, const char *path, const GByteArray *file,
+                       GError **error)
+{
+    int fd = fd_registry_open(machine->fds, path, O_WRONLY | O_CREAT | O_TRUNC, 0666);
+    size_t done = 0;
+
+    while (fd >= 0 && done < file->len) {
+        ssize_t count = write(fd, file->data + done, file->len - done);
+
+        if (count < 0 && errno != EINTR) {
+            break;
+        }
+        done += count > 0 ? (size_t)count : 0;
+    }
+    if (fd < 0 || done < file->len) {
+        duodm_fail(error, DUODM_ERROR_IO, "'%s' can't be written: %s", path, g_strerror(errno));
+    }
+    if (fd >= 0) {
+        close(fd);
+    }
+    return fd >= 0 && done == file->len;
+}
+
 bool display_dump(struct machine *machine, const char *path, const char *format, GError **error)
 {
     bool is_png = g_strcmp0(format, "png") == 0;
@@ -137,5 +165,5 @@ bool display_dump(struct machine *machine, const char *path, const char *format,
     display_view_refresh(view);
     file = is_png ? surface_to_png(&view->surface) : surface_to_ppm(&view->surface);
     display_view_free(view);
-    return g_file_set_contents(path, (const char *)file->data, (gssize)file->len, error);
+    return write_file(machine, path, file, error);
 }

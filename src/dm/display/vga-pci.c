@@ -427,7 +427,9 @@ static bool vga_realize(struct device *base, GError **error)
     memory_region_add_subregion(pci_bus_io_space(device->pci.pci_bus), PORT_DISPI,
                                 &device->dispi_ports);
     memory_topology_commit();
+    machine_keep_memory(base->machine, &device->memory);
     display_add_adapter(base->machine, &adapter_ops, device);
+    machine_keep_memory(base->machine, &device->memory);
     return true;
 }
 
@@ -441,7 +443,9 @@ static void vga_unrealize(struct device *base)
 {
     struct vga_device *device = (struct vga_device *)base;
 
+    machine_forget_memory(base->machine, &device->memory);
     display_remove_adapter(base->machine, device);
+    machine_forget_memory(base->machine, &device->memory);
     memory_region_destroy(&device->dispi_ports);
     memory_region_destroy(&device->color.region);
     memory_region_destroy(&device->status.region);

@@ -6,14 +6,15 @@
 
 struct boot_entry {
     int32_t index;
-    char *path;
+    const struct pci_device *device; /* looked at when the order is published, never after */
+    char *suffix;                    /* NULL: none */
 };
 
 static void entry_free(void *pointer)
 {
     struct boot_entry *entry = pointer;
 
-    g_free(entry->path);
+    g_free(entry->suffix);
     g_free(entry);
 }
 
@@ -58,7 +59,7 @@ bool boot_order_add(struct machine *machine, const struct pci_device *device, in
         }
     }
     entry = g_new(struct boot_entry, 1);
-    *entry = (struct boot_entry){index, make_path(device, suffix)};
+    *entry = (struct boot_entry){index, device, g_strdup(suffix)};
     g_ptr_array_insert(machine->boot_order, (int)place, entry);
     return true;
 }
@@ -72,8 +73,9 @@ bool boot_order_publish(struct machine *machine, GError **error)
     }
     for (unsigned i = 0; i < machine->boot_order->len; i++) {
         const struct boot_entry *entry = g_ptr_array_index(machine->boot_order, i);
+        g_autofree char *path = make_path(entry->device, entry->suffix);
 
-        g_string_append_printf(text, "%s%s", i ? "\n" : "", entry->path);
+        g_string_append_printf(text, "%s%s", i ? "\n" : "", path);
     }
     return fw_cfg_add_file(machine->fw_cfg, "bootorder", text->str, text->len + 1, error);
 }

@@ -271,24 +271,34 @@ static void intel_iommu_unrealize(struct device *device)
     vtd_free(iommu->vtd);
 }
 
-struct vtd *intel_iommu_unit(struct device *device)
+static struct intel_iommu *find(struct machine *machine)
 {
-    return device->class == &intel_iommu_class ? ((struct intel_iommu *)device)->vtd : NULL;
+    for (unsigned i = 0; i < machine->system_bus->children->len; i++) {
+        struct device *device = g_ptr_array_index(machine->system_bus->children, i);
+
+        if (device->class == &intel_iommu_class) {
+            return (struct intel_iommu *)device;
+        }
+    }
+    return NULL;
+}
+
+struct vtd *intel_iommu_find(struct machine *machine)
+{
+    struct intel_iommu *iommu = find(machine);
+
+    return iommu ? iommu->vtd : NULL;
 }
 
 bool intel_iommu_get_dmar(struct machine *machine, struct acpi_dmar *dmar)
 {
-    for (unsigned i = 0; i < machine->system_bus->children->len; i++) {
-        const struct device *device = g_ptr_array_index(machine->system_bus->children, i);
-        const struct intel_iommu *iommu = (const struct intel_iommu *)device;
+    const struct intel_iommu *iommu = find(machine);
 
-        if (device->class == &intel_iommu_class) {
-            *dmar = (struct acpi_dmar){REGISTERS, iommu->address_width, iommu->interrupt_remapping,
-                                       IOAPIC_ID};
-            return true;
-        }
+    if (iommu) {
+        *dmar = (struct acpi_dmar){REGISTERS, iommu->address_width, iommu->interrupt_remapping,
+                                   IOAPIC_ID};
     }
-    return false;
+    return iommu != NULL;
 }
 
 static void intel_iommu_describe(struct device *device, struct device_tree *tree,
@@ -351,6 +361,7 @@ const struct device_class intel_iommu_class = {
     .bus_type = BUS_SYSTEM,
     .instance_size = sizeof(struct intel_iommu),
     .user_creatable = true,
+    .cold_only = true,
     .properties = intel_iommu_properties,
     .state = &intel_iommu_state,
     .realize = intel_iommu_realize,

@@ -13,6 +13,7 @@ extern const struct device_class intel_iommu_class;
 
 /* What firmware tables say of the machine's unit; false: it has none. */
 bool intel_iommu_get_dmar(struct machine *machine, struct acpi_dmar *dmar);
-struct vtd *intel_iommu_unit(struct device *device);
+/* The machine's unit, or NULL. */
+struct vtd *intel_iommu_find(struct machine *machine);
 
 #endif

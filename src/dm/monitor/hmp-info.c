@@ -160,7 +160,7 @@ const struct hmp_command hmp_info_table[] = {
     {"blockstats", NULL, NULL, "what was read and written", hmp_info_blockstats},
     {"chardev", NULL, NULL, "character devices", info_chardev},
     {"cpus", NULL, NULL, "CPUs", hmp_info_cpus},
-    {"iommu", NULL, NULL, "what hosts map for passed-through devices", hmp_info_iommu},
+    {"iommu", NULL, NULL, "what the IOMMU does for each function, and hosts for it", hmp_info_iommu},
     {"mice", NULL, NULL, "mice and tablets", hmp_info_mice},
     {"migrate", NULL, NULL, "how sending or receiving the machine goes", hmp_info_migrate},
     {"mtree", NULL, "[-f]", "memory and port regions; -f: as they are seen", info_mtree},

@@ -315,6 +315,7 @@ const struct qmp_command qmp_command_table[] = {
     {"query-cpus-fast", NULL, qmp_query_cpus_fast},
     {"query-fdsets", NULL, qmp_query_fdsets},
     {"query-hotpluggable-cpus", NULL, qmp_query_hotpluggable_cpus},
+    {"query-iommu", NULL, qmp_query_iommu},
     {"query-iothreads", NULL, qmp_query_iothreads},
     {"query-kvm", NULL, query_kvm},
     {"query-machines", NULL, query_machines},

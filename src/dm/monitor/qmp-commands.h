@@ -56,6 +56,7 @@ extern const struct qmp_argument qmp_device_del_arguments[];
 
 /* qmp-iommu.c */
 json_t *qmp_iommu_verify(struct qmp_context *context, json_t *arguments, GError **error);
+json_t *qmp_query_iommu(struct qmp_context *context, json_t *arguments, GError **error);
 
 /* qmp-virtio.c */
 json_t *qmp_balloon(struct qmp_context *context, json_t *arguments, GError **error);

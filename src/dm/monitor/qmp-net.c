@@ -154,14 +154,6 @@ json_t *qmp_query_rx_filter(struct qmp_context *context, json_t *arguments, GErr
 
 json_t *qmp_announce_self(struct qmp_context *context, json_t *arguments, GError **error)
 {
-    GPtrArray *nics = context->machine->nics;
-
-    for (unsigned i = 0; i < nics->len; i++) {
-        struct nic *nic = g_ptr_array_index(nics, i);
-
-        if (nic->announce) {
-            nic->announce(nic);
-        }
-    }
+    nic_announce_all(context->machine);
     return json_object();
 }

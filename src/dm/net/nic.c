@@ -101,3 +101,14 @@ struct nic *nic_find(const struct machine *machine, const char *name)
     }
     return NULL;
 }
+
+void nic_announce_all(const struct machine *machine)
+{
+    for (unsigned i = 0; i < machine->nics->len; i++) {
+        struct nic *nic = g_ptr_array_index(machine->nics, i);
+
+        if (nic->announce) {
+            nic->announce(nic);
+        }
+    }
+}

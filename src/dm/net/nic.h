@@ -20,7 +20,6 @@ struct nic {
     uint8_t mac[6];          /* property; all zero: one is chosen */
     struct netdev *netdev;   /* property; NULL: nothing is connected */
     char *name;              /* the device's id, or its model and a number */
-    bool is_emulated;        /* a real card's model: Xen's unplug protocol takes it away */
     struct rx_filter filter; /* owner: the thread that the model receives in */
     /* A copy of filter as it is, for monitors. NULL: the model has no filter to show. Main loop. */
     void (*get_filter)(struct nic *nic, struct rx_filter *copy);
@@ -46,6 +45,8 @@ bool nic_realize(struct nic *nic, struct device *device, GError **error);
 void nic_unrealize(struct nic *nic);
 /* The filter as after power-on: own address and broadcasts. */
 void nic_reset_filter(struct nic *nic);
+/* All NICs that can, announce. Main loop. */
+void nic_announce_all(const struct machine *machine);
 /* A NIC of the machine by its name; NULL: none. */
 struct nic *nic_find(const struct machine *machine, const char *name);
 

@@ -151,16 +151,25 @@ static void machine_ran(void *opaque, bool running)
     }
 }
 
+/* The usual ROM may be missing: then nobody boots from the network. */
+static bool register_rom(struct card *card, GError **error)
+{
+    if (!card->rom_file) {
+        pci_register_rom(&card->pci, card->ops->rom, NULL);
+        return true;
+    }
+    return !*card->rom_file || pci_register_rom(&card->pci, card->rom_file, error);
+}
+
 bool card_realize(struct card *card, GError **error)
 {
     struct device *device = &card->pci.device;
     struct nic *nic = &card->nic;
 
-    if (!nic_realize(nic, device, error)) {
+    if (!register_rom(card, error) || !nic_realize(nic, device, error)) {
         return false;
     }
     nic->announce = card_announce;
-    nic->is_emulated = true;
     nic->client.receive = card_receive;
     nic->client.writable = card_writable;
     nic->client.link_changed = card_link_changed;
@@ -212,15 +221,4 @@ bool card_after_load(struct card *card)
     card_kick(card);
     card_resume(card);
     return microwire_is_valid(&card->eeprom);
-}
-
-void cards_unplug_all(struct machine *machine)
-{
-    for (unsigned i = machine->nics->len; i-- > 0;) {
-        const struct nic *nic = g_ptr_array_index(machine->nics, i);
-
-        if (nic->is_emulated) {
-            device_destroy(nic->device);
-        }
-    }
 }

@@ -32,12 +32,14 @@ struct card_ops {
     /* The link came or went: card->mii says which. */
     void (*link_changed)(struct card *card);
     const struct mii_model *mii;
+    const char *rom; /* file that boots from the network; it need not be there */
 };
 
 struct card {
     struct pci_device pci;
     struct nic nic;
     const struct card_ops *ops;
+    char *rom_file; /* property; NULL: ops->rom if there is one, "": none */
     struct microwire eeprom;
     struct mii mii;
     struct fcs_tables *fcs;
@@ -53,7 +55,12 @@ struct card {
     uint8_t *padded; /* NET_PACKET_MAX bytes: a copy of what came in pieces, or was too short */
 };
 
-#define CARD_PROPERTIES(struct_) NIC_PROPERTIES(struct_, card.nic)
+#define CARD_PROPERTIES(struct_)                                                                   \
+    NIC_PROPERTIES(struct_, card.nic),                                                             \
+    {                                                                                              \
+        "romfile", PROPERTY_STRING, offsetof(struct struct_, card.rom_file), NULL, 0, 0,           \
+            "option ROM, \"\" for none [that of ipxe-qemu, if it is installed]"                    \
+    }
 
 #define CARD_STATE_FIELDS(struct_)                                                                 \
     MICROWIRE_STATE_FIELDS(struct_, card.eeprom), MII_STATE_FIELDS(struct_, card.mii)
@@ -83,9 +90,5 @@ void card_packet_insert_tag(struct card *card, const uint8_t tci[2]);
 /* Send the packet and clear it; what is spoilt or too short is dropped. False: the back end has no
  * room, and the packet stays: stop, card_ops.send comes again. */
 bool card_send(struct card *card);
-
-/* Take every emulated network card off the machine (Xen's unplug protocol). Main loop, no guard
- * held. */
-void cards_unplug_all(struct machine *machine);
 
 #endif

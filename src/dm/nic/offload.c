@@ -138,6 +138,12 @@ bool packet_has_transport(const struct packet_layout *layout)
            (layout->protocol == PROTOCOL_UDP && size >= UDP_HEADER_SIZE);
 }
 
+bool packet_has_checksum(const uint8_t *packet, const struct packet_layout *layout)
+{
+    return layout->protocol != PROTOCOL_UDP ||
+           load_be16(packet + layout->transport + UDP_CHECKSUM) != 0;
+}
+
 bool packet_transport_checksum_is_good(const uint8_t *packet, const struct packet_layout *layout)
 {
     const uint8_t *transport = packet + layout->transport;
@@ -146,7 +152,7 @@ bool packet_transport_checksum_is_good(const uint8_t *packet, const struct packe
     if (!packet_has_transport(layout)) {
         return false;
     }
-    if (layout->protocol == PROTOCOL_UDP && load_be16(transport + UDP_CHECKSUM) == 0) {
+    if (!packet_has_checksum(packet, layout)) {
         return true;
     }
     sum = sum_pseudo(packet, layout);

@@ -31,7 +31,9 @@ bool packet_find_layout_at(const uint8_t *packet, size_t length, size_t network,
 /* Compute and store the checksum of the IPv4 header. */
 void packet_write_ipv4_checksum(uint8_t *packet, const struct packet_layout *layout);
 bool packet_ipv4_checksum_is_good(const uint8_t *packet, const struct packet_layout *layout);
-/* TCP's or UDP's; the packet is_whole. A UDP packet without one is good. */
+/* UDP over IPv4 may be without one. packet_has_transport. */
+bool packet_has_checksum(const uint8_t *packet, const struct packet_layout *layout);
+/* TCP's or UDP's; the packet is_whole. Without a checksum it is good. */
 bool packet_transport_checksum_is_good(const uint8_t *packet, const struct packet_layout *layout);
 
 /* Is there a TCP or UDP header, all of it? */

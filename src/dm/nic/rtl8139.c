@@ -42,6 +42,7 @@ static const struct card_ops rtl8139_card_ops = {
     .send = rtl8139_send,
     .link_changed = link_changed,
     .mii = &rtl8139_mii,
+    .rom = "pxe-rtl8139.rom",
 };
 
 static bool rtl8139_realize(struct device *device, GError **error)
@@ -167,4 +168,5 @@ const struct device_class rtl8139_class = {
     .unrealize = rtl8139_unrealize,
     .reset = rtl8139_reset,
     .bus_class = &rtl8139_pci_class,
+    .unplug_kind = DEVICE_UNPLUG_NIC,
 };

@@ -142,33 +142,43 @@ void pci_device_release(struct device *base)
 /* Memory in BARs that the guest will see in place is the guest's, where an engine attaches to it.
  */
 
-static void abandon_bars(struct pci_device *device)
+static void abandon_bar(struct pci_device *device, struct pci_bar *bar)
 {
     struct machine *machine = device->device.machine;
 
-    for (unsigned i = 0; i < PCI_BAR_COUNT; i++) {
-        if (device->bars[i].adopted) {
-            machine->engine->abandon_ram(machine, device->bars[i].region);
-            device->bars[i].adopted = false;
-        }
+    if (bar->adopted) {
+        machine->engine->abandon_ram(machine, bar->region);
+        bar->adopted = false;
     }
+}
+
+static void abandon_bars(struct pci_device *device)
+{
+    for (unsigned i = 0; i < PCI_BAR_COUNT; i++) {
+        abandon_bar(device, &device->bars[i]);
+    }
+    abandon_bar(device, &device->rom);
+}
+
+static bool adopt_bar(struct pci_device *device, struct pci_bar *bar, GError **error)
+{
+    struct machine *machine = device->device.machine;
+
+    if (bar->region && memory_region_host_pointer(bar->region)) {
+        bar->adopted = machine->engine->adopt_ram(machine, bar->region, error);
+        return bar->adopted;
+    }
+    return true;
 }
 
 static bool adopt_bars(struct pci_device *device, GError **error)
 {
-    struct machine *machine = device->device.machine;
-
     for (unsigned i = 0; i < PCI_BAR_COUNT; i++) {
-        struct memory_region *region = device->bars[i].region;
-
-        if (region && memory_region_host_pointer(region)) {
-            device->bars[i].adopted = machine->engine->adopt_ram(machine, region, error);
-            if (!device->bars[i].adopted) {
-                return false;
-            }
+        if (!adopt_bar(device, &device->bars[i], error)) {
+            return false;
         }
     }
-    return true;
+    return adopt_bar(device, &device->rom, error);
 }
 
 bool pci_device_plug(struct device *base, GError **error)

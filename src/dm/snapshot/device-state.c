@@ -106,6 +106,34 @@ static GPtrArray *list_devices(struct machine *machine)
 
 /* Saving. */
 
+static bool check_bus_saved(const struct bus *bus, GError **error)
+{
+    for (unsigned i = 0; bus && i < bus->children->len; i++) {
+        const struct device *device = g_ptr_array_index(bus->children, i);
+        g_autofree char *name = device->class->unsaved ? device_describe(device) : NULL;
+
+        if (name) {
+            return duodm_fail(error, DUODM_ERROR_NOT_SUPPORTED,
+                              "the machine has device '%s' (%s), which can't be saved: %s; remove "
+                              "it first",
+                              name, device->class->name, device->class->unsaved);
+        }
+    }
+    return true;
+}
+
+bool device_state_check_saved(const struct machine *machine, GError **error)
+{
+    bool good = check_bus_saved(machine->system_bus, error) &&
+                check_bus_saved(machine->isa_bus, error) &&
+                check_bus_saved(machine->pci_bus, error);
+
+    for (unsigned i = 0; good && i < machine->device_buses->len; i++) {
+        good = check_bus_saved(g_ptr_array_index(machine->device_buses, i), error);
+    }
+    return good;
+}
+
 static unsigned count_sections(const uint8_t *stream, size_t length)
 {
     unsigned count = 0;
@@ -150,33 +178,11 @@ static bool save_vcpu(struct vcpu *vcpu, GByteArray *stream, GError **error)
     return engine->save_vcpu(vcpu, stream, error);
 }
 
-bool device_state_is_known(struct machine *machine, GError **error)
-{
-    g_autoptr(GPtrArray) devices = list_devices(machine);
-
-    for (unsigned i = 0; i < devices->len; i++) {
-        const struct device *device = g_ptr_array_index(devices, i);
-
-        if (device->class->cant_be_saved) {
-            g_autofree char *name = device_describe(device);
-
-            return duodm_fail(error, DUODM_ERROR_NOT_SUPPORTED,
-                              "the state of device '%s' is in hardware and can't be saved: unplug "
-                              "it first",
-                              name);
-        }
-    }
-    return true;
-}
-
 /* All sections but the first. */
 static bool save_sections(struct machine *machine, GByteArray *stream, GError **error)
 {
     g_autoptr(GPtrArray) devices = list_devices(machine);
 
-    if (!device_state_is_known(machine, error)) {
-        return false;
-    }
     for (unsigned i = 0; i < devices->len; i++) {
         device_save_state(g_ptr_array_index(devices, i), stream);
     }
@@ -216,7 +222,7 @@ bool device_state_save(struct machine *machine, bool was_running, GByteArray *st
     g_autoptr(GByteArray) sections = g_byte_array_new();
     struct head head;
 
-    if (!save_sections(machine, sections, error)) {
+    if (!device_state_check_saved(machine, error) || !save_sections(machine, sections, error)) {
         return false;
     }
     describe_machine(machine, &head);

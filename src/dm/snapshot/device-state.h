@@ -20,12 +20,12 @@ struct machine;
 
 #define DEVICE_STATE_MAX (64u << 20) /* bytes that a loader takes */
 
-/* Has it only devices whose state duodm knows? The error names the first that it does not. */
-bool device_state_is_known(struct machine *machine, GError **error);
 /* Append the state of all of the machine. Paused, main loop. was_running: what the loader is told.
  */
 bool device_state_save(struct machine *machine, bool was_running, GByteArray *stream,
                        GError **error);
+/* Could it be saved, as far as its devices go? */
+bool device_state_check_saved(const struct machine *machine, GError **error);
 /*
  * All or nothing: the whole stream is checked before anything is touched, and if a device, vCPU or
  * engine then refuses what it got, all that was loaded gets back what it was. The error names

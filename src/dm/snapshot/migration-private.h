@@ -66,9 +66,10 @@ struct migration {
     pthread_cond_t answered;
     bool has_answer, answer, must_end; /* must_end: nobody answers any more */
     struct io_task task, done;
-    GByteArray *state; /* of devices and vCPUs */
-    bool devices_only; /* receiving: its maker kept the memory, and says itself when it runs */
-    bool finished;     /* the thread's work is done well */
+    GByteArray *state;  /* of devices and vCPUs */
+    bool devices_only;  /* receiving: its maker kept the memory, and says itself when it runs */
+    bool must_announce; /* received, and not run yet */
+    bool finished;      /* the thread's work is done well */
     GError *thread_error;
 
     /* While sending. */
@@ -102,6 +103,9 @@ bool migration_send_head(struct migration *migration, GError **error);
 bool migration_send_memory(struct migration *migration, bool all, GError **error);
 /* Bytes that a pass would send now. */
 uint64_t migration_count_dirty(struct migration *migration);
+/* receive.c: all that comes from the channel: memory into its place, the rest into state. A whole
+ * machine, or (from who keeps its memory) its devices: the first bytes tell. The thread's. */
+bool migration_read(struct migration *migration, GError **error);
 /* receive-memory.c: what HEAD says of memory, and a record of pages or zeroes. The thread's. */
 bool snapshot_receive_head(struct machine *machine, const uint8_t *payload, size_t length,
                            GError **error);

@@ -5,6 +5,7 @@
  */
 #include "dm/block/block.h"
 #include "dm/fd-set.h"
+#include "dm/net/nic.h"
 #include "dm/snapshot/device-state.h"
 #include "dm/snapshot/migration-private.h"
 #include "util/error.h"
@@ -19,6 +20,17 @@
 
 /* In the main loop. */
 
+/* The first time it runs here, the network hears that the machine has moved. */
+static void on_run(void *opaque, bool running)
+{
+    struct migration *migration = opaque;
+
+    if (running && migration->must_announce) {
+        migration->must_announce = false;
+        nic_announce_all(migration->machine);
+    }
+}
+
 static bool settle(struct migration *migration, GError **error)
 {
     struct machine *machine = migration->machine;
@@ -30,6 +42,8 @@ static bool settle(struct migration *migration, GError **error)
         return false;
     }
     machine->state = RUN_STATE_PAUSED;
+    migration->must_announce = true;
+    machine_add_run_listener(machine, on_run, migration);
     if ((was_running || migration->devices_only) && !machine->config.start_paused) {
         machine_start(machine);
     }
@@ -136,29 +150,32 @@ static bool read_to_end(struct snapshot_channel *channel, GByteArray *state, GEr
     return got == 0;
 }
 
-/* Of a whole machine, or (from who keeps its memory) of its devices: the first bytes tell. */
-static bool receive(struct migration *migration, GError **error)
+bool migration_read(struct migration *migration, GError **error)
 {
     struct snapshot_channel *channel = &migration->channel;
     uint8_t head[SNAPSHOT_RECORD_SIZE];
     struct snapshot_record record;
 
-    if (!migration_address_connect(&migration->address, channel->cancel_fd, error)) {
-        return false;
-    }
-    channel->fd = migration->address.fd;
     g_byte_array_set_size(migration->state, 0);
     if (!snapshot_read(channel, head, sizeof(head), error)) {
         return false;
     }
     if (load_le32(head) == SNAPSHOT_HEAD) {
         return snapshot_parse_record(head, &record, error) &&
-               receive_whole(migration, &record, error) &&
-               migration_address_finish(&migration->address, error);
+               receive_whole(migration, &record, error);
     }
     migration->devices_only = true;
     g_byte_array_append(migration->state, head, sizeof(head));
     return read_to_end(channel, migration->state, error);
+}
+
+static bool receive(struct migration *migration, GError **error)
+{
+    if (!migration_address_connect(&migration->address, migration->channel.cancel_fd, error)) {
+        return false;
+    }
+    migration->channel.fd = migration->address.fd;
+    return migration_read(migration, error) && migration_address_finish(&migration->address, error);
 }
 
 static void *run(void *opaque)

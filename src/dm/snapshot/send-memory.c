@@ -170,8 +170,10 @@ bool migration_send_memory(struct migration *migration, bool all, GError **error
         pass.block = i;
         good = send_block(&pass, all, error);
     }
-    migration->counters.pass_bytes = migration->channel.bytes - pass.bytes;
-    migration->counters.pass_ns = (uint64_t)g_get_monotonic_time() * 1000 - pass.began;
+    __atomic_store_n(&migration->counters.pass_bytes, migration->channel.bytes - pass.bytes,
+                     __ATOMIC_RELAXED);
+    __atomic_store_n(&migration->counters.pass_ns,
+                     (uint64_t)g_get_monotonic_time() * 1000 - pass.began, __ATOMIC_RELAXED);
     __atomic_fetch_add(&migration->counters.passes, 1, __ATOMIC_RELAXED);
     return good;
 }

@@ -201,7 +201,7 @@ static bool check_machine(const struct migration *migration, GError **error)
 
 bool migration_start(struct migration *migration, const char *uri, GError **error)
 {
-    if (!check_machine(migration, error) || !device_state_is_known(migration->machine, error) ||
+    if (!check_machine(migration, error) || !device_state_check_saved(migration->machine, error) ||
         !migration_address_open(&migration->address, migration->machine, uri, true, error)) {
         return false;
     }

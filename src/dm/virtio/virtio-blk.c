@@ -5,11 +5,13 @@
  * and what has completed together is told by one interrupt.
  */
 #include "dm/block/block.h"
+#include "dm/firmware/boot-order.h"
 #include "dm/machine.h"
 #include "dm/virtio/virtio-mmio.h"
 #include "dm/virtio/virtio-pci.h"
 #include "util/error.h"
 #include "util/little-endian.h"
+#include "util/log.h"
 
 #include <errno.h>
 
@@ -83,11 +85,13 @@ struct virtio_blk {
     uint16_t queue_count, queue_size;
     uint32_t logical_block_size, physical_block_size, min_io_size, opt_io_size;
     bool discard, write_zeroes, config_wce, share_rw;
+    int32_t boot_index; /* over PCI only */
 
     struct block_backend *backend;
     struct block_user user;
     struct block_error_policies policies;
     struct blk_queue *queues; /* queue_count of them */
+    GByteArray *saved_parked; /* of all queues, for saved state: le16 queue, element */
     bool write_through;       /* the driver relies on completed writes to last; atomic */
 };
 
@@ -364,11 +368,13 @@ static void blk_start(struct virtio_device *device)
         queue->parked = NULL;
         for (; request; request = next) {
             next = request->next_parked;
-            if (virtqueue_unpark(request->element)) {
-                block_queue_submit(queue->queue, &request->block);
-            } else {
+            if (!virtqueue_unpark(request->element)) {
                 request->next_parked = queue->parked;
                 queue->parked = request;
+            } else if (request->block.complete) {
+                block_queue_submit(queue->queue, &request->block);
+            } else { /* from saved state: it never began in this process */
+                start_request(blk, request->element);
             }
         }
         block_queue_kick(queue->queue);
@@ -427,6 +433,63 @@ static void forget_parked(struct virtio_blk *blk)
             virtqueue_forget(request->element);
         }
     }
+}
+
+/* ---- Saved state ---- */
+
+#define PARKED_MAX (16u << 20) /* bytes of saved_parked */
+
+static void blk_before_save(struct virtio_device *device)
+{
+    struct virtio_blk *blk = blk_of(device);
+
+    g_byte_array_set_size(blk->saved_parked, 0);
+    for (unsigned i = 0; i < blk->queue_count; i++) {
+        const struct blk_request *request = blk->queues[i].parked;
+        uint8_t index[2];
+
+        store_le16(index, (uint16_t)i);
+        for (; request; request = request->next_parked) {
+            guint before = blk->saved_parked->len;
+
+            g_byte_array_append(blk->saved_parked, index, sizeof(index));
+            if (!virtqueue_save_parked(request->element, blk->saved_parked) ||
+                blk->saved_parked->len > PARKED_MAX) {
+                g_byte_array_set_size(blk->saved_parked, before);
+                log_warning("%s: a request that waits for its disk is lost in the saved state",
+                            virtio_name(device));
+            }
+        }
+    }
+}
+
+/* The queues' lists, in their order. */
+static bool load_parked(struct virtio_blk *blk)
+{
+    const uint8_t *data = blk->saved_parked->data;
+    size_t length = blk->saved_parked->len;
+
+    while (length) {
+        unsigned index = length < 2 ? UINT16_MAX : load_le16(data);
+        struct virtqueue_element *element;
+        struct blk_request *request, **last;
+
+        if (index >= blk->queue_count) {
+            return false;
+        }
+        data += 2;
+        length -= 2;
+        element = virtqueue_load_parked(virtio_queue(&blk->virtio, index), &data, &length);
+        if (!element) {
+            return false;
+        }
+        request = virtqueue_element_data(element);
+        request->element = element;
+        for (last = &blk->queues[index].parked; *last; last = &(*last)->next_parked) {
+        }
+        *last = request;
+    }
+    return true;
 }
 
 static void blk_reset(struct virtio_device *device)
@@ -593,7 +656,10 @@ static bool blk_realize(struct virtio_device *device, GError **error)
     struct virtio_blk *blk = blk_of(device);
     struct make_queues make = {.blk = blk};
 
-    if (!find_image(blk, error) || !check_properties(blk, error)) {
+    if (!find_image(blk, error) || !check_properties(blk, error) ||
+        (device->pci.device.bus->type == BUS_PCI &&
+         !boot_order_add(device->pci.device.machine, &device->pci, blk->boot_index, "disk@0,0",
+                         error))) {
         return false;
     }
     blk->user = (struct block_user){
@@ -612,11 +678,13 @@ static bool blk_realize(struct virtio_device *device, GError **error)
         virtio_add_queue(device, blk->queue_size, sizeof(struct blk_request), handle_queue);
     }
     blk->queues = g_new0(struct blk_queue, blk->queue_count);
+    blk->saved_parked = g_byte_array_new();
     io_thread_call(device->thread, make_queues, &make);
     if (make.error) {
         g_propagate_error(error, make.error);
         io_thread_call(device->thread, free_queues, blk);
         g_clear_pointer(&blk->queues, g_free);
+        g_clear_pointer(&blk->saved_parked, g_byte_array_unref);
         block_detach(blk->backend);
         return false;
     }
@@ -630,16 +698,22 @@ static void blk_unrealize(struct virtio_device *device)
     forget_parked(blk);
     io_thread_call(device->thread, free_queues, blk);
     g_clear_pointer(&blk->queues, g_free);
+    g_clear_pointer(&blk->saved_parked, g_byte_array_unref);
     block_detach(blk->backend);
 }
 
 static const struct state_field blk_fields[] = {
     VIRTIO_STATE_FIELDS,
+    {"parked", STATE_BUFFER, offsetof(struct virtio_blk, saved_parked), PARKED_MAX, 1},
     STATE_END,
 };
 
 static bool blk_after_load(struct virtio_device *device)
 {
+    forget_parked(blk_of(device));
+    if (!load_parked(blk_of(device))) {
+        return false;
+    }
     set_capacity(blk_of(device)); /* of this machine's image */
     update_cache_mode(blk_of(device));
     return true;
@@ -664,6 +738,7 @@ static const struct virtio_class blk_class = {
     .reset = blk_reset,
     .start = blk_start,
     .stop = blk_stop,
+    .before_save = blk_before_save,
     .after_load = blk_after_load,
 };
 
@@ -700,6 +775,8 @@ static const struct virtio_class blk_class = {
 
 static const struct property blk_pci_properties[] = {
     VIRTIO_PCI_PROPERTIES,
+    BLK_PROPERTY("bootindex", BOOT_INDEX, boot_index, "-1", 0, 0,
+                 "place in the firmware's boot order, from 0 on"),
     BLK_PROPERTIES,
     PROPERTY_END,
 };

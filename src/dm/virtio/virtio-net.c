@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* virtio-net: the device. Packets and commands are in virtio-net-data.c and virtio-net-control.c.
  */
+#include "dm/firmware/boot-order.h"
 #include "dm/virtio/virtio-net.h"
 #include "dm/machine.h"
 #include "dm/virtio/virtio-mmio.h"
@@ -313,7 +314,11 @@ static bool net_realize(struct virtio_device *device, GError **error)
     struct virtio_net *net = virtio_net_of(device);
     struct nic *nic = &net->nic;
 
-    if (!check_properties(net, error) || !nic_realize(nic, &device->pci.device, error)) {
+    if (!check_properties(net, error) ||
+        (device->pci.device.bus->type == BUS_PCI &&
+         !boot_order_add(device->pci.device.machine, &device->pci, net->boot_index,
+                         "ethernet-phy@0", error)) ||
+        !nic_realize(nic, &device->pci.device, error)) {
         return false;
     }
     net->max_pairs = net->switches[SWITCH_MQ] && nic->netdev ? netdev_queue_count(nic->netdev) : 1;
@@ -472,6 +477,8 @@ static const struct virtio_class net_class = {
 
 static const struct property net_pci_properties[] = {
     VIRTIO_PCI_PROPERTIES,
+    {"bootindex", PROPERTY_BOOT_INDEX, offsetof(struct virtio_net, boot_index), "-1", 0, 0,
+     "place in the firmware's boot order, from 0 on"},
     NET_PROPERTIES,
     PROPERTY_END,
 };

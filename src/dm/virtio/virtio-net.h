@@ -60,6 +60,7 @@ struct virtio_net {
     uint32_t speed; /* Mbit/s; UINT32_MAX: unknown */
     char *duplex;   /* "full", "half", or NULL: unknown */
     uint16_t rx_queue_size, tx_queue_size;
+    int32_t boot_index; /* over PCI only */
 
     unsigned max_pairs; /* constant after realize */
     uint64_t address;   /* atomic: filter.mac in the low bytes, for who reads the configuration */

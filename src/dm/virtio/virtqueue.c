@@ -3,6 +3,7 @@
 #include "dm/virtio/virtqueue-private.h"
 #include "dm/io-thread.h"
 #include "util/error.h"
+#include "util/little-endian.h"
 #include "util/trace.h"
 
 #include <assert.h>
@@ -337,6 +338,119 @@ void virtqueue_forget(struct virtqueue_element *element)
     element_release(element, 0);
 }
 
+/* Can an IOMMU take its memory away? */
+static bool queue_is_watched(const struct virtqueue *queue)
+{
+    return queue->device->drain && virtio_has_feature(queue->device, VIRTIO_F_ACCESS_PLATFORM);
+}
+
+/* Saved elements: id and places (le16), counts of out and in (le32), and for each piece its address
+ * as the driver gave it, and its length (le64). */
+
+#define SAVED_HEAD  12u
+#define SAVED_PIECE 16u
+
+bool virtqueue_save_parked(const struct virtqueue_element *element, GByteArray *bytes)
+{
+    uint8_t head[SAVED_HEAD], piece[SAVED_PIECE];
+
+    if (element->linked && element->revoked) {
+        return false; /* its device is broken: the driver never gets it */
+    }
+    store_le16(head, element->id);
+    store_le16(head + 2, element->descriptor_count);
+    store_le32(head + 4, element->out_count);
+    store_le32(head + 8, element->in_count);
+    g_byte_array_append(bytes, head, sizeof(head));
+    for (unsigned i = 0; i < element->out_count + element->in_count; i++) {
+        store_le64(piece, element->segments[i].address);
+        store_le64(piece + 8, element->iovecs[i].iov_len);
+        g_byte_array_append(bytes, piece, sizeof(piece));
+    }
+    return true;
+}
+
+/* One piece of RAM onto the element. */
+static bool load_piece(struct virtqueue_element *element, const uint8_t *piece, bool is_write)
+{
+    unsigned at = element->out_count + element->in_count;
+    uint64_t address = load_le64(piece), wanted = load_le64(piece + 8), length = wanted;
+    void *host;
+
+    if (!wanted || wanted > UINT64_MAX - address) {
+        return false;
+    }
+    host = dma_segment_map(virtio_dma_space(element->queue->device), address, &length, is_write,
+                           virtio_dma_attributes(element->queue->device),
+                           at ? &element->segments[at - 1] : NULL, &element->segments[at]);
+    if (!host) {
+        return false;
+    }
+    element->iovecs[at] = (struct iovec){host, length};
+    if (is_write) {
+        element->in_count++;
+        element->in_length += length;
+    } else {
+        element->out_count++;
+        element->out_length += length;
+    }
+    return length == wanted;
+}
+
+static bool load_pieces(struct virtqueue_element *element, const uint8_t *pieces, unsigned out,
+                        unsigned in)
+{
+    bool good = true;
+
+    memory_rcu_read_lock();
+    for (unsigned i = 0; i < out + in && good; i++) {
+        good = load_piece(element, pieces + (size_t)i * SAVED_PIECE, i >= out);
+    }
+    memory_rcu_read_unlock();
+    element->out = element->iovecs;
+    element->in = element->iovecs + element->out_count;
+    return good;
+}
+
+struct virtqueue_element *virtqueue_load_parked(struct virtqueue *queue, const uint8_t **data,
+                                                size_t *length)
+{
+    struct virtqueue_element *element;
+    uint32_t out, in;
+    size_t size;
+
+    if (*length < SAVED_HEAD) {
+        return NULL;
+    }
+    out = load_le32(*data + 4);
+    in = load_le32(*data + 8);
+    size = ((size_t)out + in) * SAVED_PIECE;
+    if (out > IOVECS_MAX || in > IOVECS_MAX - out || *length - SAVED_HEAD < size ||
+        load_le16(*data) >= queue->size || load_le16(*data + 2) > queue->size ||
+        !load_le16(*data + 2)) {
+        return NULL;
+    }
+    element = element_new(queue);
+    if (out + in > element->capacity) {
+        resize_arrays(element, out + in);
+    }
+    element->id = load_le16(*data);
+    element->descriptor_count = load_le16(*data + 2);
+    if (!load_pieces(element, *data + SAVED_HEAD, out, in)) {
+        element_release(element, 0);
+        return NULL;
+    }
+    if (queue_is_watched(queue)) {
+        pthread_mutex_lock(&queue->lock);
+        element_link(element);
+        element->parked = true;
+        pthread_mutex_unlock(&queue->lock);
+    }
+    *data += SAVED_HEAD + size;
+    *length -= SAVED_HEAD + size;
+    return element;
+}
+
 /* Copies. */
 
 static uint64_t copy(const struct iovec *iov, unsigned count, uint64_t offset, uint8_t *buffer,
@@ -523,8 +637,7 @@ void virtqueue_start(struct virtqueue *queue)
     const gpa_t addresses[] = {queue->descriptor_area, queue->driver_area, queue->device_area};
 
     pthread_mutex_lock(&queue->lock);
-    queue->watched =
-        queue->device->drain && virtio_has_feature(queue->device, VIRTIO_F_ACCESS_PLATFORM);
+    queue->watched = queue_is_watched(queue);
     pthread_mutex_unlock(&queue->lock);
     queue->packed = virtio_has_feature(queue->device, VIRTIO_F_RING_PACKED);
     queue->event_index = virtio_has_feature(queue->device, VIRTIO_F_EVENT_IDX);

@@ -128,6 +128,14 @@ void virtqueue_unpop(struct virtqueue_element *element);
 void virtqueue_park(struct virtqueue_element *element);
 bool virtqueue_unpark(struct virtqueue_element *element) __attribute__((warn_unused_result));
 void virtqueue_forget(struct virtqueue_element *element); /* a parked one; guard or thread */
+/*
+ * For saved state: a parked element as bytes, and one of them again, parked, in another process.
+ * The machine is paused. Save: false, and nothing, for one that has to stay parked. Load: NULL if
+ * the bytes can't be an element of the queue; *data and *length go past what was read.
+ */
+bool virtqueue_save_parked(const struct virtqueue_element *element, GByteArray *bytes);
+struct virtqueue_element *virtqueue_load_parked(struct virtqueue *queue, const uint8_t **data,
+                                                size_t *length);
 /* Interrupt, if the driver wants one for what was pushed since the last time. */
 void virtqueue_notify(struct virtqueue *queue);
 /* Have the handler called, in the queue's thread. Any thread; async-signal-safe. */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "dm/vnc/rfb-message.h"
 
-#include <stdbool.h>
+#include <string.h>
 
 /* Messages from client to server: 7.5, and the registry of further ones. */
 enum message_type {
@@ -13,6 +13,8 @@ enum message_type {
     CUT_TEXT = 6,
     SET_DESKTOP_SIZE = 251,
 };
+
+#define SECURITY_PASSWORD 2 /* "VNC authentication", 7.2.2 */
 
 #define VERSION_LENGTH  12
 #define PASSWORD_LENGTH 16
@@ -83,6 +85,39 @@ static struct rfb_message look_at_normal(const uint8_t *bytes, size_t available)
         return look_at_desktop_size(bytes, available);
     default: /* file transfer, chat, scaling and the like, which nobody offered */
         return (struct rfb_message){RFB_BAD, 0};
+    }
+}
+
+bool rfb_parse_version(const uint8_t *bytes, unsigned *minor)
+{
+    unsigned number = 0;
+
+    if (memcmp(bytes, "RFB 003.", 8) != 0 || bytes[11] != '\n') {
+        return false;
+    }
+    for (unsigned i = 8; i < 11; i++) {
+        if (bytes[i] < '0' || bytes[i] > '9') {
+            return false;
+        }
+        number = 10 * number + bytes[i] - '0';
+    }
+    /* 7.1.1: what is not known is taken for 3.3; later ones (Apple's 3.889) know 3.8. */
+    *minor = number >= 8 ? 8 : number == 7 ? 7 : RFB_MINOR_OLD;
+    return true;
+}
+
+enum rfb_stage rfb_next_stage(enum rfb_stage stage, const uint8_t *bytes, bool is_old,
+                              bool needs_password)
+{
+    switch (stage) {
+    case RFB_STAGE_VERSION:
+        return !is_old ? RFB_STAGE_SECURITY : needs_password ? RFB_STAGE_PASSWORD : RFB_STAGE_INIT;
+    case RFB_STAGE_SECURITY:
+        return bytes[0] == SECURITY_PASSWORD ? RFB_STAGE_PASSWORD : RFB_STAGE_INIT;
+    case RFB_STAGE_PASSWORD:
+        return RFB_STAGE_INIT;
+    default:
+        return RFB_STAGE_NORMAL;
     }
 }
 

@@ -6,6 +6,7 @@
 #ifndef DUODM_DM_VNC_RFB_MESSAGE_H
 #define DUODM_DM_VNC_RFB_MESSAGE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -32,6 +33,16 @@ struct rfb_message {
     enum rfb_verdict verdict;
     size_t length; /* bytes */
 };
+
+/* Versions that there are: 3.3, 3.7 and 3.8. */
+#define RFB_MINOR_OLD 3
+
+/* The 12 bytes of "RFB 003.nnn"; *minor is the version that both sides know. False: no such text.
+ */
+bool rfb_parse_version(const uint8_t *bytes, unsigned *minor);
+/* What comes after a whole message. is_old: of version 3.3. */
+enum rfb_stage rfb_next_stage(enum rfb_stage stage, const uint8_t *bytes, bool is_old,
+                              bool needs_password);
 
 /* Look at the first bytes that came. available: at most RFB_MESSAGE_MAX of them. */
 struct rfb_message rfb_message_look(enum rfb_stage stage, const uint8_t *bytes, size_t available);

@@ -7,6 +7,7 @@
 #include "dm/machine.h"
 #include "dm/task-queue.h"
 #include "dm/vnc/vnc-library.h"
+#include "dm/vnc/vnc-relay.h"
 #include "dm/vnc/vnc.h"
 
 #include <pthread.h>
@@ -53,14 +54,21 @@ void vnc_input_destroy(struct vnc_input *input);
 /* Hand an event over; any thread. Pointer events that follow one another become one. */
 void vnc_input_push(struct vnc_input *input, const struct vnc_event *event);
 
+/* A client that came, on its way from the relay to the server's thread. All is the receiver's. */
+struct vnc_arrival {
+    int fd;
+    struct vnc_client_info *info;
+    struct vnc_backlog *backlog;
+};
+
 struct vnc_client {
     struct vnc_server *server;
     rfbClientPtr rfb;
     struct event *readable;
     unsigned number;
-    size_t skip;      /* bytes of a message that still come and are thrown away */
     bool initialized; /* has seen the picture's size */
     struct vnc_client_info *info;
+    struct vnc_backlog *backlog;
 };
 
 struct vnc_server {
@@ -68,6 +76,7 @@ struct vnc_server {
     const struct vnc_library *library;
     struct vnc_options options;
     int listener;
+    struct vnc_relay *relay;
     struct display_view *view; /* NULL: the machine shows nothing */
     uint32_t *blank;           /* is shown then */
 
@@ -78,13 +87,15 @@ struct vnc_server {
     struct io_task quit_task;
     bool quit;
     rfbScreenInfoPtr screen;
-    struct event *acceptable, *timer;
+    struct io_task arrivals_task;
+    struct event *timer;
     GPtrArray *clients; /* of struct vnc_client */
     unsigned last_number;
     unsigned interval_ms; /* between two looks at the picture */
 
     pthread_mutex_t lock;    /* of what follows */
     GPtrArray *client_infos; /* of struct vnc_client_info: the clients', not owned */
+    GQueue arrivals;         /* of struct vnc_arrival */
     char password[VNC_PASSWORD_MAX + 1];
     bool has_password;
     gint64 password_expiry;
@@ -96,10 +107,11 @@ struct vnc_client_info *vnc_client_info_new(int fd, bool is_peer);
 void vnc_client_info_free(struct vnc_client_info *info);
 
 /* vnc-client.c, in the thread. */
-void vnc_client_accept(struct vnc_server *server, int fd);
+void vnc_client_new(struct vnc_server *server, const struct vnc_arrival *arrival);
 void vnc_client_close(struct vnc_client *client);
-/* Send what changed, if the client asked and has taken what was sent before; closes one that is
- * gone. */
+/* Close those whose connection the library gave up. */
+void vnc_client_sweep(struct vnc_server *server);
+/* Send what changed, if the client asked and has taken what was sent before. */
 void vnc_client_update(struct vnc_client *client);
 /* vnc-server.c: something may have happened, look at the picture soon. */
 void vnc_server_wake(struct vnc_server *server);

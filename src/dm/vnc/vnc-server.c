@@ -21,8 +21,8 @@
 #define INTERVAL_STEP_MS 10
 #define INTERVAL_MAX_MS  200
 
-/* A client that takes nothing for so long is closed; others wait meanwhile. */
-#define CLIENT_WAIT_MS 5000
+/* The library waits no longer for the relay, which never lets it wait. */
+#define RELAY_WAIT_MS 5000
 
 /* Who is at an end of a socket. */
 
@@ -279,33 +279,51 @@ static void on_timer(evutil_socket_t fd, short what, void *opaque)
     for (unsigned i = server->clients->len; i-- > 0;) {
         vnc_client_update(g_ptr_array_index(server->clients, i));
     }
-    for (unsigned i = server->clients->len; i-- > 0;) {
-        struct vnc_client *client = g_ptr_array_index(server->clients, i);
-
-        if (client->rfb->sock < 0) {
-            vnc_client_close(client);
-        }
-    }
+    vnc_client_sweep(server);
     update_looking(server);
     if (server->clients->len) {
         arm_timer(server);
     }
 }
 
-static void on_acceptable(evutil_socket_t listener, short what, void *opaque)
+static struct vnc_arrival *pop_arrival(struct vnc_server *server)
+{
+    struct vnc_arrival *arrival;
+
+    pthread_mutex_lock(&server->lock);
+    arrival = g_queue_pop_head(&server->arrivals);
+    pthread_mutex_unlock(&server->lock);
+    return arrival;
+}
+
+static void take_arrivals(void *opaque)
 {
     struct vnc_server *server = opaque;
-    int fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+    struct vnc_arrival *arrival;
 
-    if (fd < 0) {
-        return;
+    while ((arrival = pop_arrival(server))) {
+        if (!server->clients->len) { /* the client is told the size at once */
+            refresh(server);
+        }
+        vnc_client_new(server, arrival);
+        g_free(arrival);
     }
-    if (!server->clients->len) { /* the client is told the size at once */
-        refresh(server);
-    }
-    vnc_client_accept(server, fd);
     server->interval_ms = INTERVAL_MIN_MS;
     vnc_server_wake(server);
+}
+
+/* In the relay's thread. */
+static void on_arrival(void *opaque, int fd, struct vnc_client_info *info,
+                       struct vnc_backlog *backlog)
+{
+    struct vnc_server *server = opaque;
+    struct vnc_arrival *arrival = g_new(struct vnc_arrival, 1);
+
+    *arrival = (struct vnc_arrival){fd, info, backlog};
+    pthread_mutex_lock(&server->lock);
+    g_queue_push_tail(&server->arrivals, arrival);
+    pthread_mutex_unlock(&server->lock);
+    task_queue_post(&server->tasks, &server->arrivals_task);
 }
 
 /* Thread. */
@@ -316,6 +334,7 @@ static void *thread_main(void *opaque)
 
     while (!server->quit && event_base_loop(server->base, EVLOOP_ONCE) >= 0) {
     }
+    take_arrivals(server); /* the relay is gone: they have come to their end too */
     while (server->clients->len) {
         vnc_client_close(g_ptr_array_index(server->clients, server->clients->len - 1));
     }
@@ -337,22 +356,24 @@ static bool make_loop(struct vnc_server *server, GError **error)
         g_clear_pointer(&server->base, event_base_free);
         return duodm_fail(error, DUODM_ERROR_FAILED, "no event loop: %s", g_strerror(errno));
     }
-    server->acceptable =
-        event_new(server->base, server->listener, EV_READ | EV_PERSIST, on_acceptable, server);
     server->timer = evtimer_new(server->base, on_timer, server);
-    event_add(server->acceptable, NULL);
     return true;
 }
 
 static void free_loop(struct vnc_server *server)
 {
     event_free(server->timer);
-    event_free(server->acceptable);
     task_queue_destroy(&server->tasks);
     event_base_free(server->base);
 }
 
-static bool start_thread(struct vnc_server *server, GError **error)
+static void stop_thread(struct vnc_server *server)
+{
+    task_queue_post(&server->tasks, &server->quit_task);
+    pthread_join(server->thread, NULL);
+}
+
+static bool start_threads(struct vnc_server *server, GError **error)
 {
     sigset_t signals;
     int status;
@@ -364,7 +385,12 @@ static bool start_thread(struct vnc_server *server, GError **error)
         return duodm_fail(error, DUODM_ERROR_NO_MEMORY, "no thread: %s", g_strerror(status));
     }
     pthread_setname_np(server->thread, "vnc");
-    return true;
+    server->relay = vnc_relay_start(server->listener, server->options.needs_password, on_arrival,
+                                    server, error);
+    if (!server->relay) {
+        stop_thread(server);
+    }
+    return server->relay != NULL;
 }
 
 /* Listening. */
@@ -407,7 +433,7 @@ static void make_screen(struct vnc_server *server)
     screen->cursor = NULL;
     screen->deferUpdateTime = 0;
     screen->deferPtrUpdateTime = 0;
-    screen->maxClientWait = CLIENT_WAIT_MS;
+    screen->maxClientWait = RELAY_WAIT_MS;
     screen->kbdAddEvent = on_key;
     screen->ptrAddEvent = on_pointer;
     screen->alwaysShared = server->options.share == VNC_SHARE_IGNORE;
@@ -421,7 +447,7 @@ static void make_screen(struct vnc_server *server)
 
 static void free_server(struct vnc_server *server)
 {
-    if (server->screen) {
+    if (server->library && server->screen) {
         g_free((char *)server->screen->desktopName);
         server->library->rfbScreenCleanup(server->screen);
     }
@@ -449,6 +475,8 @@ bool vnc_server_start(struct machine *machine, const struct vnc_options *options
     server->clients = g_ptr_array_new();
     server->client_infos = g_ptr_array_new();
     server->interval_ms = INTERVAL_MIN_MS;
+    server->arrivals_task = (struct io_task){.run = take_arrivals, .opaque = server};
+    g_queue_init(&server->arrivals);
     server->quit_task = (struct io_task){.run = quit, .opaque = server};
     pthread_mutex_init(&server->lock, NULL);
     server->listener = listen_on(options, error);
@@ -464,7 +492,7 @@ bool vnc_server_start(struct machine *machine, const struct vnc_options *options
         return false;
     }
     vnc_input_init(&server->input, machine, vnc_get_info(server));
-    if (!start_thread(server, error)) {
+    if (!start_threads(server, error)) {
         vnc_input_destroy(&server->input);
         free_loop(server);
         free_server(server);
@@ -482,8 +510,8 @@ void vnc_server_stop(struct machine *machine)
         return;
     }
     machine->vnc = NULL;
-    task_queue_post(&server->tasks, &server->quit_task);
-    pthread_join(server->thread, NULL);
+    vnc_relay_stop(server->relay);
+    stop_thread(server);
     vnc_input_destroy(&server->input);
     free_loop(server);
     if (server->options.path) {

@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* What monitors tell of a unit. */
+#include "iommu/notifier-private.h"
+#include "iommu/vtd-private.h"
+
+static gint by_requester(gconstpointer a, gconstpointer b)
+{
+    const struct vtd_device *const *x = a, *const *y = b;
+
+    return (*x)->requester - (*y)->requester;
+}
+
+/* All devices in order. The lock is held. */
+static GPtrArray *list_devices(struct vtd *vtd)
+{
+    GPtrArray *list = g_ptr_array_new();
+    GHashTableIter iter;
+    gpointer value;
+
+    g_hash_table_iter_init(&iter, vtd->devices);
+    while (g_hash_table_iter_next(&iter, NULL, &value)) {
+        g_ptr_array_add(list, value);
+    }
+    g_ptr_array_sort(list, by_requester);
+    return list;
+}
+
+static struct vtd_device_info device_info(const struct vtd_device *device)
+{
+    struct vtd_device_info info = {.requester = device->requester,
+                                   .translated = device->translating,
+                                   .context = device->context,
+                                   .notifiers = device->iommu.notifiers->len};
+
+    for (unsigned i = 0; i < device->iommu.notifiers->len; i++) {
+        const struct iommu_notifier *notifier = g_ptr_array_index(device->iommu.notifiers, i);
+
+        info.host_mappings += notifier->held ? mapping_set_count(notifier->held) : 0;
+    }
+    return info;
+}
+
+void vtd_query(struct vtd *vtd, struct vtd_info *info)
+{
+    g_autoptr(GPtrArray) devices = NULL;
+    uint32_t status;
+
+    pthread_mutex_lock(&vtd->lock);
+    devices = list_devices(vtd);
+    status = vtd_get32(vtd, VTD_GSTS);
+    *info = (struct vtd_info){
+        .translation = status & VTD_GCMD_TRANSLATION,
+        .queue = status & VTD_GCMD_QUEUED,
+        .interrupt_remapping = status & VTD_GCMD_REMAPPING,
+        .root = vtd->root,
+        .devices = g_array_new(false, false, sizeof(struct vtd_device_info)),
+    };
+    for (unsigned i = 0; i < devices->len; i++) {
+        struct vtd_device_info device = device_info(g_ptr_array_index(devices, i));
+
+        g_array_append_val(info->devices, device);
+    }
+    pthread_mutex_unlock(&vtd->lock);
+}
