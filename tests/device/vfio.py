@@ -428,7 +428,7 @@ class Mappings(Vfio):
 
     def test_its_state_cant_be_saved(self):
         mock = self.mock()
-        self.fails("can't be saved: its state is in hardware", mock.vm.qmp.execute, "migrate",
+        self.fails("can't be saved", mock.vm.qmp.execute, "migrate",
                    uri="file:" + mock.path("saved"))
 
     def test_cut_off_when_the_host_cant_follow(self):

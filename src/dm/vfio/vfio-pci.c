@@ -267,7 +267,6 @@ const struct device_class vfio_pci_class = {
     .bus_type = BUS_PCI,
     .instance_size = sizeof(struct vfio_pci),
     .user_creatable = true,
-    .unsaved = "its state is in hardware",
     .properties = vfio_pci_properties,
     .unsaved = "what the host's function holds can't be read",
     .realize = vfio_pci_realize,
