@@ -426,6 +426,11 @@ class Mappings(Vfio):
         mock.plug()
         self.assertEqual(self.ram(mock), 64 * MIB)
 
+    def test_its_state_cant_be_saved(self):
+        mock = self.mock()
+        self.fails("can't be saved", mock.vm.qmp.execute, "migrate",
+                   uri="file:" + mock.path("saved"))
+
     def test_cut_off_when_the_host_cant_follow(self):
         """RAM changes below the device (a shadowed ROM) and the host refuses: no DMA, and an event."""
         mock = self.mock()
