@@ -42,7 +42,7 @@ class Domain:
             extra += f'\nkernel="{kernel}"'
         if kernel and kernel.endswith("vmlinuz"):
             extra += ('\nramdisk="/boot/guest.cpio"'
-                      f'\ncmdline="console=ttyS0 panic=-1 loglevel=6 {append}"')
+                      f'\ncmdline="console=ttyS0 panic=-1 quiet {append}"')
             serial = (f'serial=["file:/tmp/{name}.serial",'
                       f'"tcp:127.0.0.1:{AGENT_PORT},server=on,wait=off"]')
         config = "\n".join([
