@@ -102,6 +102,7 @@ def main():
         if signal.getsignal(number) == signal.SIG_IGN:
             signal.signal(number, signal.SIG_DFL)
     sys.path.insert(0, os.path.join(HERE, "lib"))
+    sys.path.append(os.path.join(HERE, "system"))  # where one file's class is another's base
     words = sys.argv[1:] or list(FOLDERS)
     if words[0] in ("-h", "--help"):
         print(__doc__.strip())
