@@ -135,6 +135,32 @@ static void test_level(void)
     fixture_free(f);
 }
 
+/* A pin that stays high through one EOI after another does not starve what is interrupted. */
+static void test_storm_pauses(void)
+{
+    struct fixture *f = ioapic_fixture(1);
+    struct machine_clock *clock = f->machine->clock;
+    unsigned count = 0;
+
+    set_entry(f, PIN, 0x51 | LEVEL, 0);
+    set_pin(f, PIN, true);
+    while (local_apic_has_interrupt(apic_of(f, 0)) && count < 100000) {
+        CU_ASSERT_EQUAL(local_apic_acknowledge(apic_of(f, 0)), 0x51);
+        eoi(f, 0);
+        count++;
+    }
+    CU_ASSERT(count > 100 && count < 100000);
+    set_pin(f, PIN, true); /* nothing new */
+    CU_ASSERT_FALSE(local_apic_has_interrupt(apic_of(f, 0)));
+    machine_clock_advance(clock, machine_clock_now(clock) + 10000000);
+    CU_ASSERT_EQUAL(local_apic_acknowledge(apic_of(f, 0)), 0x51);
+    set_pin(f, PIN, false);
+    eoi(f, 0);
+    set_pin(f, PIN, true); /* a new one is not held up */
+    CU_ASSERT_EQUAL(local_apic_acknowledge(apic_of(f, 0)), 0x51);
+    fixture_free(f);
+}
+
 static void test_level_mask(void)
 {
     struct fixture *f = ioapic_fixture(1);
@@ -275,6 +301,7 @@ static const struct unit_test tests[] = {
     {"level, Remote IRR and EOI", test_level},
     {"level and mask", test_level_mask},
     {"reconfigured in service", test_reconfigured_in_service},
+    {"a storm pauses", test_storm_pauses},
     {"EOI register", test_eoi_register},
     {"a level that nobody took", test_nobody_there},
     {"destinations", test_destinations},

@@ -42,6 +42,15 @@
     (0xff00000000000000ull | ENTRY_VECTOR | ENTRY_DELIVERY | ENTRY_LOGICAL | ENTRY_POLARITY |      \
      ENTRY_LEVEL | ENTRY_MASKED)
 
+/*
+ * On a board some time goes by between an EOI and the next message of a pin that is still high.
+ * Here the message would be there at the next instruction, and the code that makes the device let
+ * go would never run if it is not the handler itself (a poll function that the handler thinks is
+ * under way). So after that many messages in a row a pin waits.
+ */
+#define SUCCESSIVE_MAX 1000
+#define PAUSE_NS       1000000u
+
 struct ioapic {
     struct device device;
     uint64_t base; /* property: address of the registers */
@@ -51,6 +60,9 @@ struct ioapic {
     uint32_t id;    /* bits 27:24 */
     uint32_t lines; /* levels of the pins */
     uint64_t entries[PINS];
+    unsigned successive[PINS]; /* EOIs that found the pin high, since it was low */
+    uint32_t paused;           /* pins that wait for the timer */
+    struct clock_timer pause_timer;
     const struct interrupt_remapper *remapper; /* NULL: there is none */
 };
 
@@ -115,7 +127,7 @@ static void service_level(struct ioapic *ioapic, unsigned pin)
 {
     uint64_t entry = ioapic->entries[pin];
 
-    if (is_level_triggered(entry) && (ioapic->lines & (1u << pin)) &&
+    if (is_level_triggered(entry) && (ioapic->lines & ~ioapic->paused & (1u << pin)) &&
         !(entry & (ENTRY_MASKED | ENTRY_REMOTE_IRR)) && send_message(ioapic, pin)) {
         ioapic->entries[pin] |= ENTRY_REMOTE_IRR;
     }
@@ -132,6 +144,8 @@ void ioapic_set_input(void *opaque, unsigned pin, bool level)
     pthread_mutex_lock(&ioapic->lock);
     if (!level) {
         ioapic->lines &= ~bit;
+        ioapic->paused &= ~bit;
+        ioapic->successive[pin] = 0;
     } else {
         bool rising = !(ioapic->lines & bit);
         uint64_t entry = ioapic->entries[pin];
@@ -146,21 +160,51 @@ void ioapic_set_input(void *opaque, unsigned pin, bool level)
     pthread_mutex_unlock(&ioapic->lock);
 }
 
+/* The guest is through with a message, and may get the pin's next. */
+static void end_message(struct ioapic *ioapic, unsigned pin)
+{
+    uint32_t bit = 1u << pin;
+
+    ioapic->entries[pin] &= ~ENTRY_REMOTE_IRR;
+    if ((ioapic->lines & bit) && ++ioapic->successive[pin] == SUCCESSIVE_MAX) {
+        ioapic->successive[pin] = 0;
+        ioapic->paused |= bit;
+    }
+    service_level(ioapic, pin);
+}
+
+static void pause_is_over(void *opaque)
+{
+    struct ioapic *ioapic = opaque;
+
+    pthread_mutex_lock(&ioapic->lock);
+    ioapic->paused = 0;
+    for (unsigned pin = 0; pin < PINS; pin++) {
+        service_level(ioapic, pin);
+    }
+    pthread_mutex_unlock(&ioapic->lock);
+}
+
 void ioapic_eoi(struct ioapic *ioapic, uint8_t vector)
 {
+    struct machine_clock *clock = ioapic->device.machine->clock;
     uint32_t done = 0;
+    bool pauses;
 
     pthread_mutex_lock(&ioapic->lock);
     for (unsigned pin = 0; pin < PINS; pin++) {
         uint64_t entry = ioapic->entries[pin];
 
         if ((entry & ENTRY_VECTOR) == vector && (entry & ENTRY_REMOTE_IRR)) {
-            ioapic->entries[pin] &= ~ENTRY_REMOTE_IRR;
-            service_level(ioapic, pin);
+            end_message(ioapic, pin);
             done |= 1u << pin;
         }
     }
+    pauses = ioapic->paused != 0;
     pthread_mutex_unlock(&ioapic->lock);
+    if (G_UNLIKELY(pauses) && !clock_timer_is_armed(&ioapic->pause_timer)) {
+        clock_timer_arm(&ioapic->pause_timer, machine_clock_now(clock) + PAUSE_NS);
+    }
     machine_tell_eoi(ioapic->device.machine, done);
     trace_ioapic_eoi(vector);
 }
@@ -281,6 +325,7 @@ static bool ioapic_realize(struct device *device, GError **error)
     struct ioapic *ioapic = (struct ioapic *)device;
 
     pthread_mutex_init(&ioapic->lock, NULL);
+    clock_timer_init(&ioapic->pause_timer, device->machine->clock, pause_is_over, ioapic, NULL);
     memory_region_init_mmio(&ioapic->registers, "ioapic", 0x1000, &ioapic_ops, ioapic, NULL);
     memory_region_add_subregion_overlap(&device->machine->system_memory, ioapic->base,
                                         &ioapic->registers, 1);
@@ -293,6 +338,7 @@ static void ioapic_unrealize(struct device *device)
     struct ioapic *ioapic = (struct ioapic *)device;
 
     device->machine->ioapic = NULL;
+    clock_timer_destroy(&ioapic->pause_timer);
     memory_region_destroy(&ioapic->registers);
     pthread_mutex_destroy(&ioapic->lock);
 }
@@ -305,8 +351,10 @@ static void ioapic_reset(struct device *device)
     pthread_mutex_lock(&ioapic->lock);
     ioapic->select = 0;
     ioapic->id = 0;
+    ioapic->paused = 0;
     for (unsigned pin = 0; pin < PINS; pin++) {
         ioapic->entries[pin] = ENTRY_MASKED;
+        ioapic->successive[pin] = 0;
         tell_engine(ioapic, pin);
     }
     pthread_mutex_unlock(&ioapic->lock);
@@ -324,6 +372,7 @@ static bool ioapic_after_load(void *object)
     if ((ioapic->id & ~ID_MASK) || ioapic->lines >> PINS) {
         return false;
     }
+    ioapic->paused = 0; /* the lines are driven again, which sends what waited */
     for (unsigned pin = 0; pin < PINS; pin++) {
         tell_engine(ioapic, pin);
     }
