@@ -235,6 +235,10 @@ STEPS = [
 def main():
     names = [a for a in sys.argv[1:] if not a.startswith("-")]
     known = {name for name, _, _ in STEPS}
+    unknown = [a for a in sys.argv[1:] if a.startswith("-") and a not in ("-h", "--help", "--list")]
+    if unknown or "-h" in sys.argv or "--help" in sys.argv:
+        print(__doc__.strip(), file=sys.stderr if unknown else sys.stdout)
+        return 2 if unknown else 0
     if "--list" in sys.argv:
         for name, what, _ in STEPS:
             print(f"{name:8} {what}")

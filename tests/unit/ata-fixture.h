@@ -45,6 +45,7 @@ struct ata_images {
 
 static inline void ata_images_init(struct ata_images *images)
 {
+    images->slow = false;
     for (unsigned i = 0; i < ATA_TEST_DRIVES; i++) {
         images->fds[i] = memfd_create("image", MFD_CLOEXEC);
         if (images->fds[i] < 0 || ftruncate(images->fds[i], ATA_TEST_SECTORS * ATA_SECTOR) < 0) {
