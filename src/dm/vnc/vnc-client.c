@@ -3,6 +3,7 @@
 #include "dm/vnc/vnc-private.h"
 
 #include <event2/event.h>
+#include <fcntl.h>
 #include <linux/sockios.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
@@ -39,6 +40,7 @@ void vnc_client_close(struct vnc_client *client)
     pthread_mutex_unlock(&server->lock);
     g_ptr_array_remove(server->clients, client);
     event_free(client->readable);
+    close(client->watch_fd);
     if (!is_gone(client)) {
         server->library->rfbCloseClient(client->rfb);
     }
@@ -74,7 +76,9 @@ static void on_readable(evutil_socket_t fd, short what, void *opaque)
     struct vnc_client *client = opaque;
     struct vnc_server *server = client->server;
 
-    server->library->rfbProcessClientMessage(client->rfb);
+    if (!is_gone(client)) {
+        server->library->rfbProcessClientMessage(client->rfb);
+    }
     note_stage(client);
     vnc_client_update(client);
     vnc_client_sweep(server);
@@ -99,13 +103,20 @@ void vnc_client_new(struct vnc_server *server, const struct vnc_arrival *arrival
 {
     struct vnc_client *client;
     rfbClientPtr rfb = NULL;
+    /* The library closes its own whenever it likes, and the relay may get that number again before
+     * the event is gone. */
+    int watch_fd = fcntl(arrival->fd, F_DUPFD_CLOEXEC, 0);
 
-    if (arrival->fd < FD_SETSIZE) { /* the library keeps sets of descriptors as select() has them */
+    if (watch_fd >= 0 &&
+        arrival->fd < FD_SETSIZE) { /* the library keeps sets of descriptors as select() has them */
         rfb = server->library->rfbNewClient(server->screen, arrival->fd);
     } else {
         close(arrival->fd);
     }
     if (!rfb) { /* the descriptor is closed */
+        if (watch_fd >= 0) {
+            close(watch_fd);
+        }
         vnc_client_info_free(arrival->info);
         vnc_backlog_unref(arrival->backlog);
         return;
@@ -116,8 +127,8 @@ void vnc_client_new(struct vnc_server *server, const struct vnc_arrival *arrival
     client->number = ++server->last_number;
     client->info = arrival->info;
     client->backlog = arrival->backlog;
-    client->readable =
-        event_new(server->base, rfb->sock, EV_READ | EV_PERSIST, on_readable, client);
+    client->watch_fd = watch_fd;
+    client->readable = event_new(server->base, watch_fd, EV_READ | EV_PERSIST, on_readable, client);
     rfb->clientData = client;
     g_ptr_array_add(server->clients, client);
     pthread_mutex_lock(&server->lock);

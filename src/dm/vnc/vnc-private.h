@@ -65,6 +65,7 @@ struct vnc_client {
     struct vnc_server *server;
     rfbClientPtr rfb;
     struct event *readable;
+    int watch_fd; /* what it watches: a duplicate of the library's descriptor */
     unsigned number;
     bool initialized; /* has seen the picture's size */
     struct vnc_client_info *info;
