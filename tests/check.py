@@ -18,7 +18,10 @@ import time
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 LOGS = os.path.join(ROOT, "build", "check-logs")
 JOBS = str(os.cpu_count() or 2)
+# A runner's line for a test that failed, and the first of what it says of it.
+FAILURE = re.compile(r"^(?:FAILED  .*\n.*|FAIL:? .*|ERROR: tests.*)$", re.M)
 totals = {"passed": 0, "failed": 0, "skipped": 0}
+failures = []  # told once more at the end
 
 
 class StepFailed(Exception):
@@ -271,10 +274,14 @@ def main():
             print("    " + line)
         if failed:
             print(f"--- the end of {os.path.relpath(path, ROOT)}:")
+            failures.extend(f"{name}: {line}" for line in dict.fromkeys(FAILURE.findall(text)))
             interesting = re.findall(r"^.*(?:FAIL|error:|ERROR|Sanitizer|mismatch).*$", text, re.M)
             print("\n".join(interesting[:40]))
             print("...")
             print("\n".join(text.splitlines()[-60:]), flush=True)
+    if failures:
+        print("what failed:")
+        print("\n".join(failures[:60]))
     line = f"{totals['passed']} passed, {totals['failed']} failed"
     if totals["skipped"]:
         line += f", {totals['skipped']} skipped"
