@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """What goes into the machines: the files of L1 and of L2."""
 import os
+import re
 import shutil
 import subprocess
 import tempfile
@@ -13,7 +14,8 @@ GUEST_MODULES = ["virtio_pci", "virtio_mmio", "virtio_blk", "virtio_net", "virti
                  "virtio_console", "virtio_balloon", "evdev", "button", "uio_pci_generic"]
 AGENT_MODULES = ["virtio_pci", "virtio_console"]  # for L1's own port
 AGENT_PORT = "/dev/vport0p1"
-
+# What duodm loads when it needs it, so that ldd does not name it. (Xen's libraries come with xl.)
+LOADED_LIBRARIES = ["libslirp.so.0"]
 
 PROGRAMS = {"agent": ["agent.c"],
             "load": ["load.c", "load.h", "randread.c", "stream.c", "files.c",
@@ -44,6 +46,14 @@ def build_guest_program(name):
     return os.path.join(target, name)
 
 
+def loaded_libraries():
+    """Paths of LOADED_LIBRARIES, as far as they are here."""
+    listing = subprocess.run(["/sbin/ldconfig", "-p"], text=True, capture_output=True,
+                             check=True).stdout
+    return [re.search(rf"{re.escape(name)} \(.*x86-64\) => (\S+)", listing)[1]
+            for name in LOADED_LIBRARIES if name + " (" in listing]
+
+
 class Program:
     """The program under test: duodm, or QEMU as the peer (or to try a scenario)."""
 
@@ -72,6 +82,9 @@ class Program:
 
     def add_to(self, tree):
         tree.add_program(self.source, self.path)
+        if self.name == "duodm":
+            for library in loaded_libraries():
+                tree.add_program(library)
         tree.add_folder_files("/usr/share/seabios", "/usr/share/seabios")
         if self.name == "qemu":
             for name in ("kvmvapic.bin", "linuxboot_dma.bin", "linuxboot.bin", "multiboot_dma.bin",
