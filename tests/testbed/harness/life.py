@@ -8,6 +8,10 @@ from rfb import RFB
 
 WIDTH, HEIGHT, BAR_LINES = 640, 480, 16  # as in life64.c
 IMAGE = "/tmp/{name}.img"
+SCREEN = """vnc=1
+vnclisten="127.0.0.1"
+vncunused=1
+"""
 
 
 class ChannelSocket:
@@ -33,10 +37,11 @@ class ChannelSocket:
 
 
 class LifeDomain(Domain):
-    """With a disk, a CD drive, a VGA adapter shown over VNC, and a serial line that is a pty.
-    extra: more lines of its configuration."""
+    """With a disk, a CD drive, and a serial line that is a pty. extra: more lines of its
+    configuration. screen: a VGA adapter, shown over VNC; without a BIOS of its own, whose text
+    costs a minute here, unless text."""
 
-    def __init__(self, bed, extra="", **rest):
+    def __init__(self, bed, extra="", screen=False, text=False, **rest):
         name = rest.get("name", "g1")
         self.image = IMAGE.format(name=name)
         bed.run(f"truncate -s 1M {self.image}")
@@ -45,8 +50,10 @@ class LifeDomain(Domain):
                          serial='serial="pty"', extra="\n".join([
                              f'disk=["format=raw,vdev=hda,access=rw,backendtype=qdisk,target={self.image}",'
                              '"format=raw,vdev=hdc,access=ro,devtype=cdrom,backendtype=qdisk,target="]',
-                             'vga="stdvga"', "vnc=1", 'vnclisten="127.0.0.1"', "vncunused=1",
-                             extra]), **rest)
+                             *([SCREEN] if screen or text else []),
+                             'vga="stdvga"' if text else 'vga="none"',
+                             *(['device_model_args_hvm=["-device", "VGA,romfile="]']
+                               if screen and not text else []), extra]), **rest)
 
     def expect(self, pattern):
         """A line that the guest says."""

@@ -38,5 +38,6 @@ def add_dom0_files(tree):
                  "multiboot_dma.bin"):
         tree.add_file("/usr/share/qemu/" + name)
     tree.add_program(shutil.which("bash"), "/bin/bash")
+    tree.add_program("/usr/lib/x86_64-linux-gnu/libvncserver.so.1")  # duodm loads it when asked to
     tree.add("/etc/xen/xl.conf", "")
     tree.add("/etc/start", START)

@@ -54,7 +54,7 @@ def test_commands(bed):
 
 def test_screen(bed):
     start_toolstack(bed)
-    with LifeDomain(bed) as domain:
+    with LifeDomain(bed, text=True) as domain:
         domain.wait_alive()
         bed.run("printf '#!/bin/sh\\necho \"$@\" >/tmp/vncviewer.arguments\\n' >/bin/vncviewer &&"
                 " chmod +x /bin/vncviewer && xl vncviewer g1")
@@ -75,7 +75,7 @@ def test_screen(bed):
 
 def test_save_and_restore(bed):
     start_toolstack(bed)
-    with LifeDomain(bed) as domain:
+    with LifeDomain(bed, screen=True) as domain:
         domain.wait_alive()
         domain.console().write("g")
         domain.expect("life graphics drawn")
@@ -99,7 +99,7 @@ def test_save_and_restore(bed):
 
 def test_migrate(bed):
     start_toolstack(bed)
-    with LifeDomain(bed) as domain:
+    with LifeDomain(bed, screen=True) as domain:
         domain.wait_alive()
         domain.console().write("g")
         domain.expect("life graphics drawn")
