@@ -15,7 +15,7 @@ AGENT_MODULES = ["virtio_pci", "virtio_console"]  # for L1's own port
 AGENT_PORT = "/dev/vport0p1"
 
 
-PROGRAMS = {"agent": ["agent.c"],
+PROGRAMS = {"agent": ["agent.c"], "rights": ["rights.c"],
             "load": ["load.c", "load.h", "randread.c", "stream.c", "files.c",
                      "edu.c"]}
 
@@ -120,7 +120,7 @@ def base_tree(folder, kernel, modules, programs, arguments=None):
     subprocess.run(["gzip", "-1", "-f", disk], check=True)
     tree.add_file(disk + ".gz", "/boot/guest.ext4.gz")
     os.unlink(disk + ".gz")
-    for name in ("exits64", "hostile64", "life64", "lines64", "nocode64", "smp64"):
+    for name in ("exits64", "harm64", "hostile64", "life64", "lines64", "nocode64", "smp64"):
         tree.add_file(build_guest_program(name), f"/boot/{name}")
     tree.add_program("/sbin/e2fsck")
     return tree

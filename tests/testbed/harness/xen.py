@@ -54,7 +54,7 @@ class Domain:
             *([] if "disk=" in extra else ["disk=[]"]), *([] if "vif=" in extra else ["vif=[]"]),
             extra, ""])
         bed.agent.put(f"/tmp/{name}.cfg", config.encode())
-        bed.run(f"rm -f /var/log/xen/* /tmp/{name}.serial")
+        bed.run(f"rm -f /var/log/xen/*-{name}.log* /tmp/{name}.serial")
         status, text = bed.run(f"xl create {'' if stay else '-e'} {'-p' if paused else ''} /tmp/{name}.cfg", check=False)
         self.created = status == 0
         self.create_output = text
