@@ -17,7 +17,7 @@ AGENT_PORT = "/dev/vport0p1"
 # What duodm loads when it needs it, so that ldd does not name it. (Xen's libraries come with xl.)
 LOADED_LIBRARIES = ["libslirp.so.0"]
 
-PROGRAMS = {"agent": ["agent.c"],
+PROGRAMS = {"agent": ["agent.c"], "rights": ["rights.c"],
             "load": ["load.c", "load.h", "randread.c", "stream.c", "files.c",
                      "edu.c"]}
 
@@ -133,7 +133,7 @@ def base_tree(folder, kernel, modules, programs, arguments=None):
     subprocess.run(["gzip", "-1", "-f", disk], check=True)
     tree.add_file(disk + ".gz", "/boot/guest.ext4.gz")
     os.unlink(disk + ".gz")
-    for name in ("exits64", "hostile64", "lines64", "nocode64", "smp64"):
+    for name in ("exits64", "harm64", "hostile64", "life64", "lines64", "nocode64", "smp64"):
         tree.add_file(build_guest_program(name), f"/boot/{name}")
     tree.add_program("/sbin/e2fsck")
     return tree

@@ -47,14 +47,14 @@ class Domain:
                       f'"tcp:127.0.0.1:{AGENT_PORT},server=on,wait=off"]')
         config = "\n".join([
             'type="hvm"', f'name="{name}"', f"memory={memory}", f"vcpus={vcpus}", 'firmware="bios"',
-            serial, "vnc=0", "nographic=1",
+            serial, *([] if "vnc=" in extra else ["vnc=0", "nographic=1"]),
             'device_model_version="qemu-xen"', f'device_model_override="{self.model}"',
             # Firmware's text on a screen costs an exit for each letter.
             *([] if "vga=" in extra else ['vga="none"']),
             *([] if "disk=" in extra else ["disk=[]"]), *([] if "vif=" in extra else ["vif=[]"]),
             extra, ""])
         bed.agent.put(f"/tmp/{name}.cfg", config.encode())
-        bed.run(f"rm -f /var/log/xen/* /tmp/{name}.serial")
+        bed.run(f"rm -f /var/log/xen/*-{name}.log* /tmp/{name}.serial")
         status, text = bed.run(f"xl create {'' if stay else '-e'} {'-p' if paused else ''} /tmp/{name}.cfg", check=False)
         self.created = status == 0
         self.create_output = text
@@ -123,11 +123,15 @@ class Domain:
         """Nothing is left of it: not in Xen, not in xenstore, not in /var/run/xen."""
         listing = self.bed.run("xl list")[1]
         assert not re.search(rf"\b({self.name}|null)\b", listing), listing
-        for path in (f"/local/domain/{self.id}", f"/local/domain/0/device-model/{self.id}"):
+        self.check_clean_of(self.id)
+
+    def check_clean_of(self, domid):
+        """Nothing is left of what had this id: not in xenstore, not in /var/run/xen."""
+        for path in (f"/local/domain/{domid}", f"/local/domain/0/device-model/{domid}"):
             status, text = self.bed.run(f"xenstore-ls {path}", check=False)
             assert status != 0 or not text.strip(), f"{path}: {text}"
         left = self.bed.run("ls /var/run/xen")[1].split()
-        assert not [f for f in left if f"-{self.id}" in f], left
+        assert not [f for f in left if re.search(rf"-{domid}\b", f)], left
 
     def __enter__(self):
         return self

@@ -3,6 +3,7 @@
 import os
 import shutil
 
+from harness.files import build_program
 from harness.packages import package
 
 LIBRARIES = ["libxencall1", "libxendevicemodel1", "libxenevtchn1", "libxenforeignmemory1",
@@ -16,6 +17,9 @@ for folder in /run/xen /run/xenstored /run/lock /var/lib/xen /var/lib/xenstored 
 done
 ln -s /run /var/run
 mount -t xenfs xenfs /proc/xen
+# Whom libxl gives to device models under dm_restrict: each domain's has the first plus its number.
+echo "xen-qemuuser-range-base:x:131072:131072::/:/bin/false" >>/etc/passwd
+echo "xen-qemuuser-reaper:x:131000:131000::/:/bin/false" >>/etc/passwd
 """
 
 
@@ -38,5 +42,7 @@ def add_dom0_files(tree):
                  "multiboot_dma.bin"):
         tree.add_file("/usr/share/qemu/" + name)
     tree.add_program(shutil.which("bash"), "/bin/bash")
+    tree.add_program("/usr/lib/x86_64-linux-gnu/libvncserver.so.1")  # duodm loads it when asked to
+    tree.add_file(build_program("rights"), "/bin/rights")
     tree.add("/etc/xen/xl.conf", "")
     tree.add("/etc/start", START)
