@@ -29,7 +29,7 @@ def add_dom0_files(tree):
         tree.add_link("/bin/" + tool, path)
     tree.add_file(utils + "/usr/lib/xen-4.17/boot/hvmloader", "/usr/lib/xen-4.17/boot/hvmloader")
     tree.add_program(package("xenstore-utils") + "/usr/bin/xenstore", "/usr/bin/xenstore", libraries)
-    for name in ("read", "write", "ls", "watch", "rm"):
+    for name in ("read", "write", "ls", "watch", "rm", "list", "exists"):
         tree.add_link(f"/usr/bin/xenstore-{name}", "xenstore")
     tree.add_program(package("qemu-system-xen") + "/usr/libexec/xen-qemu-system-i386",
                      "/usr/libexec/xen-qemu-system-i386", libraries)
@@ -37,6 +37,9 @@ def add_dom0_files(tree):
     for name in ("keymaps/en-us", "linuxboot.bin", "linuxboot_dma.bin", "multiboot.bin",
                  "multiboot_dma.bin"):
         tree.add_file("/usr/share/qemu/" + name)
-    tree.add_program(shutil.which("bash"), "/bin/bash")
+    # Debian's own scripts, for disks and network cards of Xen's kind.
+    tree.add_folder_files(package("xen-utils-common") + "/etc/xen/scripts", "/etc/xen/scripts")
+    for name in ("bash", "flock"):
+        tree.add_program(shutil.which(name), "/bin/" + name)
     tree.add("/etc/xen/xl.conf", "")
     tree.add("/etc/start", START)
