@@ -39,6 +39,7 @@ def plug(guest, host, name, slot, limit=120, **more):
     """device_add; until the guest has made it usable. The address in the guest."""
     address = f"0000:00:{slot}.0"
     guest.qmp.execute("device_add", driver="vfio-pci", host=host, id=name, addr=slot, **more)
+    # The files of its BARs come after its folder.
     sign = "/dev/nvme0n1" if host == NVME else f"/sys/bus/pci/devices/{address}/resource0"
     guest.run(f"until [ -e {sign} ]; do usleep 20000; done", limit=limit)
     return address
