@@ -12,6 +12,7 @@ from harness.packages import CACHE, ROOT, Kernel
 
 GUEST_MODULES = ["virtio_pci", "virtio_mmio", "virtio_blk", "virtio_net", "virtio_rng",
                  "virtio_console", "virtio_balloon", "evdev", "button", "uio_pci_generic"]
+ASKED_FOR_MODULES = ["vfio_iommu_type1", "vfio_pci"]  # harness/vfio.py loads them
 AGENT_MODULES = ["virtio_pci", "virtio_console"]  # for L1's own port
 AGENT_PORT = "/dev/vport0p1"
 # What duodm loads when it needs it, so that ldd does not name it. (Xen's libraries come with xl.)
@@ -19,7 +20,7 @@ LOADED_LIBRARIES = ["libslirp.so.0"]
 
 PROGRAMS = {"agent": ["agent.c"], "rights": ["rights.c"],
             "load": ["load.c", "load.h", "randread.c", "stream.c", "files.c",
-                     "edu.c"]}
+                     "edu.c", "edu.h", "vfio.c", "kexec.c"]}
 
 
 def build_program(name):
@@ -101,6 +102,7 @@ def guest_tree():
     tree.add_file(build_program("load"), "/bin/load")
     tree.add("/etc/agent-port", "/dev/ttyS1\n")
     add_modules(tree, find_modules(kernel.root, GUEST_MODULES))
+    add_modules(tree, find_modules(kernel.root, ASKED_FOR_MODULES), listing="/etc/modules-vfio")
     return tree
 
 

@@ -149,11 +149,12 @@ def busybox_tree(agent):
     return tree
 
 
-def add_modules(tree, paths, arguments=None):
-    """Modules for /init to load, in this order. arguments: module file name -> text."""
+def add_modules(tree, paths, arguments=None, listing="/etc/modules"):
+    """Modules for /init to load, in this order; another listing is for somebody else.
+    arguments: module file name -> text."""
     lines = []
     for path in paths:
         name = os.path.basename(path)
         tree.add_file(path, "/lib/modules/" + name)
         lines.append(f"{name} {(arguments or {}).get(name, '')}".strip() + "\n")
-    tree.add("/etc/modules", "".join(lines))
+    tree.add(listing, "".join(lines))
