@@ -75,6 +75,7 @@ struct device_class {
     size_t instance_size;                  /* bytes; the struct begins with struct device */
     bool user_creatable;                   /* may be named by -device */
     bool cold_only;                        /* but not by device_add, nor device_del */
+    bool comes_first;                      /* of the command line's devices, in whatever order */
     const struct property *properties;     /* ended by PROPERTY_END, or NULL */
     const struct state_description *state; /* or NULL */
     const char *unsaved; /* why a machine with one of these can't be saved; NULL: it can */
