@@ -208,18 +208,20 @@ static bool iommu_realize(struct virtio_device *device, GError **error)
     struct virtio_iommu_pci *iommu = iommu_of(device);
     struct machine *machine = device->pci.device.machine;
 
-    device->thread = io_thread_make(machine, "io.iommu", error);
-    if (!device->thread) {
-        return false;
-    }
     iommu->unit = make_unit(iommu);
     iommu->endpoints = g_hash_table_new(NULL, NULL);
+    iommu->saved = g_byte_array_new();
     if (!pci_bus_set_iommu(device->pci.pci_bus, &bus_ops, iommu, error)) {
         g_hash_table_destroy(iommu->endpoints);
+        g_byte_array_unref(iommu->saved);
         virtio_iommu_free(iommu->unit);
         return false;
     }
-    iommu->saved = g_byte_array_new();
+    device->thread = io_thread_make(machine, "io.iommu", error);
+    if (!device->thread) {
+        iommu_unrealize(device);
+        return false;
+    }
     fill_config(iommu);
     virtio_add_queue(device, REQUEST_QUEUE_SIZE, 0, handle_requests);
     virtio_add_queue(device, EVENT_QUEUE_SIZE, 0, handle_events);
