@@ -579,6 +579,22 @@ class Passthrough(unittest.TestCase):
         iommu.map(1, 5 << 30, 0, 0x1000)
         self.verify(mock)
 
+    def test_the_guest_knows_what_the_host_cant_map(self):
+        """cloud-hypervisor#7030: IOVAs above the host's 39 bits, of which the guest was not told."""
+        mock, iommu = self.start()
+
+        def reserved():
+            return [(value[0], *struct.unpack_from("<QQ", value, 4))
+                    for _, value in iommu.probe(self.ENDPOINT)]
+        self.assertEqual(iommu.probe(self.ENDPOINT), viommu.NOENT)
+        mock.plug()
+        self.assertEqual(reserved(), [(1, 0xFEE00000, 0xFEEFFFFF),
+                                      (0, 1 << 39, (1 << 48) - 1)])
+        iommu.attach(1, self.ENDPOINT)
+        iommu.map(1, (1 << 39) - 0x1000, 0, 0x1000)
+        self.assertEqual(iommu.status_of(viommu.map_request(1, 1 << 39, 0, 0x1000)), viommu.DEVERR)
+        self.verify(mock)
+
     def test_device_reset_of_the_iommu(self):
         for bypass in (True, False):
             mock, iommu = self.start(options="" if bypass else ",boot-bypass=off")

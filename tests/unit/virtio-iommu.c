@@ -214,6 +214,63 @@ static void test_probe(void)
     vi_free(vi);
 }
 
+/* The properties of endpoint 0 as (subtype, first, last); their number. */
+static unsigned read_properties(struct vi *vi, uint64_t properties[][3])
+{
+    uint8_t out[VIRTIO_IOMMU_PROBE_SIZE] = {VIRTIO_IOMMU_PROBE};
+    uint8_t in[VIRTIO_IOMMU_PROBE_BYTES + VIRTIO_IOMMU_TAIL_SIZE];
+    unsigned count = 0;
+
+    store_le32(out + 4, vi_requester(0));
+    virtio_iommu_request(vi->unit, out, sizeof(out), in, sizeof(in));
+    for (const uint8_t *at = in; at + 24 <= in + VIRTIO_IOMMU_PROBE_BYTES && at[0]; at += 24) {
+        properties[count][0] = load_le32(at + 4);
+        properties[count][1] = load_le64(at + 8);
+        properties[count++][2] = load_le64(at + 16);
+    }
+    return count;
+}
+
+/* Hosts say what they can't map, each in the part that it follows. */
+static void test_probe_tells_of_hosts(void)
+{
+    static const struct range windows[] = {{0x10000, 0xfecf0000}, {0xfef00000, 1ull << 38}};
+    static const uint64_t expected[][3] = {
+        {VIRTIO_IOMMU_RESERVED_MSI, 0xfee00000, 0xfeefffff},
+        {VIRTIO_IOMMU_RESERVED, 0, 0xffff},
+        {VIRTIO_IOMMU_RESERVED, 0xfed00000, 0xfedfffff},
+        {VIRTIO_IOMMU_RESERVED, 0x40fef00000, 0xffffffffffff},
+    };
+    struct vi *vi = vi_new(false);
+    g_autoptr(GArray) list = g_array_new(false, false, sizeof(struct range));
+    struct iommu_region *region = virtio_iommu_endpoint_region(vi->endpoints[0]);
+    struct iommu_notifier high;
+    uint64_t found[21][3];
+
+    g_array_append_vals(list, windows, G_N_ELEMENTS(windows));
+    vi->notifiers[0] = high = fixture_notifier(&vi->hosts[0]);
+    vi->notifiers[0].range = (struct range){0, 0xfee00000};
+    high.range = (struct range){0xfef00000, (1ull << 52) - 0xfef00000};
+    vi->notifiers[0].windows = high.windows = list;
+    CU_ASSERT_TRUE(iommu_notifier_register(region, &vi->notifiers[0], NULL));
+    CU_ASSERT_TRUE(iommu_notifier_register(region, &high, NULL));
+    CU_ASSERT_EQUAL_FATAL(read_properties(vi, found), G_N_ELEMENTS(expected));
+    CU_ASSERT_EQUAL(memcmp(found, expected, sizeof(expected)), 0);
+    /* More holes than there is room for: the last one covers what is left. */
+    g_array_set_size(list, 0);
+    for (uint64_t i = 0; i < 40; i++) {
+        struct range window = {(2 * i + 1) << 20, 1 << 20};
+
+        g_array_append_val(list, window);
+    }
+    CU_ASSERT_EQUAL_FATAL(read_properties(vi, found), 21);
+    CU_ASSERT_EQUAL(found[19][2], (37 << 20) - 1);
+    CU_ASSERT_EQUAL(found[20][1], 38 << 20);
+    CU_ASSERT_EQUAL(found[20][2], 0xffffffffffff);
+    iommu_notifier_unregister(&high, NULL);
+    vi_free(vi);
+}
+
 static void test_mappings_are_bounded(void)
 {
     struct vi *vi = vi_new(false);
@@ -745,6 +802,7 @@ static const struct unit_test tests[] = {
     {"unmap", test_unmap},
     {"malformed requests", test_malformed_requests},
     {"probe", test_probe},
+    {"probe tells of hosts", test_probe_tells_of_hosts},
     {"mappings are bounded", test_mappings_are_bounded},
     {"faults", test_faults},
     {"entries are as large as can be", test_entries},

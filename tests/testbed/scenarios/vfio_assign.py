@@ -108,7 +108,7 @@ def test_both_share_a_container(bed):
             guest.run("dd if=/dev/nvme0n1 of=/dev/null bs=1M count=1 iflag=direct")
             unplug(guest, "nvme")
             guest.qmp.execute("device_add", driver="vfio-pci", host=EDU, id="edu", addr="0a")
-            guest.run(f"until [ -e /sys/bus/pci/devices/{IN_GUEST} ]; do usleep 20000; done")
+            guest.run(f"until [ -e /sys/bus/pci/devices/{IN_GUEST}/resource0 ]; do usleep 20000; done")
             check_edu(guest)
 
 

@@ -41,7 +41,8 @@ def verify(guest):
 
 def plug(guest, host, name, addr):
     guest.qmp.execute("device_add", driver="vfio-pci", host=host, id=name, addr=addr)
-    guest.run(f"until [ -e /sys/bus/pci/devices/0000:00:{addr}.0 ]; do usleep 20000; done")
+    # The files of its BARs come after its folder.
+    guest.run(f"until [ -e /sys/bus/pci/devices/0000:00:{addr}.0/resource0 ]; do usleep 20000; done")
 
 
 def unplug(guest, name):
