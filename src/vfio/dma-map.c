@@ -231,6 +231,8 @@ static bool add_window(struct dma_map *map, const struct listener_section *secti
         .ops = &window_ops,
         .opaque = window,
         .probe_granularity = dma_backend_page_size(map->backend),
+        /* They are addresses in as: those in the region where the two are the same. */
+        .windows = section->start == section->region_offset ? map->backend->windows : NULL,
         .failed = window_failed,
     };
     if (!iommu_notifier_register(window->region, &window->notifier, error)) {
