@@ -113,6 +113,11 @@ if [ -e /etc/modules ]; then
 fi
 root=$(sed -n 's/.* root=\\([^ ]*\\).*/\\1/p' /proc/cmdline)
 if [ -n "$root" ] && [ -e /etc/modules ]; then
+    n=0
+    until [ -b "$root" ] || [ $n -ge 600 ]; do # a driver looks for disks while we go on
+        usleep 50000
+        n=$((n + 1))
+    done
     mount -t ext4 "$root" /root && umount /dev/pts /dev/shm /dev /sys /proc &&
         exec switch_root /root /init
     echo "init: cannot start from $root"
