@@ -149,7 +149,8 @@ class Device(VfioUser):
             server.ok("interrupt", kind=INTX)
             qtest.wait_irq(10, True)
             qtest.outb(0xA0, 0x0C)
-            qtest.inb(0xA0)
+            while not qtest.inb(0xA0) & 0x80:  # the 8259 hears of it after the test port
+                qtest.outb(0xA0, 0x0C)
             qtest.outb(0xA0, 0x20)
             qtest.outb(0x20, 0x20)
             qtest.wait_irq(10, False)
