@@ -155,7 +155,7 @@ static bool make_parts(struct vfio_pci *vfio, GError **error)
         goto destroy_msi;
     }
     vfio_update_command(vfio);
-    if (!vfio_intx_enable(vfio, error)) {
+    if (!vfio_rom_init(vfio, error) || !vfio_intx_enable(vfio, error)) {
         goto destroy_events;
     }
     vfio->request_descriptor = listen_to(vfio, VFIO_IRQ_REQUEST, VFIO_EVENT_REQUEST);
