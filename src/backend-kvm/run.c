@@ -5,6 +5,7 @@
  */
 #include "backend-kvm/kvm-machine.h"
 #include "dm/intc/ioapic.h"
+#include "util/file-guard.h"
 #include "util/log.h"
 
 #include <errno.h>
@@ -171,6 +172,9 @@ static void handle_failure(struct kvm_vcpu *v, int number)
         v->io_pending = false;
         return;
     case EFAULT:
+        if (file_guard_repair()) {
+            return; /* and again */
+        }
         text = g_strdup("the kernel found no memory where the guest has some");
         break;
     default:
