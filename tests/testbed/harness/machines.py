@@ -43,7 +43,8 @@ def xen(folder, programs):
     """Xen 4.17 with a Linux dom0, xl and a started xenstored.
 
     Without -smap,-smep a PV dom0 dies at its first page fault, without -monitor Xen's idle loop
-    takes a #GP in MWAIT. A comma separates modules, so dom0's command line must not hold one.
+    takes a #GP in MWAIT. dom0 has the first processor, domains the second: where a PV and an HVM
+    vCPU take turns on one, processes of dom0 sometimes find another's FS base. A comma separates modules, so dom0's command line must not hold one.
     """
     kernel = Kernel("full")
     initrd = os.path.join(folder, "dom0.cpio")
@@ -58,7 +59,7 @@ def xen(folder, programs):
     return ["-cpu", "EPYC,-monitor,-smap,-smep", "-m", "3072", "-smp", "2",
             "-kernel", hypervisor,
             "-append", "console=com1 com1=115200,8n1 dom0_mem=1536M loglvl=warning "
-                       "guest_loglvl=all cpuidle=0",
+                       "guest_loglvl=all cpuidle=0 dom0_max_vcpus=1 dom0_vcpus_pin",
             "-initrd", f"{kernel.image} console=hvc0 quiet panic=-1,{initrd}"]
 
 

@@ -46,7 +46,8 @@ class Domain:
             serial = (f'serial=["file:/tmp/{name}.serial",'
                       f'"tcp:127.0.0.1:{AGENT_PORT},server=on,wait=off"]')
         config = "\n".join([
-            'type="hvm"', f'name="{name}"', f"memory={memory}", f"vcpus={vcpus}", 'firmware="bios"',
+            'type="hvm"', f'name="{name}"', f"memory={memory}", f"vcpus={vcpus}", 'cpus="1"',
+            'firmware="bios"',
             serial, *([] if "vnc=" in extra else ["vnc=0", "nographic=1"]),
             'device_model_version="qemu-xen"', f'device_model_override="{self.model}"',
             # Firmware's text on a screen costs an exit for each letter.
