@@ -73,6 +73,7 @@ struct device_class {
     const char *description; /* one line */
     enum bus_type bus_type;
     size_t instance_size;                  /* bytes; the struct begins with struct device */
+    bool wants_shared_ram;                 /* works better if other processes can map RAM */
     bool user_creatable;                   /* may be named by -device */
     bool cold_only;                        /* but not by device_add, nor device_del */
     const struct property *properties;     /* ended by PROPERTY_END, or NULL */

@@ -216,15 +216,31 @@ static void choose_irqchip(struct command_line *line)
     }
 }
 
+/* Guest RAM can't be made another one later. */
+static void choose_memory(const struct launch *launch, struct command_line *line)
+{
+    for (unsigned i = 0; i < line->devices->len; i++) {
+        const char *driver = key_values_get(g_ptr_array_index(line->devices, i), "driver");
+
+        line->config.share_ram |=
+            device_class_find_any(driver)->wants_shared_ram && !launch->engine->caches_code;
+    }
+}
+
 bool launch_make_machine(struct launch *launch, GError **error)
 {
     choose_irqchip(&launch->line);
+    choose_memory(launch, &launch->line);
     if (!choose_firmware(launch, error)) {
         return false;
     }
-    launch->machine = machine_new(&launch->line.config, launch->engine, launch->engine_options,
-                                  launch->base, error);
+    launch->machine = machine_new(&launch->line.config, launch->engine, launch->base, error);
     return launch->machine != NULL;
+}
+
+bool launch_create_engine(struct launch *launch, GError **error)
+{
+    return machine_create_engine(launch->machine, launch->engine_options, error);
 }
 
 void launch_free_machine(struct launch *launch)

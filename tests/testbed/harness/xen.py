@@ -6,6 +6,7 @@ import time
 from harness.agent import Agent
 
 AGENT_PORT = 5555
+AGENT_LINE = f"tcp:127.0.0.1:{AGENT_PORT},server=on,wait=off"
 LIMIT = 600.0  # nested vCPUs crawl when the machine has other work
 START = """
 ip link set lo up
@@ -43,8 +44,7 @@ class Domain:
         if kernel and kernel.endswith("vmlinuz"):
             extra += ('\nramdisk="/boot/guest.cpio"'
                       f'\ncmdline="console=ttyS0 panic=-1 quiet {append}"')
-            serial = (f'serial=["file:/tmp/{name}.serial",'
-                      f'"tcp:127.0.0.1:{AGENT_PORT},server=on,wait=off"]')
+            serial = f'serial=["file:/tmp/{name}.serial","{AGENT_LINE}"]'
         config = "\n".join([
             'type="hvm"', f'name="{name}"', f"memory={memory}", f"vcpus={vcpus}", 'cpus="1"',
             'firmware="bios"',
@@ -90,7 +90,9 @@ class Domain:
 
     def wait_up(self):
         """Until the agent in the guest answers; then .run runs lines there."""
-        line = self.bed.agent.spawn("nc", "127.0.0.1", AGENT_PORT, name=f"{self.name} agent")
+        # A domain that xl starts again is there before its device model listens.
+        line = self.bed.agent.spawn("sh", "-c", f"until nc 127.0.0.1 {AGENT_PORT}; do sleep 0.2; done",
+                                    name=f"{self.name} agent")
         self.agent = Agent(line, self.name, self.bed.log)
         try:
             self.agent.wait_up(LIMIT)
@@ -108,6 +110,12 @@ class Domain:
             if time.monotonic() > deadline:
                 raise TimeoutError(f"{self.name}: {what}: not within {LIMIT:.0f} s")
             self.bed.run("sleep 0.5")
+
+    def wait_restarted(self):
+        """Until the domain that xl starts in place of the one that ended is up."""
+        self.wait_for(lambda: self.current_id() not in (0, self.id), "restarted by xl")
+        self.id = self.current_id()
+        return self.wait_up()
 
     def current_id(self):
         """0: there is no such domain now."""

@@ -33,7 +33,7 @@ def add_dom0_files(tree):
         tree.add_link("/bin/" + tool, path)
     tree.add_file(utils + "/usr/lib/xen-4.17/boot/hvmloader", "/usr/lib/xen-4.17/boot/hvmloader")
     tree.add_program(package("xenstore-utils") + "/usr/bin/xenstore", "/usr/bin/xenstore", libraries)
-    for name in ("read", "write", "ls", "watch", "rm"):
+    for name in ("read", "write", "ls", "watch", "rm", "list", "exists"):
         tree.add_link(f"/usr/bin/xenstore-{name}", "xenstore")
     tree.add_program(package("qemu-system-xen") + "/usr/libexec/xen-qemu-system-i386",
                      "/usr/libexec/xen-qemu-system-i386", libraries)
@@ -41,8 +41,11 @@ def add_dom0_files(tree):
     for name in ("keymaps/en-us", "linuxboot.bin", "linuxboot_dma.bin", "multiboot.bin",
                  "multiboot_dma.bin"):
         tree.add_file("/usr/share/qemu/" + name)
-    tree.add_program(shutil.which("bash"), "/bin/bash")
     tree.add_program("/usr/lib/x86_64-linux-gnu/libvncserver.so.1")  # duodm loads it when asked to
     tree.add_file(build_program("rights"), "/bin/rights")
+    # Debian's own scripts, for disks and network cards of Xen's kind.
+    tree.add_folder_files(package("xen-utils-common") + "/etc/xen/scripts", "/etc/xen/scripts")
+    for name in ("bash", "flock"):
+        tree.add_program(shutil.which(name), "/bin/" + name)
     tree.add("/etc/xen/xl.conf", "")
     tree.add("/etc/start", START)

@@ -38,6 +38,16 @@ def test_too_many_vcpus(bed):
     assert any(number in text for number in ("5000", "4999")) and "CPU" in text, text
 
 
+def test_client_is_greeted_before_the_machine_is_made(bed):
+    if bed.program.name != "duodm":
+        return
+    with bed.guest(accel="kvm,dirty-ring-size=3", kernel=None, initrd=None, qmp=False) as guest:
+        guest.qmp_channel.expect(r'\{"QMP".*\n')
+        assert guest.wait() == 1
+        assert "power of two" in guest.said(), guest.said()
+        assert guest.qmp_channel.read() == b""
+
+
 def test_default_falls_back_to_tcg_and_says_so_once(bed):
     if bed.program.name != "duodm":
         return  # QEMU's default engine is tcg
