@@ -2,14 +2,14 @@
 """A domain that means harm to its device model: that lives, another domain and dom0 notice nothing."""
 import re
 
-from harness.life import LifeDomain
+from harness.life import SCREEN, LifeDomain
 from harness.xen import Domain, LIMIT, start_toolstack
 
 MACHINE = "xen"
 ENGINE = "xen"
 IN_CI = False
 OPERATIONS = 32768  # a round; --repeat says how many
-DEVICES = ["VGA,romfile=", "e1000,romfile=", "rtl8139,romfile=", "piix3-usb-uhci,id=usb", "usb-tablet"]
+DEVICES = ["e1000,romfile=", "rtl8139,romfile=", "piix3-usb-uhci,id=usb", "usb-tablet"]
 
 
 def check_logs(bed, domain):
@@ -26,10 +26,10 @@ def test_registers(bed):
     arguments = ", ".join(f'"-device", "{device}"' for device in DEVICES)
     with LifeDomain(bed, name="g2") as other, \
             Domain(bed, kernel="/boot/harm64", stay=True, memory=64, extra="\n".join([
-                'on_poweroff="restart"', 'on_crash="restart"', "vnc=1", 'vga="none"',
+                'on_poweroff="restart"', 'on_crash="restart"', SCREEN,
                 'disk=["format=raw,vdev=hda,access=rw,backendtype=qdisk,target=/tmp/g1.img",'
                 '"format=raw,vdev=hdc,access=ro,devtype=cdrom,backendtype=qdisk,target="]',
-                f"device_model_args_hvm=[{arguments}]"])) as domain:
+                f'device_model_args_hvm=["-global", "VGA.romfile=", {arguments}]'])) as domain:
         other.wait_alive()
         done = 0
         while done < bed.options.repeat * OPERATIONS:

@@ -31,17 +31,14 @@ def test_commands(bed):
         # A CD.
         bed.run("dd if=/dev/zero of=/tmp/cd.iso bs=1024 count=64; printf 'IN-THE-CD' |"
                 " dd of=/tmp/cd.iso bs=2048 seek=16 conv=notrunc")
-        console.write("c")
-        domain.expect("life CD sense 2")
+        domain.ask("c", "life CD sense 2")
         bed.run("xl cd-insert g1 hdc /tmp/cd.iso")
-        console.write("c")
-        domain.expect("life CD IN-THE-C")
+        domain.ask("c", "life CD IN-THE-C")
         bed.run("xl cd-eject g1 hdc")
-        console.write("c")
-        domain.expect("life CD sense 2")
+        domain.ask("c", "life CD sense 2")
         # It restarts itself, and ends.
         first = domain.id
-        console.write("r")
+        domain.ask("r", None)
         domain.wait_for(lambda: domain.current_id() not in (0, first), "restarted by xl")
         domain.follow()
         domain.ticks = 0
@@ -66,8 +63,7 @@ def test_screen(bed):
                 line.strip() == "life64 draws text" for line in read_text(c.rgb(), font)))
             client.press(ord("a"))
             domain.expect("life key 158")
-            domain.console().write("g")
-            domain.expect("life graphics drawn")
+            domain.ask("g", "life graphics drawn")
             domain.check_picture(client)
         domain.destroy()
     domain.check_clean()
@@ -77,8 +73,7 @@ def test_save_and_restore(bed):
     start_toolstack(bed)
     with LifeDomain(bed, screen=True) as domain:
         domain.wait_alive()
-        domain.console().write("g")
-        domain.expect("life graphics drawn")
+        domain.ask("g", "life graphics drawn")
         for _ in range(bed.options.repeat):
             domain.wait_alive()
             timed("save", lambda: bed.run("xl save g1 /tmp/g1.saved"))
@@ -101,8 +96,7 @@ def test_migrate(bed):
     start_toolstack(bed)
     with LifeDomain(bed, screen=True) as domain:
         domain.wait_alive()
-        domain.console().write("g")
-        domain.expect("life graphics drawn")
+        domain.ask("g", "life graphics drawn")
         for _ in range(min(bed.options.repeat, 10)):
             domain.wait_alive()
             timed("migrate", lambda: bed.run("xl migrate -s '' g1 'xl migrate-receive'"))
