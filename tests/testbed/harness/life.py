@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """A Xen domain in which tests/guest/life64 runs: a guest that says whether it is well."""
 import struct
-import time
 
 from harness.xen import LIMIT, Domain
 from rfb import RFB
@@ -111,10 +110,3 @@ class LifeDomain(Domain):
 def expected_row(y):
     return b"".join(struct.pack("<I", (x & 0xff) | (y & 0xff) << 8 | ((x ^ y) & 0xff) << 16)
                     for x in range(WIDTH))
-
-
-def timed(what, function):
-    began = time.monotonic()
-    result = function()
-    print(f"        {what}: {time.monotonic() - began:.1f} s", flush=True)
-    return result
