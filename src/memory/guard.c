@@ -22,6 +22,8 @@
 /* Callbacks are short: looks at a guard that is taken before the thread sleeps. */
 #define SPINS 50
 
+G_STATIC_ASSERT(G_BYTE_ORDER == G_LITTLE_ENDIAN); /* the kernel looks at the low half of a word */
+
 struct guard_thread {
     struct access_guard *waiting_for; /* atomic; set under waits_lock */
 };
@@ -136,7 +138,8 @@ static bool enter_contended(struct access_guard *guard, struct guard_thread *sel
         return false;
     }
     lock_blocking(guard, (uintptr_t)self);
-    /* Before owner is set: no chain may pass through this thread once it runs. */
+    /* Until here a chain through the guard comes back to it by this thread, and who follows one goes
+     * round; that ends at once, as nothing stands between this store and the one before. */
     __atomic_store_n(&self->waiting_for, NULL, __ATOMIC_RELEASE);
     return true;
 }
