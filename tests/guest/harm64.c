@@ -12,7 +12,7 @@
  */
 #include "guest.h"
 
-#define SAY_EVERY    8192
+#define SAY_EVERY    1024
 #define FUNCTIONS    32
 #define ARENA        0x200000ull /* where lists and rings lie, and most of what they point to */
 #define ARENA_SIZE   0x1000000ull

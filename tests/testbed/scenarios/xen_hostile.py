@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """A domain that means harm to its device model: that lives, another domain and dom0 notice nothing.
 
-tests/guest/harm64, until it did --repeat times 8192 operations, or restarted so often.
+tests/guest/harm64, until it did --repeat times 1024 operations, or restarted so often.
 """
 import re
 
