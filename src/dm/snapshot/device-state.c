@@ -214,7 +214,7 @@ static void describe_machine(const struct machine *machine, struct head *head)
 {
     *head = (struct head){
         .ram_size = machine->config.ram_size,
-        .vcpus = machine->vcpu_count,
+        .vcpus = count_own_vcpus(machine),
         .clock = machine_clock_now(machine->clock),
     };
     set_text(head->board, sizeof(head->board), machine->board->name);

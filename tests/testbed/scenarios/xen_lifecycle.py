@@ -22,6 +22,7 @@ def test_commands(bed):
         domain.wait_alive()
         assert "duodm" in domain.qmp("info version")
         assert "windows" in domain.qmp("info mapcache")
+        assert "xen-save-devices-state" in domain.qmp("migrate file:/tmp/g1.saved")  # refused
         # What goes in and out by the serial line.
         console = domain.console()
         console.expect(r"life \d+ ticks")
@@ -35,6 +36,10 @@ def test_commands(bed):
                 " dd of=/tmp/cd.iso bs=2048 seek=16 conv=notrunc")
         domain.ask("c", "life CD sense 2")
         bed.run("xl cd-insert g1 hdc /tmp/cd.iso")
+        domain.ask("c", "life CD IN-THE-C")
+        # With what came after its start it is saved, too.
+        bed.run("xl save g1 /tmp/g1.saved && xl restore /tmp/g1.saved && rm /tmp/g1.saved")
+        domain.follow()
         domain.ask("c", "life CD IN-THE-C")
         bed.run("xl cd-eject g1 hdc")
         domain.ask("c", "life CD sense 2")
