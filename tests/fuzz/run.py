@@ -39,7 +39,7 @@ def main():
     parser.add_argument("targets", nargs="*")
     parser.add_argument("--seconds", type=int, default=8)
     parser.add_argument("--jobs", type=int, default=1)
-    options = parser.parse_args()
+    options = parser.parse_intermixed_args()
     targets = options.targets or sorted(
         name[:-2] for name in os.listdir(HERE) if name.endswith(".c"))
     passed = failed = 0
