@@ -4,7 +4,7 @@
  * holds what the guest's tables now say (design.md, invariants I2 and I3).
  */
 #include "iommu/vtd-private.h"
-#include "memory/rcu.h"
+#include "memory/translation.h"
 #include "util/trace.h"
 
 #define QUEUE_TURN 2000 /* microseconds of a vCPU's time that its write to the queue may take */

@@ -5,7 +5,7 @@
 
 #include "memory/address-space.h"
 #include "memory/flat-view.h"
-#include "memory/rcu.h"
+#include "memory/translation.h"
 
 /* IOMMU regions that lead to IOMMU regions: beyond this many, it is taken for a loop. */
 #define IOMMU_DEPTH_MAX 8

@@ -11,7 +11,6 @@
 
 #include <assert.h>
 #include <pthread.h>
-#include <urcu/urcu-bp.h>
 
 #ifdef WITH_TSAN
 #include <sanitizer/tsan_interface.h>
@@ -149,21 +148,4 @@ void memory_rcu_barrier(void)
         pthread_cond_wait(&barrier.reached, &barrier.lock);
     }
     pthread_mutex_unlock(&barrier.lock);
-}
-
-/* Of another flavour, so that one does not wait for the other. It registers threads by itself. */
-
-void memory_translation_hold(void)
-{
-    urcu_bp_read_lock();
-}
-
-void memory_translation_release(void)
-{
-    urcu_bp_read_unlock();
-}
-
-void memory_translation_synchronize(void)
-{
-    urcu_bp_synchronize_rcu();
 }

@@ -23,16 +23,6 @@ bool memory_rcu_is_reading(void);
 /* Wait until all present readers are done. Not while reading. */
 void memory_rcu_synchronize(void);
 
-/*
- * A second kind of reader: an access that goes by what an IOMMU has said, between the question and
- * the end of the copy. Nothing else happens between: no lock is taken, no callback called. So who
- * has an IOMMU forget something may wait for all that are under way, with any lock held, and also
- * while reading.
- */
-void memory_translation_hold(void);
-void memory_translation_release(void);
-void memory_translation_synchronize(void);
-
 /* Wait until everything deferred before has run. Not while reading. For tests and teardown. */
 void memory_rcu_barrier(void);
 

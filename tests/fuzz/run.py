@@ -30,7 +30,8 @@ def fuzz(build, target, seconds):
     shutil.rmtree(fresh, ignore_errors=True)
     runs = [line.split(":")[1].strip() for line in result.stderr.splitlines()
             if line.startswith("stat::number_of_executed_units")]
-    return runs[0] if result.returncode == 0 and runs else None, result.stderr
+    said = f"{result.stderr}status {result.returncode}\n"
+    return runs[0] if result.returncode == 0 and runs else None, said
 
 
 def main():

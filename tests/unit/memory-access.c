@@ -3,6 +3,7 @@
 #include "memory-fixture.h"
 
 #include "memory/address-map.h"
+#include "memory/translation.h"
 
 #include <pthread.h>
 #include <string.h>
