@@ -3,16 +3,12 @@
 #ifndef DUODM_BACKEND_XEN_XEN_MACHINE_H
 #define DUODM_BACKEND_XEN_XEN_MACHINE_H
 
+#include "backend-xen/xen-libraries.h"
 #include "dm/machine.h"
 #include "mapcache/mapcache.h"
 #include "memory/listener.h"
 
 #include <pthread.h>
-#include <xenctrl.h>
-#include <xendevicemodel.h>
-#include <xenevtchn.h>
-#include <xenforeignmemory.h>
-#include <xenstore.h>
 /* After those that make them complete. */
 #include <xen/hvm/ioreq.h>
 

@@ -117,6 +117,23 @@ class Ahci(unittest.TestCase):
                 start = (5000 + 40 * tag) * 512
                 self.assertEqual(after[start:start + len(part)], part)
 
+    def test_queued_commands_that_end_together_are_told_together(self):
+        with Duodm("-device", "ahci,id=a,addr=4", "-blockdev",
+                   "null-co,node-name=n,size=1048576,read-zeroes=on", "-device",
+                   "ide-hd,bus=a.0,drive=n", qtest=True) as vm:
+            port = AhciPort(vm.qtest)
+            for tag in range(32):
+                port.queue(tag, 8 * tag, 8)
+            told = 0
+            for _ in range(100):  # which ones do end together is up to the host's threads
+                port.issue(0xFFFFFFFF, queued=True)
+                port.wait(0xFFFFFFFF, queued=True)
+                head, told = struct.unpack("<II", vm.qtest.read(port.FIS + 0x58, 8))
+                self.assertEqual(head, 0x4040A1)
+                if told.bit_count() > 1:
+                    break
+            self.assertGreater(told.bit_count(), 1)
+
     def test_queued_errors_and_their_log(self):
         with self.start() as vm:
             port = AhciPort(vm.qtest)

@@ -28,7 +28,7 @@ def fuzz(build, target, seconds):
          f"-artifact_prefix={os.path.join(build, target)}-"],
         capture_output=True, text=True, errors="replace", check=False)
     shutil.rmtree(fresh, ignore_errors=True)
-    runs = [line.split(":")[1].strip() for line in result.stderr.splitlines()
+    runs = [line.split(":")[-1].strip() for line in result.stderr.splitlines()
             if line.startswith("stat::number_of_executed_units")]
     said = f"{result.stderr}status {result.returncode}\n"
     return runs[0] if result.returncode == 0 and runs else None, said

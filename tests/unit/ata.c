@@ -568,7 +568,7 @@ static void test_unplug(void)
 
     ata_test_init(&test, &images);
     ata_test_start_port(&test, 0);
-    ata_unplug_disks(test.machine);
+    ata_unplug_disks(test.machine, false);
     ata_test_out(&test, 0x1f6, 1, 0xa0);
     CU_ASSERT_EQUAL(ata_test_in(&test, 0x1f7, 1), 0);
     ata_test_out(&test, 0x1f6, 1, 0xb0);
@@ -583,7 +583,7 @@ static void test_unplug(void)
     ata_test_configure(&test);
     ata_test_out(&test, 0x1f6, 1, 0xa0);
     CU_ASSERT_EQUAL(ata_test_in(&test, 0x1f7, 1), 0);
-    ata_unplug_disks(test.machine); /* once more: nothing */
+    ata_unplug_disks(test.machine, false); /* once more: nothing */
     ata_test_clear(&test);
 }
 

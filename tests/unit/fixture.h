@@ -76,8 +76,9 @@ static inline struct fixture *fixture_new(unsigned smp)
     machine_config_init(&config);
     config.smp = smp;
     f->base = event_base_new();
-    f->machine = machine_new(&config, &fixture_engine, NULL, f->base, NULL);
-    if (!f->machine || !machine_create_board(f->machine, &fixture_board, NULL, NULL)) {
+    f->machine = machine_new(&config, &fixture_engine, f->base, NULL);
+    if (!f->machine || !machine_create_engine(f->machine, NULL, NULL) ||
+        !machine_create_board(f->machine, &fixture_board, NULL, NULL)) {
         abort();
     }
     machine_clock_set_manual(f->machine->clock);
