@@ -5,6 +5,7 @@
  * by two address spaces, and a range lives at least as long as the view that has it.
  */
 #include "memory/lookup.h"
+#include "util/hot-path.h"
 
 #define CACHE_SLOTS 128 /* a power of two */
 
@@ -123,15 +124,16 @@ static inline struct memory_section look_up(struct address_space *as, gpa_t addr
     return (struct memory_section){.length = length};
 }
 
-struct memory_section memory_lookup(struct address_space *as, gpa_t address,
-                                    enum lookup_access access, struct memory_attributes attributes)
+HOT_PATH struct memory_section memory_lookup(struct address_space *as, gpa_t address,
+                                             enum lookup_access access,
+                                             struct memory_attributes attributes)
 {
     return look_up(as, address, access, attributes, false);
 }
 
-struct memory_section memory_lookup_to_copy(struct address_space *as, gpa_t address,
-                                            enum lookup_access access,
-                                            struct memory_attributes attributes)
+HOT_PATH struct memory_section memory_lookup_to_copy(struct address_space *as, gpa_t address,
+                                                     enum lookup_access access,
+                                                     struct memory_attributes attributes)
 {
     return look_up(as, address, access, attributes, true);
 }

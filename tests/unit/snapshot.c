@@ -309,6 +309,29 @@ static bool is_noted(struct machine *machine)
     return memory_region_test_dirty(&machine->ram, 2 * SNAPSHOT_PAGE, 4, DIRTY_MIGRATION, true);
 }
 
+static const struct engine_ops attaching_engine = {
+    .name = "fixture",
+    .has_vcpus = true,
+    .attaches = true,
+    .resume = fixture_ignore,
+    .pause = fixture_ignore,
+    .reset_vcpu = fixture_ignore_vcpu,
+};
+
+/* vCPUs that are others', too, are not in the state. */
+static void test_vcpus_of_others(void)
+{
+    struct fixture *f = make_machine();
+    g_autoptr(GByteArray) state = g_byte_array_new();
+    bool was_running = false;
+
+    f->machine->engine = &attaching_engine;
+    CU_ASSERT_TRUE_FATAL(device_state_save(f->machine, true, state, NULL));
+    CU_ASSERT_TRUE(device_state_load(f->machine, state->data, state->len, &was_running, NULL));
+    CU_ASSERT_TRUE(was_running);
+    fixture_free(f);
+}
+
 static void test_dirty_log_for_others(void)
 {
     struct fixture *f = make_windowed_machine();
@@ -348,6 +371,7 @@ int main(void)
         {"descriptors by name", test_names},
         {"every truncation and flip", test_every_truncation_and_flip},
         {"lines and time", test_lines_and_time},
+        {"vCPUs of others", test_vcpus_of_others},
         {"dirty log for others", test_dirty_log_for_others},
         {"memory of others", test_memory_of_others},
         {NULL, NULL},
