@@ -3,18 +3,21 @@
 import gzip
 import os
 
-from harness.files import base_tree
+from harness.files import add_newer_guest, base_tree
 from harness.packages import Kernel, package
 from harness.xen_files import add_dom0_files
 
 APPEND = "console=ttyS0 panic=-1 loglevel=5"
 
 
-def linux(folder, programs, modules, arguments, append="", module_arguments=None):
-    """QEMU's arguments for an L1 that is Debian's cloud kernel."""
+def linux(folder, programs, modules, arguments, append="", module_arguments=None, add_files=None):
+    """QEMU's arguments for an L1 that is Debian's cloud kernel. add_files(tree, folder): more files."""
     kernel = Kernel("cloud")
     initrd = os.path.join(folder, "L1.cpio")
-    base_tree(folder, kernel, modules, programs, module_arguments).write_cpio(initrd)
+    tree = base_tree(folder, kernel, modules, programs, module_arguments)
+    if add_files:
+        add_files(tree, folder)
+    tree.write_cpio(initrd)
     return [*arguments, "-kernel", kernel.image, "-initrd", initrd,
             "-append", f"{APPEND} {append}".strip()]
 
@@ -25,7 +28,7 @@ def kvm(folder, programs):
                  ["-cpu", "EPYC", "-m", "2048", "-smp", "2"])
 
 
-def vfio(folder, programs):
+def vfio(folder, programs, add_files=None):
     """Linux with /dev/kvm, an IOMMU and devices to assign: edu at 00:05.0, nvme at 00:06.0."""
     disk = os.path.join(folder, "nvme.img")
     with open(disk, "wb") as f:
@@ -36,7 +39,12 @@ def vfio(folder, programs):
                   "-device", "edu,addr=5",
                   "-drive", f"file={disk},format=raw,if=none,id=nvme",
                   "-device", "nvme,drive=nvme,serial=testbed,addr=6"],
-                 append="intel_iommu=on")
+                 append="intel_iommu=on", add_files=add_files)
+
+
+def vfio_newer(folder, programs):
+    """The same, with a newer kernel for L2, too."""
+    return vfio(folder, programs, add_newer_guest)
 
 
 def xen(folder, programs):
@@ -68,4 +76,4 @@ def next_file(root, folder, start, end):
                                    if f.startswith(start) and f.endswith(end)))
 
 
-KINDS = {"kvm": kvm, "vfio": vfio, "xen": xen}
+KINDS = {"kvm": kvm, "vfio": vfio, "vfio-newer": vfio_newer, "xen": xen}
