@@ -8,7 +8,6 @@
 #include <inttypes.h>
 #include <string.h>
 #include <unistd.h>
-#include <xentoolcore.h>
 
 #define PRIVCMD_PATH "/dev/xen/privcmd"
 
@@ -49,10 +48,12 @@ void xen_warn(const struct xen_machine *xen, const char *format, ...)
 
 static bool is_available(GError **error)
 {
-    return access(PRIVCMD_PATH, R_OK | W_OK) == 0 ||
-           duodm_fail(error, DUODM_ERROR_NOT_SUPPORTED,
-                      "xen: %s: %s (this is for a Xen control domain)", PRIVCMD_PATH,
-                      g_strerror(errno));
+    if (access(PRIVCMD_PATH, R_OK | W_OK) != 0) {
+        return duodm_fail(error, DUODM_ERROR_NOT_SUPPORTED,
+                          "xen: %s: %s (this is for a Xen control domain)", PRIVCMD_PATH,
+                          g_strerror(errno));
+    }
+    return xen_libraries_load(error);
 }
 
 static bool open_handles(struct xen_machine *xen, GError **error)

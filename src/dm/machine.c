@@ -128,7 +128,7 @@ static void destroy_memory(struct machine *machine)
 }
 
 struct machine *machine_new(struct machine_config *config, const struct engine_ops *engine,
-                            const void *engine_options, struct event_base *base, GError **error)
+                            struct event_base *base, GError **error)
 {
     struct machine *machine = g_new0(struct machine, 1);
 
@@ -166,18 +166,8 @@ struct machine *machine_new(struct machine_config *config, const struct engine_o
     make_memory(machine);
     machine->system_bus = bus_new(BUS_SYSTEM, "system", NULL);
     machine->isa_bus = bus_new(BUS_ISA, "isa.0", NULL);
-    if (engine->create && !engine->create(machine, engine_options, error)) {
-        goto fail_engine;
-    }
     return machine;
 
-fail_engine:
-    bus_free(machine->isa_bus);
-    bus_free(machine->system_bus);
-    destroy_memory(machine);
-    migration_free(machine->migration);
-    block_registry_free(machine->blocks);
-    machine_run_destroy(machine);
 fail_clock:
     machine_clock_free(machine->clock);
 fail_config:
@@ -196,6 +186,13 @@ fail_config:
     machine_config_clear(&machine->config);
     g_free(machine);
     return NULL;
+}
+
+bool machine_create_engine(struct machine *machine, const void *options, GError **error)
+{
+    machine->engine_created =
+        !machine->engine->create || machine->engine->create(machine, options, error);
+    return machine->engine_created;
 }
 
 /* Bits that number `count` things. */
@@ -356,7 +353,7 @@ void machine_free(struct machine *machine)
     }
     machine_run_stop(machine);
     migration_free(machine->migration);
-    if (machine->engine->destroy) {
+    if (machine->engine_created && machine->engine->destroy) {
         machine->engine->destroy(machine);
     }
     if (machine->board && machine->board->release) {

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * One virtual machine: memory, buses, devices, vCPUs, and the engine that runs them. All state
- * hangs off it. Life: machine_new, (board and devices) machine_realize, machine_run, machine_free.
+ * hangs off it. Life: machine_new, machine_create_engine, (board and devices) machine_realize,
+ * machine_run, machine_free.
  */
 #ifndef DUODM_DM_MACHINE_H
 #define DUODM_DM_MACHINE_H
@@ -114,6 +115,7 @@ struct machine {
     void *board_private; /* the board's own */
     bool complete;       /* set by machine_complete_board: what comes now is plugged in */
     const struct engine_ops *engine;
+    bool engine_created; /* by machine_create_engine */
     void *engine_data;
     bool engine_apics;       /* set by engine->create: it has the local APICs */
     struct event_base *base; /* the main loop */
@@ -197,9 +199,13 @@ extern const struct board_class *const board_table[]; /* ended by NULL */
 void machine_config_init(struct machine_config *config);
 void machine_config_clear(struct machine_config *config);
 
-/* A machine with clock, memory roots and buses, no board yet. Takes over *config. */
+/* A machine with clock, memory roots and buses, no board yet. Takes over *config. Cheap: nothing is
+ * asked of the host but descriptors. */
 struct machine *machine_new(struct machine_config *config, const struct engine_ops *engine,
-                            const void *engine_options, struct event_base *base, GError **error);
+                            struct event_base *base, GError **error);
+/* Have the engine bring what it runs guests with, before the board; options are the engine's.
+ * Nothing is left of it if that fails. */
+bool machine_create_engine(struct machine *machine, const void *options, GError **error);
 /* Make the vCPUs (machine->vcpus, each with its local APIC), then what the board consists of. */
 bool machine_create_board(struct machine *machine, const struct board_class *board,
                           const void *board_options, GError **error);

@@ -166,6 +166,7 @@ LAUNCH_UP(open_chardevs)
 LAUNCH_DOWN(close_chardevs)
 LAUNCH_UP(start_control_monitors)
 LAUNCH_DOWN(stop_monitors)
+LAUNCH_UP(create_engine)
 LAUNCH_UP(open_drives)
 LAUNCH_UP(open_netdevs)
 LAUNCH_UP(make_objects)
@@ -190,6 +191,7 @@ static const struct {
     {make_machine_up, free_machine_down},
     {open_chardevs_up, close_chardevs_down},
     {start_control_monitors_up, stop_monitors_down},
+    {create_engine_up, NULL},
     {open_drives_up, NULL},
     {open_netdevs_up, NULL},
     {make_objects_up, NULL},

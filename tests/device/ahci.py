@@ -117,6 +117,17 @@ class Ahci(unittest.TestCase):
                 start = (5000 + 40 * tag) * 512
                 self.assertEqual(after[start:start + len(part)], part)
 
+    def test_queued_commands_that_end_together_are_told_together(self):
+        with Duodm("-device", "ahci,id=a,addr=4", "-blockdev",
+                   "null-co,node-name=n,size=1048576,read-zeroes=on", "-device",
+                   "ide-hd,bus=a.0,drive=n", qtest=True) as vm:
+            port = AhciPort(vm.qtest)
+            for tag in range(32):
+                port.queue(tag, 8 * tag, 8)
+            port.issue(0xFFFFFFFF, queued=True)
+            port.wait(0xFFFFFFFF, queued=True)
+            self.assertEqual(vm.qtest.read(port.FIS + 0x58, 8), b"\xA1\x40\x40\0\xFF\xFF\xFF\xFF")
+
     def test_queued_errors_and_their_log(self):
         with self.start() as vm:
             port = AhciPort(vm.qtest)

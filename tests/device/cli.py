@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """The command line: what is wrong is told in one clear line, ends with status 1, leaves nothing."""
 
+import json
 import os
 import shutil
 import signal
@@ -227,6 +228,26 @@ class NothingLeftBehind(unittest.TestCase):
         self.assertIn(b"interrupted", process.stderr.read())
         process.stderr.close()
         self.assertEqual(os.listdir(self.folder), [])
+
+    def test_client_is_greeted_before_the_engine_fails(self):
+        if "tcg " not in run("-accel", "help").stdout:
+            self.skipTest("this build has no engine tcg")
+        ours, theirs = socket.socketpair()
+        process = subprocess.Popen(
+            [BINARY, "-accel", "tcg,lockstep=on", "-smp", "2", "-nodefaults", "-chardev",
+             f"socket,id=q,fd={theirs.fileno()}", "-mon", "q,mode=control"],
+            pass_fds=[theirs.fileno()], stderr=subprocess.PIPE)
+        theirs.close()
+        self.addCleanup(process.kill)
+        with ours.makefile("rb") as stream:
+            self.assertIn("QMP", json.loads(stream.readline()))
+            self.assertEqual(stream.read(), b"")  # no answer, no event: closed
+        self.assertEqual(process.wait(10 * SLOWER), 1)
+        message = process.stderr.read()
+        self.assertIn(b"lockstep=on", message)
+        self.assertEqual(message.count(b"\n"), 1, message)
+        process.stderr.close()
+        ours.close()
 
     def test_ignored_hangup_stays_ignored(self):
         ours, theirs = socket.socketpair()

@@ -53,8 +53,8 @@ static struct machine *make_machine(void)
     evthread_use_pthreads();
     machine_config_init(&config);
     config.ram_size = MACHINE_RAM_MIN;
-    machine = machine_new(&config, &qtest_engine, NULL, event_base_new(), NULL);
-    g_assert(machine);
+    machine = machine_new(&config, &qtest_engine, event_base_new(), NULL);
+    g_assert(machine && machine_create_engine(machine, NULL, NULL));
     g_assert(memory_region_init_ram(&machine->ram, "ram", MACHINE_RAM_MIN, NULL));
     memory_region_add_subregion(&machine->system_memory, 0, &machine->ram);
     bus = pci_bus_new(machine, &machine->system_memory, &machine->system_io);

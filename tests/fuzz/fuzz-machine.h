@@ -20,8 +20,8 @@ static struct machine *fuzz_machine(void)
     evthread_use_pthreads();
     machine_config_init(&config);
     config.ram_size = MACHINE_RAM_MIN;
-    machine = machine_new(&config, &qtest_engine, NULL, event_base_new(), NULL);
-    g_assert(machine);
+    machine = machine_new(&config, &qtest_engine, event_base_new(), NULL);
+    g_assert(machine && machine_create_engine(machine, NULL, NULL));
     g_assert(memory_region_init_ram(&machine->ram, "ram", MACHINE_RAM_MIN, NULL));
     memory_region_add_subregion(&machine->system_memory, 0, &machine->ram);
     g_assert(device_create(machine, "isa-serial", NULL, NULL, NULL));

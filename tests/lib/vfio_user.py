@@ -15,9 +15,10 @@ INTX, MSI, MSIX, ERR, REQ = range(5)
 
 
 class Server:
-    """settings: as vfio_user_server.py has them."""
+    """program: vfio_user_server.py, or one that is made of it; settings: as that has them."""
 
-    def __init__(self, **settings):
+    def __init__(self, program="vfio_user_server.py", **settings):
+        self.program = program
         self.folder = tempfile.mkdtemp(prefix="duodm-vfio-user-")
         self.path = os.path.join(self.folder, "socket")
         self.settings = settings
@@ -28,7 +29,7 @@ class Server:
         if os.path.exists(self.path):
             os.unlink(self.path)
         self.process = subprocess.Popen(
-            [sys.executable, os.path.join(HERE, "vfio_user_server.py"), self.path,
+            [sys.executable, os.path.join(HERE, self.program), self.path,
              json.dumps(self.settings)], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         self.state()  # it listens when it answers
 

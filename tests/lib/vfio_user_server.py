@@ -122,6 +122,7 @@ class Server:
     # The connection.
 
     def run(self):
+        orders = b""
         while True:
             sources = [s for s in (self.listening if not self.client else None, self.client,
                                    sys.stdin) if s]
@@ -129,11 +130,12 @@ class Server:
                 if source is self.listening:
                     self.client = self.listening.accept()[0]
                 elif source is sys.stdin:
-                    line = os.read(0, 65536)
-                    if not line:
+                    part = os.read(0, 1 << 20)
+                    if not part:
                         return
-                    for part in line.splitlines():
-                        self.answer_control(json.loads(part))
+                    *lines, orders = (orders + part).split(b"\n")
+                    for line in lines:
+                        self.answer_control(json.loads(line))
                 elif source is self.client:
                     try:
                         self.serve_one()

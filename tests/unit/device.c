@@ -286,11 +286,12 @@ static bool machine_is_refused(struct machine_config *config, struct fake_engine
 {
     struct event_base *base = event_base_new();
     g_autoptr(GError) error = NULL;
-    struct machine *machine = machine_new(config, &fake_engine_ops, engine, base, &error);
+    struct machine *machine = machine_new(config, &fake_engine_ops, base, &error);
     bool refused = !machine;
 
     if (machine) {
-        refused = !machine_create_board(machine, &fake_board, NULL, &error);
+        refused = !machine_create_engine(machine, engine, &error) ||
+                  !machine_create_board(machine, &fake_board, NULL, &error);
         machine_free(machine);
     }
     event_base_free(base);

@@ -109,8 +109,9 @@ static inline struct machine *fake_machine_new_with(struct fake_engine *engine,
     struct machine *machine;
 
     config->ram_size = 2ull << 20;
-    machine = machine_new(config, &fake_engine_ops, engine, base, NULL);
-    if (!machine || !machine_create_board(machine, &fake_board, NULL, NULL)) {
+    machine = machine_new(config, &fake_engine_ops, base, NULL);
+    if (!machine || !machine_create_engine(machine, engine, NULL) ||
+        !machine_create_board(machine, &fake_board, NULL, NULL)) {
         abort();
     }
     return machine;

@@ -9,6 +9,7 @@
 #include "dm/intc/local-apic.h"
 #include "dm/machine.h"
 #include "unit/suite.h"
+#include "unit/seed.h"
 
 #include <event2/event.h>
 #include <stdlib.h>
@@ -20,6 +21,7 @@ struct fixture {
     struct {
         bool level;
         unsigned rises;
+        unsigned sets;      /* calls, whatever they changed */
         uint64_t last_rise; /* ns */
     } gsi[MACHINE_GSI_COUNT];
 };
@@ -65,6 +67,7 @@ static void fixture_gsi(void *opaque, unsigned number, bool level)
         f->gsi[number].last_rise = machine_clock_now(f->machine->clock);
     }
     f->gsi[number].level = level;
+    f->gsi[number].sets++;
 }
 
 static inline struct fixture *fixture_new(unsigned smp)
@@ -75,8 +78,9 @@ static inline struct fixture *fixture_new(unsigned smp)
     machine_config_init(&config);
     config.smp = smp;
     f->base = event_base_new();
-    f->machine = machine_new(&config, &fixture_engine, NULL, f->base, NULL);
-    if (!f->machine || !machine_create_board(f->machine, &fixture_board, NULL, NULL)) {
+    f->machine = machine_new(&config, &fixture_engine, f->base, NULL);
+    if (!f->machine || !machine_create_engine(f->machine, NULL, NULL) ||
+        !machine_create_board(f->machine, &fixture_board, NULL, NULL)) {
         abort();
     }
     machine_clock_set_manual(f->machine->clock);
@@ -166,7 +170,7 @@ static inline struct local_apic *apic_of(struct fixture *f, unsigned vcpu)
 static inline void fixture_random_access(struct fixture *f, struct address_space *as,
                                          uint64_t start, uint64_t length, unsigned count)
 {
-    GRand *random = g_rand_new_with_seed(start & 0xffff);
+    GRand *random = test_seeded_rand();
 
     for (unsigned i = 0; i < count; i++) {
         uint64_t value = (uint64_t)g_rand_int(random) << 32 | g_rand_int(random);

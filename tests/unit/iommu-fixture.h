@@ -9,6 +9,7 @@
 #include "iommu/notifier.h"
 #include "memory/address-space.h"
 #include "util/error.h"
+#include "unit/seed.h"
 
 #include <CUnit/CUnit.h>
 #include <errno.h>
@@ -19,16 +20,6 @@
 
 #define FIXTURE_PAGE  4096ull
 #define FIXTURE_PAGES 512
-
-/* From DUODM_TEST_SEED, or from the clock; printed, so that a failure can be repeated. */
-static inline GRand *seeded_random(void)
-{
-    const char *text = g_getenv("DUODM_TEST_SEED");
-    guint32 seed = text ? (guint32)strtoul(text, NULL, 0) : (guint32)g_get_real_time();
-
-    printf("seed %u ", seed);
-    return g_rand_new_with_seed(seed);
-}
 
 /* One page of a table. length_pages: of the mapping that the page belongs to. */
 struct fixture_page {

@@ -34,8 +34,9 @@ static struct machine *new_machine(struct event_base *base)
     property_set_defaults(NULL, options, kvm_engine.options);
     machine_config_init(&config);
     config.smp = 2;
-    machine = machine_new(&config, &kvm_engine, options, base, &error);
-    if (!machine || !machine_create_board(machine, &board, NULL, &error)) {
+    machine = machine_new(&config, &kvm_engine, base, &error);
+    if (!machine || !machine_create_engine(machine, options, &error) ||
+        !machine_create_board(machine, &board, NULL, &error)) {
         printf("%s\n", error->message);
         CU_FAIL_FATAL("no machine");
     }

@@ -297,24 +297,44 @@ static void on_ended(struct ata_bus *bus, struct ata_drive *drive, bool interrup
     ahci_run_commands(port);
 }
 
+/* These tags are over; or, with an error, one is that stays set in PxSACT. */
+static void send_set_bits(struct ahci_port *port, uint32_t tags, uint8_t error)
+{
+    uint8_t fis[8] = {FIS_SET_BITS, FIS_INTERRUPT};
+
+    fis[2] = ATA_STATUS_DRDY | (error ? ATA_STATUS_ERR : 0);
+    fis[3] = error;
+    store_le32(fis + 4, tags);
+    port->sact &= ~tags;
+    send_fis(port, RECEIVED_SET_BITS, fis, sizeof(fis));
+    ahci_port_raise(port, AHCI_IS_SDBS | (error ? AHCI_IS_TFES : 0));
+}
+
+static void on_queued_batch_ended(struct ata_bus *bus)
+{
+    struct ahci_port *port = port_of(bus);
+
+    if (port->ended) {
+        send_set_bits(port, port->ended, 0);
+        port->ended = 0;
+    }
+}
+
+/* What ended well is told with all that end now: one FIS, one interrupt. */
 static void on_queued_ended(struct ata_bus *bus, struct ata_queued *queued, uint8_t error)
 {
     struct ahci_port *port = port_of(bus);
     uint32_t tag = 1u << queued->tag;
-    uint8_t fis[8] = {FIS_SET_BITS, FIS_INTERRUPT};
 
     port->queued &= ~tag;
-    fis[2] = ATA_STATUS_DRDY | (error ? ATA_STATUS_ERR : 0);
-    fis[3] = error;
     if (error) {
+        on_queued_batch_ended(bus);
         port->failed = true;
-        set_tfd(port, fis[2], error);
+        set_tfd(port, ATA_STATUS_DRDY | ATA_STATUS_ERR, error);
+        send_set_bits(port, 0, error);
     } else {
-        store_le32(fis + 4, tag);
-        port->sact &= ~tag;
+        port->ended |= tag;
     }
-    send_fis(port, RECEIVED_SET_BITS, fis, sizeof(fis));
-    ahci_port_raise(port, AHCI_IS_SDBS | (error ? AHCI_IS_TFES : 0));
     ahci_run_commands(port);
 }
 
@@ -347,6 +367,7 @@ const struct ata_host_ops ahci_host_ops = {
     .queued_map = on_queued_map,
     .queued_advance = on_queued_advance,
     .queued_ended = on_queued_ended,
+    .queued_batch_ended = on_queued_batch_ended,
     .idle = on_idle,
     .ended = on_ended,
     .reset_ended = on_reset_ended,
@@ -513,7 +534,7 @@ void ahci_abandon_commands(struct ahci_port *port)
 
     port->ci = port->sact = 0;
     port->busy = port->failed = port->soft_reset = false;
-    port->queued = 0;
+    port->queued = port->ended = 0;
     port->slot = port->next_slot = 0;
     if (drive) {
         ata_drive_abandon(drive);

@@ -33,6 +33,7 @@ struct ahci_port {
     struct ahci_cursor cursor;          /* of the command under way */
     uint32_t moved;                     /* bytes of it */
     uint32_t queued;                    /* tags of queued commands that have begun */
+    uint32_t ended;                     /* of those that have ended, until the batch has */
     struct ahci_cursor queued_cursors[AHCI_SLOTS];
 };
 

@@ -36,6 +36,8 @@ struct ata_host_ops {
                        uint64_t length);
     void (*queued_advance)(struct ata_bus *bus, struct ata_queued *queued, uint64_t bytes);
     void (*queued_ended)(struct ata_bus *bus, struct ata_queued *queued, uint8_t error);
+    /* No other queued command ends right now: the guest is to hear of those that did. */
+    void (*queued_batch_ended)(struct ata_bus *bus);
     /* What was abandoned has ended: the drive can take commands again. May be NULL. */
     void (*idle)(struct ata_bus *bus, struct ata_drive *drive);
     /* A command has ended: the status register is final. */

@@ -164,6 +164,7 @@ bool ata_queued_is_active(const struct ata_drive *drive, unsigned tag);
 /* ata-queued.c. take: those to be submitted, each with its request filled in; in the guard. */
 struct ata_queued *ata_queued_take(struct ata_drive *drive);
 void ata_queued_abandon(struct ata_drive *drive);
+void ata_queued_batch_end(void *drive); /* of block_queue_handler; main loop */
 /* The log page of the queued command that failed, 512 bytes: ATA8-ACS, A.14. */
 void ata_queued_error_log(struct ata_drive *drive, uint8_t *data);
 /* A request has ended, of a drive that was reset or given up meanwhile: go on if it was the last.

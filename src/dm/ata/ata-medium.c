@@ -6,7 +6,7 @@
 
 bool ata_attach_image(struct ata_drive *drive, struct block_backend *backend, GError **error)
 {
-    struct block_queue_handler handler = {drive, NULL};
+    struct block_queue_handler handler = {drive, ata_queued_batch_end};
     uint32_t alignment = block_get_limits(backend)->request_alignment;
     struct block_queue *queue;
 

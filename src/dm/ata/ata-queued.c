@@ -164,8 +164,11 @@ static void finish(struct ata_queued *queued, int result)
         }
     }
     if (result == 0) {
-        ata_drive_bus(drive)->ops->queued_advance(ata_drive_bus(drive), queued, request->length);
         queued->done += request->length;
+        if (queued->done < queued->length) {
+            ata_drive_bus(drive)->ops->queued_advance(ata_drive_bus(drive), queued,
+                                                      request->length);
+        }
     }
     if (result < 0 && result != -ECANCELED) {
         end(queued, queued->is_write ? ATA_ERROR_ABRT : ATA_ERROR_UNC);
@@ -187,6 +190,20 @@ static void complete(struct block_request *request, int result)
     finish(queued, result);
     if (entered) {
         access_guard_leave(guard);
+    }
+}
+
+void ata_queued_batch_end(void *opaque)
+{
+    struct ata_bus *bus = ata_drive_bus(opaque);
+    bool entered;
+
+    if (bus->ops->queued_batch_ended) {
+        entered = access_guard_enter(bus->guard);
+        bus->ops->queued_batch_ended(bus);
+        if (entered) {
+            access_guard_leave(bus->guard);
+        }
     }
 }
 

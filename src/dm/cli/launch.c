@@ -234,9 +234,13 @@ bool launch_make_machine(struct launch *launch, GError **error)
     if (!choose_firmware(launch, error)) {
         return false;
     }
-    launch->machine = machine_new(&launch->line.config, launch->engine, launch->engine_options,
-                                  launch->base, error);
+    launch->machine = machine_new(&launch->line.config, launch->engine, launch->base, error);
     return launch->machine != NULL;
+}
+
+bool launch_create_engine(struct launch *launch, GError **error)
+{
+    return machine_create_engine(launch->machine, launch->engine_options, error);
 }
 
 void launch_free_machine(struct launch *launch)

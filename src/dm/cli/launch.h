@@ -31,6 +31,8 @@ bool launch_make_machine(struct launch *launch, GError **error);
 void launch_free_machine(struct launch *launch);
 bool launch_open_chardevs(struct launch *launch, GError **error);
 void launch_close_chardevs(struct launch *launch);
+/* After the control monitors: who waits for a greeting need not wait for the engine. */
+bool launch_create_engine(struct launch *launch, GError **error);
 /* -blockdev and -drive; machine_free closes them. option-block.c */
 bool launch_open_drives(struct launch *launch, GError **error);
 /* The machine owns them. */

@@ -9,6 +9,7 @@
 #include "dm/net/backend.h"
 #include "dm/net/coalesce.h"
 #include "dm/net/poll-set.h"
+#include "dm/net/slirp-library.h"
 #include "util/error.h"
 #include "util/log.h"
 
@@ -32,6 +33,7 @@ struct box_entry {
 
 struct user_netdev {
     struct netdev netdev;
+    struct slirp_library library;
     Slirp *slirp; /* of the queue's loop, as all that follows: netdev_call to reach it */
     struct poll_set *poll_set;
     GPtrArray *timers; /* of struct user_timer */
@@ -220,7 +222,7 @@ static void run_timers(struct user_netdev *user)
 
         if (timer->deadline >= 0 && timer->deadline <= now) {
             timer->deadline = -1;
-            slirp_handle_timer(user->slirp, timer->id, timer->opaque);
+            user->library.handle_timer(user->slirp, timer->id, timer->opaque);
         }
     }
 }
@@ -234,7 +236,7 @@ static void prepare_sleep(struct user_queue *self)
     struct timeval delay;
 
     poll_set_begin(user->poll_set);
-    slirp_pollfds_fill(user->slirp, &timeout, add_poll, user->poll_set);
+    user->library.pollfds_fill(user->slirp, &timeout, add_poll, user->poll_set);
     poll_set_commit(user->poll_set);
     for (unsigned i = 0; i < user->timers->len; i++) {
         const struct user_timer *timer = g_ptr_array_index(user->timers, i);
@@ -261,7 +263,7 @@ static void take_inbox(struct user_queue *self)
     refused = self->queue.wants_writable || self->queue.cutting;
     pthread_mutex_unlock(&self->queue.lock);
     while (box_next(self->taken, &position, &header, &packet)) {
-        slirp_input(user_of(self)->slirp, packet.iov_base, (int)packet.iov_len);
+        user_of(self)->library.input(user_of(self)->slirp, packet.iov_base, (int)packet.iov_len);
     }
     g_byte_array_set_size(self->taken, 0);
     if (refused) {
@@ -275,7 +277,7 @@ static void work(struct user_queue *self)
     struct user_netdev *user = user_of(self);
 
     poll_set_collect(user->poll_set);
-    slirp_pollfds_poll(user->slirp, 0, get_events, user->poll_set);
+    user->library.pollfds_poll(user->slirp, 0, get_events, user->poll_set);
     take_inbox(self);
     run_timers(user);
     prepare_sleep(self);
@@ -374,9 +376,9 @@ static void add_forward(void *opaque)
     struct request *request = opaque;
     const struct user_forward *forward = &request->forward;
 
-    request->result =
-        slirp_add_hostfwd(request->user->slirp, forward->is_udp, forward->host_address,
-                          forward->host_port, forward->guest_address, forward->guest_port);
+    request->result = request->user->library.add_hostfwd(
+        request->user->slirp, forward->is_udp, forward->host_address, forward->host_port,
+        forward->guest_address, forward->guest_port);
     request->number = errno;
     notify(request->user);
 }
@@ -386,8 +388,8 @@ static void remove_forward(void *opaque)
     struct request *request = opaque;
     const struct user_forward *forward = &request->forward;
 
-    request->result = slirp_remove_hostfwd(request->user->slirp, forward->is_udp,
-                                           forward->host_address, forward->host_port);
+    request->result = request->user->library.remove_hostfwd(
+        request->user->slirp, forward->is_udp, forward->host_address, forward->host_port);
     notify(request->user);
 }
 
@@ -395,7 +397,7 @@ static void list_connections(void *opaque)
 {
     struct request *request = opaque;
 
-    request->text = slirp_connection_info(request->user->slirp);
+    request->text = request->user->library.connection_info(request->user->slirp);
 }
 
 bool netdev_user_add_forward(struct netdev *netdev, const char *text, GError **error)
@@ -445,8 +447,8 @@ static bool add_guest_forward(struct user_netdev *user, const char *text, GError
         return duodm_fail(error, DUODM_ERROR_INVALID_ARGUMENT,
                           "guestfwd=%s must be tcp:SERVER:PORT-cmd:COMMAND", text);
     }
-    return slirp_add_exec(user->slirp, command + strlen("-cmd:"), &address,
-                          (int)g_ascii_strtoull(words[2], NULL, 10)) == 0 ||
+    return user->library.add_exec(user->slirp, command + strlen("-cmd:"), &address,
+                                  (int)g_ascii_strtoull(words[2], NULL, 10)) == 0 ||
            duodm_fail(error, DUODM_ERROR_INVALID_ARGUMENT,
                       "guestfwd=%s: the server must be in net=, and not another's", text);
 }
@@ -473,7 +475,7 @@ static void user_close(struct netdev *netdev)
     struct user_netdev *user = (struct user_netdev *)netdev;
     struct user_queue *self = queue_of(user);
 
-    slirp_cleanup(user->slirp);
+    user->library.cleanup(user->slirp);
     poll_set_free(user->poll_set);
     g_ptr_array_unref(user->timers);
     user_options_clear(&user->options);
@@ -487,7 +489,8 @@ static bool user_open(struct netdev *netdev, const struct key_values *options, G
     struct user_netdev *user = (struct user_netdev *)netdev;
     struct user_queue *self;
 
-    if (!user_options_parse(&user->options, options, error)) {
+    if (!slirp_library_load(&user->library, error) ||
+        !user_options_parse(&user->options, options, error)) {
         return false;
     }
     user->poll_set = poll_set_new(error);
@@ -501,7 +504,7 @@ static bool user_open(struct netdev *netdev, const struct key_values *options, G
     self->taken = g_byte_array_new();
     self->outbox = g_byte_array_new();
     user->timers = g_ptr_array_new_with_free_func(g_free);
-    user->slirp = slirp_new(&user->options.config, &callbacks, user);
+    user->slirp = user->library.new(&user->options.config, &callbacks, user);
     /* The stack takes a large packet whole, if its checksum is right. */
     netdev->send_offloads = NET_OFFLOAD_TSO4 | NET_OFFLOAD_TSO6 | NET_OFFLOAD_TSO_ECN;
     if (!add_forwards(user, error)) {

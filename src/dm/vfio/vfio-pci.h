@@ -40,11 +40,14 @@ struct vfio_bar {
 struct vfio_pci {
     struct pci_device pci;
     /* Properties. */
-    char *host, *sysfsdev, *thread_id;
+    char *host, *sysfsdev, *iommufd_id, *thread_id;
+    char *rom_file;
+    uint32_t rom_bar;
     bool no_mmap, no_irqfd;
 
     struct vfio_device *device;
     struct vfio_space *space;
+    unsigned group; /* the kernel's: IOMMU group on the host */
     struct vfio_bar bars[PCI_BAR_COUNT];
     uint8_t emulated[PCI_CONFIG_SIZE]; /* bits of config space that are duodm's; the rest is passed
                                           on to the device */
@@ -106,6 +109,15 @@ static inline struct vfio_pci *vfio_pci_of(struct device *device)
          0,                                                                                        \
          0,                                                                                        \
          "make all accesses to its memory one by one"},                                            \
+        {"romfile",                                                                                \
+         PROPERTY_STRING,                                                                          \
+         offsetof(struct vfio_pci, rom_file),                                                      \
+         NULL,                                                                                     \
+         0,                                                                                        \
+         0,                                                                                        \
+         "its expansion ROM, from a file; empty: none [the device's own]"},                        \
+        {"rombar", PROPERTY_UINT32,      offsetof(struct vfio_pci, rom_bar), "1", 0,               \
+         1,        "0: no expansion ROM"},                                                         \
     {                                                                                              \
         "x-no-irqfd", PROPERTY_BOOL, offsetof(struct vfio_pci, no_irqfd), "off", 0, 0,             \
             "hand on its interrupts by the I/O thread, even where the kernel could"                \
@@ -131,6 +143,9 @@ uint32_t vfio_config_read(struct pci_device *pci, unsigned offset, unsigned size
 void vfio_update_command(struct vfio_pci *vfio);
 /* No DMA from now on until the next reset. Any thread, any lock held. */
 void vfio_cut_off(struct vfio_pci *vfio, const char *reason);
+
+/* vfio-rom.c: after the device decodes its memory. The core frees it. */
+bool vfio_rom_init(struct vfio_pci *vfio, GError **error);
 
 /* vfio-bars.c */
 bool vfio_bars_init(struct vfio_pci *vfio, GError **error);

@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "dm/vnc/vnc-library.h"
-#include "util/error.h"
+#include "util/library.h"
 #include "util/log.h"
 
-#include <dlfcn.h>
-
-#define LIBRARY_NAME "libvncserver.so.1"
+#define LIBRARY_NAME    "libvncserver.so.1"
+#define LIBRARY_PACKAGE "libvncserver1"
 
 /* The library talks of each client, and of what it dislikes: for who traces guests' peers only. */
 static void log_message(const char *format, ...)
@@ -22,37 +21,23 @@ static void log_message(const char *format, ...)
     }
 }
 
-static void redirect_log(void *handle, const char *name)
-{
-    rfbLogProc *variable = dlsym(handle, name);
-
-    if (variable) {
-        *variable = log_message;
-    }
-}
-
 const struct vnc_library *vnc_library_load(GError **error)
 {
+#define SYMBOL(name) {#name, offsetof(struct vnc_library, name)},
+    static const struct library_symbol functions[] = {VNC_LIBRARY_FUNCTIONS(SYMBOL)};
+#undef SYMBOL
+    static const struct library_symbol variables[] = {{"rfbLog", 0}, {"rfbErr", sizeof(void *)}};
+    static const struct library code = {LIBRARY_NAME, LIBRARY_PACKAGE, functions,
+                                        G_N_ELEMENTS(functions)};
+    static const struct library data = {LIBRARY_NAME, LIBRARY_PACKAGE, variables,
+                                        G_N_ELEMENTS(variables)};
     g_autofree struct vnc_library *library = g_new0(struct vnc_library, 1);
-    void *handle = dlopen(LIBRARY_NAME, RTLD_NOW | RTLD_LOCAL);
-    const char *missing = NULL;
+    rfbLogProc *logs[2];
 
-    if (!handle) {
-        duodm_fail(error, DUODM_ERROR_NOT_FOUND,
-                   "%s: install Debian's libvncserver1 (apt-get install libvncserver1)", dlerror());
+    if (!library_load(&code, library, error) || !library_load(&data, logs, error)) {
         return NULL;
     }
-#define X(name_)                                                                                   \
-    library->name_ = (__typeof__(library->name_))dlsym(handle, #name_);                            \
-    missing = library->name_ ? missing : #name_;
-    VNC_LIBRARY_FUNCTIONS(X)
-#undef X
-    if (missing) {
-        duodm_fail(error, DUODM_ERROR_NOT_SUPPORTED, "%s has no %s: it is of another version",
-                   LIBRARY_NAME, missing);
-        return NULL;
-    }
-    redirect_log(handle, "rfbLog");
-    redirect_log(handle, "rfbErr");
+    *logs[0] = log_message;
+    *logs[1] = log_message;
     return g_steal_pointer(&library);
 }

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """What goes into the machines: the files of L1 and of L2."""
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -12,13 +13,15 @@ from harness.packages import CACHE, ROOT, Kernel
 
 GUEST_MODULES = ["virtio_pci", "virtio_mmio", "virtio_blk", "virtio_net", "virtio_rng",
                  "virtio_console", "virtio_balloon", "evdev", "button", "uio_pci_generic"]
+ASKED_FOR_MODULES = ["vfio_iommu_type1", "vfio_pci"]  # harness/vfio.py loads them
 AGENT_MODULES = ["virtio_pci", "virtio_console"]  # for L1's own port
 AGENT_PORT = "/dev/vport0p1"
+# What duodm loads when it needs it, so that ldd does not name it. (Xen's libraries come with xl.)
+LOADED_LIBRARIES = ["libslirp.so.0"]
 
-
-PROGRAMS = {"agent": ["agent.c"],
+PROGRAMS = {"agent": ["agent.c"], "rights": ["rights.c"],
             "load": ["load.c", "load.h", "randread.c", "stream.c", "files.c",
-                     "edu.c"]}
+                     "edu.c", "edu.h", "vfio.c", "kexec.c"]}
 
 
 def build_program(name):
@@ -43,6 +46,14 @@ def build_guest_program(name):
     os.makedirs(target, exist_ok=True)
     subprocess.run(["sh", os.path.join(folder, "build"), folder, target, name], check=True)
     return os.path.join(target, name)
+
+
+def loaded_libraries():
+    """Paths of LOADED_LIBRARIES, as far as they are here."""
+    listing = subprocess.run(["/sbin/ldconfig", "-p"], text=True, capture_output=True,
+                             check=True).stdout
+    return [re.search(rf"{re.escape(name)} \(.*x86-64\) => (\S+)", listing)[1]
+            for name in LOADED_LIBRARIES if name + " (" in listing]
 
 
 class Program:
@@ -73,6 +84,9 @@ class Program:
 
     def add_to(self, tree):
         tree.add_program(self.source, self.path)
+        if self.name == "duodm":
+            for library in loaded_libraries():
+                tree.add_program(library)
         tree.add_folder_files("/usr/share/seabios", "/usr/share/seabios")
         if self.name == "qemu":
             for name in ("kvmvapic.bin", "linuxboot_dma.bin", "linuxboot.bin", "multiboot_dma.bin",
@@ -88,7 +102,8 @@ def guest_tree():
     tree = busybox_tree(build_program("agent"))
     tree.add_file(build_program("load"), "/bin/load")
     tree.add("/etc/agent-port", "/dev/ttyS1\n")
-    add_modules(tree, find_modules(kernel.root, GUEST_MODULES))
+    add_modules(tree, find_modules(kernel, GUEST_MODULES))
+    add_modules(tree, find_modules(kernel, ASKED_FOR_MODULES), listing="/etc/modules-vfio")
     return tree
 
 
@@ -127,7 +142,7 @@ def base_tree(folder, kernel, modules, programs, arguments=None):
     tree = busybox_tree(build_program("agent"))
     tree.add_file(build_program("load"), "/bin/load")
     tree.add("/etc/agent-port", AGENT_PORT + "\n")
-    add_modules(tree, find_modules(kernel.root, AGENT_MODULES + modules), arguments)
+    add_modules(tree, find_modules(kernel, AGENT_MODULES + modules), arguments)
     for program in programs:
         program.add_to(tree)
     guest = os.path.join(folder, "guest.cpio")
@@ -140,7 +155,7 @@ def base_tree(folder, kernel, modules, programs, arguments=None):
     subprocess.run(["gzip", "-1", "-f", disk], check=True)
     tree.add_file(disk + ".gz", "/boot/guest.ext4.gz")
     os.unlink(disk + ".gz")
-    for name in ("exits64", "hostile64", "lines64", "nocode64", "smp64"):
+    for name in ("exits64", "harm64", "hostile64", "life64", "lines64", "nocode64", "smp64"):
         tree.add_file(build_guest_program(name), f"/boot/{name}")
     tree.add_program("/sbin/e2fsck")
     return tree
