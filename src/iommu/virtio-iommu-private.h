@@ -15,7 +15,7 @@ struct virtio_iommu_domain {
     uint32_t id;
     bool bypass;
     struct iova_tree *tree;
-    GPtrArray *endpoints; /* of struct virtio_iommu_endpoint, not owned */
+    GPtrArray *endpoints; /* of struct virtio_iommu_endpoint, by requester; not owned */
 };
 
 struct virtio_iommu_endpoint {

@@ -383,6 +383,11 @@ static bool iommu_pci_realize(struct device *device, GError **error)
 {
     struct virtio_device *virtio = (struct virtio_device *)device;
 
+    if (device->machine->engine->attaches) {
+        return duodm_fail(error, DUODM_ERROR_NOT_SUPPORTED,
+                          "engine '%s' does not let guests know of it: their tables are not ours",
+                          device->machine->engine->name);
+    }
     virtio->event_index = virtio->indirect = true;
     virtio->pci_options.vectors = UINT32_MAX;
     return virtio_pci_realize(device, error);

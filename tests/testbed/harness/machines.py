@@ -3,7 +3,7 @@
 import gzip
 import os
 
-from harness.files import base_tree
+from harness.files import add_newer_guest, base_tree
 from harness.iommufd_kernel import IommufdKernel
 from harness.packages import Kernel, package
 from harness.xen_disk import make_xen_disk
@@ -13,11 +13,16 @@ from harness.xen_files import add_dom0_files
 APPEND = "console=ttyS0 panic=-1 loglevel=5 no_timer_check"
 
 
-def linux(folder, programs, modules, arguments, append="", module_arguments=None, kernel=None):
-    """QEMU's arguments for an L1 that is Linux: Debian's cloud kernel, unless another is given."""
+def linux(folder, programs, modules, arguments, append="", module_arguments=None, kernel=None,
+          add_files=None):
+    """QEMU's arguments for an L1 that is Linux: Debian's cloud kernel, unless another is given.
+    add_files(tree, folder): more files."""
     kernel = kernel or Kernel("cloud")
     initrd = os.path.join(folder, "L1.cpio")
-    base_tree(folder, kernel, modules, programs, module_arguments).write_cpio(initrd)
+    tree = base_tree(folder, kernel, modules, programs, module_arguments)
+    if add_files:
+        add_files(tree, folder)
+    tree.write_cpio(initrd)
     return [*arguments, "-kernel", kernel.image, "-initrd", initrd,
             "-append", f"{APPEND} {append}".strip()]
 
@@ -33,7 +38,12 @@ def iommufd(folder, programs):
     return vfio(folder, programs, ["iommufd"], IommufdKernel())
 
 
-def vfio(folder, programs, modules=(), kernel=None):
+def vfio_newer(folder, programs):
+    """As vfio, with a newer kernel for L2, too."""
+    return vfio(folder, programs, add_files=add_newer_guest)
+
+
+def vfio(folder, programs, modules=(), kernel=None, add_files=None):
     """Linux with /dev/kvm, an IOMMU and devices to assign: edu at 00:05.0, nvme at 00:06.0."""
     disk = os.path.join(folder, "nvme.img")
     with open(disk, "wb") as f:
@@ -44,7 +54,7 @@ def vfio(folder, programs, modules=(), kernel=None):
                   "-device", "edu,addr=5",
                   "-drive", f"file={disk},format=raw,if=none,id=nvme",
                   "-device", "nvme,drive=nvme,serial=testbed,addr=6"],
-                 append="intel_iommu=on", kernel=kernel)
+                 append="intel_iommu=on", kernel=kernel, add_files=add_files)
 
 
 def xen(folder, programs):
@@ -85,4 +95,4 @@ def next_file(root, folder, start, end):
                                    if f.startswith(start) and f.endswith(end)))
 
 
-KINDS = {"kvm": kvm, "vfio": vfio, "iommufd": iommufd, "xen": xen}
+KINDS = {"iommufd": iommufd, "kvm": kvm, "vfio": vfio, "vfio-newer": vfio_newer, "xen": xen}
