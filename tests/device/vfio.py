@@ -370,8 +370,7 @@ class Interrupts(Vfio):
 
     def serve(self, qtest):
         """Take the interrupt by polling, as a processor does by INTA; and end it."""
-        qtest.outb(0xA0, 0x0C)
-        qtest.inb(0xA0)
+        qtest.acknowledge_pic()
         qtest.outb(0xA0, 0x20)
         qtest.outb(0x20, 0x20)
 
