@@ -2,19 +2,24 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Runs the device and system tests.
 
-usage: tests/run.py [device|system|NAME|PATH]...     (nothing: all)
+usage: tests/run.py [--jobs N] [device|system|NAME|PATH]...     (nothing: all)
 
 NAME is a file's name without .py ("serial", "device/serial"), or with a test in it
 ("serial.Loopback"). One line per test; the last line is "N passed, N failed[, N skipped]".
-The exit status is 0 only if none failed. DUODM names the binary, DUODM_TEST_ENGINE the engine of
-system tests (tcg).
+The exit status is 0 only if none failed. With --jobs N, N test classes run at a time, and what they
+print comes in the order in which they would have run one by one. DUODM names the binary,
+DUODM_TEST_ENGINE the engine of system tests (tcg).
 """
 
+import argparse
 import importlib.util
+import json
 import os
 import signal
 import sys
+import tempfile
 import time
+import traceback
 import unittest
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -96,6 +101,86 @@ def load(path, test):
     return loader.loadTestsFromName(test, module) if test else loader.loadTestsFromModule(module)
 
 
+def classes_of(suite):
+    """A suite's tests, in its order, one suite for each class: what can run by itself."""
+    found = {}
+
+    def sort_in(tests):
+        for test in tests:
+            if isinstance(test, unittest.TestSuite):
+                sort_in(test)
+            else:
+                found.setdefault(type(test), unittest.TestSuite()).addTest(test)
+    sort_in(suite)
+    return list(found.values())
+
+
+def run_suites(suites):
+    """One after the other, here; [passed, failed, skipped]."""
+    result = Printer()
+    for suite in suites:
+        suite.run(result)
+    return [result.passed, len(result.failures) + len(result.errors), len(result.skipped)]
+
+
+class Child:
+    """A process of our own in which a suite runs, its output and its result kept for later."""
+
+    def __init__(self, suite):
+        self.name = suite.countTestCases() and next(iter(suite)).id()
+        self.output = tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace")
+        self.result = tempfile.TemporaryFile("w+")
+        self.ended = False
+        sys.stdout.flush()
+        self.pid = os.fork()
+        if self.pid == 0:
+            status = 1
+            try:
+                os.dup2(self.output.fileno(), 1)
+                os.dup2(self.output.fileno(), 2)
+                json.dump(run_suites([suite]), self.result)
+                self.result.flush()
+                status = 0
+            except BaseException:  # told like a failed test, never a second runner
+                traceback.print_exc()
+            finally:
+                sys.stdout.flush()
+                os._exit(status)
+
+    def tell(self):
+        """Print what it printed; [passed, failed, skipped]."""
+        self.output.seek(0)
+        sys.stdout.write(self.output.read())
+        self.result.seek(0)
+        text = self.result.read()
+        if not text:
+            print(f"FAILED  {self.name}: the process that ran it ended before its result")
+        sys.stdout.flush()
+        return json.loads(text) if text else [0, 1, 0]
+
+
+def run_parallel(suites, jobs):
+    """So many at a time, told in order; [passed, failed, skipped]."""
+    total, children, told, running = [0, 0, 0], [], 0, {}
+    waiting = list(suites)
+    try:
+        while waiting or running:
+            while waiting and len(running) < jobs:
+                child = Child(waiting.pop(0))
+                children.append(child)
+                running[child.pid] = child
+            pid, _ = os.wait()
+            running.pop(pid).ended = True
+            while told < len(children) and children[told].ended:
+                total = [a + b for a, b in zip(total, children[told].tell())]
+                children[told] = None
+                told += 1
+    finally:
+        for pid in running:
+            os.kill(pid, signal.SIGTERM)
+    return total
+
+
 def main():
     # A runner started by nohup or in the background must not hand ignored signals down.
     for number in (signal.SIGINT, signal.SIGHUP, signal.SIGQUIT):
@@ -103,21 +188,22 @@ def main():
             signal.signal(number, signal.SIG_DFL)
     sys.path.insert(0, os.path.join(HERE, "lib"))
     sys.path.append(os.path.join(HERE, "system"))  # where one file's class is another's base
-    words = sys.argv[1:] or list(FOLDERS)
-    if words[0] in ("-h", "--help"):
-        print(__doc__.strip())
-        return 0
-    result = Printer()
+    parser = argparse.ArgumentParser(usage=__doc__.strip().split("usage: ")[1])
+    parser.add_argument("--jobs", "-j", type=int, default=1)
+    parser.add_argument("words", nargs="*")
+    options = parser.parse_args()
+    suites = []
     broken = 0
-    for path, test in [entry for word in words for entry in choose(word)]:
+    for path, test in [entry for word in options.words or FOLDERS for entry in choose(word)]:
         try:
-            load(path, test).run(result)
+            suites += classes_of(load(path, test))
         except Exception as problem:  # a test file that can't be loaded is a failure too
             broken += 1
             print(f"FAILED  {os.path.relpath(path, HERE)}: {type(problem).__name__}: {problem}")
-    failed = len(result.failures) + len(result.errors) + broken
-    skipped = f", {len(result.skipped)} skipped" if result.skipped else ""
-    print(f"{result.passed} passed, {failed} failed{skipped}")
+    passed, failed, skipped = (run_suites(suites) if options.jobs <= 1
+                               else run_parallel(suites, options.jobs))
+    failed += broken
+    print(f"{passed} passed, {failed} failed" + (f", {skipped} skipped" if skipped else ""))
     return 1 if failed else 0
 
 

@@ -50,6 +50,9 @@ struct engine_ops {
     /* The guest is somebody else's, and the engine only attaches to it: processors, RAM, interrupt
      * controllers, timers and firmware are there already, and boards make none. */
     bool attaches;
+    /* It keeps what it made of the guest's code, and has to hear of each write to RAM: so other
+     * processes are not given RAM to write to. */
+    bool caches_code;
     const struct device_class *const *devices; /* the engine's own, ended by NULL; or NULL */
 
     /* Can it be used on this host? The error says why not and what to do. */

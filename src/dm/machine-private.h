@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Between machine.c and machine-run.c only. */
+/* Between machine.c, machine-run.c and memory-backend.c only. */
 #ifndef DUODM_DM_MACHINE_PRIVATE_H
 #define DUODM_DM_MACHINE_PRIVATE_H
 
 #include "dm/machine.h"
+
+/* memory-backend.c: machine->ram, of what -machine memory-backend= says. */
+bool machine_allocate_ram(struct machine *machine, GError **error);
 
 /* Make and take down machine->run_private. */
 bool machine_run_init(struct machine *machine, GError **error);

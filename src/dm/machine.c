@@ -65,6 +65,7 @@ void machine_config_clear(struct machine_config *config)
     g_free(config->append);
     g_free(config->bios);
     g_free(config->dtb_dump);
+    g_free(config->memory_backend);
     g_free(config->rtc_base);
     g_free(config->boot_order);
     g_free(config->boot_once);
@@ -271,7 +272,7 @@ bool machine_make_ram(struct machine *machine, GError **error)
     machine->ram_above_4g_offset = machine->ram_below_4g;
     host_memory_read(&host);
     return host_memory_check(&host, machine->config.ram_size, error) &&
-           memory_region_init_private_ram(&machine->ram, "ram", machine->config.ram_size, error);
+           machine_allocate_ram(machine, error);
 }
 
 void machine_keep_memory(struct machine *machine, struct memory_region *region)

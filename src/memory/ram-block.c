@@ -87,13 +87,15 @@ struct ram_block *ram_block_new(const char *name, uint64_t size, GError **error)
     if (!rounded) {
         return NULL;
     }
-    fd = memfd_create(name, MFD_CLOEXEC);
+    fd = memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING);
     if (fd < 0) {
         duodm_fail(error, DUODM_ERROR_IO, "memory '%s': cannot create a memory file: %s", name,
                    g_strerror(errno));
         return NULL;
     }
-    if (ftruncate(fd, (off_t)rounded) < 0) {
+    /* The size stays, whoever is given the file: an access to what is cut off would be a SIGBUS. */
+    if (ftruncate(fd, (off_t)rounded) < 0 ||
+        fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) < 0) {
         duodm_fail(error, DUODM_ERROR_NO_MEMORY,
                    "memory '%s': the host refuses %" G_GUINT64_FORMAT " bytes: %s", name, rounded,
                    g_strerror(errno));
@@ -103,7 +105,9 @@ struct ram_block *ram_block_new(const char *name, uint64_t size, GError **error)
     block = map_block(name, rounded, fd, error);
     if (!block) {
         close(fd);
+        return NULL;
     }
+    (void)madvise(block->host, block->size, MADV_HUGEPAGE); /* where the host does that for files */
     return block;
 }
 

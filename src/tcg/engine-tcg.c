@@ -474,6 +474,7 @@ const struct engine_ops tcg_engine = {
     .options_size = sizeof(struct tcg_options),
     .options = options,
     .has_vcpus = true,
+    .caches_code = true,
     .is_available = is_available,
     .check_cpu_model = check_cpu_model,
     .list_cpu_models = cpu_model_list,

@@ -7,7 +7,8 @@
 void dma_backend_init(struct dma_backend *backend, const struct dma_backend_ops *ops,
                       const char *name)
 {
-    *backend = (struct dma_backend){.ops = ops, .name = name, .page_sizes = 4096};
+    *backend =
+        (struct dma_backend){.ops = ops, .name = name, .page_sizes = 4096, .entries_advice = ""};
     backend->windows = g_array_new(false, false, sizeof(struct range));
 }
 

@@ -15,10 +15,13 @@
 struct dma_mapping {
     iova_t iova;
     uint64_t length;
-    void *host;         /* of iova; stays valid until unmapped */
-    int fd;             /* of the memory, for servers that map it themselves; -1: none */
-    uint64_t fd_offset; /* bytes, of host */
-    unsigned access;    /* mask of enum iommu_access */
+    void *host;                   /* of iova; stays valid until unmapped */
+    int fd;                       /* of the memory, for servers that map it themselves; -1: none */
+    uint64_t fd_offset;           /* bytes, of host */
+    unsigned access;              /* mask of enum iommu_access */
+    struct memory_region *region; /* what host is of, for who writes there: to mark it dirty. Stays
+                                     until unmapped; NULL: none */
+    uint64_t region_offset;       /* bytes, of host */
 };
 
 struct dma_backend;
@@ -37,8 +40,9 @@ struct dma_backend {
     uint64_t
         page_sizes;  /* bit n: the host can map 2^n bytes. Any multiple of the smallest will do */
     GArray *windows; /* of struct range, sorted: IOVAs that can be mapped. Owned */
-    uint64_t entries_limit; /* mappings at a time; 0: none that is known */
-    uint64_t entries;       /* mapped now */
+    uint64_t entries_limit;     /* mappings at a time; 0: none that is known */
+    const char *entries_advice; /* to who has no entries left: how to have more; not owned */
+    uint64_t entries;           /* mapped now */
 };
 
 void dma_backend_init(struct dma_backend *backend, const struct dma_backend_ops *ops,

@@ -80,7 +80,11 @@ static bool is_mappable(const struct memory_region *region)
 static struct dma_mapping mapping_of(struct memory_region *region, uint64_t offset, iova_t iova,
                                      uint64_t length, unsigned access)
 {
-    struct dma_mapping mapping = {.iova = iova, .length = length, .access = access};
+    struct dma_mapping mapping = {.iova = iova,
+                                  .length = length,
+                                  .access = access,
+                                  .region = region,
+                                  .region_offset = offset};
 
     mapping.host = (uint8_t *)memory_region_host_pointer(region) + offset;
     mapping.fd = memory_region_fd(region, &mapping.fd_offset);

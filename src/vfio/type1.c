@@ -149,6 +149,7 @@ static bool read_info(struct type1_container *container, GError **error)
     container->backend.page_sizes =
         info->flags & VFIO_IOMMU_INFO_PGSIZES ? info->iova_pgsizes : 4096;
     container->backend.entries_limit = DEFAULT_ENTRIES;
+    container->backend.entries_advice = "raise dma_entry_limit of module vfio_iommu_type1, or ";
     g_array_set_size(container->backend.windows, 0);
     if (info->flags & VFIO_IOMMU_INFO_CAPS) {
         take_capabilities(&container->backend, (const uint8_t *)info, size);

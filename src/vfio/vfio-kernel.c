@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "vfio/vfio-kernel.h"
 #include "util/error.h"
+#include "vfio/region-info.h"
 #include "vfio/type1.h"
 
 #include <errno.h>
@@ -11,8 +12,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#define CAPABILITIES_MAX 16 /* of one answer: a longer chain is a loop */
-#define DEPENDENTS_MAX   256
+#define DEPENDENTS_MAX 256
 
 struct vfio_kernel_device {
     struct vfio_device device;
@@ -170,47 +170,6 @@ static bool reset(struct vfio_device *device, GError **error)
 
 /* What the device has. */
 
-static void add_area(struct vfio_region *region, uint64_t start, uint64_t length)
-{
-    uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE);
-    struct range area = {start, (length + page - 1) & ~(page - 1)};
-
-    if (length && !(start & (page - 1)) && start < region->size && length <= region->size - start) {
-        g_array_append_val(region->areas, area);
-    }
-}
-
-/* The chain of capabilities holds offsets into the answer: checked as what comes from outside. */
-static bool find_sparse_areas(struct vfio_region *region, const uint8_t *info, uint32_t size,
-                              uint32_t offset)
-{
-    struct vfio_region_info_cap_sparse_mmap sparse;
-
-    for (unsigned i = 0;
-         offset && i < CAPABILITIES_MAX && offset <= size && size - offset >= sizeof(sparse.header);
-         i++, offset = sparse.header.next) {
-        memcpy(&sparse.header, info + offset, sizeof(sparse.header));
-        if (sparse.header.id != VFIO_REGION_INFO_CAP_SPARSE_MMAP ||
-            size - offset < sizeof(sparse)) {
-            continue;
-        }
-        memcpy(&sparse, info + offset, sizeof(sparse));
-        offset += (uint32_t)sizeof(sparse);
-        for (uint32_t n = 0; n < sparse.nr_areas; n++) {
-            struct vfio_region_sparse_mmap_area area;
-
-            if (size - offset < sizeof(area)) {
-                break;
-            }
-            memcpy(&area, info + offset, sizeof(area));
-            offset += (uint32_t)sizeof(area);
-            add_area(region, area.offset, area.size);
-        }
-        return true;
-    }
-    return false;
-}
-
 static bool read_region(struct vfio_kernel_device *kernel, unsigned index, GError **error)
 {
     struct vfio_region_info short_info = {.argsz = sizeof(short_info), .index = index};
@@ -228,17 +187,7 @@ static bool read_region(struct vfio_kernel_device *kernel, unsigned index, GErro
     if (ioctl(kernel->fd, VFIO_DEVICE_GET_REGION_INFO, info) != 0) {
         return fail_ioctl(&kernel->device, "VFIO_DEVICE_GET_REGION_INFO", error);
     }
-    region->size = info->size;
-    region->file_offset = info->offset;
-    region->readable = info->flags & VFIO_REGION_INFO_FLAG_READ;
-    region->writable = info->flags & VFIO_REGION_INFO_FLAG_WRITE;
-    if (!(info->flags & VFIO_REGION_INFO_FLAG_MMAP)) {
-        return true;
-    }
-    if (!(info->flags & VFIO_REGION_INFO_FLAG_CAPS) ||
-        !find_sparse_areas(region, (const uint8_t *)info, size, info->cap_offset)) {
-        add_area(region, 0, region->size);
-    }
+    vfio_region_take_info(region, info, size);
     return true;
 }
 

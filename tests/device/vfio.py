@@ -208,6 +208,38 @@ class Bars(Vfio):
             mock.close()
 
 
+class Rom(Vfio):
+    IMAGE = bytes([0x55, 0xAA, 8]) + bytes(n * 7 & 0xFF for n in range(8189))
+
+    def size(self, mock):
+        self.write(mock, 0x30, 0xFFFFF800)
+        return -self.read(mock, 0x30) & 0xFFFFFFFF
+
+    def test_the_devices_own(self):
+        mock = self.mock(rom=self.IMAGE)
+        self.assertEqual(self.size(mock), 8192)
+        self.write(mock, 0x30, BAR0 | 1)
+        self.write(mock, COMMAND, MEMORY, 2)
+        self.assertEqual(mock.vm.qtest.read(BAR0, 8192), self.IMAGE)
+        mock.vm.qtest.writel(BAR0, 0)
+        self.assertEqual(mock.vm.qtest.read(BAR0, 8192), self.IMAGE)
+        self.assertEqual(mock.read(CONFIG, 0x30, 4), 0)  # its own register is the host's business
+
+    def test_a_file_or_none(self):
+        mock = self.mock(rom=self.IMAGE, device={"rombar": 0})
+        self.assertEqual(self.size(mock), 0)
+        mock = self.mock(rom=self.IMAGE, device={"romfile": ""})
+        self.assertEqual(self.size(mock), 0)
+        path = os.path.join(mock.folder, "other")
+        with open(path, "wb") as file:
+            file.write(self.IMAGE + self.IMAGE)
+        mock = self.mock(rom=self.IMAGE, device={"romfile": path})
+        self.assertEqual(self.size(mock), 16384)
+
+    def test_no_rom_behind_the_register(self):
+        self.assertEqual(self.size(self.mock(rom=b"\xff" * 8192)), 0)
+
+
 class Interrupts(Vfio):
     def setUp(self):
         self.target = 8 * MIB  # messages to RAM can be seen

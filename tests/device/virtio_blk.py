@@ -4,13 +4,12 @@ images of each kind, NBD servers that come and go."""
 import os
 import random
 import shutil
-import signal
 import struct
 import subprocess
 import tempfile
 import unittest
 
-from duodm import SLOWER, Duodm, QMPError, run
+from duodm import SLOWER, Duodm, QMPError, run, suspend
 from virtio import F_INDIRECT, NEEDS_RESET, PCI, Device, LegacyPCI
 
 Device.slower = SLOWER
@@ -572,7 +571,7 @@ class NBD(Base):
         """Requests wait for it; what it did not answer is sent again."""
         with self.nbd(",reconnect-delay=60") as vm:
             disk = Disk(vm)
-            self.server.process.send_signal(signal.SIGSTOP)
+            suspend(self.server.process)
             for sector in range(4):
                 disk.add(IN, sector, wanted=512)
             disk.add(OUT, 9, b"w" * 512)

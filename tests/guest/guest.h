@@ -56,6 +56,7 @@ static inline void cpuid(uint32_t leaf, uint32_t subleaf, uint32_t out[4])
 }
 
 void print(const char *text);
+void print_decimal(unsigned value);
 void print_hex(uint64_t value);
 void guest_exit(int failed) __attribute__((noreturn));
 void guest_init(void);

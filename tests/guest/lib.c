@@ -29,7 +29,7 @@ void print_hex(uint64_t value)
     print(text);
 }
 
-static void print_decimal(unsigned value)
+void print_decimal(unsigned value)
 {
     char text[12];
     int i = 11;

@@ -17,6 +17,7 @@ start:
     cli
     cld
     mov $boot_stack_end, %esp
+    mov %ebx, multiboot_info
     call build_tables
     lgdt gdt_pointer
     ljmp $CODE32, $1f
@@ -236,3 +237,5 @@ boot_stack:     .skip 16384
     .globl boot_stack_end
 boot_stack_end:
 user_saved_rsp: .skip 8
+    .globl multiboot_info
+multiboot_info: .skip 8

@@ -24,22 +24,25 @@ def missing():
     return None if os.path.exists(GRUB + "/boot.img") else "grub-pc-bin"
 
 
-def make_core(path, form, modules, prefix, append):
-    """GRUB with a configuration of its own: it loads /vmlinuz and /initrd.gz of prefix."""
-    with tempfile.NamedTemporaryFile("w", suffix=".cfg") as config:
-        config.write(f"set root={prefix}\necho GRUB-IS-UP\nlinux /vmlinuz {append}\n"
-                     "initrd /initrd.gz\nboot\n")
-        config.flush()
-        subprocess.run(["grub-mkimage", "-O", form, "-c", config.name, "-p", "/", "-o", path,
+def make_core(path, form, modules, config):
+    """GRUB with a configuration of its own."""
+    with tempfile.NamedTemporaryFile("w", suffix=".cfg") as file:
+        file.write(config)
+        file.flush()
+        subprocess.run(["grub-mkimage", "-O", form, "-c", file.name, "-p", "/", "-o", path,
                         *modules, "echo"], check=True)
 
 
-def make_disk(image, kernel, initrd, append, script, size="80M"):
-    """GRUB before the first partition, and in that an ext4 root with kernel and initramfs."""
-    rootfs.make_root(image, script, size, copies=[(kernel, "vmlinuz"), (initrd, "initrd.gz")],
-                     offset=FIRST * 512)
+def boot_config(root, append):
+    """Loads /vmlinuz and /initrd.gz of root."""
+    return (f"set root={root}\necho GRUB-IS-UP\nlinux /vmlinuz {append}\n"
+            "initrd /initrd.gz\nboot\n")
+
+
+def install_grub(image, config, modules=DISK_MODULES):
+    """GRUB before the first partition, which begins at sector FIRST and has all the rest."""
     core = image + ".core"
-    make_core(core, "i386-pc", DISK_MODULES, "(hd0,msdos1)", append)
+    make_core(core, "i386-pc", modules, config)
     with open(GRUB + "/boot.img", "rb") as file:
         boot = file.read(440)
     with open(core, "rb") as file:
@@ -52,13 +55,21 @@ def make_disk(image, kernel, initrd, append, script, size="80M"):
         file.write(boot.ljust(446, b"\0") + entry + bytes(48) + b"\x55\xAA" + loader)
 
 
+def make_disk(image, kernel, initrd, append, script, size="80M"):
+    """GRUB before the first partition, and in that an ext4 root with kernel and initramfs."""
+    rootfs.make_root(image, script, size, copies=[(kernel, "vmlinuz"), (initrd, "initrd.gz")],
+                     offset=FIRST * 512)
+    install_grub(image, boot_config("(hd0,msdos1)", append))
+
+
 def make_cd(image, folder, kernel=None, initrd=None, append=None):
     """An ISO image of a folder; with a kernel it boots (El Torito)."""
     options = []
     if kernel:
         shutil.copy(kernel, os.path.join(folder, "vmlinuz"))
         shutil.copy(initrd, os.path.join(folder, "initrd.gz"))
-        make_core(os.path.join(folder, "boot.img"), "i386-pc-eltorito", CD_MODULES, "(cd)", append)
+        make_core(os.path.join(folder, "boot.img"), "i386-pc-eltorito", CD_MODULES,
+                  boot_config("(cd)", append))
         options = ["-b", "boot.img", "-no-emul-boot", "-boot-load-size", "4", "-boot-info-table"]
     subprocess.run(["xorriso", "-as", "mkisofs", "-quiet", "-r", "-V", "DUODM-TEST", *options, "-o",
                     image, folder], check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)

@@ -1,12 +1,15 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Run clang-tidy over all of src/: clang_tidy.py BUILD-FOLDER. Exit status 1 if it has a warning."""
+"""Run clang-tidy over all of src/: clang_tidy.py BUILD-FOLDER [--deep]. Exit status 1 if it has a
+warning. --deep: the analyzer follows three times as many paths of each function, in twice the time."""
 import concurrent.futures
 import os
 import re
 import subprocess
 import sys
 
+# Without it clang's own limit, 225000.
+SHALLOWER = ["-Xclang", "-analyzer-config", "-Xclang", "max-nodes=75000"]
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 
@@ -23,7 +26,7 @@ def flags(build):
 
 def main():
     build = os.path.abspath(sys.argv[1])
-    arguments = flags(build)
+    arguments = flags(build) + ([] if "--deep" in sys.argv[2:] else SHALLOWER)
     files = sorted(os.path.join(d, f) for d, _, names in os.walk(os.path.join(ROOT, "src"))
                    for f in names if f.endswith(".c"))
 

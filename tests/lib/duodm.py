@@ -10,6 +10,7 @@ import os
 import re
 import select
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -241,6 +242,12 @@ def run(*arguments, stdin=b"", timeout=20.0, **rest):
     result.stdout = result.stdout.decode("utf-8", "replace")
     result.stderr = result.stderr.decode("utf-8", "replace")
     return result
+
+
+def suspend(process):
+    """Stop a child (SIGCONT has it go on). On return none of its threads runs any more."""
+    process.send_signal(signal.SIGSTOP)
+    os.waitid(os.P_PID, process.pid, os.WSTOPPED)
 
 
 def connect(path, timeout=10.0):

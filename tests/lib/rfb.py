@@ -73,13 +73,17 @@ class RFBError(Exception):
 
 
 class RFB:
-    """A connected client. .pixels is a list of rows of bytes, 4 a pixel (blue, green, red, 0)."""
+    """A connected client. .pixels is a list of rows of bytes, 4 a pixel (blue, green, red, 0).
+    address: where to connect to, or something connected that acts as a socket does."""
 
     def __init__(self, address, password=None, shared=True, timeout=20.0, version=b"003.008",
                  resize=True):
-        family = socket.AF_UNIX if isinstance(address, str) else socket.AF_INET
-        self.sock = socket.socket(family)
-        self.sock.connect(address)
+        if hasattr(address, "recv"):
+            self.sock = address
+        else:
+            family = socket.AF_UNIX if isinstance(address, str) else socket.AF_INET
+            self.sock = socket.socket(family)
+            self.sock.connect(address)
         self.sock.settimeout(timeout)
         self.timeout = timeout
         self._negotiate(password, shared, version)

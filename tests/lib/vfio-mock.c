@@ -3,9 +3,9 @@
  * The kernel's VFIO for tests, preloaded into duodm: /dev/vfio with a type1v2 container and one PCI
  * device, whose regions are a memory file. The folder $VFIO_MOCK has "config", the device's
  * configuration space as it comes up, and "device", lines NAME VALUE: bar0..bar5 (bytes), intx,
- * msi, msix (vectors), reset (0 or 1), entries (mappings at a time). All that is asked is written
- * to "log"; the n-th request fails if the file "fail" holds "ROUND n ERRNO"; n counts from the
- * round's first. Mappings are checked as the kernel does it.
+ * msi, msix (vectors), reset (0 or 1), entries (mappings at a time), rom (bytes, of the file
+ * "rom"). All that is asked is written to "log"; the n-th request fails if the file "fail" holds
+ * "ROUND n ERRNO"; n counts from the round's first. Mappings are checked as the kernel does it.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -258,15 +258,37 @@ static int container_ioctl(unsigned long request, void *argument)
 
 /* ---- The group ---- */
 
+static int open_setting(const char *name)
+{
+    char path[512];
+
+    path_of(path, sizeof(path), name);
+    return (int)syscall(SYS_openat, AT_FDCWD, path, O_RDONLY, 0);
+}
+
+static void load_rom(int fd)
+{
+    int rom = open_setting("rom");
+    char data[4096];
+    off_t at = (off_t)VFIO_PCI_ROM_REGION_INDEX << REGION_SHIFT;
+    ssize_t length;
+
+    while (rom >= 0 && (length = read(rom, data, sizeof(data))) > 0) {
+        if (pwrite(fd, data, (size_t)length, at) != length) {
+            abort();
+        }
+        at += length;
+    }
+    close(rom);
+}
+
 static int open_device(void)
 {
     int fd = open_mock(DEVICE, "device"), config;
-    char path[512];
     uint8_t data[CONFIG_SIZE] = {0};
     ssize_t length;
 
-    path_of(path, sizeof(path), "config");
-    config = (int)syscall(SYS_openat, AT_FDCWD, path, O_RDONLY, 0);
+    config = open_setting("config");
     length = read(config, data, sizeof(data));
     close(config);
     if (length < 0 || ftruncate(fd, (off_t)9 << REGION_SHIFT) != 0 ||
@@ -274,6 +296,7 @@ static int open_device(void)
             sizeof(data)) {
         abort();
     }
+    load_rom(fd);
     return fd;
 }
 
@@ -308,6 +331,9 @@ static int region_info(struct vfio_region_info *info)
     info->size = 0;
     if (info->index == VFIO_PCI_CONFIG_REGION_INDEX) {
         info->size = CONFIG_SIZE;
+    } else if (info->index == VFIO_PCI_ROM_REGION_INDEX) {
+        info->size = setting("rom", 0);
+        info->flags = VFIO_REGION_INFO_FLAG_READ;
     } else if (info->index < 6) {
         info->size = setting(names[info->index], 0);
         info->flags |= info->size >= 4096 ? VFIO_REGION_INFO_FLAG_MMAP : 0;

@@ -59,12 +59,14 @@ def library():
 class Mock:
     """The device and the folder through which vfio-mock.c knows it."""
 
-    def __init__(self, config=None, **settings):
+    def __init__(self, config=None, rom=b"", **settings):
         self.folder = tempfile.mkdtemp(prefix="duodm-vfio-")
-        settings = {"bar0": 16384, "bar2": 32, "intx": 1, "msi": 4, "msix": 8, **settings}
+        settings = {"bar0": 16384, "bar2": 32, "intx": 1, "msi": 4, "msix": 8, "rom": len(rom), **settings}
         self.write("device", "".join(f"{k} {v}\n" for k, v in settings.items()))
         with open(self.path("config"), "wb") as file:
             file.write(config or example_config())
+        with open(self.path("rom"), "wb") as file:
+            file.write(rom)
         self.write("log", "")
         self.sysfs = self.path("0000:00:05.0")
         os.makedirs(self.sysfs)

@@ -142,7 +142,11 @@ class Unit:
         """Submit, and wait for the unit to say that it is done."""
         self.waits += 1
         self.submit(*descriptors, (self.waits << 32 | 1 << 5 | 5, self.status_word))
-        while self.qtest.readl(self.status_word) != self.waits:
+        self.wait_status(self.waits)
+
+    def wait_status(self, value):
+        """Until a wait descriptor has written it."""
+        while self.qtest.readl(self.status_word) != value:
             if self.read(FSTS) & 0x70:
                 raise AssertionError(f"the queue stopped: FSTS {self.read(FSTS):#x}")
 

@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Guests that mean harm. They may lose their own machine; duodm lives and answers."""
 import os
+import socket
 import tempfile
 import unittest
 
-from duodm import BINARY, Duodm, run
+from duodm import BINARY, Duodm, Stream, run
 
 FOLDER = os.path.join(os.environ.get("DUODM_BUILD") or os.path.dirname(BINARY), "tests", "guest")
+HARM = int(os.environ.get("DUODM_TEST_HARM", "6"))
 RESETS = int(os.environ.get("DUODM_TEST_RESETS", "1000"))
 
 
@@ -35,6 +37,32 @@ class Hostile(unittest.TestCase):
                           "-device", "pc-testdev", "-device", "pci-testdev",
                           "-serial", "file:@/serial", timeout=120) as vm:
                 self.run_down(vm, RESETS)
+
+    def test_harm_to_devices(self):
+        """Disk, network cards, USB, screen, driven with random commands, lists and rings."""
+        for seed in range(1, 4):
+            ours, theirs = socket.socketpair()
+            with self.subTest(seed=seed), ours, \
+                    Duodm("-accel", "tcg", "-m", "64", "-no-shutdown", "-vga", "std", "-bios",
+                          "bios-256k.bin", "-kernel", os.path.join(FOLDER, "harm64"),
+                          "-append", f"seed={seed}", "-display", "none",
+                          "-drive", "file.driver=null-co,file.size=64M,format=raw,if=ide,index=0",
+                          "-device", "ide-cd,bus=ide.1,unit=0", "-device", "e1000,romfile=",
+                          "-device", "rtl8139,romfile=", "-usb", "-device", "usb-tablet",
+                          "-serial", "file:@/serial", "-chardev",
+                          f"socket,id=debug,fd={theirs.fileno()}", "-device",
+                          "isa-debugcon,iobase=0xe9,chardev=debug", pass_fds=[theirs.fileno()],
+                          timeout=120) as vm:
+                theirs.close()
+                said = Stream(ours, 120)
+                for _ in range(HARM):  # each after 8192 operations, or after a restart
+                    try:
+                        said.expect(rb"harm %d \d+\n" % seed, timeout=20)
+                    except TimeoutError:  # it has harmed itself
+                        vm.qmp.execute("system_reset")
+                        vm.qmp.execute("cont")
+                self.assertIn("memory", vm.qmp.human("info mtree"))
+                self.assertEqual(vm.quit(), 0)
 
     def firmware(self, code):
         """A 64 KiB image that runs code at F000:0000 from the reset vector."""

@@ -4,8 +4,7 @@
 #include "dm/ata/ata-unplug.h"
 #include "unit/ata-fixture.h"
 #include "unit/suite.h"
-
-#include <time.h>
+#include "unit/seed.h"
 
 static struct ata_images images;
 
@@ -392,12 +391,10 @@ static void transfer_by_ahci(struct ata_test *test, GRand *random, uint64_t sect
 
 static void test_random_transfers(void)
 {
-    uint32_t seed = (uint32_t)time(NULL);
-    g_autoptr(GRand) random = g_rand_new_with_seed(seed);
+    g_autoptr(GRand) random = test_seeded_rand();
     uint8_t *model[2], *data = g_malloc(100 * ATA_SECTOR);
     struct ata_test test;
 
-    printf("seed %u ", seed);
     ata_test_init(&test, &images);
     ata_test_start_port(&test, 0);
     model[0] = g_memdup2(images.bytes[ATA_TEST_DISK], ATA_TEST_SECTORS * ATA_SECTOR);
@@ -571,7 +568,7 @@ static void test_unplug(void)
 
     ata_test_init(&test, &images);
     ata_test_start_port(&test, 0);
-    ata_unplug_disks(test.machine);
+    ata_unplug_disks(test.machine, false);
     ata_test_out(&test, 0x1f6, 1, 0xa0);
     CU_ASSERT_EQUAL(ata_test_in(&test, 0x1f7, 1), 0);
     ata_test_out(&test, 0x1f6, 1, 0xb0);
@@ -586,7 +583,7 @@ static void test_unplug(void)
     ata_test_configure(&test);
     ata_test_out(&test, 0x1f6, 1, 0xa0);
     CU_ASSERT_EQUAL(ata_test_in(&test, 0x1f7, 1), 0);
-    ata_unplug_disks(test.machine); /* once more: nothing */
+    ata_unplug_disks(test.machine, false); /* once more: nothing */
     ata_test_clear(&test);
 }
 

@@ -5,6 +5,7 @@
  */
 #include "dm/block/block-private.h"
 #include "unit/suite.h"
+#include "unit/seed.h"
 
 #include <errno.h>
 #include <event2/event.h>
@@ -291,7 +292,6 @@ static void run_batch(struct random_run *run_)
 
 static void run_random(const char *options, uint64_t unit)
 {
-    guint32 seed = g_random_int();
     struct fixture fixture;
     struct random_run run_ = {.fixture = &fixture, .unit = unit};
 
@@ -299,8 +299,7 @@ static void run_random(const char *options, uint64_t unit)
         fixture_close(&fixture);
         return;
     }
-    printf("seed %u ... ", seed);
-    run_.random = g_rand_new_with_seed(seed);
+    run_.random = test_seeded_rand();
     run_.model = g_malloc0(IMAGE_SIZE);
     run_.open = g_malloc0(IMAGE_SIZE * sizeof(bool));
     for (unsigned i = 0; i < BATCH; i++) {

@@ -3,6 +3,7 @@
 #include "memory/address-space.h"
 #include "unit/kernel-files.h"
 #include "unit/suite.h"
+#include "unit/seed.h"
 
 #include <unistd.h>
 
@@ -236,7 +237,7 @@ static void test_every_truncation_is_refused(void)
 static void test_random_headers(void)
 {
     struct boot_environment environment = test_environment(64 * MIB, 64 * MIB);
-    g_autoptr(GRand) random = g_rand_new_with_seed(2);
+    g_autoptr(GRand) random = test_seeded_rand();
 
     for (unsigned i = 0; i < 3000; i++) {
         g_autoptr(GByteArray) file = bzimage_file(0x200 + i % 16, 0x1000);

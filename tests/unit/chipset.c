@@ -6,6 +6,7 @@
 #include "dm/pci/pci-regs.h"
 #include "unit/fake-machine.h"
 #include "unit/suite.h"
+#include "unit/seed.h"
 
 #include <string.h>
 
@@ -463,7 +464,7 @@ static void test_random_writes(void)
 {
     static const unsigned ports[] = {0xcf8, 0xcfc, 0xcf9, 0x600, 0x604,  0x608, 0x60c,
                                      0x640, 0x700, 0xb2,  0xb3,  0xafe0, 0xafe2};
-    g_autoptr(GRand) random = g_rand_new_with_seed(77);
+    g_autoptr(GRand) random = test_seeded_rand();
     struct chipset_test test;
 
     chipset_test_init(&test);

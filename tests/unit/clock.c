@@ -2,6 +2,7 @@
 /* The virtual clock and its timers: dm/clock.h. */
 #include "dm/clock.h"
 #include "unit/suite.h"
+#include "unit/seed.h"
 
 #include <event2/event.h>
 #include <pthread.h>
@@ -132,7 +133,7 @@ static void test_heap_against_array(void)
     struct machine_clock *clock = manual_clock();
     struct record records[TIMERS];
     uint64_t model[TIMERS], now = 0;
-    GRand *random = g_rand_new_with_seed(1);
+    GRand *random = test_seeded_rand();
 
     for (unsigned i = 0; i < TIMERS; i++) {
         record_init(&records[i], clock);

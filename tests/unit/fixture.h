@@ -9,6 +9,7 @@
 #include "dm/intc/local-apic.h"
 #include "dm/machine.h"
 #include "unit/suite.h"
+#include "unit/seed.h"
 
 #include <event2/event.h>
 #include <stdlib.h>
@@ -169,7 +170,7 @@ static inline struct local_apic *apic_of(struct fixture *f, unsigned vcpu)
 static inline void fixture_random_access(struct fixture *f, struct address_space *as,
                                          uint64_t start, uint64_t length, unsigned count)
 {
-    GRand *random = g_rand_new_with_seed(start & 0xffff);
+    GRand *random = test_seeded_rand();
 
     for (unsigned i = 0; i < count; i++) {
         uint64_t value = (uint64_t)g_rand_int(random) << 32 | g_rand_int(random);

@@ -2,6 +2,7 @@
 /* The keyboard controller, as a driver uses it. */
 #include "dm/input/i8042.h"
 #include "unit/suite.h"
+#include "unit/seed.h"
 
 #include <string.h>
 
@@ -219,7 +220,7 @@ static void test_output_port(void)
 static void test_random_writes(void)
 {
     struct fixture f;
-    g_autoptr(GRand) random = g_rand_new_with_seed(8042);
+    g_autoptr(GRand) random = test_seeded_rand();
 
     set_up(&f);
     for (unsigned i = 0; i < 200000; i++) {

@@ -2,6 +2,7 @@
 /* The two 8259A: dm/intc/i8259.h. */
 #include "dm/intc/i8259.h"
 #include "unit/fixture.h"
+#include "unit/seed.h"
 
 #define MASTER 0x20
 #define SLAVE  0xa0
@@ -392,7 +393,7 @@ static void model_step(struct fixture *f, struct model *m, GRand *random)
 static void test_against_model(void)
 {
     struct fixture *f = pic_fixture(1);
-    GRand *random = g_rand_new_with_seed(8259);
+    GRand *random = test_seeded_rand();
     struct model m = {0};
 
     model_make_lowest(&m, 7);

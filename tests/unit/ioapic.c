@@ -2,6 +2,7 @@
 /* The IOAPIC, with real local APICs behind it: dm/intc/ioapic.h. */
 #include "dm/intc/ioapic.h"
 #include "unit/fixture.h"
+#include "unit/seed.h"
 
 #define SELECT (IOAPIC_DEFAULT_BASE + 0x00)
 #define WINDOW (IOAPIC_DEFAULT_BASE + 0x10)
@@ -278,7 +279,7 @@ static void test_delivery_modes(void)
 static void test_random_access(void)
 {
     struct fixture *f = ioapic_fixture(2);
-    GRand *random = g_rand_new_with_seed(82093);
+    GRand *random = test_seeded_rand();
 
     for (unsigned i = 0; i < 10000; i++) {
         put(f, g_rand_int(random) % 0x48, g_rand_int(random));

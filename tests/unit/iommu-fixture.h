@@ -9,6 +9,7 @@
 #include "iommu/notifier.h"
 #include "memory/address-space.h"
 #include "util/error.h"
+#include "unit/seed.h"
 
 #include <CUnit/CUnit.h>
 #include <errno.h>
@@ -19,16 +20,6 @@
 
 #define FIXTURE_PAGE  4096ull
 #define FIXTURE_PAGES 512
-
-/* From DUODM_TEST_SEED, or from the clock; printed, so that a failure can be repeated. */
-static inline GRand *seeded_random(void)
-{
-    const char *text = g_getenv("DUODM_TEST_SEED");
-    guint32 seed = text ? (guint32)strtoul(text, NULL, 0) : (guint32)g_get_real_time();
-
-    printf("seed %u ", seed);
-    return g_rand_new_with_seed(seed);
-}
 
 /* One page of a table. length_pages: of the mapping that the page belongs to. */
 struct fixture_page {
@@ -187,9 +178,9 @@ static inline bool fixture_events_changed(struct iommu_region *region, unsigned 
            duodm_fail(error, DUODM_ERROR_NOT_SUPPORTED, "this IOMMU does not tell of mappings");
 }
 
-static const struct iommu_region_ops fixture_ops = {fixture_translate, fixture_walk,
-                                                    fixture_events_changed};
-static const struct iommu_region_ops fixture_probe_ops = {fixture_translate, NULL, NULL};
+static const struct iommu_region_ops fixture_ops = {
+    .translate = fixture_translate, .walk = fixture_walk, .events_changed = fixture_events_changed};
+static const struct iommu_region_ops fixture_probe_ops = {.translate = fixture_translate};
 
 static inline struct fixture *fixture_new(const struct iommu_region_ops *ops)
 {

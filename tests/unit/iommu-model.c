@@ -297,7 +297,7 @@ static void test_random_guests(void)
 {
     const char *text = g_getenv("DUODM_TEST_STEPS");
     unsigned long left = text ? strtoul(text, NULL, 0) : 200000;
-    GRand *random = seeded_random();
+    GRand *random = test_seeded_rand();
     struct step steps[SEQUENCE_STEPS];
 
     for (; left >= SEQUENCE_STEPS; left -= SEQUENCE_STEPS) {

@@ -456,7 +456,7 @@ static bool note_pages(void *opaque, const struct iommu_mapping *mapping, GError
 static void test_verify_counts_as_page_by_page(void)
 {
     static const struct mapping_set_ops ops = {accept_map, accept_unmap};
-    GRand *rand = seeded_random();
+    GRand *rand = test_seeded_rand();
 
     for (unsigned round = 0; round < 3000; round++) {
         struct mapping_set *guest = mapping_set_new(&ops, NULL),

@@ -3,6 +3,7 @@
 #include "iommu/iova-tree.h"
 #include "unit/iommu-fixture.h"
 #include "unit/suite.h"
+#include "unit/seed.h"
 
 #define PAGE 4096ull
 
@@ -137,7 +138,7 @@ static void random_step(struct iova_tree *tree, unsigned *owner, unsigned *count
 
 static void test_random(void)
 {
-    GRand *random = seeded_random();
+    GRand *random = test_seeded_rand();
     struct iova_tree *tree = iova_tree_new();
     g_autofree unsigned *owner = g_new0(unsigned, MODEL_PAGES);
     unsigned count = 0;

@@ -2,6 +2,7 @@
 /* The local APIC: dm/intc/local-apic.h (SDM vol. 3, chapter 11). */
 #include "dm/intc/i8259.h"
 #include "unit/fixture.h"
+#include "unit/seed.h"
 
 #include <pthread.h>
 
@@ -600,7 +601,7 @@ static int model_pending(const struct model *m)
 static void test_against_model(void)
 {
     struct fixture *f = apic_fixture(1);
-    GRand *random = g_rand_new_with_seed(0x82489);
+    GRand *random = test_seeded_rand();
     struct model m = {0};
     unsigned vector;
     int pending;
@@ -699,7 +700,7 @@ static void test_threads(void)
 static void test_random_access(void)
 {
     struct fixture *f = apic_fixture(3);
-    GRand *random = g_rand_new_with_seed(11);
+    GRand *random = test_seeded_rand();
 
     for (unsigned i = 0; i < 60000; i++) {
         unsigned vcpu = g_rand_int(random) % 3, offset = g_rand_int(random) % 0x1000;

@@ -7,12 +7,11 @@
 #include "memory/address-space.h"
 #include "memory/listener.h"
 #include "memory/rcu.h"
+#include "seed.h"
 
 #include <CUnit/Basic.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <time.h>
-#include <unistd.h>
 
 #define CPU MEMORY_ATTRIBUTES_CPU
 
@@ -42,18 +41,6 @@ static inline int run_tests(const char *suite_name, const struct test_case *test
     }
     memory_rcu_barrier();
     return 0;
-}
-
-/* The seed: DUODM_TEST_SEED, or new in each run; printed, so that a failure can be repeated. */
-static inline uint64_t test_seed(void)
-{
-    const char *text = getenv("DUODM_TEST_SEED");
-    uint64_t seed = text ? strtoull(text, NULL, 0)
-                         : (uint64_t)time(NULL) * UINT64_C(1000003) + (uint64_t)getpid();
-
-    printf("DUODM_TEST_SEED=%" G_GUINT64_FORMAT "\n", seed);
-    fflush(stdout);
-    return seed;
 }
 
 /* xorshift64* */

@@ -6,12 +6,11 @@
 #include "dm/net/rx-filter.h"
 #include "dm/net/segment.h"
 #include "unit/suite.h"
+#include "unit/seed.h"
 
 #include <arpa/inet.h>
 #include <glib.h>
 #include <string.h>
-
-#define SEED 20261125
 
 /* Checksums. */
 
@@ -34,7 +33,7 @@ static void test_checksum(void)
 {
     static const uint8_t rfc[] = {0x00, 0x01, 0xf2, 0x03, 0xf4, 0xf5, 0xf6, 0xf7}; /* RFC 1071, 3 */
     uint8_t ones[4096], data[300];
-    GRand *random = g_rand_new_with_seed(SEED);
+    GRand *random = test_seeded_rand();
 
     CU_ASSERT_EQUAL(checksum_of(rfc, sizeof(rfc)), (uint16_t)~0xddf2);
     CU_ASSERT_EQUAL(checksum_of(rfc, 0), 0xffff);
@@ -191,7 +190,7 @@ static void check_sample(const struct sample *s)
 
 static void test_segments(void)
 {
-    GRand *random = g_rand_new_with_seed(SEED);
+    GRand *random = test_seeded_rand();
     struct sample *s = g_new(struct sample, 1);
 
     for (unsigned i = 0; i < 400; i++) {
@@ -204,7 +203,7 @@ static void test_segments(void)
 
 static void test_large_packet(void)
 {
-    GRand *random = g_rand_new_with_seed(SEED + 1);
+    GRand *random = test_seeded_rand();
     struct sample *s = g_new(struct sample, 1);
 
     for (unsigned i = 0; i < 200; i++) {
@@ -219,7 +218,7 @@ static void test_large_packet(void)
 /* A guest's packet with the sum of the pseudo-header in place. */
 static void test_partial_checksum(void)
 {
-    GRand *random = g_rand_new_with_seed(SEED + 2);
+    GRand *random = test_seeded_rand();
     struct sample *s = g_new(struct sample, 1);
 
     for (unsigned i = 0; i < 200; i++) {
@@ -248,7 +247,7 @@ static void test_bad_headers(void)
 {
     struct vnet_header header = {.flags = VNET_NEEDS_CHECKSUM, .checksum_start = 34};
     struct sample *s = g_new(struct sample, 1);
-    GRand *random = g_rand_new_with_seed(SEED + 3);
+    GRand *random = test_seeded_rand();
     struct segmenter segmenter;
 
     header.checksum_offset = 16;
@@ -301,7 +300,7 @@ static void test_needs(void)
 /* Joining what was cut gives the large packet again, for any size of segments. */
 static void test_coalesce(void)
 {
-    GRand *random = g_rand_new_with_seed(SEED + 4);
+    GRand *random = test_seeded_rand();
     struct sample *s = g_new(struct sample, 1);
     uint8_t packet[NET_PACKET_MAX];
     struct coalescer c;
@@ -419,7 +418,7 @@ static void test_filter_vlan(void)
 
 static void test_framing(void)
 {
-    GRand *random = g_rand_new_with_seed(SEED);
+    GRand *random = test_seeded_rand();
     g_autoptr(GByteArray) stream = g_byte_array_new();
     g_autoptr(GArray) lengths = g_array_new(FALSE, FALSE, sizeof(size_t));
     struct frame_reader reader;
@@ -495,6 +494,5 @@ int main(void)
         {NULL, NULL},
     };
 
-    g_print("seed %d\n", SEED);
     return unit_run("net-packet", tests);
 }

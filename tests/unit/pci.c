@@ -4,6 +4,7 @@
 #include "dm/pci/pci-regs.h"
 #include "unit/fake-machine.h"
 #include "unit/suite.h"
+#include "unit/seed.h"
 
 #include <string.h>
 
@@ -343,7 +344,7 @@ static bool fixed_bits_are_fixed(const struct card *card)
 /* 100,000 writes of anything anywhere, most of them where it hurts. */
 static void test_random_config_writes(void)
 {
-    g_autoptr(GRand) random = g_rand_new_with_seed(0x0b5e55ed);
+    g_autoptr(GRand) random = test_seeded_rand();
     struct pci_test test;
     struct card *cards[3];
     unsigned mapped = 0;

@@ -2,8 +2,10 @@
 /* Snapshots in the small: checksums, records, sets of descriptors, devices of a machine as a whole.
  */
 #include "dm/fd-set.h"
+#include "dm/monitor/qmp-commands.h"
 #include "dm/snapshot/device-state.h"
-#include "dm/snapshot/snapshot-stream.h"
+#include "dm/snapshot/migration-private.h"
+#include "memory/ram-windows.h"
 #include "unit/fixture.h"
 #include "util/crc32c.h"
 
@@ -257,6 +259,84 @@ static void test_lines_and_time(void)
     fixture_free(to);
 }
 
+/* An engine that has the memory, as Xen has: it is told of writes while somebody else sends it. */
+static uint8_t window[SNAPSHOT_PAGE];
+
+static void *find_window(void *opaque, uint64_t offset, uint64_t *length, bool is_write)
+{
+    *length = MIN(*length, SNAPSHOT_PAGE - offset % SNAPSHOT_PAGE);
+    return window + offset % SNAPSHOT_PAGE;
+}
+
+static void *pin_window(void *opaque, uint64_t offset, uint64_t *length, bool is_write,
+                        void **handle)
+{
+    return find_window(opaque, offset, length, is_write);
+}
+
+static void unpin_window(void *opaque, void *handle)
+{
+}
+
+static const struct ram_windows windows = {find_window, pin_window, unpin_window, NULL};
+
+static struct fixture *make_windowed_machine(void)
+{
+    struct fixture *f = make_machine();
+
+    memory_region_init_windowed_ram(&f->machine->ram, "xen.ram", 16 * SNAPSHOT_PAGE, &windows,
+                                    NULL);
+    memory_region_add_subregion(&f->machine->system_memory, 0, &f->machine->ram);
+    return f;
+}
+
+static void set_dirty_log(struct machine *machine, bool on)
+{
+    struct qmp_context context = {.machine = machine};
+    json_t *arguments = json_pack("{s:b}", "enable", on);
+    json_t *reply = qmp_xen_set_global_dirty_log(&context, arguments, NULL);
+
+    CU_ASSERT_PTR_NOT_NULL(reply);
+    json_decref(reply);
+    json_decref(arguments);
+}
+
+static bool is_noted(struct machine *machine)
+{
+    CU_ASSERT_EQUAL(
+        address_space_store(&machine->as_memory, 2 * SNAPSHOT_PAGE, 4, MEMORY_ATTRIBUTES_CPU, 1),
+        MEMORY_OK);
+    return memory_region_test_dirty(&machine->ram, 2 * SNAPSHOT_PAGE, 4, DIRTY_MIGRATION, true);
+}
+
+static void test_dirty_log_for_others(void)
+{
+    struct fixture *f = make_windowed_machine();
+
+    CU_ASSERT_FALSE(is_noted(f->machine));
+    set_dirty_log(f->machine, true);
+    CU_ASSERT_TRUE(is_noted(f->machine));
+    set_dirty_log(f->machine, true);
+    CU_ASSERT_TRUE(is_noted(f->machine));
+    set_dirty_log(f->machine, false);
+    CU_ASSERT_FALSE(is_noted(f->machine));
+    fixture_free(f);
+}
+
+static void test_memory_of_others(void)
+{
+    struct fixture *f = make_windowed_machine();
+    uint8_t head[] = "\7xen.ram\0\0\1\0\0\0\0\0";
+    g_autoptr(GError) error = NULL;
+
+    CU_ASSERT_FALSE(migration_start(f->machine->migration, "file:/dev/null", &error));
+    CU_ASSERT_PTR_NOT_NULL_FATAL(strstr(error->message, "not duodm's to send"));
+    g_clear_error(&error);
+    CU_ASSERT_FALSE(snapshot_receive_head(f->machine, head, sizeof(head) - 1, &error));
+    CU_ASSERT_PTR_NOT_NULL_FATAL(strstr(error->message, "not duodm's to receive"));
+    fixture_free(f);
+}
+
 int main(void)
 {
     static const struct unit_test tests[] = {
@@ -268,6 +348,8 @@ int main(void)
         {"descriptors by name", test_names},
         {"every truncation and flip", test_every_truncation_and_flip},
         {"lines and time", test_lines_and_time},
+        {"dirty log for others", test_dirty_log_for_others},
+        {"memory of others", test_memory_of_others},
         {NULL, NULL},
     };
 

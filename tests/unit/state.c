@@ -3,6 +3,7 @@
 #include "dm/state.h"
 #include "dm/clock.h"
 #include "unit/suite.h"
+#include "unit/seed.h"
 
 #include <string.h>
 
@@ -268,7 +269,7 @@ static void forge_checksum(uint8_t *data, size_t length)
 /* A forger writes what he likes behind a good checksum: accepted or refused, but never half. */
 static void test_forged(void)
 {
-    g_autoptr(GRand) random = g_rand_new_with_seed(4711);
+    g_autoptr(GRand) random = test_seeded_rand();
     unsigned refused = 0, named = 0;
 
     for (unsigned round = 0; round < 20000; round++) {

@@ -7,6 +7,7 @@
 #include "tcg/code-cache.h"
 #include "tcg/translate.h"
 #include "unit/suite.h"
+#include "unit/seed.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -15,16 +16,6 @@
 #define CACHE_BYTES (256u << 10)
 #define ROUNDS      3000
 #define RET         0xc3
-
-/* Printed, so that a failure can be seen again: DUODM_TEST_SEED=n. */
-static uint32_t unit_seed(void)
-{
-    const char *text = g_getenv("DUODM_TEST_SEED");
-    uint32_t seed = text ? (uint32_t)strtoul(text, NULL, 0) : g_random_int();
-
-    printf("(seed %u) ", seed);
-    return seed;
-}
 
 static uint64_t random_64(GRand *random)
 {
@@ -348,7 +339,7 @@ static void check_arithmetic(struct code_cache *cache, struct cpu *cpu, GRand *r
 
 static void test_arithmetic(void)
 {
-    g_autoptr(GRand) random = g_rand_new_with_seed(unit_seed());
+    g_autoptr(GRand) random = test_seeded_rand();
     g_autofree struct cpu *cpu = g_new0(struct cpu, 1);
     struct code_cache cache;
 
@@ -417,7 +408,7 @@ static void check_address(struct code_cache *cache, uint64_t *array, unsigned co
 
 static void test_addresses(void)
 {
-    g_autoptr(GRand) random = g_rand_new_with_seed(unit_seed());
+    g_autoptr(GRand) random = test_seeded_rand();
     struct code_cache cache;
     uint64_t array[64];
 

@@ -4,6 +4,7 @@
 #include "tcg/flags.h"
 #include "tcg/tlb.h"
 #include "unit/suite.h"
+#include "unit/seed.h"
 
 static uint32_t parity_model(uint64_t value)
 {
@@ -101,7 +102,7 @@ static void test_wide(void)
                                      ~0ull};
     struct cpu cpu = {0};
     unsigned wrong = 0;
-    GRand *random = g_rand_new_with_seed(1);
+    GRand *random = test_seeded_rand();
     for (unsigned size = 2; size <= 8; size *= 2) {
         for (unsigned i = 0; i < G_N_ELEMENTS(edges); i++)
             for (unsigned j = 0; j < G_N_ELEMENTS(edges); j++)

@@ -8,6 +8,7 @@
 #include "tcg/mmu.h"
 #include "tcg/tlb.h"
 #include "unit/suite.h"
+#include "unit/seed.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -29,16 +30,6 @@ struct fixture {
 
 enum mode { MODE_32, MODE_PAE, MODE_LONG, MODE_COUNT };
 
-/* Printed, so that a failure can be seen again: DUODM_TEST_SEED=n. */
-static uint32_t unit_seed(void)
-{
-    const char *text = g_getenv("DUODM_TEST_SEED");
-    uint32_t seed = text ? (uint32_t)strtoul(text, NULL, 0) : g_random_int();
-
-    printf("(seed %u) ", seed);
-    return seed;
-}
-
 static struct fixture *fixture_new(void)
 {
     struct fixture *f = g_new0(struct fixture, 1);
@@ -51,7 +42,7 @@ static struct fixture *fixture_new(void)
     f->cpu.vcpu = &f->vcpu;
     f->cpu.tlb = tlb_new();
     f->cpu.physical_bits = 40;
-    f->random = g_rand_new_with_seed(unit_seed());
+    f->random = test_seeded_rand();
     return f;
 }
 

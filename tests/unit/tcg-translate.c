@@ -9,6 +9,7 @@
 #include "tcg/cpu-model.h"
 #include "tcg/translate.h"
 #include "unit/suite.h"
+#include "unit/seed.h"
 
 #include <stdlib.h>
 
@@ -36,16 +37,6 @@ struct fixture {
     struct jit *jit;
     uint8_t *bytes; /* RAM */
 };
-
-/* Printed, so that a failure can be seen again: DUODM_TEST_SEED=n. */
-static uint32_t unit_seed(void)
-{
-    const char *text = g_getenv("DUODM_TEST_SEED");
-    uint32_t seed = text ? (uint32_t)strtoul(text, NULL, 0) : g_random_int();
-
-    printf("(seed %u) ", seed);
-    return seed;
-}
 
 /* A CPU in user mode, all in 64-bit mode and mapped. */
 static void init_cpu(struct fixture *f)
@@ -195,7 +186,7 @@ static void check_liveness(struct fixture *f, GRand *random)
 
 static void test_liveness(void)
 {
-    g_autoptr(GRand) random = g_rand_new_with_seed(unit_seed());
+    g_autoptr(GRand) random = test_seeded_rand();
     struct fixture *f = fixture_new();
 
     for (unsigned i = 0; i < 1000; i++) {

@@ -3,6 +3,7 @@
 #include "dm/display/edid.h"
 #include "dm/display/vga-draw.h"
 #include "unit/suite.h"
+#include "unit/seed.h"
 
 #include <string.h>
 
@@ -172,7 +173,7 @@ static void test_graphics_controller(void)
 {
     struct fixture f;
     struct model *m = g_new0(struct model, 1);
-    g_autoptr(GRand) random = g_rand_new_with_seed(1987);
+    g_autoptr(GRand) random = test_seeded_rand();
     unsigned wrong = 0;
 
     set_up(&f);
@@ -268,7 +269,7 @@ static bool is_covered(const GArray *changes, unsigned x, unsigned y)
 static void test_tracking(void)
 {
     struct fixture f;
-    g_autoptr(GRand) random = g_rand_new_with_seed(1111);
+    g_autoptr(GRand) random = test_seeded_rand();
     g_autofree uint32_t *expected = g_new0(uint32_t, 300 * 200);
     unsigned wrong = 0, uncovered = 0;
 
@@ -377,7 +378,7 @@ static void test_text(void)
 static void test_any_registers(void)
 {
     struct fixture f;
-    g_autoptr(GRand) random = g_rand_new_with_seed(77);
+    g_autoptr(GRand) random = test_seeded_rand();
 
     set_up(&f);
     for (unsigned i = 0; i < MEMORY_SIZE; i++) {

@@ -7,6 +7,7 @@
 #include "memory/host-access.h"
 #include "unit/suite.h"
 #include "unit/virtio-fixture.h"
+#include "unit/seed.h"
 
 #include <sched.h>
 #include <stdlib.h>
@@ -423,10 +424,9 @@ static void pause_and_continue(struct driver *driver)
 static void run(bool packed, bool event_index, unsigned size)
 {
     struct driver *driver = g_new0(struct driver, 1);
-    uint32_t seed = g_random_int();
+    uint32_t seed = (uint32_t)test_seed();
     uint64_t features = VIRTIO_FEATURE(VIRTIO_F_INDIRECT_DESC);
 
-    printf("seed %u ", seed);
     driver->random = g_rand_new_with_seed(seed);
     echo.random = g_rand_new_with_seed(seed + 1);
     echo.popped = echo.count = 0;

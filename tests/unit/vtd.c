@@ -549,7 +549,7 @@ static bool collect(void *opaque, const struct iommu_mapping *mapping, GError **
 /* Random tables, some entries broken: a walk says what lookups of each page say. */
 static void test_walk_equals_lookups(void)
 {
-    GRand *random = seeded_random();
+    GRand *random = test_seeded_rand();
 
     for (unsigned round = 0; round < 20; round++) {
         struct unit *u = unit_new(48);

@@ -176,7 +176,7 @@ static void drive_reset(struct device *device)
     }
 }
 
-void ata_unplug_disks(struct machine *machine)
+void ata_unplug_disks(struct machine *machine, bool keep_first)
 {
     for (unsigned i = 0; i < machine->device_buses->len; i++) {
         struct ata_bus *bus = g_ptr_array_index(machine->device_buses, i);
@@ -184,7 +184,7 @@ void ata_unplug_disks(struct machine *machine)
         for (unsigned unit = 0; bus->base.type == BUS_ATA && unit < bus->units; unit++) {
             struct ata_drive *drive = bus->drives[unit];
 
-            if (drive && !drive->is_packet) {
+            if (drive && !drive->is_packet && !(keep_first && bus->number == 0 && unit == 0)) {
                 bool entered = access_guard_enter(bus->guard);
 
                 ata_drive_abandon(drive);

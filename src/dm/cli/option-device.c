@@ -3,6 +3,7 @@
 #include "dm/chardev.h"
 #include "dm/cli/options.h"
 #include "dm/hotplug.h"
+#include "dm/monitor/qmp-commands.h"
 #include "dm/object.h"
 #include "util/error.h"
 #include "util/log.h"
@@ -101,9 +102,29 @@ static bool check_device(struct command_line *line, const struct key_values *lis
     return true;
 }
 
+/* key=value,... or the same as a JSON object, whose members' members are "key.member". */
+static struct key_values *parse_list(const char *value, const char *implied_key, GError **error)
+{
+    g_autoptr(GString) text = g_string_new(NULL);
+    json_error_t problem;
+    json_t *object;
+
+    if (*value != '{') {
+        return key_values_parse(value, implied_key, error);
+    }
+    object = json_loads(value, JSON_REJECT_DUPLICATES, &problem);
+    if (!json_is_object(object)) {
+        duodm_fail(error, DUODM_ERROR_INVALID_ARGUMENT, "'%s' is no JSON: %s", value, problem.text);
+        return NULL;
+    }
+    qmp_flatten(text, object);
+    json_decref(object);
+    return key_values_parse(text->str, NULL, error);
+}
+
 bool option_device(struct command_line *line, const char *value, GError **error)
 {
-    struct key_values *list = key_values_parse(value, "driver", error);
+    struct key_values *list = parse_list(value, "driver", error);
 
     if (!list || !check_device(line, list, error)) {
         key_values_free(list);
@@ -249,7 +270,7 @@ static bool check_object(struct command_line *line, const struct key_values *lis
 
 bool option_object(struct command_line *line, const char *value, GError **error)
 {
-    struct key_values *list = key_values_parse(value, "qom-type", error);
+    struct key_values *list = parse_list(value, "qom-type", error);
 
     if (!list || !check_object(line, list, error)) {
         key_values_free(list);

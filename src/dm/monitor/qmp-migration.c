@@ -159,8 +159,9 @@ json_t *qmp_xen_load_devices_state(struct qmp_context *context, json_t *argument
                : NULL;
 }
 
-/* The toolstack is told of duodm's writes to the guest's memory all the time. */
 json_t *qmp_xen_set_global_dirty_log(struct qmp_context *context, json_t *arguments, GError **error)
 {
+    migration_set_logging(context->machine->migration,
+                          json_is_true(json_object_get(arguments, "enable")));
     return json_object();
 }

@@ -21,12 +21,31 @@ static uint64_t power_of_two(uint64_t size)
     return power;
 }
 
+bool pci_is_rom(const uint8_t *data, uint64_t length)
+{
+    return length >= 3 && data[0] == 0x55 && data[1] == 0xaa;
+}
+
+bool pci_register_rom_image(struct pci_device *device, const uint8_t *data, uint64_t length,
+                            GError **error)
+{
+    uint64_t size = power_of_two(length);
+
+    if (!memory_region_init_rom(&device->rom_memory, "option-rom", size, error)) {
+        return false;
+    }
+    memcpy(memory_region_host_pointer(&device->rom_memory), data, length);
+    device->rom = (struct pci_bar){
+        .region = &device->rom_memory, .size = size, .is_rom = true, .address = UINT64_MAX};
+    pci_put(device->write_mask, PCI_ROM_ADDRESS, 4, (uint32_t) ~(size - 1) | PCI_ROM_ENABLE);
+    return true;
+}
+
 bool pci_register_rom(struct pci_device *device, const char *file, GError **error)
 {
     g_autofree char *path = firmware_file_find(&device->device.machine->config, file, error);
     g_autoptr(GBytes) image = NULL;
     const uint8_t *data;
-    uint64_t size;
     gsize length;
 
     if (path) {
@@ -36,19 +55,11 @@ bool pci_register_rom(struct pci_device *device, const char *file, GError **erro
         return false;
     }
     data = g_bytes_get_data(image, &length);
-    if (length < 3 || data[0] != 0x55 || data[1] != 0xaa) {
+    if (!pci_is_rom(data, length)) {
         return duodm_fail(error, DUODM_ERROR_INVALID_ARGUMENT,
                           "'%s' is no option ROM: it does not begin with 55h AAh", path);
     }
-    size = power_of_two(length);
-    if (!memory_region_init_rom(&device->rom_memory, "option-rom", size, error)) {
-        return false;
-    }
-    memcpy(memory_region_host_pointer(&device->rom_memory), data, length);
-    device->rom = (struct pci_bar){
-        .region = &device->rom_memory, .size = size, .is_rom = true, .address = UINT64_MAX};
-    pci_put(device->write_mask, PCI_ROM_ADDRESS, 4, (uint32_t) ~(size - 1) | PCI_ROM_ENABLE);
-    return true;
+    return pci_register_rom_image(device, data, length, error);
 }
 
 void pci_rom_release(struct pci_device *device)

@@ -105,6 +105,11 @@ void pci_register_bar(struct pci_device *device, unsigned number, struct memory_
 /* In realize: the expansion ROM, from a file that is looked for as firmware is
  * (boot/firmware-image.h). The core frees it. */
 bool pci_register_rom(struct pci_device *device, const char *file, GError **error);
+/* The same, from memory: at most PCI_ROM_MAX bytes, of which it takes a copy. */
+bool pci_register_rom_image(struct pci_device *device, const uint8_t *data, uint64_t length,
+                            GError **error);
+/* Does it begin as a ROM does? */
+bool pci_is_rom(const uint8_t *data, uint64_t length);
 /* Offset of a new capability of `size` bytes, zeroed past its header; 0 if there is no room. */
 unsigned pci_add_capability(struct pci_device *device, uint8_t id, unsigned size);
 /* Drive the device's INTx pin. Any thread. */

@@ -24,8 +24,9 @@
 #define ROM_LOCK_SIZE  0x40000
 #define ROM_LOCK_ABOVE 2 /* what PAM says of the same addresses */
 
-#define UNPLUG_DISKS 0x1 /* IDE disks, not CD-ROMs */
-#define UNPLUG_CARDS DEVICE_UNPLUG_NIC
+#define UNPLUG_DISKS       0x1 /* IDE disks, not CD-ROMs */
+#define UNPLUG_CARDS       DEVICE_UNPLUG_NIC
+#define UNPLUG_OTHER_DISKS 0x4 /* IDE disks but the primary master; without effect beside bit 0 */
 
 #define LOG_LINE_MAX 250
 
@@ -59,10 +60,8 @@ static void unplug(void *opaque)
     struct xen_platform *platform = opaque;
     struct machine *machine = platform->pci.device.machine;
 
-    /* Those that come in the guest's way twice are IDE disks and network cards. A guest that keeps
-     * its first disk emulated (bit 2) keeps them all. */
-    if (platform->unplugged & UNPLUG_DISKS) {
-        ata_unplug_disks(machine);
+    if (platform->unplugged & (UNPLUG_DISKS | UNPLUG_OTHER_DISKS)) {
+        ata_unplug_disks(machine, !(platform->unplugged & UNPLUG_DISKS));
     }
     if (platform->unplugged & UNPLUG_CARDS) {
         unplug_cards(machine->pci_bus);

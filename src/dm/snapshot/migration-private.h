@@ -95,9 +95,6 @@ unsigned snapshot_block_count(const struct machine *machine);
 struct memory_region *snapshot_block(const struct machine *machine, unsigned index);
 uint64_t snapshot_block_pages(const struct machine *machine, unsigned index);
 
-/* send.c: have writes to memory noted, or no longer. Main loop. */
-void migration_set_logging(struct migration *migration, bool on);
-
 /* send-memory.c: one pass, of all pages or of those written since the last. The thread's. */
 bool migration_send_head(struct migration *migration, GError **error);
 bool migration_send_memory(struct migration *migration, bool all, GError **error);

@@ -37,6 +37,9 @@ struct migration_parameters *migration_parameters(struct migration *migration);
 
 /* Begin to send the machine. False: it did not begin. How it ends, migration_query tells. */
 bool migration_start(struct migration *migration, const char *uri, GError **error);
+/* Have duodm's writes to memory noted, or no longer: for whoever sends it. Where the engine has the
+ * memory, it hears of them (struct ram_windows). */
+void migration_set_logging(struct migration *migration, bool on);
 /* Give up what was begun; the machine goes on here. Nothing to do: nothing happens. */
 void migration_cancel(struct migration *migration);
 /* As query-migrate. New reference. */

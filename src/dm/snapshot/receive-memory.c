@@ -47,6 +47,12 @@ bool snapshot_receive_head(struct machine *machine, const uint8_t *payload, size
 {
     unsigned count = 0;
 
+    if (!memory_region_host_pointer(snapshot_block(machine, 0))) {
+        return duodm_fail(error, DUODM_ERROR_NOT_SUPPORTED,
+                          "the machine's state holds memory, which under engine '%s' is not "
+                          "duodm's to receive",
+                          machine->engine->name);
+    }
     for (; length; count++) {
         if (!check_block(machine, count, &payload, &length, error)) {
             return false;

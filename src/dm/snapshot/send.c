@@ -193,10 +193,11 @@ static bool check_machine(const struct migration *migration, GError **error)
                           "the machine is in state '%s': there is nothing to send",
                           run_state_name(machine->state));
     }
-    return machine->ram.name || duodm_fail(error, DUODM_ERROR_NOT_SUPPORTED,
-                                           "under engine '%s' the guest's memory is not duodm's "
-                                           "to send: use xen-save-devices-state",
-                                           machine->engine->name);
+    return memory_region_host_pointer(snapshot_block(machine, 0)) ||
+           duodm_fail(error, DUODM_ERROR_NOT_SUPPORTED,
+                      "under engine '%s' the guest's memory is not duodm's to send: use "
+                      "xen-save-devices-state",
+                      machine->engine->name);
 }
 
 bool migration_start(struct migration *migration, const char *uri, GError **error)

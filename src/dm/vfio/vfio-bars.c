@@ -137,3 +137,14 @@ void vfio_bars_destroy(struct vfio_pci *vfio)
         *bar = (struct vfio_bar){0};
     }
 }
+
+void vfio_bars_unmap(struct vfio_pci *vfio)
+{
+    memory_topology_begin();
+    for (unsigned i = 0; i < PCI_BAR_COUNT; i++) {
+        for (unsigned n = 0; n < vfio->bars[i].mapping_count; n++) {
+            memory_region_set_enabled(&vfio->bars[i].mappings[n].region, false);
+        }
+    }
+    memory_topology_commit();
+}

@@ -68,7 +68,7 @@ static char *find_folder(const struct vfio_pci *vfio, GError **error)
     return g_build_filename(SYSFS_DEVICES, address, NULL);
 }
 
-static bool open_device(struct vfio_pci *vfio, GError **error)
+static bool open_kernel_device(struct vfio_pci *vfio, GError **error)
 {
     g_autofree char *folder = find_folder(vfio, error), *address = NULL;
     unsigned group;
@@ -155,7 +155,7 @@ static bool make_parts(struct vfio_pci *vfio, GError **error)
         goto destroy_msi;
     }
     vfio_update_command(vfio);
-    if (!vfio_intx_enable(vfio, error)) {
+    if (!vfio_rom_init(vfio, error) || !vfio_intx_enable(vfio, error)) {
         goto destroy_events;
     }
     vfio->request_descriptor = listen_to(vfio, VFIO_IRQ_REQUEST, VFIO_EVENT_REQUEST);
@@ -171,10 +171,9 @@ destroy_bars:
     return false;
 }
 
-static bool vfio_pci_realize(struct device *device, GError **error)
+bool vfio_pci_realize(struct vfio_pci *vfio, bool (*open)(struct vfio_pci *vfio, GError **error),
+                      GError **error)
 {
-    struct vfio_pci *vfio = vfio_pci_of(device);
-
     vfio->intx_descriptor = vfio->request_descriptor = vfio->error_descriptor = -1;
     vfio->intx_unmask = -1;
     vfio->msi = vfio->msix = 0;
@@ -183,7 +182,7 @@ static bool vfio_pci_realize(struct device *device, GError **error)
     vfio->request_task = (struct io_task){.run = on_request, .opaque = vfio};
     pthread_mutex_init(&vfio->command_lock, NULL);
     pthread_mutex_init(&vfio->intx_lock, NULL);
-    if (open_device(vfio, error)) {
+    if (open(vfio, error)) {
         if (make_parts(vfio, error)) {
             return true;
         }
@@ -194,7 +193,12 @@ static bool vfio_pci_realize(struct device *device, GError **error)
     return false;
 }
 
-static void vfio_pci_unrealize(struct device *device)
+static bool realize_kernel_device(struct device *device, GError **error)
+{
+    return vfio_pci_realize(vfio_pci_of(device), open_kernel_device, error);
+}
+
+void vfio_pci_unrealize(struct device *device)
 {
     struct vfio_pci *vfio = vfio_pci_of(device);
 
@@ -214,7 +218,7 @@ static void vfio_pci_unrealize(struct device *device)
 }
 
 /* After the bus: config space is as at power-on. */
-static void vfio_pci_reset(struct device *device)
+void vfio_pci_reset(struct device *device)
 {
     struct vfio_pci *vfio = vfio_pci_of(device);
     g_autoptr(GError) error = NULL;
@@ -246,16 +250,11 @@ static const struct property vfio_pci_properties[] = {
      "the function on the host, [DDDD:]BB:DD.F, which belongs to vfio-pci there"},
     {"sysfsdev", PROPERTY_STRING, offsetof(struct vfio_pci, sysfsdev), NULL, 0, 0,
      "the same, by its folder in sysfs"},
-    {"iothread", PROPERTY_STRING, offsetof(struct vfio_pci, thread_id), NULL, 0, 0,
-     "I/O thread that hands on its interrupts (-object iothread) [one that devices share]"},
-    {"x-no-mmap", PROPERTY_BOOL, offsetof(struct vfio_pci, no_mmap), "off", 0, 0,
-     "make all accesses to its memory one by one"},
-    {"x-no-irqfd", PROPERTY_BOOL, offsetof(struct vfio_pci, no_irqfd), "off", 0, 0,
-     "hand on its interrupts by the I/O thread, even where the kernel could"},
+    VFIO_PCI_PROPERTIES,
     PROPERTY_END,
 };
 
-static const struct pci_class vfio_pci_class_pci = {
+const struct pci_class vfio_pci_class_pci = {
     .config_write = vfio_config_write,
     .config_written = vfio_config_written,
     .config_read = vfio_config_read,
@@ -269,7 +268,7 @@ const struct device_class vfio_pci_class = {
     .user_creatable = true,
     .properties = vfio_pci_properties,
     .unsaved = "what the host's function holds can't be read",
-    .realize = vfio_pci_realize,
+    .realize = realize_kernel_device,
     .unrealize = vfio_pci_unrealize,
     .reset = vfio_pci_reset,
     .bus_class = &vfio_pci_class_pci,

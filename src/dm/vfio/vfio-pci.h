@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Inside of the device class "vfio-pci": for src/dm/vfio only. */
+/* Inside of the device classes "vfio-pci" and "vfio-user-pci": for src/dm/vfio only. */
 #ifndef DUODM_DM_VFIO_VFIO_PCI_H
 #define DUODM_DM_VFIO_VFIO_PCI_H
 
@@ -41,6 +41,8 @@ struct vfio_pci {
     struct pci_device pci;
     /* Properties. */
     char *host, *sysfsdev, *thread_id;
+    char *rom_file;
+    uint32_t rom_bar;
     bool no_mmap, no_irqfd;
 
     struct vfio_device *device;
@@ -90,6 +92,44 @@ static inline struct vfio_pci *vfio_pci_of(struct device *device)
     return (struct vfio_pci *)device;
 }
 
+/* Properties of both classes. */
+#define VFIO_PCI_PROPERTIES                                                                        \
+    {"iothread",                                                                                   \
+     PROPERTY_STRING,                                                                              \
+     offsetof(struct vfio_pci, thread_id),                                                         \
+     NULL,                                                                                         \
+     0,                                                                                            \
+     0,                                                                                            \
+     "I/O thread that hands on its interrupts (-object iothread) [one that devices share]"},       \
+        {"x-no-mmap",                                                                              \
+         PROPERTY_BOOL,                                                                            \
+         offsetof(struct vfio_pci, no_mmap),                                                       \
+         "off",                                                                                    \
+         0,                                                                                        \
+         0,                                                                                        \
+         "make all accesses to its memory one by one"},                                            \
+        {"romfile",                                                                                \
+         PROPERTY_STRING,                                                                          \
+         offsetof(struct vfio_pci, rom_file),                                                      \
+         NULL,                                                                                     \
+         0,                                                                                        \
+         0,                                                                                        \
+         "its expansion ROM, from a file; empty: none [the device's own]"},                        \
+        {"rombar", PROPERTY_UINT32,      offsetof(struct vfio_pci, rom_bar), "1", 0,               \
+         1,        "0: no expansion ROM"},                                                         \
+    {                                                                                              \
+        "x-no-irqfd", PROPERTY_BOOL, offsetof(struct vfio_pci, no_irqfd), "off", 0, 0,             \
+            "hand on its interrupts by the I/O thread, even where the kernel could"                \
+    }
+
+/* What classes have in common. open: the transport's part of realize, which sets vfio->device and
+ * has vfio_space_open or vfio_space_attach put it into a space. */
+bool vfio_pci_realize(struct vfio_pci *vfio, bool (*open)(struct vfio_pci *vfio, GError **error),
+                      GError **error);
+void vfio_pci_unrealize(struct device *device);
+void vfio_pci_reset(struct device *device);
+extern const struct pci_class vfio_pci_class_pci;
+
 /* What messages call it. */
 const char *vfio_pci_name(const struct vfio_pci *vfio);
 
@@ -103,9 +143,14 @@ void vfio_update_command(struct vfio_pci *vfio);
 /* No DMA from now on until the next reset. Any thread, any lock held. */
 void vfio_cut_off(struct vfio_pci *vfio, const char *reason);
 
+/* vfio-rom.c: after the device decodes its memory. The core frees it. */
+bool vfio_rom_init(struct vfio_pci *vfio, GError **error);
+
 /* vfio-bars.c */
 bool vfio_bars_init(struct vfio_pci *vfio, GError **error);
 void vfio_bars_destroy(struct vfio_pci *vfio);
+/* What is mapped is no use any more: all accesses are made one by one from now on. Main loop. */
+void vfio_bars_unmap(struct vfio_pci *vfio);
 
 /* vfio-event.c: have an event descriptor watched; its kind says what its signal means. */
 enum vfio_event_kind { VFIO_EVENT_INTX, VFIO_EVENT_VECTOR, VFIO_EVENT_REQUEST, VFIO_EVENT_ERROR };

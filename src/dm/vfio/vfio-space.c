@@ -9,8 +9,9 @@
 struct vfio_space {
     struct machine *machine;
     struct memory_region *view;
-    struct address_space dma; /* of view */
-    struct type1_container *container;
+    struct address_space dma;          /* of view */
+    struct type1_container *container; /* NULL: its one device has a back end of its own */
+    struct dma_backend *backend;
     struct dma_map *map;
     pthread_mutex_t lock; /* outside of functions' command locks; protects functions */
     GPtrArray *functions; /* of struct vfio_pci */
@@ -49,19 +50,16 @@ static void space_free(struct vfio_space *space)
     g_free(space);
 }
 
+/* container: becomes the space's. */
 static struct vfio_space *space_new(struct machine *machine, struct memory_region *view,
-                                    GError **error)
+                                    struct type1_container *container, struct dma_backend *backend)
 {
-    struct type1_container *container = type1_container_new(error);
-    struct vfio_space *space;
+    struct vfio_space *space = g_new0(struct vfio_space, 1);
 
-    if (!container) {
-        return NULL;
-    }
-    space = g_new0(struct vfio_space, 1);
     space->machine = machine;
     space->view = view;
     space->container = container;
+    space->backend = backend;
     space->functions = g_ptr_array_new();
     pthread_mutex_init(&space->lock, NULL);
     address_space_init(&space->dma, view, "vfio");
@@ -79,7 +77,8 @@ static bool check_group(struct machine *machine, struct memory_region *view, uns
     for (unsigned i = 0; machine->vfio_spaces && i < machine->vfio_spaces->len; i++) {
         const struct vfio_space *space = g_ptr_array_index(machine->vfio_spaces, i);
 
-        if (space->view != view && type1_container_has_group(space->container, group)) {
+        if (space->view != view && space->container &&
+            type1_container_has_group(space->container, group)) {
             return duodm_fail(error, DUODM_ERROR_NOT_SUPPORTED,
                               "IOMMU group %u of the host is in use behind another of the guest's "
                               "IOMMU domains: functions of one group can't be kept apart",
@@ -115,8 +114,9 @@ static struct vfio_space *find_space(struct machine *machine, struct memory_regi
     for (unsigned i = 0; machine->vfio_spaces && i < machine->vfio_spaces->len; i++) {
         struct vfio_space *space = g_ptr_array_index(machine->vfio_spaces, i);
 
-        if (space->view == view && (type1_container_has_group(space->container, group) ||
-                                    type1_container_add_group(space->container, group, NULL))) {
+        if (space->view == view && space->container &&
+            (type1_container_has_group(space->container, group) ||
+             type1_container_add_group(space->container, group, NULL))) {
             return space;
         }
     }
@@ -129,12 +129,20 @@ static bool start_mapping(struct vfio_space *space, GError **error)
     if (space->map) {
         return true;
     }
-    space->map = dma_map_new(&space->dma, &space->machine->as_memory,
-                             type1_container_backend(space->container), map_failed, space, error);
+    space->map = dma_map_new(&space->dma, &space->machine->as_memory, space->backend, map_failed,
+                             space, error);
     if (space->map) {
         __atomic_fetch_add(&space->machine->discard_blockers, 1, __ATOMIC_SEQ_CST);
     }
     return space->map != NULL;
+}
+
+static void add_function(struct vfio_space *space, struct vfio_pci *vfio)
+{
+    pthread_mutex_lock(&space->lock);
+    g_ptr_array_add(space->functions, vfio);
+    pthread_mutex_unlock(&space->lock);
+    vfio->space = space;
 }
 
 struct vfio_device *vfio_space_open(struct machine *machine, struct memory_region *view,
@@ -149,10 +157,12 @@ struct vfio_device *vfio_space_open(struct machine *machine, struct memory_regio
     }
     space = find_space(machine, view, group);
     if (!space) {
-        space = space_new(machine, view, error);
-        if (!space) {
+        struct type1_container *container = type1_container_new(error);
+
+        if (!container) {
             return NULL;
         }
+        space = space_new(machine, view, container, type1_container_backend(container));
         if (!type1_container_add_group(space->container, group, error)) {
             space_free(space);
             return NULL;
@@ -167,14 +177,25 @@ struct vfio_device *vfio_space_open(struct machine *machine, struct memory_regio
         }
         return NULL;
     }
-    pthread_mutex_lock(&space->lock);
-    g_ptr_array_add(space->functions, vfio);
-    pthread_mutex_unlock(&space->lock);
-    vfio->space = space;
+    add_function(space, vfio);
     if (__atomic_load_n(&space->failed, __ATOMIC_SEQ_CST)) {
         vfio_cut_off(vfio, "the host lacks mappings that others of this address space need, too");
     }
     return device;
+}
+
+bool vfio_space_attach(struct machine *machine, struct memory_region *view, struct vfio_pci *vfio,
+                       struct vfio_device *device, struct dma_backend *backend, GError **error)
+{
+    struct vfio_space *space = space_new(machine, view, NULL, backend);
+
+    if (!start_mapping(space, error)) {
+        space_free(space);
+        return false;
+    }
+    vfio->device = device;
+    add_function(space, vfio);
+    return true;
 }
 
 void vfio_space_close(struct vfio_pci *vfio)
@@ -184,9 +205,13 @@ void vfio_space_close(struct vfio_pci *vfio)
     pthread_mutex_lock(&space->lock);
     g_ptr_array_remove(space->functions, vfio);
     pthread_mutex_unlock(&space->lock);
+    if (!space->container) { /* its device is what maps */
+        space_free(space);
+        space = NULL;
+    }
     g_clear_pointer(&vfio->device, vfio_device_free);
     vfio->space = NULL;
-    if (space->functions->len == 0) {
+    if (space && space->functions->len == 0) {
         space_free(space);
     }
 }
@@ -205,7 +230,7 @@ bool vfio_space_recover(struct vfio_space *space, GError **error)
 
 static void print_functions(struct vfio_space *space, GString *out)
 {
-    const struct dma_backend *backend = type1_container_backend(space->container);
+    const struct dma_backend *backend = space->backend;
 
     pthread_mutex_lock(&space->lock);
     for (unsigned i = 0; i < space->functions->len; i++) {

@@ -24,7 +24,13 @@ struct vfio_space;
 struct vfio_device *vfio_space_open(struct machine *machine, struct memory_region *view,
                                     struct vfio_pci *vfio, unsigned group, const char *address,
                                     GError **error);
-/* Close the device that was opened for vfio. */
+/*
+ * The same for a device that is open, and has a back end of its own, which nobody else uses: its
+ * space is its alone. On failure the device is the caller's still; else vfio_space_close frees it.
+ */
+bool vfio_space_attach(struct machine *machine, struct memory_region *view, struct vfio_pci *vfio,
+                       struct vfio_device *device, struct dma_backend *backend, GError **error);
+/* Close the device that was opened for vfio, or attached. */
 void vfio_space_close(struct vfio_pci *vfio);
 
 /* The devices behind a failed mapping were reset: bring the host up to date again. */

@@ -12,14 +12,15 @@ from harness.packages import CACHE, ROOT, Kernel
 
 GUEST_MODULES = ["virtio_pci", "virtio_mmio", "virtio_blk", "virtio_net", "virtio_rng",
                  "virtio_console", "virtio_balloon", "evdev", "button", "uio_pci_generic"]
+ASKED_FOR_MODULES = ["vfio_iommu_type1", "vfio_pci"]  # harness/vfio.py loads them
 AGENT_MODULES = ["virtio_pci", "virtio_console"]  # for L1's own port
 AGENT_PORT = "/dev/vport0p1"
 # What duodm loads when it needs it, so that ldd does not name it. (Xen's libraries come with xl.)
 LOADED_LIBRARIES = ["libslirp.so.0"]
 
-PROGRAMS = {"agent": ["agent.c"],
+PROGRAMS = {"agent": ["agent.c"], "rights": ["rights.c"],
             "load": ["load.c", "load.h", "randread.c", "stream.c", "files.c",
-                     "edu.c"]}
+                     "edu.c", "edu.h", "vfio.c", "kexec.c"]}
 
 
 def build_program(name):
@@ -101,6 +102,7 @@ def guest_tree():
     tree.add_file(build_program("load"), "/bin/load")
     tree.add("/etc/agent-port", "/dev/ttyS1\n")
     add_modules(tree, find_modules(kernel.root, GUEST_MODULES))
+    add_modules(tree, find_modules(kernel.root, ASKED_FOR_MODULES), listing="/etc/modules-vfio")
     return tree
 
 
@@ -133,7 +135,7 @@ def base_tree(folder, kernel, modules, programs, arguments=None):
     subprocess.run(["gzip", "-1", "-f", disk], check=True)
     tree.add_file(disk + ".gz", "/boot/guest.ext4.gz")
     os.unlink(disk + ".gz")
-    for name in ("exits64", "hostile64", "lines64", "nocode64", "smp64"):
+    for name in ("exits64", "harm64", "hostile64", "life64", "lines64", "nocode64", "smp64"):
         tree.add_file(build_guest_program(name), f"/boot/{name}")
     tree.add_program("/sbin/e2fsck")
     return tree

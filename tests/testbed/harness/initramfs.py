@@ -113,6 +113,11 @@ if [ -e /etc/modules ]; then
 fi
 root=$(sed -n 's/.* root=\\([^ ]*\\).*/\\1/p' /proc/cmdline)
 if [ -n "$root" ] && [ -e /etc/modules ]; then
+    n=0
+    until [ -b "$root" ] || [ $n -ge 600 ]; do # a driver looks for disks while we go on
+        usleep 50000
+        n=$((n + 1))
+    done
     mount -t ext4 "$root" /root && umount /dev/pts /dev/shm /dev /sys /proc &&
         exec switch_root /root /init
     echo "init: cannot start from $root"
@@ -144,11 +149,12 @@ def busybox_tree(agent):
     return tree
 
 
-def add_modules(tree, paths, arguments=None):
-    """Modules for /init to load, in this order. arguments: module file name -> text."""
+def add_modules(tree, paths, arguments=None, listing="/etc/modules"):
+    """Modules for /init to load, in this order; another listing is for somebody else.
+    arguments: module file name -> text."""
     lines = []
     for path in paths:
         name = os.path.basename(path)
         tree.add_file(path, "/lib/modules/" + name)
         lines.append(f"{name} {(arguments or {}).get(name, '')}".strip() + "\n")
-    tree.add("/etc/modules", "".join(lines))
+    tree.add(listing, "".join(lines))

@@ -5,6 +5,7 @@ import os
 
 from harness.files import base_tree
 from harness.packages import Kernel, package
+from harness.xen_disk import make_xen_disk
 from harness.xen_files import add_dom0_files
 
 APPEND = "console=ttyS0 panic=-1 loglevel=5"
@@ -40,22 +41,29 @@ def vfio(folder, programs):
 
 
 def xen(folder, programs):
-    """Xen 4.17 with a Linux dom0, xl and a started xenstored.
+    """Xen 4.17 with a Linux dom0, xl and a started xenstored. /dev/vda: a disk for a domain.
 
     Without -smap,-smep a PV dom0 dies at its first page fault, without -monitor Xen's idle loop
-    takes a #GP in MWAIT. A comma separates modules, so dom0's command line must not hold one.
+    takes a #GP in MWAIT. L0 takes a guest's RDTSCP for the RDTSC that Xen intercepts, at which Xen
+    gives the guest a #GP: without -rdtscp Linux dies in a domain as early as it sets its CPU up,
+    and restarts it. A comma separates modules, so dom0's command line must not hold one.
     """
     kernel = Kernel("full")
     initrd = os.path.join(folder, "dom0.cpio")
     tree = base_tree(folder, kernel, ["xen_privcmd", "xen_evtchn", "xen_gntdev", "xen_gntalloc",
-                                      "xenfs"], programs)
+                                      "xenfs", "xen_blkback", "xen_netback", "virtio_blk", "tun",
+                                      "bridge"], programs)
     add_dom0_files(tree)
     tree.write_cpio(initrd)
+    disk = os.path.join(folder, "domain.img")
+    make_xen_disk(disk)
     hypervisor = os.path.join(folder, "xen.elf")
     with gzip.open(next_file(package("xen-hypervisor-4.17-amd64"), "boot", "xen-4", ".gz")) as f:
         with open(hypervisor, "wb") as out:
             out.write(f.read())
-    return ["-cpu", "EPYC,-monitor,-smap,-smep", "-m", "3072", "-smp", "2",
+    return ["-cpu", "EPYC,-monitor,-smap,-smep,-rdtscp", "-m", "3072", "-smp", "2",
+            "-drive", f"file={disk},format=raw,if=none,id=domain",
+            "-device", "virtio-blk-pci,drive=domain",
             "-kernel", hypervisor,
             "-append", "console=com1 com1=115200,8n1 dom0_mem=1536M loglvl=warning "
                        "guest_loglvl=all cpuidle=0",

@@ -6,6 +6,7 @@ import time
 from harness.agent import Agent
 
 AGENT_PORT = 5555
+AGENT_LINE = f"tcp:127.0.0.1:{AGENT_PORT},server=on,wait=off"
 LIMIT = 600.0  # nested vCPUs crawl when the machine has other work
 START = """
 ip link set lo up
@@ -43,18 +44,17 @@ class Domain:
         if kernel and kernel.endswith("vmlinuz"):
             extra += ('\nramdisk="/boot/guest.cpio"'
                       f'\ncmdline="console=ttyS0 panic=-1 quiet {append}"')
-            serial = (f'serial=["file:/tmp/{name}.serial",'
-                      f'"tcp:127.0.0.1:{AGENT_PORT},server=on,wait=off"]')
+            serial = f'serial=["file:/tmp/{name}.serial","{AGENT_LINE}"]'
         config = "\n".join([
             'type="hvm"', f'name="{name}"', f"memory={memory}", f"vcpus={vcpus}", 'firmware="bios"',
-            serial, "vnc=0", "nographic=1",
+            serial, *([] if "vnc=" in extra else ["vnc=0", "nographic=1"]),
             'device_model_version="qemu-xen"', f'device_model_override="{self.model}"',
             # Firmware's text on a screen costs an exit for each letter.
             *([] if "vga=" in extra else ['vga="none"']),
             *([] if "disk=" in extra else ["disk=[]"]), *([] if "vif=" in extra else ["vif=[]"]),
             extra, ""])
         bed.agent.put(f"/tmp/{name}.cfg", config.encode())
-        bed.run(f"rm -f /var/log/xen/* /tmp/{name}.serial")
+        bed.run(f"rm -f /var/log/xen/*-{name}.log* /tmp/{name}.serial")
         status, text = bed.run(f"xl create {'' if stay else '-e'} {'-p' if paused else ''} /tmp/{name}.cfg", check=False)
         self.created = status == 0
         self.create_output = text
@@ -89,7 +89,9 @@ class Domain:
 
     def wait_up(self):
         """Until the agent in the guest answers; then .run runs lines there."""
-        line = self.bed.agent.spawn("nc", "127.0.0.1", AGENT_PORT, name=f"{self.name} agent")
+        # A domain that xl starts again is there before its device model listens.
+        line = self.bed.agent.spawn("sh", "-c", f"until nc 127.0.0.1 {AGENT_PORT}; do sleep 0.2; done",
+                                    name=f"{self.name} agent")
         self.agent = Agent(line, self.name, self.bed.log)
         try:
             self.agent.wait_up(LIMIT)
@@ -108,6 +110,12 @@ class Domain:
                 raise TimeoutError(f"{self.name}: {what}: not within {LIMIT:.0f} s")
             self.bed.run("sleep 0.5")
 
+    def wait_restarted(self):
+        """Until the domain that xl starts in place of the one that ended is up."""
+        self.wait_for(lambda: self.current_id() not in (0, self.id), "restarted by xl")
+        self.id = self.current_id()
+        return self.wait_up()
+
     def current_id(self):
         """0: there is no such domain now."""
         status, text = self.bed.run(f"xl domid {self.name}", check=False)
@@ -123,11 +131,15 @@ class Domain:
         """Nothing is left of it: not in Xen, not in xenstore, not in /var/run/xen."""
         listing = self.bed.run("xl list")[1]
         assert not re.search(rf"\b({self.name}|null)\b", listing), listing
-        for path in (f"/local/domain/{self.id}", f"/local/domain/0/device-model/{self.id}"):
+        self.check_clean_of(self.id)
+
+    def check_clean_of(self, domid):
+        """Nothing is left of what had this id: not in xenstore, not in /var/run/xen."""
+        for path in (f"/local/domain/{domid}", f"/local/domain/0/device-model/{domid}"):
             status, text = self.bed.run(f"xenstore-ls {path}", check=False)
             assert status != 0 or not text.strip(), f"{path}: {text}"
         left = self.bed.run("ls /var/run/xen")[1].split()
-        assert not [f for f in left if f"-{self.id}" in f], left
+        assert not [f for f in left if re.search(rf"-{domid}\b", f)], left
 
     def __enter__(self):
         return self

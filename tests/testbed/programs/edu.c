@@ -11,45 +11,14 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "load.h"
+#include "edu.h"
 
 enum {
-    EDU_ID = 0x00,
-    EDU_LIVENESS = 0x04,
-    EDU_FACTORIAL = 0x08,
-    EDU_STATUS = 0x20,
-    EDU_INTERRUPT_RAISE = 0x60,
-    EDU_INTERRUPT_ACKNOWLEDGE = 0x64,
-    EDU_DMA_SOURCE = 0x80,
-    EDU_DMA_DESTINATION = 0x88,
-    EDU_DMA_COUNT = 0x90,
-    EDU_DMA_COMMAND = 0x98,
-    EDU_BUFFER = 0x40000,
-    DMA_START = 1,
-    DMA_TO_MEMORY = 2,
-    BUSY = 1,
-    BAR_SIZE = 1 << 20,
-    DMA_SIZE = 2048,
     COMMAND = 4,
     COMMAND_MEMORY_AND_MASTER = 6,
     COMMAND_NO_INTX = 0x400,
     LINE = 0x20,
 };
-
-static uint32_t get(volatile uint8_t *bar, unsigned offset)
-{
-    return *(volatile uint32_t *)(bar + offset);
-}
-
-static void put(volatile uint8_t *bar, unsigned offset, uint32_t value)
-{
-    *(volatile uint32_t *)(bar + offset) = value;
-}
-
-static void put_address(volatile uint8_t *bar, unsigned offset, uint64_t value)
-{
-    *(volatile uint64_t *)(bar + offset) = value;
-}
 
 static int open_file(const char *address, const char *name)
 {
@@ -75,28 +44,17 @@ static uint64_t physical_address(const void *page)
     return (entry & ((1ULL << 55) - 1)) * 4096;
 }
 
-static void transfer(volatile uint8_t *bar, uint64_t source, uint64_t destination, uint32_t command)
-{
-    put_address(bar, EDU_DMA_SOURCE, source);
-    put_address(bar, EDU_DMA_DESTINATION, destination);
-    put_address(bar, EDU_DMA_COUNT, DMA_SIZE);
-    put(bar, EDU_DMA_COMMAND, command | DMA_START);
-    while (get(bar, EDU_DMA_COMMAND) & DMA_START) {
-        usleep(1000);
-    }
-}
-
 static int check_registers(volatile uint8_t *bar)
 {
-    put(bar, EDU_LIVENESS, 0x12345678);
-    put(bar, EDU_FACTORIAL, 10);
-    while (get(bar, EDU_STATUS) & BUSY) {
+    edu_put(bar, EDU_LIVENESS, 0x12345678);
+    edu_put(bar, EDU_FACTORIAL, 10);
+    while (edu_get(bar, EDU_STATUS) & EDU_BUSY) {
         usleep(1000);
     }
-    if (get(bar, EDU_ID) != 0x010000ed || get(bar, EDU_LIVENESS) != ~0x12345678u ||
-        get(bar, EDU_FACTORIAL) != 3628800) {
-        printf("registers: 0x%x 0x%x %u\n", get(bar, EDU_ID), get(bar, EDU_LIVENESS),
-               get(bar, EDU_FACTORIAL));
+    if (edu_get(bar, EDU_ID) != 0x010000ed || edu_get(bar, EDU_LIVENESS) != ~0x12345678u ||
+        edu_get(bar, EDU_FACTORIAL) != 3628800) {
+        printf("registers: 0x%x 0x%x %u\n", edu_get(bar, EDU_ID), edu_get(bar, EDU_LIVENESS),
+               edu_get(bar, EDU_FACTORIAL));
         return 1;
     }
     return 0;
@@ -107,7 +65,7 @@ static int run_dma(volatile uint8_t *bar, unsigned rounds)
     uint8_t *page = mmap(NULL, 4096, PROT_READ | PROT_WRITE,
                          MAP_PRIVATE | MAP_ANONYMOUS | MAP_LOCKED | MAP_POPULATE, -1, 0);
     uint64_t state = now_ns() | 1, physical;
-    static uint8_t sent[DMA_SIZE];
+    static uint8_t sent[EDU_DMA_SIZE];
 
     if (page == MAP_FAILED || check_registers(bar)) {
         return 1;
@@ -116,11 +74,11 @@ static int run_dma(volatile uint8_t *bar, unsigned rounds)
     physical = physical_address(page);
     for (unsigned i = 0; i < rounds; i++) {
         fill_random(sent, sizeof(sent), &state);
-        memcpy(page, sent, DMA_SIZE);
-        memset(page + DMA_SIZE, 0, DMA_SIZE);
-        transfer(bar, physical, EDU_BUFFER, 0);
-        transfer(bar, EDU_BUFFER, physical + DMA_SIZE, DMA_TO_MEMORY);
-        if (memcmp(page + DMA_SIZE, sent, DMA_SIZE) != 0) {
+        memcpy(page, sent, EDU_DMA_SIZE);
+        memset(page + EDU_DMA_SIZE, 0, EDU_DMA_SIZE);
+        edu_transfer(bar, physical, EDU_BUFFER, 0);
+        edu_transfer(bar, EDU_BUFFER, physical + EDU_DMA_SIZE, EDU_DMA_TO_MEMORY);
+        if (memcmp(page + EDU_DMA_SIZE, sent, EDU_DMA_SIZE) != 0) {
             printf("round %u: other data came back from 0x%llx\n", i, (unsigned long long)physical);
             return 1;
         }
@@ -148,11 +106,11 @@ static int run_intx(volatile uint8_t *bar, int config, unsigned rounds)
         if (pwrite(config, &command, 2, COMMAND) != 2) {
             return failed("config");
         }
-        put(bar, EDU_INTERRUPT_RAISE, LINE);
+        edu_put(bar, EDU_INTERRUPT_RAISE, LINE);
         if (read(uio, &count, 4) != 4) {
             return failed("/dev/uio0");
         }
-        put(bar, EDU_INTERRUPT_ACKNOWLEDGE, LINE);
+        edu_put(bar, EDU_INTERRUPT_ACKNOWLEDGE, LINE);
     }
     printf("intx %u\n", rounds);
     return 0;
@@ -171,7 +129,8 @@ int load_edu(int argc, char **argv)
         return failed("config");
     }
     resource = open_file(argv[1], "resource0");
-    volatile uint8_t *bar = mmap(NULL, BAR_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, resource, 0);
+    volatile uint8_t *bar =
+        mmap(NULL, EDU_BAR_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, resource, 0);
     if (bar == MAP_FAILED) {
         return failed("resource0");
     }

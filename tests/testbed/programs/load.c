@@ -10,6 +10,8 @@ static const struct {
     {"stream", load_stream},
     {"files", load_files},
     {"edu", load_edu},
+    {"vfio", load_vfio},
+    {"kexec", load_kexec},
 };
 
 int main(int argc, char **argv)
@@ -20,6 +22,6 @@ int main(int argc, char **argv)
             return LOADS[i].run(argc - 2, argv + 2);
         }
     }
-    fprintf(stderr, "usage: load randread|stream|files|edu ARGUMENT...\n");
+    fprintf(stderr, "usage: load randread|stream|files|edu|vfio|kexec ARGUMENT...\n");
     return 2;
 }

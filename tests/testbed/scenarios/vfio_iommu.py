@@ -2,89 +2,40 @@
 """Assigned devices behind the guest's own IOMMU (VT-d): hosts hold what its tables say, always."""
 import contextlib
 
+from harness.vfio import (EDU, KEXEC_DRIVES, NVME, READ_NVME_ALWAYS, bind, check_edu,
+                          check_edu_is_cut_off, check_nvme, iommu_guest, kexec, load_vfio, plug,
+                          rounds, unplug, unplug_under_load, verify, write_nvme)
+
 MACHINE = "vfio"
 DEVICES = ["vfio-pci", "intel-iommu"]
-EDU, NVME = "0000:00:05.0", "0000:00:06.0"
-IN_GUEST = "0000:00:0a.0"
-READ = "dd if=/dev/nvme0n1 bs=64k count=32 iflag=direct 2>/dev/null | md5sum"
-
-
-def rounds(bed):
-    """Few, unless --repeat asks for more."""
-    return bed.options.repeat if bed.options.repeat > 3 else 2
-
-
-def bind(bed, address):
-    """Give a device of L1 to vfio-pci."""
-    device = f"/sys/bus/pci/devices/{address}"
-    bed.run(f"[ ! -e {device}/driver ] || echo {address} >{device}/driver/unbind; "
-            f"echo vfio-pci >{device}/driver_override && "
-            f"echo {address} >/sys/bus/pci/drivers_probe && "
-            f"ls /dev/vfio/$(basename $(readlink {device}/iommu_group))")
-
-
-@contextlib.contextmanager
-def iommu_guest(bed, append="", properties="", **rest):
-    bind(bed, EDU)
-    bind(bed, NVME)
-    with bed.guest("-device", f"intel-iommu,caching-mode=on{properties}",
-                   append=f"intel_iommu=on {append}", **rest) as guest:
-        guest.wait_up(limit=300)
-        yield guest
-
-
-def verify(guest):
-    answer = guest.qmp.execute("x-iommu-verify")
-    assert answer["equal"], answer["report"]
-    return answer["report"]
-
-
-def plug(guest, host, name, addr):
-    guest.qmp.execute("device_add", driver="vfio-pci", host=host, id=name, addr=addr)
-    guest.run(f"until [ -e /sys/bus/pci/devices/0000:00:{addr}.0 ]; do usleep 20000; done")
-
-
-def unplug(guest, name):
-    guest.qmp.execute("device_del", id=name)
-    while guest.qmp.wait_event("DEVICE_DELETED")["data"].get("device") != name:
-        pass
-
-
-def write_nvme(guest):
-    """Random data onto the disk; its checksum."""
-    guest.run("until [ -e /dev/nvme0n1 ]; do usleep 20000; done")
-    return guest.run("dd if=/dev/urandom of=/tmp/data bs=1M count=2 2>/dev/null; "
-                     "md5sum </tmp/data; dd if=/tmp/data of=/dev/nvme0n1 bs=64k oflag=direct "
-                     "conv=fsync 2>/dev/null")[1]
+ENTRIES = "/sys/module/vfio_iommu_type1/parameters/dma_entry_limit"
 
 
 def test_nvme_translated(bed):
-    with iommu_guest(bed, smp=2) as guest:
+    """Plug, write, unplug under I/O; of ten rounds one with a reset and one with a kexec between."""
+    with iommu_guest(bed, *KEXEC_DRIVES, smp=2) as guest:
         for number in range(rounds(bed)):
             plug(guest, NVME, "nvme", "0b")
             sums = write_nvme(guest)
-            assert guest.run(READ)[1] == sums
             assert "nvme: vfio type1" in verify(guest)
-            load = guest.start("while dd if=/dev/nvme0n1 of=/dev/null bs=4k iflag=direct "
-                               "2>/dev/null; do :; done")
-            unplug(guest, "nvme")
-            load.wait()
-            verify(guest)
-            if number == 0:
-                plug(guest, NVME, "nvme", "0b")
-                guest.reboot(lambda: guest.qmp.execute("system_reset"))
+            if number % 10 < 2:
+                if number % 10 == 0:
+                    guest.reboot(lambda: guest.qmp.execute("system_reset"))
+                else:
+                    kexec(guest)
                 guest.run("until [ -e /dev/nvme0n1 ]; do usleep 20000; done")
-                assert guest.run(READ)[1] == sums
+                check_nvme(guest, sums)
                 verify(guest)
-                unplug(guest, "nvme")
+            unplug_under_load(guest, "nvme")
+            verify(guest)
 
 
 def test_identity_tables_are_replayed(bed):
     """The domain that all devices share holds all of RAM when the device comes."""
     with iommu_guest(bed, append="iommu=pt", properties=",pt=off") as guest:
         for _ in range(rounds(bed)):
-            plug(guest, EDU, "edu", "0a")
-            assert "dma 3\n" in guest.run(f"load edu dma {IN_GUEST} 3")[1]
+            address = plug(guest, EDU, "edu", "0a")
+            check_edu(guest, address)
             verify(guest)
             unplug(guest, "edu")
             verify(guest)
@@ -92,17 +43,82 @@ def test_identity_tables_are_replayed(bed):
 
 def test_passed_through_by_the_iommu(bed):
     with iommu_guest(bed, append="iommu=pt") as guest:
-        plug(guest, EDU, "edu", "0a")
-        assert "dma 3\n" in guest.run(f"load edu dma {IN_GUEST} 3")[1]
+        check_edu(guest, plug(guest, EDU, "edu", "0a"))
         verify(guest)
 
 
-def test_what_is_not_mapped_is_out_of_reach(bed):
+def test_two_devices_in_two_domains(bed):
+    """One is under load while the other goes from a domain of its own to pass-through and back."""
+    with iommu_guest(bed, smp=2) as guest:
+        plug(guest, NVME, "nvme", "0b")
+        edu = plug(guest, EDU, "edu", "0a")
+        kind = f"/sys/bus/pci/devices/{edu}/iommu_group/type"
+        sums = write_nvme(guest)
+        load = guest.start(READ_NVME_ALWAYS)
+        for _ in range(rounds(bed)):
+            check_edu_is_cut_off(guest, edu)
+            verify(guest)
+            guest.run(f"echo identity >{kind}")
+            check_edu(guest, edu)
+            report = verify(guest)
+            assert "edu: vfio type1" in report and "nvme: vfio type1" in report, report
+            guest.run(f"echo DMA >{kind}")
+        check_edu_is_cut_off(guest, edu)
+        unplug(guest, "edu")
+        verify(guest)
+        check_nvme(guest, sums)
+        unplug(guest, "nvme")
+        load.wait()
+        verify(guest)
+
+
+def test_a_driver_in_the_guests_user_space(bed):
+    """The guest's VFIO maps a page, and takes it back: the device reaches it no more."""
     with iommu_guest(bed) as guest:
-        plug(guest, EDU, "edu", "0a")
-        verify(guest)
-        status, text = guest.run(f"load edu dma {IN_GUEST} 1", check=False)
-        assert status != 0 and "other data came back" in text, text
+        load_vfio(guest)
+        for _ in range(rounds(bed)):
+            edu = plug(guest, EDU, "edu", "0a")
+            bind(guest, edu)
+            assert "vfio 20\n" in guest.run(f"load vfio map {edu} 20")[1]
+            verify(guest)
+            unplug(guest, "edu")
+
+
+@contextlib.contextmanager
+def few_entries(bed, count):
+    before = bed.run(f"cat {ENTRIES}")[1].strip()
+    bed.run(f"echo {count} >{ENTRIES}")
+    try:
+        yield
+    finally:
+        bed.run(f"echo {before} >{ENTRIES}")
+
+
+def test_more_mappings_than_the_host_has(bed):
+    """At hotplug an error, at run time no DMA any more and an event; the guest lives (I1, I5)."""
+    with iommu_guest(bed) as guest, few_entries(bed, 100):
+        load_vfio(guest)
+        edu = plug(guest, EDU, "edu", "0a")
+        bind(guest, edu)
+        load = guest.start(f"load vfio many {edu} 150")
+        load.expect("many 150\n")
+        reason = guest.qmp.wait_event("DEVICE_DMA_CUT_OFF")["data"]["reason"]
+        assert "no entry left" in reason and "dma_entry_limit" in reason, reason
+        assert not guest.qmp.execute("x-iommu-verify")["equal"]
+        load.end()
+        assert load.wait() == 0
+        verify(guest)  # what failed was tried again, and is not there any more
+        unplug(guest, "edu")
+        edu = plug(guest, EDU, "edu", "0a")
+        bind(guest, edu)
+        assert "vfio 2\n" in guest.run(f"load vfio map {edu} 2")[1]
+    with iommu_guest(bed, append="iommu=pt", properties=",pt=off") as guest, few_entries(bed, 1):
+        try:
+            plug(guest, EDU, "edu", "0a")
+        except Exception as problem:
+            assert "no entry left" in problem.description, problem
+        else:
+            raise AssertionError("no error")
         verify(guest)
 
 

@@ -1,40 +1,51 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""edu and nvme are assigned to a guest on tcg: DMA, interrupts, hotplug, unplug under I/O."""
+"""edu and nvme are assigned to a guest on tcg: DMA, interrupts, hotplug, unplug under I/O, VT-d."""
+from harness.vfio import (EDU, KEXEC_DRIVES, NVME, bind, check_edu, check_nvme, iommu_guest, kexec,
+                          plug, rounds, unplug, unplug_under_load, verify, write_nvme)
+
 MACHINE = "vfio"
 ENGINE = "tcg"
 DEVICES = ["vfio-pci"]
 IN_CI = False  # a translator in a translator: minutes
-EDU, NVME = "0000:00:05.0", "0000:00:06.0"
-IN_GUEST = "0000:00:0a.0"
-READ = "dd if=/dev/nvme0n1 bs=64k count=32 iflag=direct 2>/dev/null | md5sum"
-
-
-def bind(bed, address):
-    """Give a device of L1 to vfio-pci."""
-    device = f"/sys/bus/pci/devices/{address}"
-    bed.run(f"[ ! -e {device}/driver ] || echo {address} >{device}/driver/unbind; "
-            f"echo vfio-pci >{device}/driver_override && "
-            f"echo {address} >/sys/bus/pci/drivers_probe && "
-            f"ls /dev/vfio/$(basename $(readlink {device}/iommu_group))")
+LIMIT = 600
 
 
 def test_edu_and_nvme(bed):
-    bind(bed, EDU)
-    bind(bed, NVME)
+    bind(bed, EDU, NVME)
     with bed.guest("-device", f"vfio-pci,host={EDU},id=edu,addr=0a", accel="tcg") as guest:
-        guest.wait_up(limit=600)
-        assert "dma 5\n" in guest.run(f"load edu dma {IN_GUEST} 5", limit=300)[1]
+        guest.wait_up(limit=LIMIT)
+        check_edu(guest, "0000:00:0a.0", 5, LIMIT)
         guest.run("echo 1234 11e8 >/sys/bus/pci/drivers/uio_pci_generic/new_id")
-        assert "intx 20\n" in guest.run(f"load edu intx {IN_GUEST} 20", limit=300)[1]
-        for _ in range(2):
-            guest.qmp.execute("device_add", driver="vfio-pci", host=NVME, id="nvme", addr="0b")
-            guest.run("until [ -e /dev/nvme0n1 ]; do usleep 20000; done", limit=300)
-            sums = guest.run("dd if=/dev/urandom of=/tmp/data bs=1M count=2 2>/dev/null; "
-                             "md5sum </tmp/data; dd if=/tmp/data of=/dev/nvme0n1 bs=64k "
-                             "oflag=direct conv=fsync 2>/dev/null", limit=300)[1]
-            assert guest.run(READ, limit=300)[1] == sums
-            load = guest.start("while dd if=/dev/nvme0n1 of=/dev/null bs=4k iflag=direct "
-                               "2>/dev/null; do :; done")
-            guest.qmp.execute("device_del", id="nvme")
-            guest.qmp.wait_event("DEVICE_DELETED")
-            load.wait()
+        assert "intx 20\n" in guest.run("load edu intx 0000:00:0a.0 20", limit=LIMIT)[1]
+        for _ in range(rounds(bed)):
+            plug(guest, NVME, "nvme", "0b", LIMIT)
+            write_nvme(guest, LIMIT)
+            unplug_under_load(guest, "nvme")
+
+
+def test_behind_an_iommu(bed):
+    with iommu_guest(bed, *KEXEC_DRIVES, accel="tcg", limit=LIMIT) as guest:
+        for number in range(rounds(bed)):
+            plug(guest, NVME, "nvme", "0b", LIMIT)
+            sums = write_nvme(guest, LIMIT)
+            assert "nvme: vfio type1" in verify(guest)
+            if number % 10 < 2:
+                if number % 10 == 0:
+                    guest.reboot(lambda: guest.qmp.execute("system_reset"))
+                else:
+                    kexec(guest)
+                guest.run("until [ -e /dev/nvme0n1 ]; do usleep 20000; done", limit=LIMIT)
+                check_nvme(guest, sums, LIMIT)
+                verify(guest)
+            unplug_under_load(guest, "nvme")
+            verify(guest)
+
+
+def test_identity_tables_are_replayed(bed):
+    with iommu_guest(bed, append="iommu=pt", properties=",pt=off", accel="tcg",
+                     limit=LIMIT) as guest:
+        for _ in range(rounds(bed)):
+            check_edu(guest, plug(guest, EDU, "edu", "0a", LIMIT), 3, LIMIT)
+            verify(guest)
+            unplug(guest, "edu")
+            verify(guest)

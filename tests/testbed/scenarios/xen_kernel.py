@@ -14,11 +14,8 @@ def test_kernel(bed):
         assert domain.run("nproc")[1] == "2\n"
         assert "Xen" in domain.run("dmesg | grep -i 'hypervisor detected'")[1]
         assert "5853:0001" in domain.run("cat /sys/bus/pci/devices/0000:00:02.0/uevent")[1].upper()
-        first = domain.id
         domain.agent.spawn("reboot", "-f")
-        domain.wait_for(lambda: domain.current_id() not in (0, first), "restarted by xl")
-        domain.wait_up()
-        domain.id = domain.current_id()
+        domain.wait_restarted()
         domain.agent.spawn("poweroff", "-f")
         domain.wait_for(lambda: domain.current_id() == 0, "destroyed by xl")
     domain.check_clean()

@@ -1,0 +1,697 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "vfio/user-connection.h"
+#include "util/error.h"
+#include "util/thread.h"
+#include "util/trace.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <pthread.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <time.h>
+#include <unistd.h>
+
+#define HEADER_SIZE sizeof(struct vfio_user_header)
+#define MS          1000000 /* ns */
+
+/* What the server sends comes by one socket or two: the second has its commands. */
+struct channel {
+    int fd; /* -1: there is none */
+    struct vfio_user_framer framer;
+};
+
+/* A request that waits for its answer. */
+struct waiter {
+    struct vfio_user_request *request;
+    uint16_t id;
+    bool done;
+    struct waiter *next;
+};
+
+struct vfio_user_connection {
+    char *name, *path;
+    unsigned timeout; /* ms */
+    struct vfio_user_listener listener;
+    struct vfio_user_capabilities capabilities;
+    struct channel main, twin; /* the thread's own, but for the descriptors: twin.fd is atomic */
+    pthread_t thread;
+    int wake;           /* event descriptor: the thread looks at twin.fd and stop */
+    bool stop;          /* atomic */
+    uint8_t *answer;    /* of the thread: header and payload of what it sends */
+    size_t answer_room; /* bytes */
+
+    pthread_mutex_t send_lock; /* outside of lock: one message is sent whole */
+    pthread_mutex_t lock;      /* leaf: of what follows */
+    pthread_cond_t changed;    /* a waiter is done, or the connection broken */
+    struct waiter *waiters;
+    uint16_t next_id;
+    char *problem; /* NULL: all is well */
+};
+
+/* The end. */
+
+static bool note_problem(struct vfio_user_connection *connection, const char *problem)
+{
+    bool first;
+
+    pthread_mutex_lock(&connection->lock);
+    first = !connection->problem;
+    if (first) {
+        connection->problem = g_strdup(problem);
+        shutdown(connection->main.fd, SHUT_RDWR);
+    }
+    pthread_cond_broadcast(&connection->changed);
+    pthread_mutex_unlock(&connection->lock);
+    return first;
+}
+
+static void break_connection(struct vfio_user_connection *connection, const char *problem)
+{
+    if (note_problem(connection, problem)) {
+        trace_vfio_user_lost(connection->name, problem);
+        connection->listener.lost(connection->listener.opaque);
+    }
+}
+
+char *vfio_user_problem(struct vfio_user_connection *connection)
+{
+    char *problem;
+
+    pthread_mutex_lock(&connection->lock);
+    problem = g_strdup(connection->problem);
+    pthread_mutex_unlock(&connection->lock);
+    return problem;
+}
+
+bool vfio_user_is_broken(struct vfio_user_connection *connection)
+{
+    bool broken;
+
+    pthread_mutex_lock(&connection->lock);
+    broken = connection->problem != NULL;
+    pthread_mutex_unlock(&connection->lock);
+    return broken;
+}
+
+static bool fail_broken(struct vfio_user_connection *connection, GError **error)
+{
+    g_autofree char *problem = vfio_user_problem(connection);
+
+    return duodm_fail(error, DUODM_ERROR_IO, "vfio-user %s: the server at %s is gone: %s",
+                      connection->name, connection->path, problem);
+}
+
+bool vfio_user_break(struct vfio_user_connection *connection, const char *problem, GError **error)
+{
+    break_connection(connection, problem);
+    return fail_broken(connection, error);
+}
+
+/* Time. */
+
+static struct timespec deadline_of(const struct vfio_user_connection *connection)
+{
+    struct timespec at;
+
+    clock_gettime(CLOCK_MONOTONIC, &at);
+    at.tv_sec += connection->timeout / 1000;
+    at.tv_nsec += (long)(connection->timeout % 1000) * MS;
+    if (at.tv_nsec >= 1000 * MS) {
+        at.tv_sec++;
+        at.tv_nsec -= 1000 * MS;
+    }
+    return at;
+}
+
+/* ms from now, at least 0. */
+static int time_left(const struct timespec *deadline)
+{
+    struct timespec now;
+    int64_t left;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    left = ((int64_t)deadline->tv_sec - now.tv_sec) * 1000 +
+           (deadline->tv_nsec - now.tv_nsec + MS - 1) / MS;
+    return (int)CLAMP(left, 0, G_MAXINT);
+}
+
+/* Sending. */
+
+static ssize_t send_part(int fd, struct iovec *parts, size_t count, const int *fds,
+                         unsigned fd_count)
+{
+    union {
+        char bytes[CMSG_SPACE(VFIO_USER_FDS_MAX * sizeof(int))];
+        struct cmsghdr align;
+    } control = {0};
+    struct msghdr message = {.msg_iov = parts, .msg_iovlen = count};
+    ssize_t sent;
+
+    if (fd_count) {
+        struct cmsghdr *header;
+
+        message.msg_control = control.bytes;
+        message.msg_controllen = CMSG_SPACE(fd_count * sizeof(int));
+        header = CMSG_FIRSTHDR(&message);
+        header->cmsg_level = SOL_SOCKET;
+        header->cmsg_type = SCM_RIGHTS;
+        header->cmsg_len = CMSG_LEN(fd_count * sizeof(int));
+        memcpy(CMSG_DATA(header), fds, fd_count * sizeof(int));
+    }
+    do {
+        sent = sendmsg(fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
+    } while (sent < 0 && errno == EINTR);
+    return sent;
+}
+
+static void skip_sent(struct iovec *parts, size_t count, size_t sent)
+{
+    for (size_t i = 0; i < count; i++) {
+        size_t n = MIN(sent, parts[i].iov_len);
+
+        parts[i].iov_base = (uint8_t *)parts[i].iov_base + n;
+        parts[i].iov_len -= n;
+        sent -= n;
+    }
+}
+
+/* A whole message; it breaks the connection if it can't be sent in time. */
+static bool send_whole(struct vfio_user_connection *connection, int fd, struct iovec *parts,
+                       size_t count, const int *fds, unsigned fd_count,
+                       const struct timespec *deadline)
+{
+    size_t left = 0;
+    const char *problem = NULL;
+
+    for (size_t i = 0; i < count; i++) {
+        left += parts[i].iov_len;
+    }
+    pthread_mutex_lock(&connection->send_lock);
+    while (left && !problem) {
+        ssize_t sent = send_part(fd, parts, count, fds, fd_count);
+        struct pollfd poll_fd = {.fd = fd, .events = POLLOUT};
+
+        if (sent > 0) {
+            skip_sent(parts, count, (size_t)sent);
+            left -= (size_t)sent;
+            fd_count = 0; /* they went with the first byte */
+        } else if (errno != EAGAIN) {
+            problem = g_strerror(errno);
+        } else if (poll(&poll_fd, 1, time_left(deadline)) == 0) {
+            problem = "it takes no messages";
+        }
+    }
+    pthread_mutex_unlock(&connection->send_lock);
+    if (problem) {
+        break_connection(connection, problem);
+    }
+    return !problem;
+}
+
+/* The thread: what comes. */
+
+static struct waiter **find_waiter(struct vfio_user_connection *connection, uint16_t id)
+{
+    struct waiter **place = &connection->waiters;
+
+    while (*place && (*place)->id != id) {
+        place = &(*place)->next;
+    }
+    return place;
+}
+
+/* Give an answer to who waits for it; what is wrong with it, or NULL. Under the lock. */
+static const char *deliver(struct waiter *waiter, const struct vfio_user_header *header,
+                           const uint8_t *payload, size_t length, struct vfio_user_framer *framer)
+{
+    struct vfio_user_request *request = waiter->request;
+
+    if (header->command != request->command) {
+        return "an answer is to another command than was sent";
+    }
+    if (header->flags & VFIO_USER_ERROR) {
+        request->refusal = header->error && header->error < 4096 ? (int)header->error : EIO;
+    } else if (length < request->reply_minimum || length > request->reply_room) {
+        return "an answer has the wrong size";
+    } else {
+        if (length) {
+            memcpy(request->reply, payload, length);
+        }
+        request->reply_size = length;
+        memcpy(request->reply_fds, framer->fds, framer->fd_count * sizeof(int));
+        request->reply_fd_count = framer->fd_count;
+        framer->fd_count = 0;
+    }
+    waiter->done = true;
+    return NULL;
+}
+
+static const char *take_answer(struct vfio_user_connection *connection,
+                               const struct vfio_user_header *header, const uint8_t *payload,
+                               size_t length, struct vfio_user_framer *framer)
+{
+    const char *problem = "an answer is to nothing that was asked";
+    struct waiter **place;
+
+    pthread_mutex_lock(&connection->lock);
+    place = find_waiter(connection, header->id);
+    if (*place) {
+        problem = deliver(*place, header, payload, length, framer);
+        if (!problem) {
+            *place = (*place)->next;
+            pthread_cond_broadcast(&connection->changed);
+        }
+    }
+    pthread_mutex_unlock(&connection->lock);
+    return problem;
+}
+
+static uint8_t *answer_space(struct vfio_user_connection *connection, size_t size)
+{
+    if (connection->answer_room < size) {
+        connection->answer_room = size;
+        connection->answer = g_realloc(connection->answer, size);
+    }
+    return connection->answer;
+}
+
+/* Carry out a DMA_READ or DMA_WRITE; its errno, and how long the answer is (with the header). */
+static int carry_out(struct vfio_user_connection *connection, const struct vfio_user_header *header,
+                     const uint8_t *payload, size_t length, size_t *size)
+{
+    const struct vfio_user_listener *listener = &connection->listener;
+    bool is_read = header->command == VFIO_USER_DMA_READ;
+    struct vfio_user_dma_access access;
+    const uint8_t *data;
+    uint8_t *answer;
+    int problem = vfio_user_parse_dma_access(header->command, payload, length, &access, &data);
+
+    *size = HEADER_SIZE;
+    if (problem) {
+        return problem;
+    }
+    answer = answer_space(connection,
+                          HEADER_SIZE + sizeof(access) + (is_read ? (size_t)access.count : 0)) +
+             HEADER_SIZE;
+    problem = is_read ? listener->dma_read(listener->opaque, &access, answer + sizeof(access))
+                      : listener->dma_write(listener->opaque, &access, data);
+    trace_vfio_user_dma(connection->name, vfio_user_command_name(header->command), access.address,
+                        access.count, problem);
+    if (!problem) {
+        memcpy(answer, &access, sizeof(access));
+        *size += sizeof(access) + (is_read ? (size_t)access.count : 0);
+    }
+    return problem;
+}
+
+static void take_command(struct vfio_user_connection *connection, int fd,
+                         const struct vfio_user_header *header, const uint8_t *payload,
+                         size_t length)
+{
+    struct timespec deadline = deadline_of(connection);
+    size_t size;
+    int problem = carry_out(connection, header, payload, length, &size);
+    struct vfio_user_header reply = {
+        .id = header->id,
+        .command = header->command,
+        .size = (uint32_t)size,
+        .flags = VFIO_USER_REPLY | (problem ? VFIO_USER_ERROR : 0),
+        .error = (uint32_t)problem,
+    };
+    struct iovec part = {answer_space(connection, size), size};
+
+    if (!(header->flags & VFIO_USER_NO_REPLY)) {
+        memcpy(part.iov_base, &reply, sizeof(reply));
+        send_whole(connection, fd, &part, 1, NULL, 0, &deadline);
+    }
+}
+
+/* A message is whole. What is wrong with it, or NULL. */
+static const char *take_message(struct vfio_user_connection *connection, struct channel *channel)
+{
+    const uint8_t *payload;
+    size_t length;
+    struct vfio_user_header header = vfio_user_framer_get(&channel->framer, &payload, &length);
+    const char *problem = NULL;
+
+    if ((header.flags & VFIO_USER_TYPE) == VFIO_USER_REPLY) {
+        problem = take_answer(connection, &header, payload, length, &channel->framer);
+    } else {
+        take_command(connection, channel->fd, &header, payload, length);
+    }
+    vfio_user_framer_next(&channel->framer);
+    return problem;
+}
+
+static bool take_fds(struct msghdr *message, struct vfio_user_framer *framer)
+{
+    bool ok = !(message->msg_flags & MSG_CTRUNC);
+
+    for (struct cmsghdr *header = CMSG_FIRSTHDR(message); header;
+         header = CMSG_NXTHDR(message, header)) {
+        unsigned count = (unsigned)((header->cmsg_len - CMSG_LEN(0)) / sizeof(int));
+
+        if (header->cmsg_level != SOL_SOCKET || header->cmsg_type != SCM_RIGHTS) {
+            continue;
+        }
+        for (unsigned i = 0; i < count; i++) {
+            int fd;
+
+            memcpy(&fd, CMSG_DATA(header) + i * sizeof(int), sizeof(fd));
+            ok &= vfio_user_framer_add_fd(framer, fd);
+        }
+    }
+    return ok;
+}
+
+/* One read of a socket. What is wrong, or NULL. */
+static const char *receive(struct vfio_user_connection *connection, struct channel *channel)
+{
+    union {
+        char bytes[CMSG_SPACE(VFIO_USER_FDS_MAX * sizeof(int))];
+        struct cmsghdr align;
+    } control;
+    size_t wanted;
+    struct iovec part = {.iov_base = vfio_user_framer_space(&channel->framer, &wanted)};
+    struct msghdr message = {.msg_iov = &part,
+                             .msg_iovlen = 1,
+                             .msg_control = control.bytes,
+                             .msg_controllen = sizeof(control)};
+    const char *problem = NULL;
+    ssize_t length;
+
+    part.iov_len = wanted;
+    length = recvmsg(channel->fd, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+    if (length < 0) {
+        return errno == EAGAIN || errno == EINTR ? NULL : g_strerror(errno);
+    }
+    if (length == 0) {
+        return "it closed the connection";
+    }
+    if (!take_fds(&message, &channel->framer)) {
+        return "a message has too many descriptors";
+    }
+    switch (vfio_user_framer_added(&channel->framer, (size_t)length, &problem)) {
+    case VFIO_USER_WHOLE:
+        return take_message(connection, channel);
+    default:
+        return problem;
+    }
+}
+
+static void *read_messages(void *opaque)
+{
+    struct vfio_user_connection *connection = opaque;
+    const char *problem = NULL;
+
+    while (!problem && !__atomic_load_n(&connection->stop, __ATOMIC_ACQUIRE)) {
+        struct pollfd fds[] = {
+            {.fd = connection->main.fd, .events = POLLIN},
+            {.fd = __atomic_load_n(&connection->twin.fd, __ATOMIC_ACQUIRE), .events = POLLIN},
+            {.fd = connection->wake, .events = POLLIN},
+        };
+        uint64_t count;
+
+        if (poll(fds, G_N_ELEMENTS(fds), -1) < 0) {
+            continue;
+        }
+        if (fds[2].revents && read(connection->wake, &count, sizeof(count)) < 0) {
+            continue;
+        }
+        if (fds[0].revents) {
+            problem = receive(connection, &connection->main);
+        }
+        if (fds[1].revents && !problem) {
+            problem = receive(connection, &connection->twin);
+        }
+    }
+    if (problem) {
+        break_connection(connection, problem);
+    }
+    return NULL;
+}
+
+static void wake_thread(struct vfio_user_connection *connection)
+{
+    eventfd_write(connection->wake, 1);
+}
+
+/* Requests. */
+
+static void add_waiter(struct vfio_user_connection *connection, struct waiter *waiter)
+{
+    while (*find_waiter(connection, connection->next_id)) {
+        connection->next_id++;
+    }
+    waiter->id = connection->next_id++;
+    waiter->next = connection->waiters;
+    connection->waiters = waiter;
+}
+
+static void remove_waiter(struct vfio_user_connection *connection, struct waiter *waiter)
+{
+    struct waiter **place = find_waiter(connection, waiter->id);
+
+    if (*place == waiter) {
+        *place = waiter->next;
+    }
+}
+
+/* Wait for the answer; false: it is not to come. */
+static bool wait_for(struct vfio_user_connection *connection, struct waiter *waiter,
+                     const struct timespec *deadline)
+{
+    bool late = false, done;
+
+    pthread_mutex_lock(&connection->lock);
+    while (!waiter->done && !connection->problem && !late) {
+        late = pthread_cond_timedwait(&connection->changed, &connection->lock, deadline) != 0;
+    }
+    done = waiter->done;
+    remove_waiter(connection, waiter);
+    pthread_mutex_unlock(&connection->lock);
+    if (!done && late) {
+        g_autofree char *problem =
+            g_strdup_printf("%s was not answered in %u ms",
+                            vfio_user_command_name(waiter->request->command), connection->timeout);
+
+        break_connection(connection, problem);
+    }
+    return done;
+}
+
+static bool exchange(struct vfio_user_connection *connection, struct vfio_user_request *request)
+{
+    struct timespec deadline = deadline_of(connection);
+    struct waiter waiter = {.request = request};
+    struct vfio_user_header header = {
+        .command = (uint16_t)request->command,
+        .size = (uint32_t)(HEADER_SIZE + request->payload_size + request->data_size),
+    };
+    struct iovec parts[] = {
+        {&header, sizeof(header)},
+        {(void *)request->payload, request->payload_size},
+        {(void *)request->data, request->data_size},
+    };
+    bool broken;
+
+    pthread_mutex_lock(&connection->lock);
+    broken = connection->problem != NULL;
+    if (!broken) {
+        add_waiter(connection, &waiter);
+    }
+    pthread_mutex_unlock(&connection->lock);
+    if (broken) {
+        return false;
+    }
+    header.id = waiter.id;
+    send_whole(connection, connection->main.fd, parts, G_N_ELEMENTS(parts), request->fds,
+               request->fd_count, &deadline);
+    return wait_for(connection, &waiter, &deadline);
+}
+
+bool vfio_user_request(struct vfio_user_connection *connection, struct vfio_user_request *request,
+                       GError **error)
+{
+    request->refusal = 0;
+    request->reply_size = request->reply_fd_count = 0;
+    if (!exchange(connection, request)) {
+        return fail_broken(connection, error);
+    }
+    if (request->refusal) {
+        return duodm_fail(error, DUODM_ERROR_IO, "vfio-user %s: the server refuses %s: %s",
+                          connection->name, vfio_user_command_name(request->command),
+                          g_strerror(request->refusal));
+    }
+    return true;
+}
+
+/* Life. */
+
+static int open_socket(const char *path, const char *name, GError **error)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    int fd;
+
+    if (strlen(path) >= sizeof(address.sun_path)) {
+        duodm_fail(error, DUODM_ERROR_INVALID_ARGUMENT,
+                   "vfio-user %s: the path of the socket is longer than %zu bytes: %s", name,
+                   sizeof(address.sun_path) - 1, path);
+        return -1;
+    }
+    strcpy(address.sun_path, path);
+    fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (fd < 0 || connect(fd, (struct sockaddr *)&address, sizeof(address)) < 0) {
+        duodm_fail(error, DUODM_ERROR_IO, "vfio-user %s: no connection to a server at %s: %s%s",
+                   name, path, g_strerror(errno),
+                   errno == EAGAIN                            ? " (it is busy with others)"
+                   : errno == ENOENT || errno == ECONNREFUSED ? " (start it first)"
+                                                              : "");
+        if (fd >= 0) {
+            close(fd);
+        }
+        return -1;
+    }
+    return fd;
+}
+
+static void connection_free(struct vfio_user_connection *connection)
+{
+    vfio_user_framer_clear(&connection->main.framer);
+    vfio_user_framer_clear(&connection->twin.framer);
+    close(connection->main.fd);
+    if (connection->twin.fd >= 0) {
+        close(connection->twin.fd);
+    }
+    if (connection->wake >= 0) {
+        close(connection->wake);
+    }
+    pthread_cond_destroy(&connection->changed);
+    pthread_mutex_destroy(&connection->lock);
+    pthread_mutex_destroy(&connection->send_lock);
+    g_free(connection->answer);
+    g_free(connection->problem);
+    g_free(connection->path);
+    g_free(connection->name);
+    g_free(connection);
+}
+
+static bool start_thread(struct vfio_user_connection *connection, GError **error)
+{
+    sigset_t signals;
+    int problem;
+
+    connection->wake = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+    if (connection->wake < 0) {
+        return duodm_fail(error, DUODM_ERROR_NO_MEMORY, "vfio-user %s: no event descriptor: %s",
+                          connection->name, g_strerror(errno));
+    }
+    thread_block_signals(&signals);
+    problem = pthread_create(&connection->thread, NULL, read_messages, connection);
+    thread_restore_signals(&signals);
+    return problem == 0 || duodm_fail(error, DUODM_ERROR_NO_MEMORY, "vfio-user %s: no thread: %s",
+                                      connection->name, g_strerror(problem));
+}
+
+static struct vfio_user_connection *connection_new(int fd, const char *path, const char *name,
+                                                   unsigned timeout,
+                                                   const struct vfio_user_listener *listener)
+{
+    struct vfio_user_connection *connection = g_new0(struct vfio_user_connection, 1);
+    pthread_condattr_t attributes;
+
+    connection->path = g_strdup(path);
+    connection->name = g_strdup(name);
+    connection->timeout = timeout;
+    connection->listener = *listener;
+    connection->main.fd = fd;
+    connection->twin.fd = connection->wake = -1;
+    vfio_user_framer_init(&connection->main.framer);
+    vfio_user_framer_init(&connection->twin.framer);
+    pthread_mutex_init(&connection->send_lock, NULL);
+    pthread_mutex_init(&connection->lock, NULL);
+    pthread_condattr_init(&attributes);
+    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+    pthread_cond_init(&connection->changed, &attributes);
+    pthread_condattr_destroy(&attributes);
+    return connection;
+}
+
+static void take_twin(struct vfio_user_connection *connection, struct vfio_user_request *request)
+{
+    int index = connection->capabilities.twin_socket;
+
+    for (int i = 0; i < (int)request->reply_fd_count; i++) {
+        if (i == index) {
+            __atomic_store_n(&connection->twin.fd, request->reply_fds[i], __ATOMIC_RELEASE);
+            wake_thread(connection);
+        } else {
+            close(request->reply_fds[i]);
+        }
+    }
+}
+
+static bool negotiate(struct vfio_user_connection *connection, GError **error)
+{
+    g_autoptr(GByteArray) version = vfio_user_make_version();
+    uint8_t reply[4096];
+    struct vfio_user_request request = {
+        .command = VFIO_USER_VERSION,
+        .payload = version->data,
+        .payload_size = version->len,
+        .reply = reply,
+        .reply_room = sizeof(reply),
+    };
+    bool ok = vfio_user_request(connection, &request, error);
+
+    connection->capabilities.twin_socket = -1;
+    if (ok && !vfio_user_parse_version(reply, request.reply_size, request.reply_fd_count,
+                                       &connection->capabilities, error)) {
+        g_prefix_error(error, "vfio-user %s: ", connection->name);
+        ok = false;
+    }
+    take_twin(connection, &request);
+    return ok;
+}
+
+struct vfio_user_connection *vfio_user_connect(const char *path, const char *name, unsigned timeout,
+                                               const struct vfio_user_listener *listener,
+                                               GError **error)
+{
+    int fd = open_socket(path, name, error);
+    struct vfio_user_connection *connection;
+
+    if (fd < 0) {
+        return NULL;
+    }
+    connection = connection_new(fd, path, name, timeout, listener);
+    if (!start_thread(connection, error)) {
+        connection_free(connection);
+        return NULL;
+    }
+    if (!negotiate(connection, error)) {
+        vfio_user_disconnect(connection);
+        return NULL;
+    }
+    return connection;
+}
+
+void vfio_user_disconnect(struct vfio_user_connection *connection)
+{
+    if (connection) {
+        __atomic_store_n(&connection->stop, true, __ATOMIC_RELEASE);
+        wake_thread(connection);
+        pthread_join(connection->thread, NULL);
+        connection_free(connection);
+    }
+}
+
+const struct vfio_user_capabilities *
+vfio_user_capabilities(const struct vfio_user_connection *connection)
+{
+    return &connection->capabilities;
+}

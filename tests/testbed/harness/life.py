@@ -1,0 +1,115 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""A Xen domain in which tests/guest/life64 runs: a guest that says whether it is well."""
+import struct
+import time
+
+from harness.xen import LIMIT, Domain
+from rfb import RFB
+
+WIDTH, HEIGHT, BAR_LINES = 640, 480, 16  # as in life64.c
+IMAGE = "/tmp/{name}.img"
+SCREEN = """vnc=1
+vnclisten="127.0.0.1"
+vncunused=1
+"""
+
+
+class ChannelSocket:
+    """A channel of an agent (nc to some port in L1) for those who expect a socket."""
+
+    def __init__(self, channel):
+        self.channel = channel
+        self.timeout = LIMIT
+
+    def settimeout(self, seconds):
+        self.timeout = seconds
+
+    def recv(self, count):
+        self.channel._wait(lambda: self.channel.buffer or self.channel.closed, "waiting for bytes",
+                           self.timeout)
+        return self.channel.take(count)
+
+    def sendall(self, data):
+        self.channel.write(bytes(data))
+
+    def close(self):
+        self.channel.kill()
+
+
+class LifeDomain(Domain):
+    """With a disk, a CD drive, and a serial line that is a pty. extra: more lines of its
+    configuration. screen: a VGA adapter, shown over VNC; without a BIOS of its own, whose text
+    costs a minute here, unless text."""
+
+    def __init__(self, bed, extra="", screen=False, text=False, **rest):
+        name = rest.get("name", "g1")
+        self.image = IMAGE.format(name=name)
+        bed.run(f"truncate -s 1M {self.image}")
+        self.ticks = 0
+        super().__init__(bed, kernel="/boot/life64", memory=rest.pop("memory", 64),
+                         serial='serial="pty"', extra="\n".join([
+                             f'disk=["format=raw,vdev=hda,access=rw,backendtype=qdisk,target={self.image}",'
+                             '"format=raw,vdev=hdc,access=ro,devtype=cdrom,backendtype=qdisk,target="]',
+                             *([SCREEN] if screen or text else []),
+                             'vga="stdvga"' if text else 'vga="none"',
+                             *(['device_model_args_hvm=["-device", "VGA,romfile="]']
+                               if screen and not text else []), extra]), **rest)
+
+    def expect(self, pattern):
+        """A line that the guest says."""
+        return self.bed.console.expect(self.says(pattern), limit=LIMIT)
+
+    def wait_alive(self):
+        """Until it says once more that it is well; it must not have lost what it knew."""
+        before = self.ticks
+        while True:
+            said = self.expect(r"life (\d+) ticks (\d+) writes (\d+) errors")
+            ticks, _, errors = map(int, said.groups)
+            assert errors == 0, said.text[-3000:]
+            assert ticks >= self.ticks, f"{ticks} ticks after {self.ticks}: {said.text[-3000:]}"
+            self.ticks = ticks
+            if ticks > before:
+                return ticks
+
+    def follow(self):
+        """It was restored, migrated or restarted: it has another id now."""
+        self.id = self.current_id()
+        assert self.id, f"{self.name} is gone\n{self.log()}"
+
+    def console(self):
+        """xl console: the guest's serial line."""
+        return self.bed.agent.spawn("xl", "console", "-t", "serial", self.name,
+                                    name=f"{self.name} console")
+
+    def vnc_port(self):
+        return self.bed.run(f"xenstore-read /local/domain/{self.id}/console/vnc-port")[1].strip()
+
+    def vnc(self, **rest):
+        """A client of its screen."""
+        return RFB(ChannelSocket(self.bed.agent.spawn("nc", "127.0.0.1", self.vnc_port(),
+                                                      name=f"{self.name} vnc")),
+                   timeout=LIMIT, **rest)
+
+    def check_picture(self, client):
+        """It shows what the guest drew, and the bar changes."""
+        def pixels(row):
+            return bytes(client.pixels[row])
+
+        client.wait_for(lambda c: (c.width, c.height) == (WIDTH, HEIGHT) and
+                        pixels(HEIGHT - 1) == expected_row(HEIGHT - 1))
+        for y in range(BAR_LINES, HEIGHT):
+            assert pixels(y) == expected_row(y), f"row {y} is not what was drawn"
+        bar = pixels(0)[:4]
+        client.wait_for(lambda c: pixels(0)[:4] != bar)
+
+
+def expected_row(y):
+    return b"".join(struct.pack("<I", (x & 0xff) | (y & 0xff) << 8 | ((x ^ y) & 0xff) << 16)
+                    for x in range(WIDTH))
+
+
+def timed(what, function):
+    began = time.monotonic()
+    result = function()
+    print(f"        {what}: {time.monotonic() - began:.1f} s", flush=True)
+    return result
