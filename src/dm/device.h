@@ -76,6 +76,7 @@ struct device_class {
     bool wants_shared_ram;                 /* works better if other processes can map RAM */
     bool user_creatable;                   /* may be named by -device */
     bool cold_only;                        /* but not by device_add, nor device_del */
+    bool comes_first;                      /* of the command line's devices, in whatever order */
     const struct property *properties;     /* ended by PROPERTY_END, or NULL */
     const struct state_description *state; /* or NULL */
     const char *unsaved; /* why a machine with one of these can't be saved; NULL: it can */

@@ -189,18 +189,20 @@ const struct object_class io_thread_class = {
     .finalize = io_thread_finalize,
 };
 
+struct io_thread *io_thread_make(struct machine *machine, const char *id, GError **error)
+{
+    struct object *object = object_new(machine, &io_thread_class, id);
+
+    return object_complete(object, error) ? (struct io_thread *)object : NULL;
+}
+
 struct io_thread *io_thread_find(struct machine *machine, const char *id, GError **error)
 {
     if (id && *id) {
         return (struct io_thread *)object_find(machine, id, &io_thread_class, error);
     }
     if (!machine->default_io_thread) {
-        struct object *object = object_new(machine, &io_thread_class, "io.default");
-
-        if (!object_complete(object, error)) {
-            return NULL;
-        }
-        machine->default_io_thread = (struct io_thread *)object;
+        machine->default_io_thread = io_thread_make(machine, "io.default", error);
     }
     return machine->default_io_thread;
 }

@@ -20,6 +20,8 @@ struct machine;
 /* The thread of that id; NULL or "": the default one, which is made when first asked for. They live
  * until the machine ends. Main loop only. */
 struct io_thread *io_thread_find(struct machine *machine, const char *id, GError **error);
+/* One for a device that must share none. id: not a user's name, so with a dot. Lives as long. */
+struct io_thread *io_thread_make(struct machine *machine, const char *id, GError **error);
 /* Its event loop. Events are added, deleted and freed in the thread itself: by io_thread_call. */
 struct event_base *io_thread_base(struct io_thread *thread);
 bool io_thread_is_current(const struct io_thread *thread);

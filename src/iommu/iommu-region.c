@@ -58,6 +58,16 @@ bool iommu_region_invalidate(struct iommu_region *region, struct range range)
     return ok;
 }
 
+bool iommu_region_update(struct iommu_region *region, struct range range, GError **error)
+{
+    bool ok = true;
+
+    for (unsigned i = 0; i < region->notifiers->len; i++) {
+        ok &= notifier_update(g_ptr_array_index(region->notifiers, i), range, ok ? error : NULL);
+    }
+    return ok;
+}
+
 bool iommu_region_unmap(struct iommu_region *region, struct range range, GError **error)
 {
     bool ok = true;

@@ -36,6 +36,9 @@ struct iommu_region_ops {
      * is about to change. False refuses the notifier. NULL: any will do. */
     bool (*events_changed)(struct iommu_region *region, unsigned old_events, unsigned new_events,
                            GError **error);
+    /* Do its mappings follow what memory there is in target, so that they change with that? With
+     * the lock held. NULL: never. */
+    bool (*shows_target)(struct iommu_region *region);
 };
 
 struct iommu_region {
@@ -63,6 +66,9 @@ void iommu_region_destroy(struct iommu_region *region);
  * Returns false if any failed.
  */
 bool iommu_region_invalidate(struct iommu_region *region, struct range range);
+/* The same for a change that can still be refused: *error is the first failure, and nobody is told
+ * of it. The caller puts its tables back as they were, and invalidates. */
+bool iommu_region_update(struct iommu_region *region, struct range range, GError **error);
 
 /*
  * For models that are told of each mapping (virtio-iommu). The lock is held. map: all notifiers

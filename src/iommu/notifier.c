@@ -231,11 +231,14 @@ bool iommu_notifier_target_changed(struct iommu_notifier *notifier, struct range
 
 bool iommu_notifier_settle(struct iommu_notifier *notifier, GError **error)
 {
-    pthread_mutex_t *lock = notifier->region->lock;
+    struct iommu_region *region = notifier->region;
+    pthread_mutex_t *lock = region->lock;
     bool ok = true;
 
     pthread_mutex_lock(lock);
-    if (notifier->held && mapping_set_is_incomplete(notifier->held)) {
+    if (notifier->held && region->ops->shows_target && region->ops->shows_target(region)) {
+        ok = notifier_update(notifier, notifier->range, error);
+    } else if (notifier->held && mapping_set_is_incomplete(notifier->held)) {
         ok = mapping_set_reconcile(notifier->held, (struct range){0, 0}, notifier->range,
                                    walk_guest, notifier, error);
     }

@@ -50,12 +50,13 @@ bool iommu_notifier_reconcile(struct iommu_notifier *notifier, GError **error);
 
 /*
  * Memory behind the IOMMU has come or gone in a range of guest physical addresses: unmap all that
- * leads there. iommu_notifier_settle then makes again what the guest's tables still have. Time is
- * proportional to what is mapped. Both take the lock.
+ * leads there. iommu_notifier_settle then makes again what the guest's tables still have, and what
+ * has come, if the region shows its target. Time is proportional to what is mapped. Both take the
+ * lock.
  */
 bool iommu_notifier_target_changed(struct iommu_notifier *notifier, struct range target,
                                    GError **error);
-/* Do what is left undone by that, or by failures; nothing if there is nothing. */
+/* Do what is left undone by that, or by failures. */
 bool iommu_notifier_settle(struct iommu_notifier *notifier, GError **error);
 
 /* Compare what the host holds with the guest's tables; lines of text on differences go to out

@@ -97,7 +97,11 @@ static bool events_changed(struct iommu_region *region, unsigned old_events, uns
                       "-device intel-iommu,caching-mode=on");
 }
 
-static const struct iommu_region_ops iommu_ops = {translate, walk, events_changed};
+static const struct iommu_region_ops iommu_ops = {
+    .translate = translate,
+    .walk = walk,
+    .events_changed = events_changed,
+};
 
 static enum memory_result interrupt_write(void *opaque, uint64_t offset, unsigned size,
                                           struct memory_attributes attributes, uint64_t value)

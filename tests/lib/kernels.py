@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Debian's kernels and the busybox initramfs, fetched or made once, in .cache/ of the tree."""
+import lzma
 import os
 import re
 import shutil
@@ -20,9 +21,15 @@ def kernel(kind):
     return path
 
 
+def read_module(path):
+    """A module as busybox can load it: newer kernels have theirs packed."""
+    with (lzma.open if path.endswith(".xz") else open)(path, "rb") as file:
+        return file.read()
+
+
 def modules(kind, *names):
-    """Paths of a kernel's modules and of all that they need, in the order in which to load them.
-    What is built in is left out."""
+    """Paths of a kernel's modules and of all that they need, in the order in which to load them;
+    read_module has their contents. What is built in is left out."""
     folder = os.path.join(CACHE, "kernels", "modules-" + kind)
     if not os.path.isdir(folder):
         subprocess.run([os.path.join(LIB, "fetch-kernel"), kind, os.path.dirname(folder)],
@@ -30,8 +37,8 @@ def modules(kind, *names):
     paths, order = {}, []
     for where, _, files in os.walk(folder):
         for file in files:
-            if file.endswith(".ko"):
-                paths[file[:-3].replace("-", "_")] = os.path.join(where, file)
+            if file.endswith((".ko", ".ko.xz")):
+                paths[file.split(".ko")[0].replace("-", "_")] = os.path.join(where, file)
     with open(os.path.join(folder, "modules.builtin"), encoding="ascii") as file:
         builtin = {os.path.basename(line.strip())[:-3].replace("-", "_") for line in file}
 
@@ -39,8 +46,7 @@ def modules(kind, *names):
         name = name.replace("-", "_")
         if name in builtin or paths[name] in order:
             return
-        with open(paths[name], "rb") as file:
-            needed = re.search(rb"\0depends=([^\0]*)\0", file.read())[1].decode()
+        needed = re.search(rb"\0depends=([^\0]*)\0", read_module(paths[name]))[1].decode()
         for other in filter(None, needed.split(",")):
             add(other)
         order.append(paths[name])
@@ -56,8 +62,9 @@ def initramfs_with(path, kind, names, files=(), copies=()):
     with tempfile.TemporaryDirectory() as extra:
         os.mkdir(os.path.join(extra, "modules"))
         for number, module in enumerate(modules(kind, *names)):
-            shutil.copy(module, os.path.join(extra, "modules",
-                                             f"{number:02}-{os.path.basename(module)}"))
+            name = os.path.basename(module).removesuffix(".xz")
+            with open(os.path.join(extra, "modules", f"{number:02}-{name}"), "wb") as file:
+                file.write(read_module(module))
         for name, text in files:
             with open(os.path.join(extra, name), "w", encoding="utf-8") as file:
                 file.write(text)

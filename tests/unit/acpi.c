@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* ACPI tables: pointers, checksums, contents; the loader's commands against the direct way. */
 #include "dm/acpi/acpi-tables.h"
+#include "dm/acpi/acpi-viot.h"
 #include "unit/suite.h"
 #include "util/little-endian.h"
 
 #define TABLES_BASE 0xe0000u
 #define RSDP_BASE   0xf0000u
 
-static struct acpi_tables *build(unsigned cpus, bool hpet)
+static struct acpi_tables *build_with(unsigned cpus, bool hpet, const struct acpi_viot *viot)
 {
     g_autofree uint32_t *ids = g_new(uint32_t, cpus);
     struct acpi_config config = {
@@ -19,12 +20,18 @@ static struct acpi_tables *build(unsigned cpus, bool hpet)
         .serial_mask = 5,
         .pm_base = 0x600,
         .level_interrupts = 1 << 5 | 1 << 9 | 1 << 10 | 1 << 11,
+        .viot = viot,
     };
 
     for (unsigned i = 0; i < cpus; i++) {
         ids[i] = i * 2;
     }
     return acpi_tables_build(&config);
+}
+
+static struct acpi_tables *build(unsigned cpus, bool hpet)
+{
+    return build_with(cpus, hpet, NULL);
 }
 
 static uint8_t sum(const uint8_t *data, size_t length)
@@ -120,6 +127,34 @@ static void test_without_hpet(void)
     acpi_tables_free(tables);
 }
 
+/* virtio-iommu at 00:03.0: every other function is behind it, under its own requester ID. */
+static void test_viot(void)
+{
+    static const uint8_t nodes[] = {
+        3,    0, 16, 0, 0,    0, 0x18, 0, 0, 0, 0, 0, 0,    0, 0,    0, /* the IOMMU */
+        1,    0, 24, 0, 0,    0, 0,    0, 0, 0, 0, 0, 0,    0, 0x17, 0,
+        0x30, 0, 0,  0, 0,    0, 0,    0, /* 0 to 17h */
+        1,    0, 24, 0, 0x19, 0, 0,    0, 0, 0, 0, 0, 0x19, 0, 0xff, 0xff,
+        0x30, 0, 0,  0, 0,    0, 0,    0,
+    };
+    struct acpi_viot viot = {.iommu = 0x18};
+    struct acpi_tables *tables = build_with(1, true, &viot);
+    const uint8_t *table;
+
+    acpi_tables_place(tables, TABLES_BASE, RSDP_BASE);
+    table = find(tables, "VIOT", true);
+    CU_ASSERT_PTR_NOT_NULL_FATAL(table);
+    CU_ASSERT_EQUAL_FATAL(load_le32(table + 4), 48 + sizeof(nodes));
+    CU_ASSERT_EQUAL(load_le16(table + 36), 3);
+    CU_ASSERT_EQUAL(load_le16(table + 38), 48);
+    CU_ASSERT_EQUAL(memcmp(table + 48, nodes, sizeof(nodes)), 0);
+    acpi_tables_free(tables);
+    tables = build(1, true);
+    acpi_tables_place(tables, TABLES_BASE, RSDP_BASE);
+    CU_ASSERT_PTR_NULL(find(tables, "VIOT", true));
+    acpi_tables_free(tables);
+}
+
 /* Do what firmware does with etc/table-loader, and compare with the direct way. */
 static void test_loader_commands(void)
 {
@@ -163,6 +198,7 @@ int main(void)
         {"chain of tables", test_chain},
         {"processors", test_processors},
         {"without HPET", test_without_hpet},
+        {"VIOT", test_viot},
         {"commands of the loader", test_loader_commands},
         {NULL, NULL},
     };

@@ -178,9 +178,9 @@ static inline bool fixture_events_changed(struct iommu_region *region, unsigned 
            duodm_fail(error, DUODM_ERROR_NOT_SUPPORTED, "this IOMMU does not tell of mappings");
 }
 
-static const struct iommu_region_ops fixture_ops = {fixture_translate, fixture_walk,
-                                                    fixture_events_changed};
-static const struct iommu_region_ops fixture_probe_ops = {fixture_translate, NULL, NULL};
+static const struct iommu_region_ops fixture_ops = {
+    .translate = fixture_translate, .walk = fixture_walk, .events_changed = fixture_events_changed};
+static const struct iommu_region_ops fixture_probe_ops = {.translate = fixture_translate};
 
 static inline struct fixture *fixture_new(const struct iommu_region_ops *ops)
 {

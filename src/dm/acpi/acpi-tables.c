@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "dm/acpi/acpi-tables.h"
 #include "dm/acpi/acpi-dmar.h"
+#include "dm/acpi/acpi-viot.h"
 #include "dm/acpi/acpi-private.h"
 #include "dm/pci/chipset.h"
 #include "util/little-endian.h"
@@ -342,7 +343,7 @@ struct acpi_tables *acpi_tables_build(const struct acpi_config *config)
 {
     struct acpi_tables *tables = acpi_tables_new();
     g_autoptr(GByteArray) ssdt = acpi_build_ssdt(config);
-    uint32_t facs, dsdt, listed[5];
+    uint32_t facs, dsdt, listed[6];
     unsigned count = 0;
 
     facs = append_facs(tables);
@@ -355,6 +356,9 @@ struct acpi_tables *acpi_tables_build(const struct acpi_config *config)
     }
     if (config->dmar) {
         listed[count++] = acpi_append_dmar(tables, config->dmar);
+    }
+    if (config->viot) {
+        listed[count++] = acpi_append_viot(tables, config->viot);
     }
     acpi_tables_finish(tables, dsdt, listed, count);
     return tables;

@@ -15,6 +15,7 @@
 #include <stdint.h>
 
 struct acpi_dmar; /* acpi-dmar.h */
+struct acpi_viot; /* acpi-viot.h */
 
 /* What of a machine the tables depend on. */
 struct acpi_config {
@@ -28,7 +29,9 @@ struct acpi_config {
     bool no_pic;          /* there are no 8259s */
     /* ISA interrupts that are level-triggered and active high: a bit each. */
     uint16_t level_interrupts;
-    const struct acpi_dmar *dmar; /* NULL: there is no IOMMU */
+    /* The IOMMU, as its kind of table has it; NULL: there is none of that kind. */
+    const struct acpi_dmar *dmar;
+    const struct acpi_viot *viot;
 };
 
 #define ACPI_RSDP_SIZE 36u

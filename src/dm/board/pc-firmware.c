@@ -11,6 +11,7 @@
 #include "dm/firmware/firmware-state.h"
 #include "dm/firmware/fw-cfg.h"
 #include "dm/iommu/intel-iommu.h"
+#include "dm/iommu/virtio-iommu-pci.h"
 #include "dm/timer/mc146818.h"
 #include "util/error.h"
 #include "util/little-endian.h"
@@ -82,6 +83,7 @@ static struct acpi_tables *build_acpi(struct pc *pc)
 {
     struct machine *machine = pc->machine;
     struct acpi_dmar dmar;
+    struct acpi_viot viot;
     g_autofree uint32_t *ids = g_new0(uint32_t, machine->config.smp);
     struct acpi_config config = {
         .cpu_count = machine->config.smp,
@@ -96,6 +98,9 @@ static struct acpi_tables *build_acpi(struct pc *pc)
 
     if (intel_iommu_get_dmar(machine, &dmar)) {
         config.dmar = &dmar;
+    }
+    if (virtio_iommu_get_viot(machine, &viot)) {
+        config.viot = &viot;
     }
     /* Firmware may put BARs anywhere above RAM. */
     config.window_32.start = machine->ram_below_4g;

@@ -460,14 +460,19 @@ void launch_forget_board(struct launch *launch)
     }
 }
 
-/* What is wired to the board (an IOMMU), or else what is plugged into its buses. */
-static bool add_devices_of(struct launch *launch, bool system, GError **error)
+/* What is wired to the board, or stands between devices and memory (an IOMMU)? */
+static bool comes_first(const struct device_class *class)
+{
+    return class->bus_type == BUS_SYSTEM || class->comes_first;
+}
+
+static bool add_devices_of(struct launch *launch, bool first, GError **error)
 {
     for (unsigned i = 0; i < launch->line.devices->len; i++) {
         const struct key_values *list = g_ptr_array_index(launch->line.devices, i);
         const char *driver = key_values_get(list, "driver");
 
-        if ((device_class_find(driver)->bus_type == BUS_SYSTEM) != system) {
+        if (comes_first(device_class_find(driver)) != first) {
             continue;
         }
         if (!hotplug_add(launch->machine, list, error)) {

@@ -73,7 +73,7 @@ static void set_interrupt_map(struct device_node *node, struct device_tree *tree
     device_node_set(node, "interrupt-map-mask", SLOT_MASK, 0, 0, PIN_MASK);
 }
 
-static void add_function(struct device_node *bus, const struct pci_device *device)
+struct device_node *pci_tree_add_function(struct device_node *bus, const struct pci_device *device)
 {
     const uint8_t *config = device->config;
     unsigned slot = device->devfn >> 3, function = device->devfn & 7;
@@ -89,6 +89,7 @@ static void add_function(struct device_node *bus, const struct pci_device *devic
     if (config[PCI_INTERRUPT_PIN]) {
         device_node_set(node, "interrupts", config[PCI_INTERRUPT_PIN]);
     }
+    return node;
 }
 
 void pci_bus_describe(struct bus *base, struct device_tree *tree, struct device_node *parent)
@@ -112,7 +113,7 @@ void pci_bus_describe(struct bus *base, struct device_tree *tree, struct device_
         device_node_set(node, "iommu-map", 0, device_node_phandle(tree->pci_iommu), 0, WHOLE_BUS);
     }
     for (unsigned i = 0; i < base->children->len; i++) {
-        add_function(node, g_ptr_array_index(base->children, i));
+        pci_tree_add_function(node, g_ptr_array_index(base->children, i));
     }
     device_tree_add_children(tree, base, node);
 }

@@ -5,15 +5,24 @@
  * between a change and its invalidation.
  */
 #include "dm/iommu/intel-iommu.h"
+#include "dm/iommu/virtio-iommu-pci.h"
 #include "dm/machine.h"
 #include "dm/monitor/hmp-commands.h"
 #include "dm/monitor/qmp-commands.h"
 #include "dm/vfio/vfio-space.h"
+#include "iommu/virtio-iommu.h"
 #include "iommu/vtd.h"
 
 #include <inttypes.h>
 
-static const char *state_name(const struct vtd_info *info, const struct vtd_device_info *device)
+static char *address_name(uint16_t requester)
+{
+    return g_strdup_printf("%02x:%02x.%x", requester >> 8, requester >> 3 & 0x1f, requester & 7);
+}
+
+/* ---- intel-iommu ---- */
+
+static const char *vtd_state_name(const struct vtd_info *info, const struct vtd_device_info *device)
 {
     if (!info->translation) {
         return "untranslated";
@@ -24,15 +33,11 @@ static const char *state_name(const struct vtd_info *info, const struct vtd_devi
     return device->context.type == VTD_PASS_THROUGH ? "pass-through" : "translated";
 }
 
-static char *address_name(uint16_t requester)
-{
-    return g_strdup_printf("%02x:%02x.%x", requester >> 8, requester >> 3 & 0x1f, requester & 7);
-}
-
-static json_t *describe(const struct vtd_info *info, const struct vtd_device_info *device)
+static json_t *describe_vtd_device(const struct vtd_info *info,
+                                   const struct vtd_device_info *device)
 {
     g_autofree char *address = address_name(device->requester);
-    const char *state = state_name(info, device);
+    const char *state = vtd_state_name(info, device);
     json_t *entry =
         json_pack("{s:s, s:s, s:i, s:I}", "address", address, "state", state, "followers",
                   (int)device->notifiers, "host-mappings", (json_int_t)device->host_mappings);
@@ -49,40 +54,28 @@ static json_t *describe(const struct vtd_info *info, const struct vtd_device_inf
     return entry;
 }
 
-json_t *qmp_query_iommu(struct qmp_context *context, json_t *arguments, GError **error)
+static json_t *describe_vtd(struct vtd *vtd)
 {
-    struct vtd *vtd = intel_iommu_find(context->machine);
+    json_t *functions = json_array();
     struct vtd_info info;
-    json_t *functions;
 
-    if (!vtd) {
-        return json_array();
-    }
     vtd_query(vtd, &info);
-    functions = json_array();
     for (unsigned i = 0; i < info.devices->len; i++) {
         json_array_append_new(
-            functions, describe(&info, &g_array_index(info.devices, struct vtd_device_info, i)));
+            functions,
+            describe_vtd_device(&info, &g_array_index(info.devices, struct vtd_device_info, i)));
     }
     g_array_unref(info.devices);
-    return json_pack("[{s:s, s:b, s:b, s:b, s:o}]", "type", "intel-iommu", "translation",
+    return json_pack("{s:s, s:b, s:b, s:b, s:o}", "type", "intel-iommu", "translation",
                      (int)info.translation, "queued-invalidation", (int)info.queue,
                      "interrupt-remapping", (int)info.interrupt_remapping, "functions", functions);
 }
 
-json_t *qmp_iommu_verify(struct qmp_context *context, json_t *arguments, GError **error)
-{
-    g_autoptr(GString) text = g_string_new(NULL);
-    bool equal = vfio_spaces_verify(context->machine, text);
-
-    return json_pack("{s:b, s:s}", "equal", equal, "report", text->str);
-}
-
-static void print_device(const struct vtd_info *info, const struct vtd_device_info *device,
-                         GString *out)
+static void print_vtd_device(const struct vtd_info *info, const struct vtd_device_info *device,
+                             GString *out)
 {
     g_autofree char *address = address_name(device->requester);
-    const char *state = state_name(info, device);
+    const char *state = vtd_state_name(info, device);
 
     g_string_append_printf(out, "  %s: %s", address, state);
     if (g_str_equal(state, "blocked")) {
@@ -98,7 +91,7 @@ static void print_device(const struct vtd_info *info, const struct vtd_device_in
                            device->host_mappings);
 }
 
-static void print_unit(struct vtd *vtd, GString *out)
+static void print_vtd(struct vtd *vtd, GString *out)
 {
     struct vtd_info info;
 
@@ -109,18 +102,107 @@ static void print_unit(struct vtd *vtd, GString *out)
                            info.translation ? "on" : "off", info.root, info.queue ? "on" : "off",
                            info.interrupt_remapping ? "on" : "off");
     for (unsigned i = 0; i < info.devices->len; i++) {
-        print_device(&info, &g_array_index(info.devices, struct vtd_device_info, i), out);
+        print_vtd_device(&info, &g_array_index(info.devices, struct vtd_device_info, i), out);
     }
     g_array_unref(info.devices);
+}
+
+/* ---- virtio-iommu ---- */
+
+static const char *endpoint_state(const struct virtio_iommu_endpoint_info *endpoint)
+{
+    if (endpoint->bypass) {
+        return endpoint->attached ? "pass-through" : "untranslated";
+    }
+    return endpoint->attached ? "translated" : "blocked";
+}
+
+static json_t *describe_endpoint(const struct virtio_iommu_endpoint_info *endpoint)
+{
+    g_autofree char *address = address_name(endpoint->requester);
+    json_t *entry = json_pack("{s:s, s:s, s:i, s:I}", "address", address, "state",
+                              endpoint_state(endpoint), "followers", (int)endpoint->notifiers,
+                              "host-mappings", (json_int_t)endpoint->host_mappings);
+
+    if (endpoint->attached) {
+        json_object_set_new(entry, "domain", json_integer(endpoint->domain));
+        json_object_set_new(entry, "mappings", json_integer((json_int_t)endpoint->mappings));
+    }
+    return entry;
+}
+
+static json_t *describe_virtio(struct virtio_iommu *unit)
+{
+    g_autoptr(GArray) endpoints = virtio_iommu_query(unit);
+    json_t *functions = json_array();
+
+    for (unsigned i = 0; i < endpoints->len; i++) {
+        json_array_append_new(functions, describe_endpoint(&g_array_index(
+                                             endpoints, struct virtio_iommu_endpoint_info, i)));
+    }
+    return json_pack("{s:s, s:b, s:o}", "type", "virtio-iommu", "bypass",
+                     (int)__atomic_load_n(&unit->bypass, __ATOMIC_ACQUIRE), "functions", functions);
+}
+
+static void print_virtio(struct virtio_iommu *unit, GString *out)
+{
+    g_autoptr(GArray) endpoints = virtio_iommu_query(unit);
+
+    g_string_append_printf(out, "virtio-iommu: functions that are in no domain are %s\n",
+                           __atomic_load_n(&unit->bypass, __ATOMIC_ACQUIRE) ? "untranslated"
+                                                                            : "blocked");
+    for (unsigned i = 0; i < endpoints->len; i++) {
+        const struct virtio_iommu_endpoint_info *endpoint =
+            &g_array_index(endpoints, struct virtio_iommu_endpoint_info, i);
+        g_autofree char *address = address_name(endpoint->requester);
+
+        g_string_append_printf(out, "  %s: %s", address, endpoint_state(endpoint));
+        if (endpoint->attached) {
+            g_string_append_printf(out, ", domain %u of %" PRIu64 " mappings", endpoint->domain,
+                                   endpoint->mappings);
+        }
+        g_string_append_printf(out, "; %u followers, %" PRIu64 " host mappings\n",
+                               endpoint->notifiers, endpoint->host_mappings);
+    }
+}
+
+/* ---- Commands ---- */
+
+json_t *qmp_query_iommu(struct qmp_context *context, json_t *arguments, GError **error)
+{
+    struct vtd *vtd = intel_iommu_find(context->machine);
+    struct virtio_iommu *unit = virtio_iommu_find(context->machine);
+    json_t *units = json_array();
+
+    if (vtd) {
+        json_array_append_new(units, describe_vtd(vtd));
+    }
+    if (unit) {
+        json_array_append_new(units, describe_virtio(unit));
+    }
+    return units;
+}
+
+json_t *qmp_iommu_verify(struct qmp_context *context, json_t *arguments, GError **error)
+{
+    g_autoptr(GString) text = g_string_new(NULL);
+    bool equal = vfio_spaces_verify(context->machine, text);
+
+    return json_pack("{s:b, s:s}", "equal", equal, "report", text->str);
 }
 
 bool hmp_info_iommu(struct hmp_context *context, char **words, GString *out, GError **error)
 {
     struct vtd *vtd = intel_iommu_find(context->machine);
+    struct virtio_iommu *unit = virtio_iommu_find(context->machine);
 
     if (vtd) {
-        print_unit(vtd, out);
-    } else {
+        print_vtd(vtd, out);
+    }
+    if (unit) {
+        print_virtio(unit, out);
+    }
+    if (!vtd && !unit) {
         g_string_append(out, "no IOMMU: devices see memory as it is\n");
     }
     g_string_append(out, vfio_spaces_verify(context->machine, out)

@@ -6,7 +6,7 @@ serial line, on which the guest's agent speaks: the test can run commands in the
 """
 import signal
 
-from harness.agent import Agent, ChannelQMP, Closed
+from harness.agent import LIMIT, Agent, ChannelQMP, Closed
 
 APPEND = "console=ttyS0 quiet panic=-1"
 
@@ -53,7 +53,7 @@ class Guest:
         """What is on the console, for a message."""
         return self.process.buffer[-3000:].decode(errors="replace")
 
-    def wait_up(self, limit=120.0, count=1):
+    def wait_up(self, limit=LIMIT, count=1):
         """Until the guest's agent answers."""
         try:
             self.agent.wait_up(limit, count)
@@ -71,7 +71,7 @@ class Guest:
         """Start a line for the guest's shell, without waiting."""
         return self.agent.spawn("sh", "-c", line)
 
-    def wait(self, limit=120.0):
+    def wait(self, limit=LIMIT):
         """The program's exit status."""
         return self.process.wait(limit)
 

@@ -2,6 +2,8 @@
 """What scenarios with assigned devices share: the devices of L1 'vfio', plugging, checks."""
 import contextlib
 
+from harness.agent import LIMIT
+
 EDU, NVME = "0000:00:05.0", "0000:00:06.0"  # in L1
 READ_NVME = "dd if=/dev/nvme0n1 bs=64k count=32 iflag=direct 2>/dev/null | md5sum"
 READ_NVME_ALWAYS = "while dd if=/dev/nvme0n1 of=/dev/null bs=4k iflag=direct 2>/dev/null; do :; done"
@@ -35,7 +37,7 @@ def iommu_guest(bed, *arguments, append="", properties="", limit=300, **rest):
         yield guest
 
 
-def plug(guest, host, name, slot, limit=120, **more):
+def plug(guest, host, name, slot, limit=LIMIT, **more):
     """device_add; until the guest has made it usable. The address in the guest."""
     address = f"0000:00:{slot}.0"
     guest.qmp.execute("device_add", driver="vfio-pci", host=host, id=name, addr=slot, **more)
@@ -59,7 +61,7 @@ def verify(guest):
     return answer["report"]
 
 
-def check_edu(guest, address, count=3, limit=120):
+def check_edu(guest, address, count=3, limit=LIMIT):
     """DMA of random data into edu and back."""
     assert f"dma {count}\n" in guest.run(f"load edu dma {address} {count}", limit=limit)[1]
 
@@ -70,7 +72,7 @@ def check_edu_is_cut_off(guest, address):
     assert status != 0 and "other data came back" in text, text
 
 
-def write_nvme(guest, limit=120):
+def write_nvme(guest, limit=LIMIT):
     """Random data onto the disk, read back from it; its checksum."""
     sums = guest.run("dd if=/dev/urandom of=/tmp/data bs=1M count=2 2>/dev/null; "
                      "md5sum </tmp/data; dd if=/tmp/data of=/dev/nvme0n1 bs=64k oflag=direct "
@@ -79,7 +81,7 @@ def write_nvme(guest, limit=120):
     return sums
 
 
-def check_nvme(guest, sums, limit=120):
+def check_nvme(guest, sums, limit=LIMIT):
     assert guest.run(READ_NVME, limit=limit)[1] == sums
 
 
@@ -91,7 +93,7 @@ def unplug_under_load(guest, name):
 
 def kexec(guest, append=""):
     """The guest's kernel starts another one, without a reset. The guest has KEXEC_DRIVES."""
-    guest.run("cat /dev/vda >/tmp/kernel && cat /dev/vdb >/tmp/initrd", limit=300)
+    guest.run("cat /dev/vda >/tmp/kernel && cat /dev/vdb >/tmp/initrd")
     guest.reboot(lambda: guest.start("load kexec /tmp/kernel /tmp/initrd "
                                      f"\"$(cat /proc/cmdline) {append}\""))
 

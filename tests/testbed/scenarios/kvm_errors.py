@@ -8,7 +8,7 @@ def refused(bed, *, smp="1", user=None):
     line = f"{bed.program.path} -accel kvm -nodefaults -display none -m 64 -smp {smp}"
     if user:
         line = f"su -s /bin/sh {user} -c '{line}'"
-    status, text = bed.run(line, check=False, limit=60)
+    status, text = bed.run(line, check=False)
     assert status == 1, f"status {status}: {text}"
     assert len(text.strip().splitlines()) <= 3, text
     return text

@@ -15,7 +15,7 @@ def guest_with_edu(bed, *more, options="", **rest):
     bind(bed, EDU)
     with bed.guest("-device", f"vfio-pci,host={EDU},id=edu,addr=0a{options}", *more,
                    **rest) as guest:
-        yield guest.wait_up(limit=300)
+        yield guest.wait_up()
 
 
 def check_intx(guest, rounds=20):
@@ -46,7 +46,7 @@ def test_edu_without_mmap(bed):
 def test_nvme_rounds(bed):
     bind(bed, NVME)
     with bed.guest(*KEXEC_DRIVES, smp=2) as guest:
-        guest.wait_up(limit=300)
+        guest.wait_up()
         sums = ""
         for number in range(rounds(bed)):
             plug(guest, NVME, "nvme", "0a")
