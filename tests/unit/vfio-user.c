@@ -96,6 +96,10 @@ static bool is_broken(uint32_t size, uint32_t flags)
     CU_ASSERT_EQUAL(wanted, sizeof(header));
     broken = vfio_user_framer_added(&framer, sizeof(header), &problem) == VFIO_USER_BROKEN;
     CU_ASSERT_EQUAL(broken, problem != NULL);
+    if (broken) {
+        vfio_user_framer_space(&framer, &wanted);
+        CU_ASSERT_EQUAL(wanted, 0); /* and nothing more */
+    }
     vfio_user_framer_clear(&framer);
     return broken;
 }
