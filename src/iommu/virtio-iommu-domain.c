@@ -28,6 +28,13 @@ struct virtio_iommu_domain *virtio_iommu_find_domain(const struct virtio_iommu *
 
 /* ---- Endpoints ---- */
 
+static gint by_requester(gconstpointer a, gconstpointer b)
+{
+    const struct virtio_iommu_endpoint *const *x = a, *const *y = b;
+
+    return (*x)->requester - (*y)->requester;
+}
+
 static void set_domain(struct virtio_iommu_endpoint *endpoint, struct virtio_iommu_domain *domain)
 {
     if (endpoint->domain) {
@@ -38,6 +45,7 @@ static void set_domain(struct virtio_iommu_endpoint *endpoint, struct virtio_iom
     pthread_mutex_unlock(&endpoint->lock);
     if (domain) {
         g_ptr_array_add(domain->endpoints, endpoint);
+        g_ptr_array_sort(domain->endpoints, by_requester); /* the order of their locks */
     }
 }
 

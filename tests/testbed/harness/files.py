@@ -4,6 +4,7 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 import tempfile
 
 from harness.initramfs import add_modules, busybox_tree
@@ -101,9 +102,28 @@ def guest_tree():
     tree = busybox_tree(build_program("agent"))
     tree.add_file(build_program("load"), "/bin/load")
     tree.add("/etc/agent-port", "/dev/ttyS1\n")
-    add_modules(tree, find_modules(kernel.root, GUEST_MODULES))
-    add_modules(tree, find_modules(kernel.root, ASKED_FOR_MODULES), listing="/etc/modules-vfio")
+    add_modules(tree, find_modules(kernel, GUEST_MODULES))
+    add_modules(tree, find_modules(kernel, ASKED_FOR_MODULES), listing="/etc/modules-vfio")
     return tree
+
+
+def add_newer_guest(tree, folder):
+    """/boot/newer: an L2 whose kernel is that of the release's backports, with its driver of
+    virtio-iommu, which devices wait for."""
+    sys.path.append(os.path.join(ROOT, "tests", "lib"))
+    import kernels  # pylint: disable=import-outside-toplevel
+    guest = busybox_tree(build_program("agent"))
+    guest.add_file(build_program("load"), "/bin/load")
+    guest.add("/etc/agent-port", "/dev/ttyS1\n")
+    unpacked = []
+    for path in kernels.modules("backports", "virtio_iommu", "nvme", "virtio_blk"):
+        unpacked.append(os.path.join(folder, os.path.basename(path).removesuffix(".xz")))
+        with open(unpacked[-1], "wb") as f:
+            f.write(kernels.read_module(path))
+    add_modules(guest, unpacked)
+    guest.write_cpio(os.path.join(folder, "newer.cpio"))
+    tree.add_file(os.path.join(folder, "newer.cpio"), "/boot/newer/guest.cpio")
+    tree.add_file(kernels.kernel("backports"), "/boot/newer/vmlinuz")
 
 
 def guest_disk_image(path, megabytes=64):
@@ -122,7 +142,7 @@ def base_tree(folder, kernel, modules, programs, arguments=None):
     tree = busybox_tree(build_program("agent"))
     tree.add_file(build_program("load"), "/bin/load")
     tree.add("/etc/agent-port", AGENT_PORT + "\n")
-    add_modules(tree, find_modules(kernel.root, AGENT_MODULES + modules), arguments)
+    add_modules(tree, find_modules(kernel, AGENT_MODULES + modules), arguments)
     for program in programs:
         program.add_to(tree)
     guest = os.path.join(folder, "guest.cpio")

@@ -3,19 +3,26 @@
 import gzip
 import os
 
-from harness.files import base_tree
+from harness.files import add_newer_guest, base_tree
+from harness.iommufd_kernel import IommufdKernel
 from harness.packages import Kernel, package
 from harness.xen_disk import make_xen_disk
 from harness.xen_files import add_dom0_files
 
-APPEND = "console=ttyS0 panic=-1 loglevel=5"
+# A machine that is short of CPUs delivers too few of the ticks that the kernel waits for at boot.
+APPEND = "console=ttyS0 panic=-1 loglevel=5 no_timer_check"
 
 
-def linux(folder, programs, modules, arguments, append="", module_arguments=None):
-    """QEMU's arguments for an L1 that is Debian's cloud kernel."""
-    kernel = Kernel("cloud")
+def linux(folder, programs, modules, arguments, append="", module_arguments=None, kernel=None,
+          add_files=None):
+    """QEMU's arguments for an L1 that is Linux: Debian's cloud kernel, unless another is given.
+    add_files(tree, folder): more files."""
+    kernel = kernel or Kernel("cloud")
     initrd = os.path.join(folder, "L1.cpio")
-    base_tree(folder, kernel, modules, programs, module_arguments).write_cpio(initrd)
+    tree = base_tree(folder, kernel, modules, programs, module_arguments)
+    if add_files:
+        add_files(tree, folder)
+    tree.write_cpio(initrd)
     return [*arguments, "-kernel", kernel.image, "-initrd", initrd,
             "-append", f"{APPEND} {append}".strip()]
 
@@ -26,18 +33,28 @@ def kvm(folder, programs):
                  ["-cpu", "EPYC", "-m", "2048", "-smp", "2"])
 
 
-def vfio(folder, programs):
+def iommufd(folder, programs):
+    """As vfio, with a kernel that has /dev/iommu."""
+    return vfio(folder, programs, ["iommufd"], IommufdKernel())
+
+
+def vfio_newer(folder, programs):
+    """As vfio, with a newer kernel for L2, too."""
+    return vfio(folder, programs, add_files=add_newer_guest)
+
+
+def vfio(folder, programs, modules=(), kernel=None, add_files=None):
     """Linux with /dev/kvm, an IOMMU and devices to assign: edu at 00:05.0, nvme at 00:06.0."""
     disk = os.path.join(folder, "nvme.img")
     with open(disk, "wb") as f:
         f.truncate(64 << 20)
-    return linux(folder, programs, ["kvm_amd", "vfio_iommu_type1", "vfio_pci"],
+    return linux(folder, programs, ["kvm_amd", *modules, "vfio_iommu_type1", "vfio_pci"],
                  ["-M", "q35", "-cpu", "EPYC", "-m", "2048", "-smp", "2",
                   "-device", "intel-iommu,intremap=on,caching-mode=on",
                   "-device", "edu,addr=5",
                   "-drive", f"file={disk},format=raw,if=none,id=nvme",
                   "-device", "nvme,drive=nvme,serial=testbed,addr=6"],
-                 append="intel_iommu=on")
+                 append="intel_iommu=on", kernel=kernel, add_files=add_files)
 
 
 def xen(folder, programs):
@@ -46,7 +63,9 @@ def xen(folder, programs):
     Without -smap,-smep a PV dom0 dies at its first page fault, without -monitor Xen's idle loop
     takes a #GP in MWAIT. L0 takes a guest's RDTSCP for the RDTSC that Xen intercepts, at which Xen
     gives the guest a #GP: without -rdtscp Linux dies in a domain as early as it sets its CPU up,
-    and restarts it. A comma separates modules, so dom0's command line must not hold one.
+    and restarts it. dom0 has the first processor, domains the second: where a PV and an HVM vCPU
+    take turns on one, processes of dom0 sometimes find another's FS base. A comma separates
+    modules, so dom0's command line must not hold one.
     """
     kernel = Kernel("full")
     initrd = os.path.join(folder, "dom0.cpio")
@@ -66,7 +85,7 @@ def xen(folder, programs):
             "-device", "virtio-blk-pci,drive=domain",
             "-kernel", hypervisor,
             "-append", "console=com1 com1=115200,8n1 dom0_mem=1536M loglvl=warning "
-                       "guest_loglvl=all cpuidle=0",
+                       "guest_loglvl=all cpuidle=0 dom0_max_vcpus=1 dom0_vcpus_pin",
             "-initrd", f"{kernel.image} console=hvc0 quiet panic=-1,{initrd}"]
 
 
@@ -76,4 +95,4 @@ def next_file(root, folder, start, end):
                                    if f.startswith(start) and f.endswith(end)))
 
 
-KINDS = {"kvm": kvm, "vfio": vfio, "xen": xen}
+KINDS = {"iommufd": iommufd, "kvm": kvm, "vfio": vfio, "vfio-newer": vfio_newer, "xen": xen}
