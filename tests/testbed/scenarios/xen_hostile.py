@@ -11,13 +11,14 @@ from harness.xen import LIMIT, Domain, start_toolstack
 MACHINE = "xen"
 ENGINE = "xen"
 IN_CI = False
-DEVICES = ["e1000,romfile=", "rtl8139,romfile=", "piix3-usb-uhci,id=usb", "usb-tablet"]
+DEVICES = ["e1000", "rtl8139", "piix3-usb-uhci", "usb-tablet"]
 CONFIG = "\n".join([
     'on_poweroff="restart"', 'on_crash="restart"', SCREEN,
     'disk=["format=raw,vdev=hda,access=rw,backendtype=qdisk,target=/tmp/g1.img",'
     '"format=raw,vdev=hdc,access=ro,devtype=cdrom,backendtype=qdisk,target="]',
     'device_model_args_hvm=["-global","VGA.romfile=",' +
-    ",".join(f'"-device","{device}"' for device in DEVICES) + "]"])
+    ",".join(f'"-device","{device}"' for device in (
+        "e1000,romfile=", "rtl8139,romfile=", "piix3-usb-uhci,id=usb", "usb-tablet")) + "]"])
 
 
 def check_logs(bed, domain):
