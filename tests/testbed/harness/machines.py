@@ -46,7 +46,9 @@ def xen(folder, programs):
     Without -smap,-smep a PV dom0 dies at its first page fault, without -monitor Xen's idle loop
     takes a #GP in MWAIT. L0 takes a guest's RDTSCP for the RDTSC that Xen intercepts, at which Xen
     gives the guest a #GP: without -rdtscp Linux dies in a domain as early as it sets its CPU up,
-    and restarts it. A comma separates modules, so dom0's command line must not hold one.
+    and restarts it. dom0 has the first processor, domains the second: where a PV and an HVM vCPU
+    take turns on one, processes of dom0 sometimes find another's FS base. A comma separates
+    modules, so dom0's command line must not hold one.
     """
     kernel = Kernel("full")
     initrd = os.path.join(folder, "dom0.cpio")
@@ -66,7 +68,7 @@ def xen(folder, programs):
             "-device", "virtio-blk-pci,drive=domain",
             "-kernel", hypervisor,
             "-append", "console=com1 com1=115200,8n1 dom0_mem=1536M loglvl=warning "
-                       "guest_loglvl=all cpuidle=0",
+                       "guest_loglvl=all cpuidle=0 dom0_max_vcpus=1 dom0_vcpus_pin",
             "-initrd", f"{kernel.image} console=hvc0 quiet panic=-1,{initrd}"]
 
 

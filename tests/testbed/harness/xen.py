@@ -46,7 +46,8 @@ class Domain:
                       f'\ncmdline="console=ttyS0 panic=-1 quiet {append}"')
             serial = f'serial=["file:/tmp/{name}.serial","{AGENT_LINE}"]'
         config = "\n".join([
-            'type="hvm"', f'name="{name}"', f"memory={memory}", f"vcpus={vcpus}", 'firmware="bios"',
+            'type="hvm"', f'name="{name}"', f"memory={memory}", f"vcpus={vcpus}", 'cpus="1"',
+            'firmware="bios"',
             serial, *([] if "vnc=" in extra else ["vnc=0", "nographic=1"]),
             'device_model_version="qemu-xen"', f'device_model_override="{self.model}"',
             # Firmware's text on a screen costs an exit for each letter.
