@@ -11,7 +11,7 @@ from harness.modules import find_modules
 from harness.packages import Kernel
 
 # For the emulated disk and cards, and for Xen's own.
-MODULES = ["ata_piix", "sd_mod", "ext4", "crc32c_generic", "8139cp", "e1000",
+MODULES = ["ata_piix", "ahci", "sd_mod", "ext4", "crc32c_generic", "8139cp", "e1000",
            "xen_blkfront", "xen_netfront"]
 GRUB_MODULES = (*bootdisk.DISK_MODULES, "normal", "configfile")
 
