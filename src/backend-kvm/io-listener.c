@@ -76,16 +76,11 @@ static bool is_coalesced(const struct kvm_machine *kvm, const struct listener_se
 }
 
 /* Entries are carried out in order, by whoever comes first. */
-void kvm_drain_coalesced(struct kvm_machine *kvm)
+void kvm_take_coalesced(struct kvm_machine *kvm)
 {
     struct kvm_coalesced_mmio_ring *ring = kvm->coalesced;
-    uint32_t limit;
+    uint32_t limit = (uint32_t)((4096 - sizeof(*ring)) / sizeof(ring->coalesced_mmio[0]));
 
-    if (G_LIKELY(!ring || __atomic_load_n(&ring->first, __ATOMIC_RELAXED) ==
-                              __atomic_load_n(&ring->last, __ATOMIC_ACQUIRE))) {
-        return;
-    }
-    limit = (uint32_t)((4096 - sizeof(*ring)) / sizeof(ring->coalesced_mmio[0]));
     pthread_mutex_lock(&kvm->coalesced_lock);
     while (ring->first != __atomic_load_n(&ring->last, __ATOMIC_ACQUIRE) && ring->first < limit) {
         const struct kvm_coalesced_mmio *entry = &ring->coalesced_mmio[ring->first];

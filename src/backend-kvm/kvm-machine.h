@@ -116,8 +116,17 @@ void kvm_report_fail_entry(struct kvm_vcpu *v);
 /* io-listener.c: what of the topology the kernel must know. */
 bool kvm_register_listeners(struct kvm_machine *kvm, GError **error);
 void kvm_unregister_listeners(struct kvm_machine *kvm);
-/* Carry out accesses that the kernel noted down instead of an exit. Cheap if there are none. */
-void kvm_drain_coalesced(struct kvm_machine *kvm);
+/* Carry out accesses that the kernel noted down instead of an exit. */
+void kvm_take_coalesced(struct kvm_machine *kvm);
+static inline void kvm_drain_coalesced(struct kvm_machine *kvm)
+{
+    const struct kvm_coalesced_mmio_ring *ring = kvm->coalesced;
+
+    if (G_UNLIKELY(ring && __atomic_load_n(&ring->first, __ATOMIC_RELAXED) !=
+                               __atomic_load_n(&ring->last, __ATOMIC_ACQUIRE))) {
+        kvm_take_coalesced(kvm);
+    }
+}
 /* Take all that the dirty rings hold. Any thread. */
 void kvm_collect_dirty_rings(struct kvm_machine *kvm);
 

@@ -5,6 +5,8 @@
  */
 #include "backend-kvm/kvm-machine.h"
 #include "dm/intc/ioapic.h"
+#include "util/file-guard.h"
+#include "util/hot-path.h"
 #include "util/log.h"
 
 #include <errno.h>
@@ -14,7 +16,7 @@
 
 /* Accesses. */
 
-static void port_access(struct kvm_vcpu *v, uint8_t *data)
+HOT_PATH static void port_access(struct kvm_vcpu *v, uint8_t *data)
 {
     struct address_space *io = &v->kvm->machine->as_io;
     const struct kvm_run *run = v->run;
@@ -30,7 +32,7 @@ static void port_access(struct kvm_vcpu *v, uint8_t *data)
     }
 }
 
-static void handle_io(struct kvm_vcpu *v)
+HOT_PATH static void handle_io(struct kvm_vcpu *v)
 {
     const struct kvm_run *run = v->run;
     uint8_t *data = (uint8_t *)run + run->io.data_offset;
@@ -40,7 +42,7 @@ static void handle_io(struct kvm_vcpu *v)
     }
 }
 
-static void handle_mmio(struct kvm_vcpu *v)
+HOT_PATH static void handle_mmio(struct kvm_vcpu *v)
 {
     struct address_space *memory = &v->kvm->machine->as_memory;
     struct kvm_run *run = v->run;
@@ -59,11 +61,11 @@ static void handle_mmio(struct kvm_vcpu *v)
                                size);
         }
     } else if (run->mmio.is_write) {
-        memcpy(&value, run->mmio.data, size);
+        memcpy(&value, run->mmio.data, sizeof(value)); /* all of it: the store takes its part */
         address_space_store(memory, run->mmio.phys_addr, size, MEMORY_ATTRIBUTES_CPU, value);
     } else {
         address_space_load(memory, run->mmio.phys_addr, size, MEMORY_ATTRIBUTES_CPU, &value);
-        memcpy(run->mmio.data, &value, size);
+        memcpy(run->mmio.data, &value, sizeof(value));
     }
 }
 
@@ -143,7 +145,7 @@ static void handle_other(struct kvm_vcpu *v)
     }
 }
 
-static void handle_exit(struct kvm_vcpu *v)
+HOT_PATH static void handle_exit(struct kvm_vcpu *v)
 {
     uint32_t reason = v->run->exit_reason;
 
@@ -171,6 +173,9 @@ static void handle_failure(struct kvm_vcpu *v, int number)
         v->io_pending = false;
         return;
     case EFAULT:
+        if (file_guard_repair()) {
+            return; /* and again */
+        }
         text = g_strdup("the kernel found no memory where the guest has some");
         break;
     default:
@@ -194,7 +199,7 @@ static void wait_for_release(struct kvm_vcpu *v)
     pthread_mutex_unlock(&kvm->lock);
 }
 
-static void leave_guest(struct kvm_vcpu *v)
+HOT_PATH static void leave_guest(struct kvm_vcpu *v)
 {
     __atomic_store_n(&v->in_guest, false, __ATOMIC_SEQ_CST);
     if (G_UNLIKELY(__atomic_load_n(&v->kvm->guest_holds, __ATOMIC_SEQ_CST))) {
@@ -203,7 +208,7 @@ static void leave_guest(struct kvm_vcpu *v)
 }
 
 /* Say that we go in. False: a hold came in between, and is over now: try again. */
-static bool enter_guest(struct kvm_vcpu *v, bool immediate_exit)
+HOT_PATH static bool enter_guest(struct kvm_vcpu *v, bool immediate_exit)
 {
     __atomic_store_n(&v->in_guest, true, __ATOMIC_SEQ_CST);
     __atomic_store_n(&v->run->immediate_exit, immediate_exit, __ATOMIC_SEQ_CST);
@@ -214,9 +219,9 @@ static bool enter_guest(struct kvm_vcpu *v, bool immediate_exit)
     return true;
 }
 
-static void run_once(struct kvm_vcpu *v)
+HOT_PATH static void run_once(struct kvm_vcpu *v)
 {
-    int result = ioctl(v->fd, KVM_RUN, 0), number = errno;
+    int result = ioctl(v->fd, KVM_RUN, 0), number = G_LIKELY(result == 0) ? 0 : errno;
 
     leave_guest(v);
     if (G_UNLIKELY(v->vcpu->apic)) {
@@ -253,7 +258,7 @@ static bool take_signals(struct kvm_vcpu *v, uint32_t signals)
     return true;
 }
 
-void kvm_run_loop(struct kvm_vcpu *v)
+HOT_PATH void kvm_run_loop(struct kvm_vcpu *v)
 {
     for (;;) {
         uint32_t signals;

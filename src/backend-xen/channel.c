@@ -182,6 +182,8 @@ void xen_pause(struct machine *machine)
         pthread_cond_wait(&xen->changed, &xen->lock);
     }
     pthread_mutex_unlock(&xen->lock);
+    /* Nobody saves the page: what the guest wrote before it stopped is the devices' state. */
+    xen_drain_buffer(xen);
 }
 
 static void join(struct xen_channel *channel)

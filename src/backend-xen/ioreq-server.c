@@ -65,7 +65,7 @@ static struct ioreq_target target_of(struct xen_machine *xen)
 
 /* Buffered requests. */
 
-static void drain_buffer(struct xen_machine *xen)
+void xen_drain_buffer(struct xen_machine *xen)
 {
     struct ioreq_target target = target_of(xen);
 
@@ -80,13 +80,13 @@ static void drain_buffer(struct xen_machine *xen)
 
 static void buffer_notified(struct xen_channel *channel)
 {
-    drain_buffer(channel->xen);
+    xen_drain_buffer(channel->xen);
 }
 
 /* What came while nobody served: its event may have been taken with the last pause. */
 static void buffer_resumed(struct xen_channel *channel)
 {
-    drain_buffer(channel->xen);
+    xen_drain_buffer(channel->xen);
 }
 
 /* Synchronous requests. state and flags share a 32-bit word of the slot, which is read and written
@@ -140,7 +140,7 @@ static void request_notified(struct xen_channel *channel)
     if (request.state != STATE_IOREQ_READY) {
         return;
     }
-    drain_buffer(xen);
+    xen_drain_buffer(xen);
     write_state(slot_of(v), request, STATE_IOREQ_INPROCESS);
     v->requests[request.type % G_N_ELEMENTS(v->requests)]++;
     ioreq_perform(&target, &request);

@@ -105,6 +105,8 @@ void xen_warn(const struct xen_machine *xen, const char *format, ...) G_GNUC_PRI
 /* ioreq-server.c */
 bool xen_create_server(struct xen_machine *xen, GError **error);
 void xen_destroy_server(struct xen_machine *xen);
+/* Carry out the buffered requests that wait. Any thread. */
+void xen_drain_buffer(struct xen_machine *xen);
 
 /* channel.c */
 bool xen_channel_open(struct xen_channel *channel, struct xen_machine *xen, const char *name,

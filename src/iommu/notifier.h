@@ -22,6 +22,9 @@ struct iommu_notifier {
     void *opaque;                      /* of ops */
     /* For regions that can't walk: the size, bytes, in which to probe; a power of two. */
     uint64_t probe_granularity;
+    /* For models that let the guest know: of struct range, sorted, offsets in the region that the
+     * host can map; not owned. NULL, or none: all. */
+    const GArray *windows;
     /*
      * A change of the guest's could not be made on the host, which now lacks mappings or holds
      * ones that the guest took back: cut the device off its bus and tell (I5). Under the lock.

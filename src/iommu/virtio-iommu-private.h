@@ -59,6 +59,10 @@ static inline struct range virtio_iommu_everything(void)
     return (struct range){0, VIRTIO_IOMMU_SPACE};
 }
 
+/* virtio-iommu-probe.c: what the guest is told of an endpoint, into VIRTIO_IOMMU_PROBE_BYTES of
+ * zeros. */
+void virtio_iommu_put_properties(const struct virtio_iommu_endpoint *endpoint, uint8_t *properties);
+
 /* virtio-iommu.c: any thread, leaf locks only. */
 void virtio_iommu_record_fault(struct virtio_iommu *unit, const struct virtio_iommu_fault *fault);
 

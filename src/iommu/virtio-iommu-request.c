@@ -179,19 +179,17 @@ static enum virtio_iommu_status unmap(struct virtio_iommu *unit, const uint8_t *
                                                                   : host_status(error);
 }
 
-/* ---- PROBE: endpoint; properties ---- */
+/* ---- PROBE: endpoint ---- */
 
 static enum virtio_iommu_status probe(struct virtio_iommu *unit, const uint8_t *request,
                                       uint8_t *properties)
 {
-    if (!find_endpoint(unit, load_le32(request + 4))) {
+    struct virtio_iommu_endpoint *endpoint = find_endpoint(unit, load_le32(request + 4));
+
+    if (!endpoint) {
         return VIRTIO_IOMMU_NO_ENTRY;
     }
-    store_le16(properties, VIRTIO_IOMMU_PROPERTY_RESERVED_MEMORY);
-    store_le16(properties + 2, VIRTIO_IOMMU_RESERVED_MEMORY_LENGTH);
-    properties[4] = VIRTIO_IOMMU_RESERVED_MSI;
-    store_le64(properties + 8, VIRTIO_IOMMU_MSI_START);
-    store_le64(properties + 16, VIRTIO_IOMMU_MSI_START + VIRTIO_IOMMU_MSI_LENGTH - 1);
+    virtio_iommu_put_properties(endpoint, properties);
     return VIRTIO_IOMMU_OK;
 }
 

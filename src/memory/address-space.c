@@ -7,6 +7,7 @@
 #include "memory/lookup.h"
 #include "memory/ram-block.h"
 #include "memory/topology.h"
+#include "util/hot-path.h"
 #include "util/trace.h"
 
 /* ---- Construction ---- */
@@ -83,9 +84,10 @@ static bool is_device_memory(const struct memory_section *section)
 }
 
 /* Read up to 8 bytes by a callback; *value is all ones where it fails. */
-static enum memory_result read_callback(struct address_space *as, gpa_t address,
-                                        const struct memory_section *section, unsigned size,
-                                        struct memory_attributes attributes, uint64_t *value)
+HOT_PATH static enum memory_result read_callback(struct address_space *as, gpa_t address,
+                                                 const struct memory_section *section,
+                                                 unsigned size, struct memory_attributes attributes,
+                                                 uint64_t *value)
 {
     enum memory_result result = MEMORY_DECODE_ERROR;
 
@@ -98,9 +100,9 @@ static enum memory_result read_callback(struct address_space *as, gpa_t address,
 }
 
 /* A store to what is not writable memory: callbacks, ROM, or nothing. */
-static enum memory_result write_callback(struct address_space *as, gpa_t address,
-                                         const struct memory_section *section, unsigned size,
-                                         struct memory_attributes attributes, uint64_t value)
+HOT_PATH static enum memory_result
+write_callback(struct address_space *as, gpa_t address, const struct memory_section *section,
+               unsigned size, struct memory_attributes attributes, uint64_t value)
 {
     enum memory_result result = MEMORY_DECODE_ERROR;
 
@@ -253,8 +255,9 @@ static enum memory_result store_parts(struct address_space *as, gpa_t address, u
     return result;
 }
 
-enum memory_result address_space_load(struct address_space *as, gpa_t address, unsigned size,
-                                      struct memory_attributes attributes, uint64_t *value)
+HOT_PATH enum memory_result address_space_load(struct address_space *as, gpa_t address,
+                                               unsigned size, struct memory_attributes attributes,
+                                               uint64_t *value)
 {
     enum memory_result result = MEMORY_OK;
     struct memory_section section;
@@ -272,8 +275,9 @@ enum memory_result address_space_load(struct address_space *as, gpa_t address, u
     return result;
 }
 
-enum memory_result address_space_store(struct address_space *as, gpa_t address, unsigned size,
-                                       struct memory_attributes attributes, uint64_t value)
+HOT_PATH enum memory_result address_space_store(struct address_space *as, gpa_t address,
+                                                unsigned size, struct memory_attributes attributes,
+                                                uint64_t value)
 {
     enum memory_result result = MEMORY_OK;
     struct memory_section section;

@@ -12,6 +12,7 @@
 #include "memory/host-access.h"
 #include "memory/ioeventfd.h"
 #include "memory/ram-block.h"
+#include "util/hot-path.h"
 #include "util/trace.h"
 
 /* What is done at one offset: `size` bytes there by a callback access of `unit` bytes at base. */
@@ -52,7 +53,7 @@ unsigned dispatch_access_size(const struct memory_region *region, uint64_t offse
     return size;
 }
 
-static bool is_valid(const struct memory_region *region, uint64_t offset, unsigned size)
+HOT_PATH static bool is_valid(const struct memory_region *region, uint64_t offset, unsigned size)
 {
     const struct memory_access_sizes *valid = &region->ops->valid;
     uint64_t total = region_size(region);
@@ -62,8 +63,8 @@ static bool is_valid(const struct memory_region *region, uint64_t offset, unsign
            size <= total - offset;
 }
 
-static struct access_step plan_step(const struct memory_region *region, uint64_t offset,
-                                    unsigned left)
+HOT_PATH static struct access_step plan_step(const struct memory_region *region, uint64_t offset,
+                                             unsigned left)
 {
     const struct memory_access_sizes *implemented = &region->ops->implemented;
     unsigned minimum = or_default(implemented->min_size, 1);
@@ -86,7 +87,7 @@ static struct access_step plan_step(const struct memory_region *region, uint64_t
 }
 
 /* Between what a callback sees and little-endian. */
-static uint64_t convert(const struct memory_region *region, uint64_t value, unsigned size)
+HOT_PATH static uint64_t convert(const struct memory_region *region, uint64_t value, unsigned size)
 {
     if (region->ops->endianness == MEMORY_BIG_ENDIAN) {
         value = GUINT64_SWAP_LE_BE(value) >> (64 - 8 * size);
@@ -94,8 +95,9 @@ static uint64_t convert(const struct memory_region *region, uint64_t value, unsi
     return value & value_mask(size);
 }
 
-static enum memory_result read_unit(struct memory_region *region, uint64_t base, unsigned unit,
-                                    struct memory_attributes attributes, uint64_t *value)
+HOT_PATH static enum memory_result read_unit(struct memory_region *region, uint64_t base,
+                                             unsigned unit, struct memory_attributes attributes,
+                                             uint64_t *value)
 {
     uint64_t data = 0;
     enum memory_result result;
@@ -108,8 +110,9 @@ static enum memory_result read_unit(struct memory_region *region, uint64_t base,
     return result;
 }
 
-static enum memory_result write_unit(struct memory_region *region, uint64_t base, unsigned unit,
-                                     struct memory_attributes attributes, uint64_t value)
+HOT_PATH static enum memory_result write_unit(struct memory_region *region, uint64_t base,
+                                              unsigned unit, struct memory_attributes attributes,
+                                              uint64_t value)
 {
     if (!region->ops->write || unit > region_size(region) - base) {
         return MEMORY_DECODE_ERROR;
@@ -117,8 +120,9 @@ static enum memory_result write_unit(struct memory_region *region, uint64_t base
     return region->ops->write(region->opaque, base, unit, attributes, convert(region, value, unit));
 }
 
-static enum memory_result read_steps(struct memory_region *region, uint64_t offset, unsigned size,
-                                     struct memory_attributes attributes, uint64_t *value)
+HOT_PATH static enum memory_result read_steps(struct memory_region *region, uint64_t offset,
+                                              unsigned size, struct memory_attributes attributes,
+                                              uint64_t *value)
 {
     *value = 0;
     for (unsigned done = 0; done < size;) {
@@ -136,8 +140,9 @@ static enum memory_result read_steps(struct memory_region *region, uint64_t offs
     return MEMORY_OK;
 }
 
-static enum memory_result write_steps(struct memory_region *region, uint64_t offset, unsigned size,
-                                      struct memory_attributes attributes, uint64_t value)
+HOT_PATH static enum memory_result write_steps(struct memory_region *region, uint64_t offset,
+                                               unsigned size, struct memory_attributes attributes,
+                                               uint64_t value)
 {
     for (unsigned done = 0; done < size;) {
         struct access_step step = plan_step(region, offset + done, size - done);
@@ -179,9 +184,9 @@ static void leave(struct memory_region *region)
     }
 }
 
-static enum memory_result callback_read(struct memory_region *region, uint64_t offset,
-                                        unsigned size, struct memory_attributes attributes,
-                                        uint64_t *value)
+HOT_PATH static enum memory_result callback_read(struct memory_region *region, uint64_t offset,
+                                                 unsigned size, struct memory_attributes attributes,
+                                                 uint64_t *value)
 {
     enum memory_result result = MEMORY_DECODE_ERROR;
 
@@ -199,9 +204,10 @@ static enum memory_result callback_read(struct memory_region *region, uint64_t o
     return result;
 }
 
-static enum memory_result callback_write(struct memory_region *region, uint64_t offset,
-                                         unsigned size, struct memory_attributes attributes,
-                                         uint64_t value)
+HOT_PATH static enum memory_result callback_write(struct memory_region *region, uint64_t offset,
+                                                  unsigned size,
+                                                  struct memory_attributes attributes,
+                                                  uint64_t value)
 {
     enum memory_result result;
 
@@ -226,8 +232,9 @@ static bool in_memory(const struct memory_region *region, uint64_t offset, unsig
     return offset < total && size <= total - offset;
 }
 
-static enum memory_result read_once(struct memory_region *region, uint64_t offset, unsigned size,
-                                    struct memory_attributes attributes, uint64_t *value)
+HOT_PATH static enum memory_result read_once(struct memory_region *region, uint64_t offset,
+                                             unsigned size, struct memory_attributes attributes,
+                                             uint64_t *value)
 {
     bool memory = region->ram != NULL;
 
@@ -248,8 +255,9 @@ static enum memory_result read_once(struct memory_region *region, uint64_t offse
     return MEMORY_OK;
 }
 
-static enum memory_result write_once(struct memory_region *region, uint64_t offset, unsigned size,
-                                     struct memory_attributes attributes, uint64_t value)
+HOT_PATH static enum memory_result write_once(struct memory_region *region, uint64_t offset,
+                                              unsigned size, struct memory_attributes attributes,
+                                              uint64_t value)
 {
     if (!region->ram || region->kind == MEMORY_ROM_DEVICE) {
         return callback_write(region, offset, size, attributes, value);
@@ -268,9 +276,10 @@ static enum memory_result write_once(struct memory_region *region, uint64_t offs
     return MEMORY_OK;
 }
 
-enum memory_result memory_region_dispatch_read(struct memory_region *region, uint64_t offset,
-                                               unsigned size, struct memory_attributes attributes,
-                                               uint64_t *value)
+HOT_PATH enum memory_result memory_region_dispatch_read(struct memory_region *region,
+                                                        uint64_t offset, unsigned size,
+                                                        struct memory_attributes attributes,
+                                                        uint64_t *value)
 {
     enum memory_result result = MEMORY_OK;
 
@@ -290,9 +299,10 @@ enum memory_result memory_region_dispatch_read(struct memory_region *region, uin
     return result;
 }
 
-enum memory_result memory_region_dispatch_write(struct memory_region *region, uint64_t offset,
-                                                unsigned size, struct memory_attributes attributes,
-                                                uint64_t value)
+HOT_PATH enum memory_result memory_region_dispatch_write(struct memory_region *region,
+                                                         uint64_t offset, unsigned size,
+                                                         struct memory_attributes attributes,
+                                                         uint64_t value)
 {
     enum memory_result result = MEMORY_OK;
 

@@ -3,15 +3,26 @@
  * Waiting threads form chains: a thread waits for a guard, whose owner waits for a guard, and so
  * on. Only the thread that would close a chain into a cycle can see it whole, because all others in
  * it already wait; it looks under waits_lock, so that of two that start waiting at once the second
- * sees the first. An uncontended guard costs a trylock and never comes here.
+ * sees the first. An uncontended guard costs an exchange of its own word and never comes here.
  */
 #include "memory/guard.h"
-#include "memory/tsan.h"
+#include "util/hot-path.h"
 
 #include <assert.h>
 #include <glib.h>
+#include <linux/futex.h>
+#include <pthread.h>
 #include <stdlib.h>
-#include <time.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+/* Beside the owner in a guard's word: its owner has to wake one thread when it leaves. */
+#define WAITED_FOR ((uintptr_t)1)
+
+/* Callbacks are short: looks at a guard that is taken before the thread sleeps. */
+#define SPINS 50
+
+G_STATIC_ASSERT(G_BYTE_ORDER == G_LITTLE_ENDIAN); /* the kernel looks at the low half of a word */
 
 struct guard_thread {
     struct access_guard *waiting_for; /* atomic; set under waits_lock */
@@ -49,7 +60,7 @@ static struct guard_thread *get_this_thread(void)
 
 static struct guard_thread *get_owner(const struct access_guard *guard)
 {
-    return __atomic_load_n(&guard->owner, __ATOMIC_ACQUIRE);
+    return (struct guard_thread *)(__atomic_load_n(&guard->word, __ATOMIC_ACQUIRE) & ~WAITED_FOR);
 }
 
 /* Does the chain that starts at guard come back to self? Called with waits_lock held. */
@@ -69,18 +80,48 @@ static bool chain_reaches(const struct access_guard *guard, const struct guard_t
     return false;
 }
 
-/* Block for a guard. ThreadSanitizer's static lock-order check knows nothing of the chains above;
- * it leaves timed waits alone. */
-static void lock_blocking(struct access_guard *guard)
+static inline bool try_take(struct access_guard *guard, uintptr_t taken)
 {
-#ifdef WITH_TSAN
-    struct timespec never = {.tv_sec = G_MAXINT32};
+    uintptr_t nobody = 0;
 
-    while (pthread_mutex_timedlock(&guard->lock, &never) != 0) {
+    return __atomic_compare_exchange_n(&guard->word, &nobody, taken, false, __ATOMIC_ACQUIRE,
+                                       __ATOMIC_RELAXED);
+}
+
+static bool take_soon(struct access_guard *guard, uintptr_t taken)
+{
+    for (unsigned i = 0; i < SPINS; i++) {
+        __builtin_ia32_pause();
+        if (!__atomic_load_n(&guard->word, __ATOMIC_RELAXED) && try_take(guard, taken)) {
+            return true;
+        }
     }
-#else
-    pthread_mutex_lock(&guard->lock);
-#endif
+    return false;
+}
+
+/* Sleep while the low half of the word is that of `seen`. Two owners may have it in common; but
+ * then the second was asked to wake somebody too. */
+static void sleep_on(struct access_guard *guard, uintptr_t seen)
+{
+    syscall(SYS_futex, &guard->word, FUTEX_WAIT_PRIVATE, (uint32_t)seen, NULL, NULL, 0);
+}
+
+/* Block for a guard. Who slept may not be the last that did: it takes the guard as one that is
+ * waited for. */
+static void lock_blocking(struct access_guard *guard, uintptr_t self)
+{
+    if (take_soon(guard, self)) {
+        return;
+    }
+    while (!try_take(guard, self | WAITED_FOR)) {
+        uintptr_t seen = __atomic_load_n(&guard->word, __ATOMIC_RELAXED);
+
+        if (seen && ((seen & WAITED_FOR) ||
+                     __atomic_compare_exchange_n(&guard->word, &seen, seen | WAITED_FOR, false,
+                                                 __ATOMIC_RELAXED, __ATOMIC_RELAXED))) {
+            sleep_on(guard, seen | WAITED_FOR);
+        }
+    }
 }
 
 static bool enter_contended(struct access_guard *guard, struct guard_thread *self)
@@ -96,43 +137,40 @@ static bool enter_contended(struct access_guard *guard, struct guard_thread *sel
     if (cycle) {
         return false;
     }
-    lock_blocking(guard);
-    /* Before owner is set: no chain may pass through this thread once it runs. */
+    lock_blocking(guard, (uintptr_t)self);
+    /* Until here a chain through the guard comes back to it by this thread, and who follows one goes
+     * round; that ends at once, as nothing stands between this store and the one before. */
     __atomic_store_n(&self->waiting_for, NULL, __ATOMIC_RELEASE);
     return true;
 }
 
 void access_guard_init(struct access_guard *guard)
 {
-    pthread_mutex_init(&guard->lock, NULL);
-    guard->owner = NULL;
+    guard->word = 0;
 }
 
 void access_guard_destroy(struct access_guard *guard)
 {
     assert(!get_owner(guard));
-    pthread_mutex_destroy(&guard->lock);
 }
 
-bool access_guard_enter(struct access_guard *guard)
+HOT_PATH bool access_guard_enter(struct access_guard *guard)
 {
     struct guard_thread *self = get_this_thread();
 
-    if (get_owner(guard) == self) {
-        return false;
-    }
-    if (pthread_mutex_trylock(&guard->lock) != 0 && !enter_contended(guard, self)) {
-        return false;
-    }
-    __atomic_store_n(&guard->owner, self, __ATOMIC_RELEASE);
-    return true;
+    return try_take(guard, (uintptr_t)self) ||
+           (get_owner(guard) != self && enter_contended(guard, self));
 }
 
-void access_guard_leave(struct access_guard *guard)
+HOT_PATH void access_guard_leave(struct access_guard *guard)
 {
+    uintptr_t word;
+
     assert(access_guard_is_held(guard));
-    __atomic_store_n(&guard->owner, NULL, __ATOMIC_RELEASE);
-    pthread_mutex_unlock(&guard->lock);
+    word = __atomic_exchange_n(&guard->word, 0, __ATOMIC_RELEASE);
+    if (G_UNLIKELY(word & WAITED_FOR)) {
+        syscall(SYS_futex, &guard->word, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
+    }
 }
 
 bool access_guard_is_held(const struct access_guard *guard)

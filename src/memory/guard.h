@@ -11,14 +11,11 @@
 #ifndef DUODM_MEMORY_GUARD_H
 #define DUODM_MEMORY_GUARD_H
 
-#include <pthread.h>
 #include <stdbool.h>
-
-struct guard_thread; /* per-thread record, private to guard.c */
+#include <stdint.h>
 
 struct access_guard {
-    pthread_mutex_t lock;
-    struct guard_thread *owner; /* who is inside; atomic */
+    uintptr_t word; /* atomic: who is inside, and whether others wait; 0: nobody. guard.c's */
 };
 
 void access_guard_init(struct access_guard *guard);

@@ -2,6 +2,7 @@
 #include "memory/ioeventfd.h"
 #include "memory/topology.h"
 #include "util/error.h"
+#include "util/hot-path.h"
 
 #include <errno.h>
 #include <string.h>
@@ -72,8 +73,8 @@ static bool entry_matches(const struct ioeventfd_section *entry, unsigned size, 
     return !entry->match_value || entry->value == value;
 }
 
-bool ioeventfd_try_signal(struct memory_region *region, uint64_t offset, unsigned size,
-                          uint64_t value)
+HOT_PATH bool ioeventfd_try_signal(struct memory_region *region, uint64_t offset, unsigned size,
+                                   uint64_t value)
 {
     const struct ioeventfd_table *table = get_table(region);
 

@@ -5,6 +5,7 @@
  * by two address spaces, and a range lives at least as long as the view that has it.
  */
 #include "memory/lookup.h"
+#include "util/hot-path.h"
 
 #define CACHE_SLOTS 128 /* a power of two */
 
@@ -83,8 +84,9 @@ static bool translate(const struct memory_section *section, enum lookup_access a
     return true;
 }
 
-struct memory_section memory_lookup(struct address_space *as, gpa_t address,
-                                    enum lookup_access access, struct memory_attributes attributes)
+HOT_PATH struct memory_section memory_lookup(struct address_space *as, gpa_t address,
+                                             enum lookup_access access,
+                                             struct memory_attributes attributes)
 {
     uint64_t length = UINT64_MAX, hole_length = 0;
 

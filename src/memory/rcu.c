@@ -7,6 +7,7 @@
 
 #include "memory/rcu.h"
 #include "memory/address-space.h"
+#include "util/hot-path.h"
 #include "util/thread.h"
 
 #include <assert.h>
@@ -58,7 +59,7 @@ static void register_thread(void)
     rcu_thread.registered = true;
 }
 
-void memory_rcu_read_lock(void)
+HOT_PATH void memory_rcu_read_lock(void)
 {
     if (__builtin_expect(!rcu_thread.registered, 0)) {
         register_thread();
@@ -67,7 +68,7 @@ void memory_rcu_read_lock(void)
     urcu_memb_read_lock();
 }
 
-void memory_rcu_read_unlock(void)
+HOT_PATH void memory_rcu_read_unlock(void)
 {
     assert(rcu_thread.nesting);
     if (--rcu_thread.nesting == 0) {

@@ -1,26 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-#include "vfio/dma-map.h"
 #include "iommu/notifier.h"
-#include "memory/listener.h"
 #include "util/error.h"
 #include "util/trace.h"
+#include "vfio/dma-map-private.h"
 
 #include <inttypes.h>
 
 #define VERIFY_LINES 20
-
-struct dma_map {
-    struct address_space *as;
-    struct dma_backend *backend;
-    dma_map_failed_fn failed;
-    void *opaque;
-    struct memory_listener listener; /* of as */
-    struct memory_listener targets;  /* of what IOMMUs lead to: memory may come and go there */
-    pthread_mutex_t
-        lock; /* around the back end: several IOMMU regions may change at a time. Leaf */
-    GHashTable *odd_entries; /* IOVA -> number: entries of what takes none, or more than one */
-    GPtrArray *windows;      /* of struct iommu_window: IOMMU regions that show in as */
-};
 
 /* An IOMMU region as it shows in the address space. */
 struct iommu_window {
@@ -29,6 +15,7 @@ struct iommu_window {
     struct iommu_notifier notifier;
     iova_t start;           /* of the section, in as */
     uint64_t region_offset; /* of start, in region */
+    bool followed;          /* registered; else the host has nothing of it, and it is tried again */
 };
 
 /*
@@ -55,7 +42,17 @@ static uint64_t take_entries(struct dma_map *map, iova_t iova)
     return GPOINTER_TO_SIZE(entries);
 }
 
-static bool backend_unmap(struct dma_map *map, struct range range, GError **error)
+bool dma_map_host_map(struct dma_map *map, const struct dma_mapping *mapping, GError **error)
+{
+    bool ok;
+
+    pthread_mutex_lock(&map->lock);
+    ok = dma_backend_map(map->backend, mapping, error);
+    pthread_mutex_unlock(&map->lock);
+    return ok;
+}
+
+bool dma_map_host_unmap(struct dma_map *map, struct range range, GError **error)
 {
     uint64_t entries;
     bool ok;
@@ -70,15 +67,14 @@ static bool backend_unmap(struct dma_map *map, struct range range, GError **erro
     return ok;
 }
 
-/* Memory that devices may be given: RAM, and what was mapped of other devices (peer to peer). */
-static bool is_mappable(const struct memory_region *region)
+bool dma_map_is_memory(const struct memory_region *region)
 {
     return region->kind == MEMORY_RAM || region->kind == MEMORY_RAM_DEVICE ||
            region->kind == MEMORY_ROM;
 }
 
-static struct dma_mapping mapping_of(struct memory_region *region, uint64_t offset, iova_t iova,
-                                     uint64_t length, unsigned access)
+struct dma_mapping dma_map_mapping_of(struct memory_region *region, uint64_t offset, iova_t iova,
+                                      uint64_t length, unsigned access)
 {
     struct dma_mapping mapping = {.iova = iova,
                                   .length = length,
@@ -90,56 +86,6 @@ static struct dma_mapping mapping_of(struct memory_region *region, uint64_t offs
     mapping.fd = memory_region_fd(region, &mapping.fd_offset);
     mapping.fd_offset += offset;
     return mapping;
-}
-
-/* RAM of the address space itself. */
-
-/* The whole host pages of a section; length 0: none. */
-static struct range section_pages(const struct dma_map *map, const struct listener_section *section)
-{
-    uint64_t page = dma_backend_page_size(map->backend);
-    uint64_t start = (section->start + page - 1) & ~(page - 1);
-    uint64_t end = (section->start + section->length) & ~(page - 1);
-
-    return end > start ? (struct range){start, end - start} : (struct range){section->start, 0};
-}
-
-static bool add_ram(struct dma_map *map, const struct listener_section *section, GError **error)
-{
-    struct range pages = section_pages(map, section);
-    bool read_only = section->read_only || section->region->kind == MEMORY_ROM;
-    g_autoptr(GError) refusal = NULL;
-    struct dma_mapping mapping;
-    bool ok;
-
-    if (!pages.length) {
-        return true;
-    }
-    mapping = mapping_of(section->region, section->region_offset + (pages.start - section->start),
-                         pages.start, pages.length, IOMMU_READ | (read_only ? 0 : IOMMU_WRITE));
-    pthread_mutex_lock(&map->lock);
-    ok = dma_backend_map(map->backend, &mapping, &refusal);
-    if (!ok && section->region->kind == MEMORY_RAM_DEVICE) {
-        /* Peer-to-peer is a luxury that hosts may refuse; its accesses fail as on a bus. */
-        trace_dma_map_skipped(pages.start, pages.length, refusal->message);
-        set_entries(map, pages.start, 0);
-        ok = true;
-    }
-    pthread_mutex_unlock(&map->lock);
-    if (!ok) {
-        g_propagate_error(error, g_steal_pointer(&refusal));
-    }
-    return ok;
-}
-
-static void remove_ram(struct dma_map *map, const struct listener_section *section)
-{
-    struct range pages = section_pages(map, section);
-    g_autoptr(GError) error = NULL;
-
-    if (pages.length && !backend_unmap(map, pages, &error)) {
-        map->failed(map->opaque, error);
-    }
 }
 
 /* Behind an IOMMU. Callbacks of the notifier's mapping set, under the IOMMU's lock. */
@@ -163,13 +109,14 @@ static bool map_pieces(struct iommu_window *window, const struct iommu_mapping *
         struct dma_mapping mapping;
 
         length = MIN(section.length, guest->length - done);
-        if (!section.region || !section.host || !is_mappable(section.region) ||
+        if (!section.region || !section.host || !dma_map_is_memory(section.region) ||
             (is_write && !section.writable)) {
             trace_dma_map_skipped(guest->iova + done, length, "no memory there");
             continue;
         }
-        mapping = mapping_of(section.region, section.offset,
-                             window_iova(window, guest->iova + done), length, guest->access);
+        mapping =
+            dma_map_mapping_of(section.region, section.offset,
+                               window_iova(window, guest->iova + done), length, guest->access);
         if (!dma_backend_map(window->map->backend, &mapping, error)) {
             return false;
         }
@@ -191,8 +138,9 @@ static bool window_map(void *opaque, const struct iommu_mapping *guest, GError *
     ok = map_pieces(window, guest, &entries, error);
     if (ok) {
         set_entries(map, range.start, entries);
-    } else if (entries) {
-        dma_backend_unmap(map->backend, range, entries, NULL);
+    } else if (entries && !dma_backend_unmap(map->backend, range, entries, NULL)) {
+        set_entries(map, range.start, entries);
+        g_array_append_val(map->leftovers, range);
     }
     pthread_mutex_unlock(&map->lock);
     memory_rcu_read_unlock();
@@ -202,9 +150,16 @@ static bool window_map(void *opaque, const struct iommu_mapping *guest, GError *
 static bool window_unmap(void *opaque, struct range range, GError **error)
 {
     struct iommu_window *window = opaque;
+    struct dma_map *map = window->map;
+    struct range host = {window_iova(window, range.start), range.length};
+    bool ok = dma_map_host_unmap(map, host, error);
 
-    return backend_unmap(window->map,
-                         (struct range){window_iova(window, range.start), range.length}, error);
+    if (!ok && !window->followed) { /* the notifier forgets it */
+        pthread_mutex_lock(&map->lock);
+        g_array_append_val(map->leftovers, host);
+        pthread_mutex_unlock(&map->lock);
+    }
+    return ok;
 }
 
 static const struct mapping_set_ops window_ops = {window_map, window_unmap};
@@ -214,6 +169,13 @@ static void window_failed(struct iommu_notifier *notifier, const GError *error)
     struct iommu_window *window = notifier->opaque;
 
     window->map->failed(window->map->opaque, error);
+}
+
+static bool follow_window(struct iommu_window *window, GError **error)
+{
+    window->followed =
+        window->followed || iommu_notifier_register(window->region, &window->notifier, error);
+    return window->followed;
 }
 
 static bool add_window(struct dma_map *map, const struct listener_section *section, GError **error)
@@ -231,25 +193,35 @@ static bool add_window(struct dma_map *map, const struct listener_section *secti
         .ops = &window_ops,
         .opaque = window,
         .probe_granularity = dma_backend_page_size(map->backend),
+        /* They are addresses in as: those in the region where the two are the same. */
+        .windows = section->start == section->region_offset ? map->backend->windows : NULL,
         .failed = window_failed,
     };
-    if (!iommu_notifier_register(window->region, &window->notifier, error)) {
-        g_free(window);
-        return false;
-    }
     g_ptr_array_add(map->windows, window);
-    return true;
+    return follow_window(window, error);
 }
 
-static void remove_window(struct dma_map *map, struct iommu_window *window)
+static bool remove_window(struct dma_map *map, struct iommu_window *window, GError **error)
 {
-    g_autoptr(GError) error = NULL;
+    bool was_followed = window->followed, ok;
 
-    if (!iommu_notifier_unregister(&window->notifier, &error)) {
-        map->failed(map->opaque, error);
-    }
+    window->followed = false;
+    ok = !was_followed || iommu_notifier_unregister(&window->notifier, error);
     g_ptr_array_remove(map->windows, window);
     g_free(window);
+    return ok;
+}
+
+static bool remove_window_at(struct dma_map *map, iova_t start, GError **error)
+{
+    for (unsigned i = 0; i < map->windows->len; i++) {
+        struct iommu_window *window = g_ptr_array_index(map->windows, i);
+
+        if (window->start == start) {
+            return remove_window(map, window, error);
+        }
+    }
+    return true;
 }
 
 /* The listener of the devices' address space. */
@@ -259,35 +231,69 @@ static struct dma_map *map_of(struct memory_listener *listener)
     return (struct dma_map *)((char *)listener - offsetof(struct dma_map, listener));
 }
 
+static void tell(struct dma_map *map, const GError *error)
+{
+    map->told = true;
+    map->failed(map->opaque, error);
+}
+
+static bool section_remove_checked(struct dma_map *map, const struct listener_section *section,
+                                   GError **error)
+{
+    return section->region->kind == MEMORY_IOMMU ? remove_window_at(map, section->start, error)
+                                                 : dma_ram_remove(map, section, error);
+}
+
 static bool section_add(struct memory_listener *listener, const struct listener_section *section,
                         GError **error)
 {
     struct dma_map *map = map_of(listener);
+    g_autoptr(GError) refusal = NULL;
 
-    if (section->region->kind == MEMORY_IOMMU) {
-        return add_window(map, section, error);
+    if (section->region->kind == MEMORY_IOMMU
+            ? add_window(map, section, &refusal)
+            : !dma_map_is_memory(section->region) || dma_ram_add(map, section, &refusal)) {
+        return true;
     }
-    return !is_mappable(section->region) || add_ram(map, section, error);
+    if (map->registered) { /* it is ours from now on, and tried again */
+        tell(map, refusal);
+        return true;
+    }
+    section_remove_checked(map, section, NULL);
+    g_propagate_error(error, g_steal_pointer(&refusal));
+    return false;
 }
 
 static void section_remove(struct memory_listener *listener, const struct listener_section *section)
 {
     struct dma_map *map = map_of(listener);
+    g_autoptr(GError) error = NULL;
 
-    if (section->region->kind != MEMORY_IOMMU) {
-        if (is_mappable(section->region)) {
-            remove_ram(map, section);
-        }
-        return;
+    if (!section_remove_checked(map, section, &error) && map->registered) {
+        tell(map, error);
     }
+}
+
+/* RAM, then what is followed anew: the other way round could meet what is left over. */
+static bool settle(struct dma_map *map, GError **error)
+{
+    bool ok = dma_ram_settle(map, error);
+
     for (unsigned i = 0; i < map->windows->len; i++) {
-        struct iommu_window *window = g_ptr_array_index(map->windows, i);
-
-        if (window->start == section->start) {
-            remove_window(map, window);
-            break;
-        }
+        ok &= follow_window(g_ptr_array_index(map->windows, i), ok ? error : NULL);
     }
+    return ok;
+}
+
+static void sections_commit(struct memory_listener *listener)
+{
+    struct dma_map *map = map_of(listener);
+    g_autoptr(GError) error = NULL;
+
+    if (map->registered && !settle(map, &error) && !map->told) {
+        tell(map, error);
+    }
+    map->told = false;
 }
 
 /*
@@ -303,11 +309,11 @@ static void target_changed(struct dma_map *map, const struct listener_section *s
 {
     struct range range = {section->start, section->length};
 
-    for (unsigned i = 0; is_mappable(section->region) && i < map->windows->len; i++) {
+    for (unsigned i = 0; dma_map_is_memory(section->region) && i < map->windows->len; i++) {
         struct iommu_window *window = g_ptr_array_index(map->windows, i);
         g_autoptr(GError) error = NULL;
 
-        if (!iommu_notifier_target_changed(&window->notifier, range, &error)) {
+        if (window->followed && !iommu_notifier_target_changed(&window->notifier, range, &error)) {
             map->failed(map->opaque, error);
         }
     }
@@ -333,24 +339,18 @@ static void targets_commit(struct memory_listener *listener)
         struct iommu_window *window = g_ptr_array_index(map->windows, i);
         g_autoptr(GError) error = NULL;
 
-        if (!iommu_notifier_settle(&window->notifier, &error)) {
+        if (window->followed && !iommu_notifier_settle(&window->notifier, &error)) {
             map->failed(map->opaque, error);
         }
     }
-}
-
-static void change_failed(struct memory_listener *listener, const struct listener_section *section,
-                          const GError *error)
-{
-    struct dma_map *map = map_of(listener);
-
-    map->failed(map->opaque, error);
 }
 
 static void map_free(struct dma_map *map)
 {
     g_hash_table_destroy(map->odd_entries);
     g_ptr_array_free(map->windows, true);
+    g_ptr_array_free(map->ram, true);
+    g_array_unref(map->leftovers);
     pthread_mutex_destroy(&map->lock);
     g_free(map);
 }
@@ -367,12 +367,14 @@ struct dma_map *dma_map_new(struct address_space *as, struct address_space *targ
     map->opaque = opaque;
     map->odd_entries = g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free, NULL);
     map->windows = g_ptr_array_new();
+    map->ram = g_ptr_array_new_with_free_func(g_free);
+    map->leftovers = g_array_new(false, false, sizeof(struct range));
     pthread_mutex_init(&map->lock, NULL);
     map->listener = (struct memory_listener){
         .name = backend->name,
         .section_add = section_add,
         .section_remove = section_remove,
-        .failed = change_failed,
+        .commit = sections_commit,
     };
     map->targets = (struct memory_listener){
         .name = backend->name,
@@ -389,12 +391,14 @@ struct dma_map *dma_map_new(struct address_space *as, struct address_space *targ
         map_free(map);
         return NULL;
     }
+    map->registered = true;
     return map;
 }
 
 void dma_map_free(struct dma_map *map)
 {
     if (map) {
+        map->registered = false;
         memory_listener_unregister(&map->listener);
         memory_listener_unregister(&map->targets);
         map_free(map);
@@ -403,35 +407,52 @@ void dma_map_free(struct dma_map *map)
 
 bool dma_map_reconcile(struct dma_map *map, GError **error)
 {
-    bool ok = true;
+    bool ok;
 
     memory_topology_begin(); /* the windows stay */
+    ok = settle(map, error);
     for (unsigned i = 0; i < map->windows->len; i++) {
         struct iommu_window *window = g_ptr_array_index(map->windows, i);
 
-        ok &= iommu_notifier_reconcile(&window->notifier, ok ? error : NULL);
+        ok &= !window->followed || iommu_notifier_reconcile(&window->notifier, ok ? error : NULL);
     }
     memory_topology_commit();
     return ok;
 }
 
+static bool verify_window(const struct dma_map *map, struct iommu_window *window, GString *out)
+{
+    struct mapping_difference difference;
+
+    if (!window->followed) {
+        g_string_append_printf(out, "%s: iova 0x%" PRIx64 ": not followed\n", map->backend->name,
+                               window->start);
+        return false;
+    }
+    difference = iommu_notifier_verify(&window->notifier, out, VERIFY_LINES);
+    g_string_append_printf(out,
+                           "%s: iova 0x%" PRIx64 ": %" PRIu64 " mappings, %" PRIu64
+                           " bytes missing, %" PRIu64 " extra\n",
+                           map->backend->name, window->start,
+                           iommu_notifier_count(&window->notifier), difference.missing,
+                           difference.extra);
+    return difference.missing == 0 && difference.extra == 0 && !difference.unknown;
+}
+
 bool dma_map_verify(struct dma_map *map, GString *out)
 {
-    bool ok = true;
+    struct mapping_difference ram;
+    bool ok;
 
     memory_topology_begin();
+    ram = dma_ram_verify(map);
+    ok = ram.missing == 0 && ram.extra == 0;
+    if (!ok) {
+        g_string_append_printf(out, "%s: memory: %" PRIu64 " bytes missing, %" PRIu64 " extra\n",
+                               map->backend->name, ram.missing, ram.extra);
+    }
     for (unsigned i = 0; i < map->windows->len; i++) {
-        struct iommu_window *window = g_ptr_array_index(map->windows, i);
-        struct mapping_difference difference =
-            iommu_notifier_verify(&window->notifier, out, VERIFY_LINES);
-
-        ok &= difference.missing == 0 && difference.extra == 0 && !difference.unknown;
-        g_string_append_printf(out,
-                               "%s: iova 0x%" PRIx64 ": %" PRIu64 " mappings, %" PRIu64
-                               " bytes missing, %" PRIu64 " extra\n",
-                               map->backend->name, window->start,
-                               iommu_notifier_count(&window->notifier), difference.missing,
-                               difference.extra);
+        ok &= verify_window(map, g_ptr_array_index(map->windows, i), out);
     }
     memory_topology_commit();
     return ok;

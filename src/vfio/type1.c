@@ -20,10 +20,20 @@ struct group {
 };
 
 struct type1_container {
-    struct dma_backend backend;
+    struct vfio_container container;
     int fd;
     GArray *groups; /* of struct group */
 };
+
+static struct type1_container *type1_of(const struct vfio_container *container)
+{
+    return (struct type1_container *)container;
+}
+
+static struct type1_container *type1_of_backend(struct dma_backend *backend)
+{
+    return (struct type1_container *)((char *)backend - offsetof(struct vfio_container, backend));
+}
 
 static bool fail_errno(GError **error, const char *what, const char *advice)
 {
@@ -35,7 +45,7 @@ static bool fail_errno(GError **error, const char *what, const char *advice)
 
 static bool map(struct dma_backend *backend, const struct dma_mapping *mapping, GError **error)
 {
-    struct type1_container *container = (struct type1_container *)backend;
+    struct type1_container *container = type1_of_backend(backend);
     struct vfio_iommu_type1_dma_map request = {
         .argsz = sizeof(request),
         .flags = (mapping->access & IOMMU_READ ? VFIO_DMA_MAP_FLAG_READ : 0) |
@@ -59,7 +69,7 @@ static bool map(struct dma_backend *backend, const struct dma_mapping *mapping, 
 
 static bool unmap(struct dma_backend *backend, struct range range, GError **error)
 {
-    struct type1_container *container = (struct type1_container *)backend;
+    struct type1_container *container = type1_of_backend(backend);
     struct vfio_iommu_type1_dma_unmap request = {
         .argsz = sizeof(request),
         .iova = range.start,
@@ -134,6 +144,7 @@ static void take_capabilities(struct dma_backend *backend, const uint8_t *info, 
 static bool read_info(struct type1_container *container, GError **error)
 {
     struct vfio_iommu_type1_info short_info = {.argsz = sizeof(short_info)};
+    struct dma_backend *backend = &container->container.backend;
     g_autofree struct vfio_iommu_type1_info *info = NULL;
     uint32_t size;
 
@@ -146,13 +157,12 @@ static bool read_info(struct type1_container *container, GError **error)
     if (ioctl(container->fd, VFIO_IOMMU_GET_INFO, info) != 0) {
         return fail_errno(error, "VFIO_IOMMU_GET_INFO", NULL);
     }
-    container->backend.page_sizes =
-        info->flags & VFIO_IOMMU_INFO_PGSIZES ? info->iova_pgsizes : 4096;
-    container->backend.entries_limit = DEFAULT_ENTRIES;
-    container->backend.entries_advice = "raise dma_entry_limit of module vfio_iommu_type1, or ";
-    g_array_set_size(container->backend.windows, 0);
+    backend->page_sizes = info->flags & VFIO_IOMMU_INFO_PGSIZES ? info->iova_pgsizes : 4096;
+    backend->entries_limit = DEFAULT_ENTRIES;
+    backend->entries_advice = "raise dma_entry_limit of module vfio_iommu_type1, or ";
+    g_array_set_size(backend->windows, 0);
     if (info->flags & VFIO_IOMMU_INFO_CAPS) {
-        take_capabilities(&container->backend, (const uint8_t *)info, size);
+        take_capabilities(backend, (const uint8_t *)info, size);
     }
     return true;
 }
@@ -224,45 +234,94 @@ static bool choose_driver(struct type1_container *container, GError **error)
     return true;
 }
 
-bool type1_container_add_group(struct type1_container *container, unsigned number, GError **error)
+/* Take a group in; NULL and an error: nothing is changed. */
+static struct group *add_group(struct type1_container *container, unsigned number, GError **error)
 {
     struct group group = {.number = number, .fd = open_group(number, error)};
     bool is_first = container->groups->len == 0;
 
     if (group.fd < 0) {
-        return false;
+        return NULL;
     }
     if (ioctl(group.fd, VFIO_GROUP_SET_CONTAINER, &container->fd) != 0) {
         fail_errno(error, "VFIO_GROUP_SET_CONTAINER",
                    "the group is in use, or its IOMMU can't share the container's mappings");
         close(group.fd);
-        return false;
+        return NULL;
     }
     /* Another group may leave less of the IOVA space. */
     if ((is_first && !choose_driver(container, error)) || !read_info(container, error)) {
         close(group.fd);
-        return false;
+        return NULL;
     }
     g_array_append_val(container->groups, group);
-    return true;
+    return group_find(container, number);
 }
 
-bool type1_container_has_group(const struct type1_container *container, unsigned group)
+/* Devices. */
+
+static int add_device(struct vfio_container *base, const struct vfio_host_device *device,
+                      GError **error)
 {
-    return group_find(container, group) != NULL;
+    struct type1_container *container = type1_of(base);
+    struct group *group = group_find(container, device->group);
+    int fd;
+
+    if (!group) {
+        group = add_group(container, device->group, error);
+    }
+    if (!group) {
+        return -1;
+    }
+    fd = ioctl(group->fd, VFIO_GROUP_GET_DEVICE_FD, device->address);
+    if (fd < 0) {
+        duodm_fail(error, DUODM_ERROR_IO, "device %s of VFIO group %u can't be opened: %s",
+                   device->address, device->group, g_strerror(errno));
+        if (group->devices == 0) {
+            group_remove(container, group);
+        }
+        return -1;
+    }
+    group->devices++;
+    return fd;
 }
 
-bool type1_container_is_empty(const struct type1_container *container)
+/* The kernel drops all mappings with the last group. */
+static void remove_device(struct vfio_container *base, const struct vfio_host_device *device,
+                          int descriptor)
 {
-    return container->groups->len == 0;
+    struct type1_container *container = type1_of(base);
+    struct group *group = group_find(container, device->group);
+
+    close(descriptor);
+    if (--group->devices == 0) {
+        group_remove(container, group);
+    }
 }
 
-int type1_container_group_descriptor(const struct type1_container *container, unsigned group)
+static int group_descriptor(const struct vfio_container *container, unsigned group)
 {
-    return group_find(container, group)->fd;
+    return group_find(type1_of(container), group)->fd;
 }
 
-struct type1_container *type1_container_new(GError **error)
+static void container_free(struct vfio_container *base)
+{
+    struct type1_container *container = type1_of(base);
+
+    g_array_unref(container->groups);
+    close(container->fd);
+    dma_backend_clear(&base->backend);
+    g_free(container);
+}
+
+static const struct vfio_container_ops container_ops = {
+    .add_device = add_device,
+    .remove_device = remove_device,
+    .group_descriptor = group_descriptor,
+    .free = container_free,
+};
+
+struct vfio_container *type1_container_new(GError **error)
 {
     struct type1_container *container;
     int fd = open("/dev/vfio/vfio", O_RDWR | O_CLOEXEC);
@@ -277,56 +336,9 @@ struct type1_container *type1_container_new(GError **error)
         return NULL;
     }
     container = g_new0(struct type1_container, 1);
-    dma_backend_init(&container->backend, &type1_ops, "vfio type1");
+    container->container.ops = &container_ops;
+    dma_backend_init(&container->container.backend, &type1_ops, "vfio type1");
     container->fd = fd;
     container->groups = g_array_new(false, false, sizeof(struct group));
-    return container;
-}
-
-void type1_container_free(struct type1_container *container)
-{
-    if (!container) {
-        return;
-    }
-    while (container->groups->len) {
-        group_remove(container, &g_array_index(container->groups, struct group, 0));
-    }
-    g_array_unref(container->groups);
-    close(container->fd);
-    dma_backend_clear(&container->backend);
-    g_free(container);
-}
-
-struct dma_backend *type1_container_backend(struct type1_container *container)
-{
-    return &container->backend;
-}
-
-/* Devices. */
-
-int type1_container_open_device(struct type1_container *container, unsigned number,
-                                const char *address, GError **error)
-{
-    struct group *group = group_find(container, number);
-    int fd = ioctl(group->fd, VFIO_GROUP_GET_DEVICE_FD, address);
-
-    if (fd < 0) {
-        duodm_fail(error, DUODM_ERROR_IO, "device %s of VFIO group %u can't be opened: %s", address,
-                   number, g_strerror(errno));
-        if (group->devices == 0) {
-            group_remove(container, group);
-        }
-        return -1;
-    }
-    group->devices++;
-    return fd;
-}
-
-void type1_container_release_group(struct type1_container *container, unsigned number)
-{
-    struct group *group = group_find(container, number);
-
-    if (--group->devices == 0) {
-        group_remove(container, group);
-    }
+    return &container->container;
 }

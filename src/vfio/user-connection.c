@@ -39,8 +39,8 @@ struct vfio_user_connection {
     struct vfio_user_capabilities capabilities;
     struct channel main, twin; /* the thread's own, but for the descriptors: twin.fd is atomic */
     pthread_t thread;
-    int wake;           /* event descriptor: the thread looks at twin.fd and stop */
-    bool stop;          /* atomic */
+    int wake;  /* event descriptor: the thread looks at twin.fd and stop, and asks the listener */
+    bool stop; /* atomic */
     uint8_t *answer;    /* of the thread: header and payload of what it sends */
     size_t answer_room; /* bytes */
 
@@ -419,10 +419,11 @@ static void *read_messages(void *opaque)
         if (poll(fds, G_N_ELEMENTS(fds), -1) < 0) {
             continue;
         }
-        if (fds[2].revents && read(connection->wake, &count, sizeof(count)) < 0) {
-            continue;
+        if (fds[2].revents && read(connection->wake, &count, sizeof(count)) > 0 &&
+            connection->listener.examine) {
+            problem = connection->listener.examine(connection->listener.opaque);
         }
-        if (fds[0].revents) {
+        if (fds[0].revents && !problem) {
             problem = receive(connection, &connection->main);
         }
         if (fds[1].revents && !problem) {
@@ -688,6 +689,11 @@ void vfio_user_disconnect(struct vfio_user_connection *connection)
         pthread_join(connection->thread, NULL);
         connection_free(connection);
     }
+}
+
+int vfio_user_wake_descriptor(const struct vfio_user_connection *connection)
+{
+    return connection->wake;
 }
 
 const struct vfio_user_capabilities *

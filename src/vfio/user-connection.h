@@ -18,6 +18,9 @@ struct vfio_user_listener {
     /* Carry out a DMA_READ (fill data) or DMA_WRITE, access.count bytes: 0, or an errno. */
     int (*dma_read)(void *opaque, const struct vfio_user_dma_access *access, void *data);
     int (*dma_write)(void *opaque, const struct vfio_user_dma_access *access, const void *data);
+    /* Asked after vfio_user_wake_descriptor was signalled: what the server did wrong elsewhere than
+     * on the socket; NULL: nothing. NULL: nobody is asked. */
+    const char *(*examine)(void *opaque);
     /* The connection has ended, by no wish of ours: once, any lock held. Only note it. */
     void (*lost)(void *opaque);
     void *opaque;
@@ -32,6 +35,9 @@ struct vfio_user_connection *vfio_user_connect(const char *path, const char *nam
                                                GError **error);
 /* No request is under way. No listener is called any more. NULL is fine. */
 void vfio_user_disconnect(struct vfio_user_connection *connection);
+
+/* An event descriptor by which anyone, also a signal handler, has the listener asked (examine). */
+int vfio_user_wake_descriptor(const struct vfio_user_connection *connection);
 
 const struct vfio_user_capabilities *
 vfio_user_capabilities(const struct vfio_user_connection *connection);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "vfio/user-device.h"
 #include "util/error.h"
+#include "util/file-guard.h"
 #include "vfio/user-connection.h"
 #include "vfio/user-dma.h"
 
@@ -19,6 +20,8 @@ struct vfio_user_device {
     struct vfio_user_connection *connection;
     struct vfio_user_dma *dma;
     int files[VFIO_REGION_COUNT]; /* of regions that can be mapped; -1: none */
+    GHashTable *guards;           /* mapped memory's address -> struct file_guard */
+    bool cut;                     /* atomic: a file became shorter than what is mapped of it */
     bool automasked;              /* INTx is masked by its signal */
     void (*lost)(void *opaque);
     void *opaque;
@@ -39,6 +42,14 @@ static int on_dma_read(void *opaque, const struct vfio_user_dma_access *access, 
 static int on_dma_write(void *opaque, const struct vfio_user_dma_access *access, const void *data)
 {
     return vfio_user_dma_write(((struct vfio_user_device *)opaque)->dma, access, data);
+}
+
+static const char *examine(void *opaque)
+{
+    const struct vfio_user_device *user = opaque;
+
+    return __atomic_load_n(&user->cut, __ATOMIC_SEQ_CST) ? "it cut short a file that is mapped"
+                                                         : NULL;
 }
 
 static void on_lost(void *opaque)
@@ -116,7 +127,7 @@ static bool region_write(struct vfio_device *device, unsigned region, uint64_t o
            vfio_user_break(user->connection, "it wrote something else than it was asked for", NULL);
 }
 
-/* A file that is too short would kill who touches what is not there. */
+/* What is not there from the beginning. */
 static bool check_file(struct vfio_user_device *user, unsigned region, struct range area,
                        GError **error)
 {
@@ -142,7 +153,7 @@ static void *region_map(struct vfio_device *device, unsigned region, struct rang
                         GError **error)
 {
     const struct vfio_region *info = &device->regions[region];
-    int protection = (info->readable ? PROT_READ : 0) | (info->writable ? PROT_WRITE : 0);
+    int protection = PROT_READ | (info->writable ? PROT_WRITE : 0);
     void *host;
 
     if (!check_file(user_of(device), region, area, error)) {
@@ -156,11 +167,18 @@ static void *region_map(struct vfio_device *device, unsigned region, struct rang
                    area.length, region, g_strerror(errno));
         return NULL;
     }
+    g_hash_table_insert(user_of(device)->guards, host,
+                        file_guard_add(host, area.length, &user_of(device)->cut,
+                                       vfio_user_wake_descriptor(user_of(device)->connection)));
     return host;
 }
 
 static void region_unmap(struct vfio_device *device, void *host, uint64_t length)
 {
+    GHashTable *guards = user_of(device)->guards;
+
+    file_guard_remove(g_hash_table_lookup(guards, host));
+    g_hash_table_remove(guards, host);
     munmap(host, length);
 }
 
@@ -277,6 +295,9 @@ static bool take_region(struct vfio_user_device *user, unsigned index, const uin
         ok = duodm_fail(error, DUODM_ERROR_IO, "region %u is described in %zu bytes: too many",
                         index, needed);
     }
+    if (!region->readable) {
+        g_array_set_size(region->areas, 0);
+    }
     if (ok && region->areas->len && !request->reply_fd_count) {
         ok = duodm_fail(error, DUODM_ERROR_IO,
                         "region %u can be mapped, but no descriptor came for it", index);
@@ -381,6 +402,7 @@ static void user_free(struct vfio_device *device)
             close(user->files[i]);
         }
     }
+    g_hash_table_destroy(user->guards);
     vfio_device_clear(device);
     g_free(user);
 }
@@ -400,10 +422,11 @@ static const struct vfio_device_ops user_ops = {
 struct vfio_device *vfio_user_device_new(const struct vfio_user_options *options, GError **error)
 {
     struct vfio_user_device *user = g_new0(struct vfio_user_device, 1);
-    const struct vfio_user_listener listener = {on_dma_read, on_dma_write, on_lost, user};
+    const struct vfio_user_listener listener = {on_dma_read, on_dma_write, examine, on_lost, user};
 
     vfio_device_init(&user->device, &user_ops, options->name);
     memset(user->files, 0xff, sizeof(user->files));
+    user->guards = g_hash_table_new(NULL, NULL);
     user->lost = options->lost;
     user->opaque = options->opaque;
     user->dma = vfio_user_dma_new(options->direct_dma);

@@ -2,7 +2,6 @@
 #include "vfio/vfio-kernel.h"
 #include "util/error.h"
 #include "vfio/region-info.h"
-#include "vfio/type1.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -16,8 +15,8 @@
 
 struct vfio_kernel_device {
     struct vfio_device device;
-    struct type1_container *container;
-    unsigned group;
+    struct vfio_container *container;
+    struct vfio_host_device host;
     int fd;
     bool can_reset_function; /* VFIO_DEVICE_RESET */
 };
@@ -146,13 +145,13 @@ static bool reset_bus(struct vfio_kernel_device *kernel, GError **error)
 {
     uint8_t buffer[sizeof(struct vfio_pci_hot_reset) + sizeof(int32_t)] = {0};
     struct vfio_pci_hot_reset *request = (void *)buffer;
-    int32_t group = type1_container_group_descriptor(kernel->container, kernel->group);
+    int32_t group = kernel->container->ops->group_descriptor(kernel->container, kernel->host.group);
 
     if (!is_alone(kernel, error)) {
         return false;
     }
     request->argsz = sizeof(buffer);
-    request->count = 1;
+    request->count = group >= 0;
     memcpy(request->group_fds, &group, sizeof(group));
     return ioctl(kernel->fd, VFIO_DEVICE_PCI_HOT_RESET, request) == 0 ||
            fail_ioctl(&kernel->device, "reset of its bus", error);
@@ -233,9 +232,9 @@ static void kernel_free(struct vfio_device *device)
 {
     struct vfio_kernel_device *kernel = kernel_of(device);
 
-    close(kernel->fd);
-    type1_container_release_group(kernel->container, kernel->group);
+    kernel->container->ops->remove_device(kernel->container, &kernel->host, kernel->fd);
     vfio_device_clear(device);
+    vfio_host_device_clear(&kernel->host);
     g_free(kernel);
 }
 
@@ -251,20 +250,17 @@ static const struct vfio_device_ops kernel_ops = {
     .free = kernel_free,
 };
 
-struct vfio_device *vfio_kernel_device_new(struct type1_container *container, unsigned group,
-                                           const char *address, GError **error)
+struct vfio_device *vfio_kernel_device_new(struct vfio_container *container,
+                                           const struct vfio_host_device *host, int descriptor,
+                                           GError **error)
 {
-    int fd = type1_container_open_device(container, group, address, error);
-    struct vfio_kernel_device *kernel;
+    struct vfio_kernel_device *kernel = g_new0(struct vfio_kernel_device, 1);
 
-    if (fd < 0) {
-        return NULL;
-    }
-    kernel = g_new0(struct vfio_kernel_device, 1);
-    vfio_device_init(&kernel->device, &kernel_ops, address);
+    vfio_device_init(&kernel->device, &kernel_ops, host->address);
     kernel->container = container;
-    kernel->group = group;
-    kernel->fd = fd;
+    kernel->host =
+        (struct vfio_host_device){g_strdup(host->folder), g_strdup(host->address), host->group};
+    kernel->fd = descriptor;
     if (!read_device(kernel, error)) {
         kernel_free(&kernel->device);
         return NULL;
@@ -281,7 +277,7 @@ static char *link_name(const char *folder, const char *name)
     return target ? g_path_get_basename(target) : NULL;
 }
 
-bool vfio_find_group(const char *folder, unsigned *group, GError **error)
+bool vfio_host_device_find(const char *folder, struct vfio_host_device *device, GError **error)
 {
     g_autofree char *name = g_path_get_basename(folder);
     g_autofree char *number = link_name(folder, "iommu_group");
@@ -309,6 +305,12 @@ bool vfio_find_group(const char *folder, unsigned *group, GError **error)
     if (!g_ascii_string_to_unsigned(number, 10, 0, UINT32_MAX, &value, error)) {
         return false;
     }
-    *group = (unsigned)value;
+    *device = (struct vfio_host_device){g_strdup(folder), g_steal_pointer(&name), (unsigned)value};
     return true;
+}
+
+void vfio_host_device_clear(struct vfio_host_device *device)
+{
+    g_free(device->folder);
+    g_free(device->address);
 }

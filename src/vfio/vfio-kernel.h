@@ -3,18 +3,20 @@
 #ifndef DUODM_VFIO_VFIO_KERNEL_H
 #define DUODM_VFIO_VFIO_KERNEL_H
 
+#include "vfio/container.h"
 #include "vfio/vfio-device.h"
 
-struct type1_container;
-
-/* A device of a group of the container, which must outlive it. address: "0000:00:05.0". */
-struct vfio_device *vfio_kernel_device_new(struct type1_container *container, unsigned group,
-                                           const char *address, GError **error);
+/* A device that is in the container, which must outlive it, and its descriptor: is removed from
+ * there when the device is freed, or on failure. host is copied. */
+struct vfio_device *vfio_kernel_device_new(struct vfio_container *container,
+                                           const struct vfio_host_device *host, int descriptor,
+                                           GError **error);
 
 /*
- * The IOMMU group of a PCI device, given its folder in sysfs. Errors say what has to be done before
- * the device can be assigned: an IOMMU, the driver vfio-pci.
+ * A PCI device by its folder in sysfs. Errors say what has to be done before the device can be
+ * assigned: an IOMMU, the driver vfio-pci. What is in it is freed by vfio_host_device_clear.
  */
-bool vfio_find_group(const char *folder, unsigned *group, GError **error);
+bool vfio_host_device_find(const char *folder, struct vfio_host_device *device, GError **error);
+void vfio_host_device_clear(struct vfio_host_device *device);
 
 #endif

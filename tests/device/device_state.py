@@ -23,7 +23,7 @@ DEVICES = (
     "-device", "ide-cd,id=cd", "-device", "ahci,id=ahci,addr=11",
     "-blockdev", "null-co,node-name=disk3,size=1048576",
     "-device", "ide-hd,id=sata,drive=disk3,bus=ahci.0",
-    "-device", "e1000,id=nic3,addr=a",
+    "-device", "e1000,id=nic3,addr=a", "-device", "virtio-iommu-pci,id=iommu,addr=c",
     "-usb", "-device", "usb-tablet,id=tablet", "-device", "usb-kbd,id=keyboard",
 )
 PORTS = (list(range(0x20, 0x22)) + list(range(0x40, 0x44)) + [0x60, 0x61, 0x64, 0x70, 0x71, 0x80]

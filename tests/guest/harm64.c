@@ -12,7 +12,7 @@
  */
 #include "guest.h"
 
-#define SAY_EVERY    8192
+#define SAY_EVERY    1024
 #define FUNCTIONS    32
 #define ARENA        0x200000ull /* where lists and rings lie, and most of what they point to */
 #define ARENA_SIZE   0x1000000ull
@@ -258,6 +258,16 @@ static void touch_bar(void)
     }
 }
 
+/* Where it was found, so that there is more to do. */
+static void put_back(const struct function *function)
+{
+    config_write(function->address | 4, 7);
+    for (uint32_t i = 0; i < 6; i++) {
+        config_write(function->address | (0x10 + 4 * i),
+                     function->bars[i].base | function->bars[i].is_port);
+    }
+}
+
 /* Of any function; where it lies and whether it answers changes seldom. */
 static void touch_config(void)
 {
@@ -270,12 +280,8 @@ static void touch_config(void)
     }
     outl(0xcf8, 0x80000000 | function->address | offset);
     touch_port((uint16_t)(0xcfc + random_below(4)));
-    if (is_place) { /* and back, so that there is more to do */
-        config_write(function->address | 4, 7);
-        for (uint32_t i = 0; i < 6; i++) {
-            config_write(function->address | (0x10 + 4 * i),
-                         function->bars[i].base | function->bars[i].is_port);
-        }
+    if (is_place) {
+        put_back(function);
     }
 }
 
@@ -392,11 +398,10 @@ static void use_usb(void)
 
 /* Ports of ISA devices that are the device model's under Xen. */
 static const uint16_t ports[] = {
-    0x10,  0x12,   0x60,   0x61,   0x64,   0x70,   0x71,   0x80,   0x92,   0xb2,
-    0xcf9, 0x170,  0x177,  0x1ce,  0x1cf,  0x1d0,  0x1f0,  0x1f7,  0x2f8,  0x376,
-    0x3b4, 0x3b5,  0x3c0,  0x3c4,  0x3c5,  0x3ce,  0x3cf,  0x3d4,  0x3d5,  0x3da,
-    0x3f6, 0x3f8,  0x3f9,  0x3fa,  0x3fb,  0x3fc,  0x402,  0x510,  0x511,  0x514,
-    0x518, 0xae00, 0xae08, 0xae0c, 0xaf00, 0xafe0, 0xafe2, 0xb002, 0xb004,
+    0x10,  0x12,  0x60,  0x61,   0x64,   0x80,   0x92,   0xb2,   0xcf9,  0x170,  0x177,  0x1ce,
+    0x1cf, 0x1d0, 0x1f0, 0x1f7,  0x2f8,  0x376,  0x3b4,  0x3b5,  0x3c0,  0x3c4,  0x3c5,  0x3ce,
+    0x3cf, 0x3d4, 0x3d5, 0x3da,  0x3f6,  0x3f8,  0x3f9,  0x3fa,  0x3fb,  0x3fc,  0x402,  0x510,
+    0x511, 0x514, 0x518, 0xae00, 0xae08, 0xae0c, 0xaf00, 0xafe0, 0xafe2, 0xb002, 0xb004,
 };
 
 static void do_harm(void)
@@ -475,6 +480,9 @@ int main(void)
             say(" ");
             say_number(operations);
             say("\n");
+            for (unsigned i = 0; i < function_count; i++) {
+                put_back(&functions[i]);
+            }
         }
         do_harm();
     }

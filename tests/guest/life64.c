@@ -160,7 +160,11 @@ static struct {
     uint32_t address;
     uint16_t length, flags;
 } descriptor __attribute__((aligned(8)));
-static uint32_t buffer[BLOCK_SIZE / 4] __attribute__((aligned(PAGE)));
+static uint32_t buffer[BLOCK_SIZE / 4] __attribute__((aligned(PAGE))); /* what is written */
+/* What was read last of each block, and how often it had been written then: pages that nobody
+ * writes but the device model. */
+static uint32_t seen[BLOCKS][BLOCK_SIZE / 4] __attribute__((aligned(PAGE)));
+static unsigned seen_generations[BLOCKS];
 static unsigned generations[BLOCKS]; /* how often each was written */
 
 static uint32_t word_at(unsigned block, unsigned generation, unsigned i)
@@ -200,12 +204,12 @@ static void send_disk_command(unsigned block, uint8_t command)
     outb(0x1f7, command);
 }
 
-static void transfer_by_dma(unsigned block, bool is_write)
+static void transfer_by_dma(unsigned block, uint32_t *memory, bool is_write)
 {
     unsigned before = disk_interrupts;
     uint8_t direction = is_write ? 0 : 8;
 
-    descriptor.address = (uint32_t)(uintptr_t)buffer;
+    descriptor.address = (uint32_t)(uintptr_t)memory;
     descriptor.length = BLOCK_SIZE;
     descriptor.flags = 0x8000;
     outl(bus_master + 4, (uint32_t)(uintptr_t)&descriptor);
@@ -222,7 +226,7 @@ static void transfer_by_dma(unsigned block, bool is_write)
 /* By ports, an interrupt for each sector. */
 static void read_by_ports(unsigned block)
 {
-    uint8_t *to = (uint8_t *)buffer;
+    uint8_t *to = (uint8_t *)seen[block];
     unsigned before = disk_interrupts;
 
     send_disk_command(block, 0x20);
@@ -238,19 +242,28 @@ static void read_by_ports(unsigned block)
     }
 }
 
-static void check_block(unsigned block, bool by_ports)
+static void check_seen(unsigned block, const char *what)
 {
-    if (by_ports) {
-        read_by_ports(block);
-    } else {
-        transfer_by_dma(block, false);
-    }
     for (unsigned i = 0; i < BLOCK_SIZE / 4; i++) {
-        if (buffer[i] != word_at(block, generations[block], i)) {
-            fail("content of block", block);
+        if (seen[block][i] != word_at(block, seen_generations[block], i)) {
+            fail(what, block);
             break;
         }
     }
+}
+
+static void check_block(unsigned block, bool by_ports)
+{
+    if (seen_generations[block]) {
+        check_seen(block, "memory that block was read to");
+    }
+    if (by_ports) {
+        read_by_ports(block);
+    } else {
+        transfer_by_dma(block, seen[block], false);
+    }
+    seen_generations[block] = generations[block];
+    check_seen(block, "content of block");
 }
 
 static void write_block(unsigned block)
@@ -259,7 +272,7 @@ static void write_block(unsigned block)
     for (unsigned i = 0; i < BLOCK_SIZE / 4; i++) {
         buffer[i] = word_at(block, generations[block], i);
     }
-    transfer_by_dma(block, true);
+    transfer_by_dma(block, buffer, true);
     writes++;
 }
 

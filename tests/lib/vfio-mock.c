@@ -1,13 +1,16 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The kernel's VFIO for tests, preloaded into duodm: /dev/vfio with a type1v2 container and one PCI
- * device, whose regions are a memory file. The folder $VFIO_MOCK has "config", the device's
- * configuration space as it comes up, and "device", lines NAME VALUE: bar0..bar5 (bytes), intx,
- * msi, msix (vectors), reset (0 or 1), entries (mappings at a time), rom (bytes, of the file
- * "rom"). All that is asked is written to "log"; the n-th request fails if the file "fail" holds
- * "ROUND n ERRNO"; n counts from the round's first. Mappings are checked as the kernel does it.
+ * The kernel's VFIO for tests, preloaded into duodm: /dev/vfio with a type1v2 container,
+ * /dev/iommu, and one PCI device, whose regions are a memory file. The folder $VFIO_MOCK has
+ * "config", the device's configuration space as it comes up, and "device", lines NAME VALUE:
+ * bar0..bar5 (bytes), intx, msi, msix (vectors), reset (0 or 1), entries (mappings at a time), rom
+ * (bytes, of the file "rom"). All that is asked is written to "log"; the n-th request fails if the
+ * file "fail" holds "ROUND n ERRNO"; n counts from the round's first. Mappings are checked as the
+ * kernel does it.
  */
 #define _GNU_SOURCE
+#include "../../src/vfio/iommufd-abi.h"
+
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -27,7 +30,7 @@
 #define CONFIG_SIZE  4096
 #define MAPPINGS_MAX 4096
 
-enum kind { NONE, CONTAINER, GROUP, DEVICE };
+enum kind { NONE, CONTAINER, GROUP, DEVICE, IOMMUFD };
 
 static struct {
     int fd[1024]; /* kind by descriptor */
@@ -123,6 +126,8 @@ static int open_mock(enum kind kind, const char *name)
     return fd;
 }
 
+static int open_device(void);
+
 int open(const char *path, int flags, ...)
 {
     mode_t mode = 0;
@@ -133,9 +138,15 @@ int open(const char *path, int flags, ...)
         mode = va_arg(arguments, mode_t);
     }
     va_end(arguments);
-    if (folder() && strncmp(path, "/dev/vfio/", 10) == 0) {
+    if (folder() && (strncmp(path, "/dev/vfio/", 10) == 0 || strcmp(path, "/dev/iommu") == 0)) {
         if (injected()) {
             return -1;
+        }
+        if (strcmp(path, "/dev/iommu") == 0) {
+            return open_mock(IOMMUFD, "iommu");
+        }
+        if (strncmp(path + 10, "devices/", 8) == 0) {
+            return open_device();
         }
         return open_mock(strcmp(path + 10, "vfio") == 0 ? CONTAINER : GROUP, path + 10);
     }
@@ -197,7 +208,6 @@ static int iommu_info(struct vfio_iommu_type1_info *info)
 
 static int map_dma(const struct vfio_iommu_type1_dma_map *request)
 {
-    say("map 0x%llx 0x%llx %u\n", request->iova, request->size, request->flags);
     if (!request->size || (request->iova | request->size | request->vaddr) & 0xfff) {
         return fail(EINVAL);
     }
@@ -210,6 +220,8 @@ static int map_dma(const struct vfio_iommu_type1_dma_map *request)
     if (mock.mapping_count == MAPPINGS_MAX || mock.mapping_count == setting("entries", 65535)) {
         return fail(ENOSPC);
     }
+    say("map 0x%llx 0x%llx %u 0x%llx\n", request->iova, request->size, request->flags,
+        request->vaddr);
     mock.mappings[mock.mapping_count++] = *request;
     return 0;
 }
@@ -218,7 +230,6 @@ static int unmap_dma(struct vfio_iommu_type1_dma_unmap *request)
 {
     uint64_t end = request->iova + request->size, done = 0;
 
-    say("unmap 0x%llx 0x%llx\n", request->iova, request->size);
     for (unsigned i = 0; i < mock.mapping_count; i++) {
         uint64_t start = mock.mappings[i].iova, last = start + mock.mappings[i].size;
 
@@ -232,6 +243,7 @@ static int unmap_dma(struct vfio_iommu_type1_dma_unmap *request)
             mock.mappings[i] = mock.mappings[--mock.mapping_count];
         }
     }
+    say("unmap 0x%llx 0x%llx\n", request->iova, request->size);
     request->size = done;
     return 0;
 }
@@ -251,6 +263,65 @@ static int container_ioctl(unsigned long request, void *argument)
         return map_dma(argument);
     case VFIO_IOMMU_UNMAP_DMA:
         return unmap_dma(argument);
+    default:
+        return fail(ENOTTY);
+    }
+}
+
+/* ---- The iommufd, which has one address space ---- */
+
+static int iova_ranges(struct abi_iommu_ioas_iova_ranges *request)
+{
+    static const struct abi_iommu_iova_range ranges[] = {{0, 0xfedfffff},
+                                                         {0xfef00000, (UINT64_C(1) << 39) - 1}};
+    uint32_t room = request->num_iovas;
+
+    request->num_iovas = 2;
+    request->out_iova_alignment = 4096;
+    if (room < 2) {
+        return fail(EMSGSIZE);
+    }
+    memcpy((void *)(uintptr_t)request->allowed_iovas, ranges, sizeof(ranges));
+    return 0;
+}
+
+static int ioas_map(const struct abi_iommu_ioas_map *request)
+{
+    const struct vfio_iommu_type1_dma_map same = {
+        .iova = request->iova,
+        .size = request->length,
+        .vaddr = request->user_va,
+        .flags = (request->flags & ABI_IOMMU_MAP_READABLE ? 1u : 0) |
+                 (request->flags & ABI_IOMMU_MAP_WRITEABLE ? 2u : 0),
+    };
+
+    return request->flags & ABI_IOMMU_MAP_FIXED_IOVA ? map_dma(&same) : fail(EINVAL);
+}
+
+static int ioas_unmap(const struct abi_iommu_ioas_unmap *request)
+{
+    struct vfio_iommu_type1_dma_unmap same = {.iova = request->iova, .size = request->length};
+    int result = unmap_dma(&same);
+
+    return result == 0 && same.size == 0 ? fail(ENOENT) : result;
+}
+
+static int iommufd_ioctl(unsigned long request, void *argument)
+{
+    switch (request) {
+    case ABI_IOMMU_IOAS_ALLOC:
+        ((struct abi_iommu_ioas_alloc *)argument)->out_ioas_id = 5;
+        return 0;
+    case ABI_IOMMU_IOAS_IOVA_RANGES:
+        return iova_ranges(argument);
+    case ABI_IOMMU_IOAS_MAP:
+        return ioas_map(argument);
+    case ABI_IOMMU_IOAS_UNMAP:
+        return ioas_unmap(argument);
+    case ABI_IOMMU_DESTROY:
+        say("dropped %u\n", mock.mapping_count);
+        mock.mapping_count = 0;
+        return 0;
     default:
         return fail(ENOTTY);
     }
@@ -376,6 +447,12 @@ static int set_irqs(const struct vfio_irq_set *set)
 static int device_ioctl(unsigned long request, void *argument)
 {
     switch (request) {
+    case ABI_VFIO_BIND_IOMMUFD:
+        return mock.fd[((struct abi_vfio_bind_iommufd *)argument)->iommufd] == IOMMUFD
+                   ? 0
+                   : fail(EBADF);
+    case ABI_VFIO_ATTACH_IOMMUFD:
+        return ((struct abi_vfio_attach_iommufd *)argument)->pt_id == 5 ? 0 : fail(ENOENT);
     case VFIO_DEVICE_GET_INFO: {
         struct vfio_device_info *info = argument;
 
@@ -397,7 +474,7 @@ static int device_ioctl(unsigned long request, void *argument)
         ((struct vfio_pci_hot_reset_info *)argument)->count = (uint32_t)setting("dependents", 1);
         return 0;
     case VFIO_DEVICE_PCI_HOT_RESET:
-        say("hot-reset\n");
+        say("hot-reset %u\n", ((struct vfio_pci_hot_reset *)argument)->count);
         return 0;
     default:
         return fail(ENOTTY);
@@ -419,6 +496,8 @@ int ioctl(int fd, unsigned long request, ...)
     switch (kind) {
     case CONTAINER:
         return container_ioctl(request, argument);
+    case IOMMUFD:
+        return iommufd_ioctl(request, argument);
     case GROUP:
         return group_ioctl(request, argument);
     case DEVICE:

@@ -72,8 +72,10 @@ class Mock:
         os.makedirs(self.sysfs)
         os.symlink("/nowhere/iommu_groups/7", os.path.join(self.sysfs, "iommu_group"))
         os.symlink("/nowhere/drivers/vfio-pci", os.path.join(self.sysfs, "driver"))
+        os.makedirs(os.path.join(self.sysfs, "vfio-dev", "vfio0"))
         self.vm = None
         self.round = 0
+        self.more = {}  # properties of the device
 
     def path(self, name):
         return os.path.join(self.folder, name)
@@ -95,11 +97,11 @@ class Mock:
 
     def option(self, **more):
         return "vfio-pci,id=v,addr=5,sysfsdev=" + self.sysfs + "".join(
-            f",{k.replace('_', '-')}={v}" for k, v in more.items())
+            f",{k.replace('_', '-')}={v}" for k, v in {**self.more, **more}.items())
 
     def plug(self, **more):
         self.vm.qmp.execute("device_add", driver="vfio-pci", sysfsdev=self.sysfs,
-                            **{"id": "v", "addr": "5", **more})
+                            **{"id": "v", "addr": "5", **self.more, **more})
 
     def log(self):
         with open(self.path("log"), encoding="ascii") as file:
@@ -161,13 +163,17 @@ class Mock:
         os.close(fd)
 
     def mapped(self):
-        """{IOVA: (length, flags)} that the container holds."""
+        """{IOVA: (length, flags)} that the container holds, or the iommufd."""
+        return {start: (length, flags) for start, (length, flags, _) in self.held().items()}
+
+    def held(self):
+        """The same, with the address that each leads to in duodm's memory."""
         held = {}
-        for what, start, length, flags in re.findall(
-                r"^(map|unmap) (0x[0-9a-f]+) (0x[0-9a-f]+) ?(\d*)$", self.log(), re.M):
+        for what, start, length, flags, host in re.findall(
+                r"^(map|unmap) (0x[0-9a-f]+) (0x[0-9a-f]+) ?(\d*) ?(\w*)$", self.log(), re.M):
             start, length = int(start, 16), int(length, 16)
             if what == "map":
-                held[start] = (length, int(flags))
+                held[start] = (length, int(flags), int(host, 16))
             else:
                 held = {s: v for s, v in held.items() if not start <= s < start + length}
         return held

@@ -8,7 +8,7 @@ import unittest
 from duodm import BINARY, Duodm, Stream, run
 
 FOLDER = os.path.join(os.environ.get("DUODM_BUILD") or os.path.dirname(BINARY), "tests", "guest")
-HARM = int(os.environ.get("DUODM_TEST_HARM", "6"))
+HARM = int(os.environ.get("DUODM_TEST_HARM", "48"))
 RESETS = int(os.environ.get("DUODM_TEST_RESETS", "1000"))
 
 
@@ -55,7 +55,7 @@ class Hostile(unittest.TestCase):
                           timeout=120) as vm:
                 theirs.close()
                 said = Stream(ours, 120)
-                for _ in range(HARM):  # each after 8192 operations, or after a restart
+                for _ in range(HARM):  # each after 1024 operations, or after a restart
                     try:
                         said.expect(rb"harm %d \d+\n" % seed, timeout=20)
                     except TimeoutError:  # it has harmed itself

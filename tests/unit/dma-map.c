@@ -331,6 +331,69 @@ static void test_each_call_fails(void)
     }
 }
 
+/* Nothing of a change of RAM is forgotten: a refused unmap and a refused map are made up for by the
+ * end of the change, or by the next one, or by reconcile; meanwhile verify says so. */
+static void test_ram_that_the_host_refuses(void)
+{
+    g_autoptr(GString) text = g_string_new(NULL);
+
+    for (unsigned call = 1; call <= 2; call++) { /* the unmap, the map */
+        struct bench *b = bench_new();
+
+        CU_ASSERT_TRUE_FATAL(attach(b));
+        b->recorder.calls = 0;
+        b->recorder.fail_at = call;
+        memory_region_set_offset(&b->ram, 8 * MEG);
+        CU_ASSERT_EQUAL(b->failures, 1);
+        CU_ASSERT_PTR_EQUAL(host_of(b, 8 * MEG), ram_at(b, 0));
+        CU_ASSERT_PTR_NULL(host_of(b, 0));
+        CU_ASSERT_TRUE(dma_map_verify(b->map, text));
+        bench_free(b);
+    }
+}
+
+static void test_ram_that_the_host_refuses_for_long(void)
+{
+    g_autoptr(GString) text = g_string_new(NULL);
+    struct bench *b = bench_new();
+    struct range window = {0, 6 * MEG}, all = {0, 64 * MEG};
+
+    g_array_append_val(b->recorder.backend.windows, window);
+    CU_ASSERT_TRUE_FATAL(attach(b));
+    memory_region_set_offset(&b->ram, 7 * MEG);
+    CU_ASSERT_EQUAL(b->failures, 1);
+    CU_ASSERT_FALSE(dma_map_verify(b->map, text));
+    CU_ASSERT_PTR_NOT_NULL(strstr(text->str, "4194304 bytes missing"));
+    CU_ASSERT_FALSE(dma_map_reconcile(b->map, NULL));
+    g_array_index(b->recorder.backend.windows, struct range, 0) = all;
+    CU_ASSERT_TRUE(dma_map_reconcile(b->map, NULL));
+    CU_ASSERT_TRUE(dma_map_verify(b->map, text));
+    CU_ASSERT_PTR_EQUAL(host_of(b, 7 * MEG), ram_at(b, 0));
+    bench_free(b);
+}
+
+/* Translation is switched on, and its first mappings are refused: they are made at the next chance.
+ */
+static void test_window_that_the_host_refuses(void)
+{
+    g_autoptr(GString) text = g_string_new(NULL);
+    struct bench *b = bench_new();
+
+    guest_map(b, 5 * PAGE, 1 * MEG);
+    CU_ASSERT_TRUE_FATAL(attach(b));
+    b->recorder.backend.entries_limit = 1;
+    guest_map(b, 7 * PAGE, 1 * MEG);
+    turn_translation(b, true);
+    CU_ASSERT_EQUAL(b->failures, 1);
+    CU_ASSERT_EQUAL(b->recorder.backend.entries, 0);
+    CU_ASSERT_FALSE(dma_map_verify(b->map, text));
+    b->recorder.backend.entries_limit = 2;
+    CU_ASSERT_TRUE(dma_map_reconcile(b->map, NULL));
+    CU_ASSERT_PTR_EQUAL(host_of(b, 7 * PAGE), ram_at(b, 1 * MEG));
+    CU_ASSERT_TRUE(dma_map_verify(b->map, text));
+    bench_free(b);
+}
+
 static const struct unit_test tests[] = {
     {"RAM without IOMMU", test_ram_without_iommu},
     {"a BAR moves", test_bar_moves},
@@ -340,6 +403,9 @@ static const struct unit_test tests[] = {
     {"mapping to no memory", test_mapping_to_no_memory},
     {"entries are counted", test_entries_are_counted},
     {"each call fails", test_each_call_fails},
+    {"RAM that the host refuses", test_ram_that_the_host_refuses},
+    {"RAM that the host refuses for long", test_ram_that_the_host_refuses_for_long},
+    {"a window that the host refuses", test_window_that_the_host_refuses},
     {NULL, NULL},
 };
 

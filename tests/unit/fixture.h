@@ -21,6 +21,7 @@ struct fixture {
     struct {
         bool level;
         unsigned rises;
+        unsigned sets;      /* calls, whatever they changed */
         uint64_t last_rise; /* ns */
     } gsi[MACHINE_GSI_COUNT];
 };
@@ -66,6 +67,7 @@ static void fixture_gsi(void *opaque, unsigned number, bool level)
         f->gsi[number].last_rise = machine_clock_now(f->machine->clock);
     }
     f->gsi[number].level = level;
+    f->gsi[number].sets++;
 }
 
 static inline struct fixture *fixture_new(unsigned smp)

@@ -174,9 +174,9 @@ static const struct engine_ops engine = {
     .vcpu_state = &vcpu_state,
 };
 
-static struct fixture *make_machine(void)
+static struct fixture *make_machine_of(unsigned smp)
 {
-    struct fixture *f = fixture_new(1);
+    struct fixture *f = fixture_new(smp);
 
     f->machine->engine = &engine;
     fixture_add(f, "i8259", NULL, NULL);
@@ -185,6 +185,11 @@ static struct fixture *make_machine(void)
     fixture_add(f, "mc146818rtc", NULL, NULL);
     fixture_add(f, "isa-serial", NULL, NULL);
     return f;
+}
+
+static struct fixture *make_machine(void)
+{
+    return make_machine_of(1);
 }
 
 static void test_every_truncation_and_flip(void)
@@ -309,6 +314,31 @@ static bool is_noted(struct machine *machine)
     return memory_region_test_dirty(&machine->ram, 2 * SNAPSHOT_PAGE, 4, DIRTY_MIGRATION, true);
 }
 
+static const struct engine_ops attaching_engine = {
+    .name = "fixture",
+    .has_vcpus = true,
+    .attaches = true,
+    .resume = fixture_ignore,
+    .pause = fixture_ignore,
+    .reset_vcpu = fixture_ignore_vcpu,
+};
+
+/* vCPUs that are others', too, are not in the state, nor is their number, which may have changed.
+ */
+static void test_vcpus_of_others(void)
+{
+    struct fixture *from = make_machine(), *to = make_machine_of(2);
+    g_autoptr(GByteArray) state = g_byte_array_new();
+    bool was_running = false;
+
+    from->machine->engine = to->machine->engine = &attaching_engine;
+    CU_ASSERT_TRUE_FATAL(device_state_save(from->machine, true, state, NULL));
+    CU_ASSERT_TRUE(device_state_load(to->machine, state->data, state->len, &was_running, NULL));
+    CU_ASSERT_TRUE(was_running);
+    fixture_free(from);
+    fixture_free(to);
+}
+
 static void test_dirty_log_for_others(void)
 {
     struct fixture *f = make_windowed_machine();
@@ -348,6 +378,7 @@ int main(void)
         {"descriptors by name", test_names},
         {"every truncation and flip", test_every_truncation_and_flip},
         {"lines and time", test_lines_and_time},
+        {"vCPUs of others", test_vcpus_of_others},
         {"dirty log for others", test_dirty_log_for_others},
         {"memory of others", test_memory_of_others},
         {NULL, NULL},

@@ -125,7 +125,13 @@ static uint8_t interrupt_id(const struct serial_16550 *serial)
 
 static void update_interrupt(struct serial_16550 *serial)
 {
-    irq_line_set(&serial->device.machine->gsi[serial->irq], interrupt_id(serial) != IIR_NONE);
+    bool level = interrupt_id(serial) != IIR_NONE;
+
+    /* Into the kernel's controllers it is a system call, and registers are accessed often. */
+    if (level != serial->irq_level) {
+        serial->irq_level = level;
+        irq_line_set(&serial->device.machine->gsi[serial->irq], level);
+    }
 }
 
 /* 8.3: errors belong to the character at the head of the FIFO, and show when it gets there. */

@@ -23,6 +23,7 @@ struct serial_16550 {
     uint16_t divisor;
     bool thre_pending;    /* the THRE interrupt, until it is read from IIR or THR is written */
     bool timeout_pending; /* characters wait in the FIFO and nobody reads them */
+    bool irq_level;       /* of the interrupt line */
     bool input_blocked;   /* the chardev was told that there is no room */
     uint8_t rx_data[SERIAL_FIFO_SIZE], rx_errors[SERIAL_FIFO_SIZE]; /* rings */
     uint8_t rx_start, rx_count;

@@ -151,6 +151,12 @@ static unsigned count_sections(const uint8_t *stream, size_t length)
     return count;
 }
 
+/* Where the engine attaches, vCPUs are saved by whoever made them. */
+static unsigned count_own_vcpus(const struct machine *machine)
+{
+    return machine->engine->attaches ? 0 : machine->vcpu_count;
+}
+
 static void save_vcpu_signals(struct vcpu *vcpu, GByteArray *stream, const char *instance)
 {
     struct vcpu_signals signals = {
@@ -189,7 +195,7 @@ static bool save_sections(struct machine *machine, GByteArray *stream, GError **
     if (machine->engine->state) {
         state_save(stream, machine->engine->state, machine->engine_data, ENGINE_INSTANCE);
     }
-    for (unsigned i = 0; i < machine->vcpu_count; i++) {
+    for (unsigned i = 0; i < count_own_vcpus(machine); i++) {
         if (!save_vcpu(machine->vcpus[i], stream, error)) {
             return false;
         }
@@ -208,7 +214,7 @@ static void describe_machine(const struct machine *machine, struct head *head)
 {
     *head = (struct head){
         .ram_size = machine->config.ram_size,
-        .vcpus = machine->vcpu_count,
+        .vcpus = count_own_vcpus(machine),
         .clock = machine_clock_now(machine->clock),
     };
     set_text(head->board, sizeof(head->board), machine->board->name);
@@ -443,7 +449,7 @@ static bool check(struct machine *machine, const GPtrArray *devices,
             return false;
         }
     }
-    for (unsigned i = 0; i < machine->vcpu_count; i++) {
+    for (unsigned i = 0; i < count_own_vcpus(machine); i++) {
         if (!check_vcpu(contents, machine->vcpus[i], error)) {
             return false;
         }
@@ -509,7 +515,7 @@ static bool load(struct machine *machine, const GPtrArray *devices, const struct
             return false;
         }
     }
-    for (unsigned i = 0; i < machine->vcpu_count; i++) {
+    for (unsigned i = 0; i < count_own_vcpus(machine); i++) {
         if (!load_vcpu(contents, machine->vcpus[i], error)) {
             return false;
         }

@@ -367,11 +367,13 @@ static enum memory_result hpet_read(void *opaque, uint64_t offset, unsigned size
                                     struct memory_attributes attributes, uint64_t *value)
 {
     struct hpet *hpet = opaque;
+    uint64_t number = offset & ~7ull;
 
-    if ((offset & ~7ull) != REGISTER_COUNTER) {
+    /* Only these change by themselves; the counter is read as of now. */
+    if (number == REGISTER_STATUS || number >= REGISTER_TIMERS) {
         update(hpet);
     }
-    *value = read_register(hpet, offset & ~7ull) >> (8 * (offset & 7));
+    *value = read_register(hpet, number) >> (8 * (offset & 7));
     return MEMORY_OK;
 }
 

@@ -111,8 +111,9 @@ void vfio_intx_signalled(struct vfio_pci *vfio)
     trace_vfio_interrupt(vfio->device->name, VFIO_IRQ_INTX, 0);
     pthread_mutex_lock(&vfio->intx_lock);
     if (vfio->intx_descriptor >= 0 && !vfio->intx_irqfd) {
-        pci_set_interrupt(&vfio->pci, true);
+        /* First: the guest's EOI may come as soon as the line is high. */
         __atomic_store_n(&vfio->intx_asserted, true, __ATOMIC_SEQ_CST);
+        pci_set_interrupt(&vfio->pci, true);
     }
     pthread_mutex_unlock(&vfio->intx_lock);
 }

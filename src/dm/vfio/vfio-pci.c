@@ -4,6 +4,7 @@
 #include "dm/hotplug.h"
 #include "dm/machine.h"
 #include "dm/pci/pci-iommu.h"
+#include "dm/vfio/iommufd-object.h"
 #include "util/error.h"
 #include "util/log.h"
 #include "vfio/vfio-kernel.h"
@@ -70,17 +71,19 @@ static char *find_folder(const struct vfio_pci *vfio, GError **error)
 
 static bool open_kernel_device(struct vfio_pci *vfio, GError **error)
 {
-    g_autofree char *folder = find_folder(vfio, error), *address = NULL;
-    unsigned group;
+    struct machine *machine = vfio->pci.device.machine;
+    g_autofree char *folder = find_folder(vfio, error);
+    struct vfio_host_device host;
+    struct iommufd *iommufd;
+    bool ok;
 
-    if (!folder || !pci_device_follow(&vfio->pci, error) ||
-        !vfio_find_group(folder, &group, error)) {
+    if (!folder || !iommufd_object_find(machine, vfio->iommufd_id, &iommufd, error) ||
+        !pci_device_follow(&vfio->pci, error) || !vfio_host_device_find(folder, &host, error)) {
         return false;
     }
-    address = g_path_get_basename(folder);
-    vfio->device = vfio_space_open(vfio->pci.device.machine, pci_device_view(&vfio->pci), vfio,
-                                   group, address, error);
-    return vfio->device != NULL;
+    ok = vfio_space_open(machine, pci_device_view(&vfio->pci), vfio, iommufd, &host, error);
+    vfio_host_device_clear(&host);
+    return ok;
 }
 
 /* Tasks of the main loop. */
@@ -250,6 +253,8 @@ static const struct property vfio_pci_properties[] = {
      "the function on the host, [DDDD:]BB:DD.F, which belongs to vfio-pci there"},
     {"sysfsdev", PROPERTY_STRING, offsetof(struct vfio_pci, sysfsdev), NULL, 0, 0,
      "the same, by its folder in sysfs"},
+    {"iommufd", PROPERTY_STRING, offsetof(struct vfio_pci, iommufd_id), NULL, 0, 0,
+     "map by an iommufd: the id of an -object iommufd [a VFIO container of type1]"},
     VFIO_PCI_PROPERTIES,
     PROPERTY_END,
 };

@@ -40,13 +40,14 @@ struct vfio_bar {
 struct vfio_pci {
     struct pci_device pci;
     /* Properties. */
-    char *host, *sysfsdev, *thread_id;
+    char *host, *sysfsdev, *iommufd_id, *thread_id;
     char *rom_file;
     uint32_t rom_bar;
     bool no_mmap, no_irqfd;
 
     struct vfio_device *device;
     struct vfio_space *space;
+    unsigned group; /* the kernel's: IOMMU group on the host */
     struct vfio_bar bars[PCI_BAR_COUNT];
     uint8_t emulated[PCI_CONFIG_SIZE]; /* bits of config space that are duodm's; the rest is passed
                                           on to the device */

@@ -3,14 +3,16 @@
 #include "dm/machine.h"
 #include "dm/vfio/vfio-pci.h"
 #include "util/error.h"
+#include "vfio/iommufd.h"
 #include "vfio/type1.h"
 #include "vfio/vfio-kernel.h"
 
 struct vfio_space {
     struct machine *machine;
     struct memory_region *view;
-    struct address_space dma;          /* of view */
-    struct type1_container *container; /* NULL: its one device has a back end of its own */
+    struct address_space dma;         /* of view */
+    struct vfio_container *container; /* NULL: its one device has a back end of its own */
+    struct iommufd *iommufd;          /* that the container is of; NULL: type1 */
     struct dma_backend *backend;
     struct dma_map *map;
     pthread_mutex_t lock; /* outside of functions' command locks; protects functions */
@@ -44,7 +46,7 @@ static void space_free(struct vfio_space *space)
         __atomic_fetch_sub(&machine->discard_blockers, 1, __ATOMIC_SEQ_CST);
     }
     address_space_destroy(&space->dma);
-    type1_container_free(space->container);
+    vfio_container_free(space->container);
     g_ptr_array_unref(space->functions);
     pthread_mutex_destroy(&space->lock);
     g_free(space);
@@ -52,7 +54,7 @@ static void space_free(struct vfio_space *space)
 
 /* container: becomes the space's. */
 static struct vfio_space *space_new(struct machine *machine, struct memory_region *view,
-                                    struct type1_container *container, struct dma_backend *backend)
+                                    struct vfio_container *container, struct dma_backend *backend)
 {
     struct vfio_space *space = g_new0(struct vfio_space, 1);
 
@@ -70,6 +72,18 @@ static struct vfio_space *space_new(struct machine *machine, struct memory_regio
     return space;
 }
 
+static bool has_group(const struct vfio_space *space, unsigned group)
+{
+    for (unsigned i = 0; space->container && i < space->functions->len; i++) {
+        const struct vfio_pci *function = g_ptr_array_index(space->functions, i);
+
+        if (function->group == group) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /* What must not be: functions of one group that see different memory. */
 static bool check_group(struct machine *machine, struct memory_region *view, unsigned group,
                         GError **error)
@@ -77,8 +91,7 @@ static bool check_group(struct machine *machine, struct memory_region *view, uns
     for (unsigned i = 0; machine->vfio_spaces && i < machine->vfio_spaces->len; i++) {
         const struct vfio_space *space = g_ptr_array_index(machine->vfio_spaces, i);
 
-        if (space->view != view && space->container &&
-            type1_container_has_group(space->container, group)) {
+        if (space->view != view && has_group(space, group)) {
             return duodm_fail(error, DUODM_ERROR_NOT_SUPPORTED,
                               "IOMMU group %u of the host is in use behind another of the guest's "
                               "IOMMU domains: functions of one group can't be kept apart",
@@ -107,23 +120,44 @@ static bool check_free(struct machine *machine, const char *address, GError **er
     return true;
 }
 
-/* A space of that view which has the group, or can take it in. */
-static struct vfio_space *find_space(struct machine *machine, struct memory_region *view,
-                                     unsigned group)
+/* Put a device into a space of those that see view through iommufd (NULL: type1), if one takes it;
+ * its descriptor, or -1 and no error. */
+static int join_space(struct machine *machine, struct memory_region *view, struct iommufd *iommufd,
+                      const struct vfio_host_device *host, struct vfio_space **joined)
 {
     for (unsigned i = 0; machine->vfio_spaces && i < machine->vfio_spaces->len; i++) {
         struct vfio_space *space = g_ptr_array_index(machine->vfio_spaces, i);
 
-        if (space->view == view && space->container &&
-            (type1_container_has_group(space->container, group) ||
-             type1_container_add_group(space->container, group, NULL))) {
-            return space;
+        if (space->view == view && space->container && space->iommufd == iommufd) {
+            int descriptor = space->container->ops->add_device(space->container, host, NULL);
+
+            if (descriptor >= 0) {
+                *joined = space;
+                return descriptor;
+            }
         }
     }
-    return NULL;
+    return -1;
 }
 
-/* The container has its group, and so an IOMMU: map. */
+/* The same with a new space. -1 and an error: there is none. */
+static int make_space(struct machine *machine, struct memory_region *view, struct iommufd *iommufd,
+                      const struct vfio_host_device *host, struct vfio_space **made, GError **error)
+{
+    struct vfio_container *container =
+        iommufd ? iommufd_container_new(iommufd, error) : type1_container_new(error);
+    int descriptor = container ? container->ops->add_device(container, host, error) : -1;
+
+    if (descriptor < 0) {
+        vfio_container_free(container);
+        return -1;
+    }
+    *made = space_new(machine, view, container, &container->backend);
+    (*made)->iommufd = iommufd;
+    return descriptor;
+}
+
+/* The container has a device, and so an IOMMU: map. */
 static bool start_mapping(struct vfio_space *space, GError **error)
 {
     if (space->map) {
@@ -145,43 +179,46 @@ static void add_function(struct vfio_space *space, struct vfio_pci *vfio)
     vfio->space = space;
 }
 
-struct vfio_device *vfio_space_open(struct machine *machine, struct memory_region *view,
-                                    struct vfio_pci *vfio, unsigned group, const char *address,
-                                    GError **error)
+static struct vfio_device *open_in(struct vfio_space *space, const struct vfio_host_device *host,
+                                   int descriptor, GError **error)
 {
-    struct vfio_device *device = NULL;
-    struct vfio_space *space;
-
-    if (!check_free(machine, address, error) || !check_group(machine, view, group, error)) {
+    if (!start_mapping(space, error)) {
+        space->container->ops->remove_device(space->container, host, descriptor);
         return NULL;
     }
-    space = find_space(machine, view, group);
-    if (!space) {
-        struct type1_container *container = type1_container_new(error);
+    return vfio_kernel_device_new(space->container, host, descriptor, error);
+}
 
-        if (!container) {
-            return NULL;
-        }
-        space = space_new(machine, view, container, type1_container_backend(container));
-        if (!type1_container_add_group(space->container, group, error)) {
-            space_free(space);
-            return NULL;
-        }
+bool vfio_space_open(struct machine *machine, struct memory_region *view, struct vfio_pci *vfio,
+                     struct iommufd *iommufd, const struct vfio_host_device *host, GError **error)
+{
+    struct vfio_space *space = NULL;
+    int descriptor;
+
+    if (!check_free(machine, host->address, error) ||
+        !check_group(machine, view, host->group, error)) {
+        return false;
     }
-    if (start_mapping(space, error)) {
-        device = vfio_kernel_device_new(space->container, group, address, error);
+    descriptor = join_space(machine, view, iommufd, host, &space);
+    if (descriptor < 0) {
+        descriptor = make_space(machine, view, iommufd, host, &space, error);
     }
-    if (!device) {
+    if (descriptor < 0) {
+        return false;
+    }
+    vfio->device = open_in(space, host, descriptor, error);
+    if (!vfio->device) {
         if (space->functions->len == 0) {
             space_free(space);
         }
-        return NULL;
+        return false;
     }
+    vfio->group = host->group;
     add_function(space, vfio);
     if (__atomic_load_n(&space->failed, __ATOMIC_SEQ_CST)) {
         vfio_cut_off(vfio, "the host lacks mappings that others of this address space need, too");
     }
-    return device;
+    return true;
 }
 
 bool vfio_space_attach(struct machine *machine, struct memory_region *view, struct vfio_pci *vfio,
@@ -238,8 +275,11 @@ static void print_functions(struct vfio_space *space, GString *out)
                                vfio_pci_name(g_ptr_array_index(space->functions, i)));
     }
     pthread_mutex_unlock(&space->lock);
-    g_string_append_printf(out, ": %s, %" G_GUINT64_FORMAT " of %" G_GUINT64_FORMAT " entries%s\n",
-                           backend->name, backend->entries, backend->entries_limit,
+    g_string_append_printf(out, ": %s, %" G_GUINT64_FORMAT, backend->name, backend->entries);
+    if (backend->entries_limit) {
+        g_string_append_printf(out, " of %" G_GUINT64_FORMAT, backend->entries_limit);
+    }
+    g_string_append_printf(out, " entries%s\n",
                            __atomic_load_n(&space->failed, __ATOMIC_SEQ_CST) ? ", FAILED" : "");
 }
 

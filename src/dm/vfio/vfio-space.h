@@ -11,19 +11,21 @@
 #include "vfio/dma-map.h"
 #include "vfio/vfio-device.h"
 
+struct iommufd;
 struct machine;
 struct memory_region;
+struct vfio_host_device;
 struct vfio_pci;
 
 struct vfio_space;
 
 /*
- * Open a device (its group and address on the host) in the space of those that see view, mapping
- * all that is there (invariant I1). NULL and an error: nothing is left of it.
+ * Open a device of the host as vfio->device, in the space of those that see view, through an
+ * iommufd or, with NULL, a type1 container. Maps all that is there (invariant I1). On failure
+ * nothing is left of it.
  */
-struct vfio_device *vfio_space_open(struct machine *machine, struct memory_region *view,
-                                    struct vfio_pci *vfio, unsigned group, const char *address,
-                                    GError **error);
+bool vfio_space_open(struct machine *machine, struct memory_region *view, struct vfio_pci *vfio,
+                     struct iommufd *iommufd, const struct vfio_host_device *host, GError **error);
 /*
  * The same for a device that is open, and has a back end of its own, which nobody else uses: its
  * space is its alone. On failure the device is the caller's still; else vfio_space_close frees it.

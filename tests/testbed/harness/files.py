@@ -101,8 +101,8 @@ def guest_tree():
     tree = busybox_tree(build_program("agent"))
     tree.add_file(build_program("load"), "/bin/load")
     tree.add("/etc/agent-port", "/dev/ttyS1\n")
-    add_modules(tree, find_modules(kernel.root, GUEST_MODULES))
-    add_modules(tree, find_modules(kernel.root, ASKED_FOR_MODULES), listing="/etc/modules-vfio")
+    add_modules(tree, find_modules(kernel, GUEST_MODULES))
+    add_modules(tree, find_modules(kernel, ASKED_FOR_MODULES), listing="/etc/modules-vfio")
     return tree
 
 
@@ -122,7 +122,7 @@ def base_tree(folder, kernel, modules, programs, arguments=None):
     tree = busybox_tree(build_program("agent"))
     tree.add_file(build_program("load"), "/bin/load")
     tree.add("/etc/agent-port", AGENT_PORT + "\n")
-    add_modules(tree, find_modules(kernel.root, AGENT_MODULES + modules), arguments)
+    add_modules(tree, find_modules(kernel, AGENT_MODULES + modules), arguments)
     for program in programs:
         program.add_to(tree)
     guest = os.path.join(folder, "guest.cpio")

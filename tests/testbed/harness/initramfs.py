@@ -7,6 +7,8 @@ import shutil
 import stat
 import subprocess
 
+from harness.modules import read_module
+
 HARNESS = os.path.dirname(os.path.abspath(__file__))
 
 
@@ -154,7 +156,7 @@ def add_modules(tree, paths, arguments=None, listing="/etc/modules"):
     arguments: module file name -> text."""
     lines = []
     for path in paths:
-        name = os.path.basename(path)
-        tree.add_file(path, "/lib/modules/" + name)
+        name = os.path.basename(path).removesuffix(".xz")
+        tree.add("/lib/modules/" + name, read_module(path))
         lines.append(f"{name} {(arguments or {}).get(name, '')}".strip() + "\n")
     tree.add(listing, "".join(lines))

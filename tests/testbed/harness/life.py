@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """A Xen domain in which tests/guest/life64 runs: a guest that says whether it is well."""
 import struct
-import time
 
 from harness.xen import LIMIT, Domain
 from rfb import RFB
@@ -11,7 +10,9 @@ IMAGE = "/tmp/{name}.img"
 SCREEN = """vnc=1
 vnclisten="127.0.0.1"
 vncunused=1
+vga="stdvga"
 """
+WITHOUT_BIOS = 'device_model_args_hvm=["-global", "VGA.romfile="]'
 
 
 class ChannelSocket:
@@ -50,10 +51,8 @@ class LifeDomain(Domain):
                          serial='serial="pty"', extra="\n".join([
                              f'disk=["format=raw,vdev=hda,access=rw,backendtype=qdisk,target={self.image}",'
                              '"format=raw,vdev=hdc,access=ro,devtype=cdrom,backendtype=qdisk,target="]',
-                             *([SCREEN] if screen or text else []),
-                             'vga="stdvga"' if text else 'vga="none"',
-                             *(['device_model_args_hvm=["-device", "VGA,romfile="]']
-                               if screen and not text else []), extra]), **rest)
+                             *([SCREEN] if screen or text else ['vga="none"']),
+                             *([WITHOUT_BIOS] if screen and not text else []), extra]), **rest)
 
     def expect(self, pattern):
         """A line that the guest says."""
@@ -77,9 +76,14 @@ class LifeDomain(Domain):
         assert self.id, f"{self.name} is gone\n{self.log()}"
 
     def console(self):
-        """xl console: the guest's serial line."""
+        """xl console: what comes from the guest's serial line. (Without a terminal it sends nothing.)"""
         return self.bed.agent.spawn("xl", "console", "-t", "serial", self.name,
                                     name=f"{self.name} console")
+
+    def ask(self, letter, answer):
+        """Send a letter on the serial line; wait for a line that the guest says then."""
+        self.bed.run(f"printf {letter} >$(xenstore-read /local/domain/{self.id}/serial/0/tty)")
+        return self.expect(answer) if answer else None
 
     def vnc_port(self):
         return self.bed.run(f"xenstore-read /local/domain/{self.id}/console/vnc-port")[1].strip()
@@ -106,10 +110,3 @@ class LifeDomain(Domain):
 def expected_row(y):
     return b"".join(struct.pack("<I", (x & 0xff) | (y & 0xff) << 8 | ((x ^ y) & 0xff) << 16)
                     for x in range(WIDTH))
-
-
-def timed(what, function):
-    began = time.monotonic()
-    result = function()
-    print(f"        {what}: {time.monotonic() - began:.1f} s", flush=True)
-    return result

@@ -4,16 +4,18 @@ import gzip
 import os
 
 from harness.files import base_tree
+from harness.iommufd_kernel import IommufdKernel
 from harness.packages import Kernel, package
 from harness.xen_disk import make_xen_disk
 from harness.xen_files import add_dom0_files
 
-APPEND = "console=ttyS0 panic=-1 loglevel=5"
+# A machine that is short of CPUs delivers too few of the ticks that the kernel waits for at boot.
+APPEND = "console=ttyS0 panic=-1 loglevel=5 no_timer_check"
 
 
-def linux(folder, programs, modules, arguments, append="", module_arguments=None):
-    """QEMU's arguments for an L1 that is Debian's cloud kernel."""
-    kernel = Kernel("cloud")
+def linux(folder, programs, modules, arguments, append="", module_arguments=None, kernel=None):
+    """QEMU's arguments for an L1 that is Linux: Debian's cloud kernel, unless another is given."""
+    kernel = kernel or Kernel("cloud")
     initrd = os.path.join(folder, "L1.cpio")
     base_tree(folder, kernel, modules, programs, module_arguments).write_cpio(initrd)
     return [*arguments, "-kernel", kernel.image, "-initrd", initrd,
@@ -26,18 +28,23 @@ def kvm(folder, programs):
                  ["-cpu", "EPYC", "-m", "2048", "-smp", "2"])
 
 
-def vfio(folder, programs):
+def iommufd(folder, programs):
+    """As vfio, with a kernel that has /dev/iommu."""
+    return vfio(folder, programs, ["iommufd"], IommufdKernel())
+
+
+def vfio(folder, programs, modules=(), kernel=None):
     """Linux with /dev/kvm, an IOMMU and devices to assign: edu at 00:05.0, nvme at 00:06.0."""
     disk = os.path.join(folder, "nvme.img")
     with open(disk, "wb") as f:
         f.truncate(64 << 20)
-    return linux(folder, programs, ["kvm_amd", "vfio_iommu_type1", "vfio_pci"],
+    return linux(folder, programs, ["kvm_amd", *modules, "vfio_iommu_type1", "vfio_pci"],
                  ["-M", "q35", "-cpu", "EPYC", "-m", "2048", "-smp", "2",
                   "-device", "intel-iommu,intremap=on,caching-mode=on",
                   "-device", "edu,addr=5",
                   "-drive", f"file={disk},format=raw,if=none,id=nvme",
                   "-device", "nvme,drive=nvme,serial=testbed,addr=6"],
-                 append="intel_iommu=on")
+                 append="intel_iommu=on", kernel=kernel)
 
 
 def xen(folder, programs):
@@ -78,4 +85,4 @@ def next_file(root, folder, start, end):
                                    if f.startswith(start) and f.endswith(end)))
 
 
-KINDS = {"kvm": kvm, "vfio": vfio, "xen": xen}
+KINDS = {"kvm": kvm, "vfio": vfio, "iommufd": iommufd, "xen": xen}

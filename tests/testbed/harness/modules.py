@@ -4,6 +4,7 @@
 An unpacked package has no modules.dep (depmod makes that on installation), so each module is asked
 for its dependencies: its section .modinfo holds "depends=a,b".
 """
+import lzma
 import os
 import re
 
@@ -40,23 +41,37 @@ def load_order(names, depends):
     return order
 
 
-def find_modules(root, names):
-    """Paths of modules under ROOT/lib/modules, in load order; names that are built in are left out."""
+def read_module(path):
+    """Its bytes; Debian compresses those of newer kernels."""
+    opened = lzma.open(path) if path.endswith(".xz") else open(path, "rb")
+    with opened as f:
+        return f.read()
+
+
+def list_modules(root):
+    """Name -> path of the modules below a folder, and the names of those that are built in."""
     paths, builtin = {}, set()
-    for folder, _, files in os.walk(os.path.join(root, "lib", "modules")):
+    for folder, _, files in os.walk(root):
         for file in files:
-            if file.endswith(".ko"):
+            if file.endswith((".ko", ".ko.xz")):
                 paths[module_name(file)] = os.path.join(folder, file)
             elif file == "modules.builtin":
                 with open(os.path.join(folder, file), encoding="ascii") as f:
                     builtin |= {module_name(line.strip()) for line in f}
+    return paths, builtin
+
+
+def find_modules(kernel, names):
+    """Paths of a kernel's modules, in load order; names that are built in are left out."""
+    paths, builtin = list_modules(os.path.join(kernel.root, "lib", "modules"))
+    if kernel.modules:
+        paths.update(list_modules(kernel.modules)[0])
 
     def depends(name):
         if name in builtin:
             return []
         if name not in paths:
             raise ValueError(f"the kernel has no module {name}")
-        with open(paths[name], "rb") as f:
-            return parse_depends(f.read())
+        return parse_depends(read_module(paths[name]))
 
     return [paths[name] for name in load_order(names, depends) if name not in builtin]

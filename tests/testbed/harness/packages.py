@@ -14,6 +14,11 @@ APT = ["-q", "-o", "APT::Sandbox::User=root"]
 
 def package(name):
     """Folder with the unpacked files of a package."""
+    return packages(name)
+
+
+def packages(name, *more):
+    """Folder with the unpacked files of some packages together."""
     folder = os.path.join(CACHE, "packages", name)
     if os.path.isdir(folder):
         return folder
@@ -21,17 +26,18 @@ def package(name):
     work = tempfile.mkdtemp(prefix="fetch-", dir=os.path.dirname(folder))
     try:
         for attempt in range(2):
-            result = subprocess.run(["apt-get", *APT, "download", name], cwd=work, text=True,
+            result = subprocess.run(["apt-get", *APT, "download", name, *more], cwd=work, text=True,
                                     stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
             files = [f for f in os.listdir(work) if f.endswith(".deb")]
-            if files:
+            if len(files) == 1 + len(more):
                 break
             if attempt == 0:  # the package lists may be absent or older than the archive
                 subprocess.run(["apt-get", *APT, "update"], check=False, capture_output=True)
         else:
             raise RuntimeError(f"cannot download the package {name}: {result.stdout[-500:]}")
-        subprocess.run(["dpkg", "-x", os.path.join(work, files[0]), os.path.join(work, "root")],
-                       check=True)
+        for file in files:
+            subprocess.run(["dpkg", "-x", os.path.join(work, file), os.path.join(work, "root")],
+                           check=True)
         os.rename(os.path.join(work, "root"), folder)
     finally:
         shutil.rmtree(work, ignore_errors=True)
@@ -56,6 +62,7 @@ def newest_kernel_package(meta):
 class Kernel:
     """An unpacked Debian kernel: .image, and .root for its modules. KIND: "cloud" or "full"."""
 
+    modules = None  # all are in .root
     META = {"cloud": "linux-image-cloud-amd64", "full": "linux-image-amd64"}
 
     def __init__(self, kind):

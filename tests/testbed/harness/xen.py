@@ -139,8 +139,11 @@ class Domain:
         for path in (f"/local/domain/{domid}", f"/local/domain/0/device-model/{domid}"):
             status, text = self.bed.run(f"xenstore-ls {path}", check=False)
             assert status != 0 or not text.strip(), f"{path}: {text}"
+        backends = self.bed.run("xenstore-ls /local/domain/0/backend", check=False)[1]
+        assert not re.search(rf"^ {domid} = ", backends, re.M), backends
         left = self.bed.run("ls /var/run/xen")[1].split()
-        assert not [f for f in left if re.search(rf"-{domid}\b", f)], left
+        # libxl leaves the empty folder that it made for dm_restrict.
+        assert not [f for f in left if re.search(rf"(?<!^qemu-root)-{domid}\b", f)], left
 
     def __enter__(self):
         return self

@@ -37,7 +37,7 @@ def guest_tree(with_modules):
     tree = busybox_tree(build_program("agent"))
     tree.add("/etc/agent-port", "/dev/ttyS1\n")
     if with_modules:
-        add_modules(tree, find_modules(Kernel("full").root, MODULES))
+        add_modules(tree, find_modules(Kernel("full"), MODULES))
     else:
         tree.add_file(build_program("load"), "/bin/load")
         tree.add("/etc/start", START)

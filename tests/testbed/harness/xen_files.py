@@ -12,7 +12,7 @@ LIBRARIES = ["libxencall1", "libxendevicemodel1", "libxenevtchn1", "libxenforeig
 TOOLS = ["xl", "xenstored", "xenconsoled", "xen-init-dom0", "libxl-save-helper", "xenconsole"]
 
 START = """
-for folder in /run/xen /run/xenstored /run/lock /var/lib/xen /var/lib/xenstored /var/log/xen; do
+for folder in /run/xen /run/xenstored /var/lock /run/lock /var/lib/xen /var/lib/xenstored /var/log/xen; do
     mkdir -p $folder
 done
 ln -s /run /var/run

@@ -46,7 +46,6 @@ def test_rights(bed):
         assert "privcmd: restricted" in text and "evtchn: restricted" in text, text
         assert bed.run(f"rights {other.model_pid()} {domain.id}", check=False)[0] == 1  # it does see
         # And it can be saved, and goes on.
-        domain.console().write("g")
         bed.run("xl save g1 /tmp/g1.saved")
         domain.check_clean()
         bed.run("xl restore -e /tmp/g1.saved && rm /tmp/g1.saved")

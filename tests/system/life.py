@@ -1,0 +1,80 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""tests/guest/life64, a guest that works on an IDE disk and draws, saved and restored many times.
+
+DUODM_TEST_LIVES: how many times (8).
+"""
+import os
+import struct
+import tempfile
+import unittest
+
+from duodm import BINARY, Duodm
+from rfb import RFB
+
+FOLDER = os.path.join(os.environ.get("DUODM_BUILD") or os.path.dirname(BINARY), "tests", "guest")
+ROUNDS = int(os.environ.get("DUODM_TEST_LIVES", "8"))
+WIDTH, HEIGHT, BAR_LINES = 640, 480, 16  # as in life64.c
+
+
+class Life(unittest.TestCase):
+    def setUp(self):
+        folder = tempfile.TemporaryDirectory(prefix="duodm-life-")
+        self.addCleanup(folder.cleanup)
+        self.image = os.path.join(folder.name, "disk")
+        self.saved = os.path.join(folder.name, "saved")
+        with open(self.image, "wb") as file:
+            file.truncate(1 << 20)
+        self.ticks = self.writes = 0
+
+    def start(self, *arguments):
+        return Duodm("-accel", "tcg", "-m", "64", "-vga", "std", "-vnc", "unix:@/vnc", "-bios",
+                     "bios-256k.bin", "-kernel", os.path.join(FOLDER, "life64"), "-drive",
+                     f"file={self.image},if=ide,format=raw,index=0", *arguments, serial=True,
+                     timeout=120)
+
+    def follow(self, vm):
+        """It says that it is well, and forgot nothing."""
+        said = vm.serial.expect(rb"life (\d+) ticks (\d+) writes (\d+) errors\n")
+        ticks, writes, errors = map(int, said.groups())
+        self.assertEqual(errors, 0, said[0])
+        self.assertGreaterEqual(ticks, self.ticks)
+        self.assertGreaterEqual(writes, self.writes)
+        self.ticks, self.writes = ticks, writes
+
+    def check_picture(self, vm):
+        def row(y):
+            return b"".join(struct.pack("<I", x & 255 | (y & 255) << 8 | ((x ^ y) & 255) << 16)
+                            for x in range(WIDTH))
+
+        with RFB(vm.path("vnc"), timeout=60) as client:
+            client.wait_for(lambda c: c.height == HEIGHT and bytes(c.pixels[-1]) == row(HEIGHT - 1))
+            self.assertEqual([bytes(client.pixels[y]) for y in range(BAR_LINES, HEIGHT)],
+                             [row(y) for y in range(BAR_LINES, HEIGHT)])
+
+    def save(self, vm):
+        vm.qmp.execute("migrate", uri="file:" + self.saved)
+        while (status := vm.qmp.execute("query-migrate")["status"]) in ("setup", "active", "device"):
+            pass
+        self.assertEqual(status, "completed", vm.qmp.execute("query-migrate"))
+        self.assertEqual(vm.quit(), 0)
+
+    def test_saved_and_restored(self):
+        vm = self.start()
+        try:
+            vm.serial.expect(rb"life begins\n")
+            vm.serial.write("g")
+            vm.serial.expect(rb"life graphics drawn\n")
+            for _ in range(ROUNDS):
+                self.follow(vm)
+                self.save(vm)
+                vm.close()
+                vm = self.start("-incoming", "file:" + self.saved)
+                self.check_picture(vm)
+            self.follow(vm)
+            self.assertGreater(self.writes, 0)
+        finally:
+            vm.close()
+
+
+if __name__ == "__main__":
+    unittest.main()
