@@ -66,8 +66,8 @@ struct virtio_class {
     void (*config_written)(struct virtio_device *device, unsigned offset, unsigned length);
     /* To the state of power-on: a guest's reset, or the machine's. Queues are stopped. Guard. */
     void (*reset)(struct virtio_device *device);
-    /* Is the last reset not over yet, as the driver shall see it? It polls (4.1.4.3.2). May be NULL.
-     * Any thread. */
+    /* Is the last reset not over yet, as the driver shall see it? It polls (4.1.4.3.2). May be
+     * NULL. Any thread. */
     bool (*is_resetting)(const struct virtio_device *device);
     /* Queues have begun to run; before the first handler is called. In device->thread, guard held
      * by who waits. */
