@@ -237,7 +237,7 @@ static void test_random_requests(void)
 {
     struct vi *vi = vi_new(false);
     struct naive *naive = g_new0(struct naive, 1);
-    g_autoptr(GRand) random = seeded_random();
+    g_autoptr(GRand) random = test_seeded_rand();
     bool good = true;
 
     for (unsigned i = 0; i < ENDPOINTS; i++) {
