@@ -34,7 +34,7 @@ class StepFailed(Exception):
 def run(log, command, cwd=ROOT, env=None, limit=1800, check=True, first=False):
     """Run a command, its output into the log; returns (status, output). first: before what else is
     running."""
-    log.write(f"$ {' '.join(command)}\n")
+    log.write(f"$ {' '.join(command)[:400]}\n")
     log.flush()
     start = log.tell()
     try:

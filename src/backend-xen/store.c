@@ -118,6 +118,35 @@ void xen_store_add_time_offset(struct xen_machine *xen, int64_t seconds)
     }
 }
 
+/*
+ * A device model may also serve paravirtual devices; this one serves none, and says so by an empty
+ * list (Xen's docs/misc/qemu-backends.txt). A toolstack that gave the domain such devices all the
+ * same is told which of them its guest will wait for in vain.
+ */
+static void refuse_backends(struct xen_store *store)
+{
+    static const char *const kinds[] = {"qdisk", "qnic", "qusb", "9pfs"};
+    const struct xen_machine *xen = store->xen;
+    g_autofree char *list = g_strdup_printf("/local/domain/0/device-model/%u/backends", xen->domid);
+
+    if (!xs_mkdir(store->handle, XBT_NULL, list)) {
+        xen_warn(xen, "xenstore: cannot make %s", list);
+    }
+    for (unsigned i = 0; i < G_N_ELEMENTS(kinds); i++) {
+        g_autofree char *path =
+            g_strdup_printf("/local/domain/0/backend/%s/%u", kinds[i], xen->domid);
+        unsigned count = 0;
+        char **numbers = xs_directory(store->handle, XBT_NULL, path, &count);
+
+        for (unsigned device = 0; numbers && device < count; device++) {
+            log_warning("xen: domain %u: device %s has the back end '%s', which is not available "
+                        "here: the guest can use it as an emulated device only",
+                        xen->domid, numbers[device], kinds[i]);
+        }
+        free(numbers);
+    }
+}
+
 bool xen_store_open(struct xen_machine *xen, GError **error)
 {
     struct xen_store *store;
@@ -132,6 +161,7 @@ bool xen_store_open(struct xen_machine *xen, GError **error)
     store->write_time_offset = (struct io_task){.run = write_time_offset, .opaque = store};
     pthread_mutex_init(&store->lock, NULL);
     xen->store = store;
+    refuse_backends(store);
     return watch(store, error);
 }
 

@@ -64,7 +64,9 @@
 #define XENSTORE_FUNCTIONS(F)                                                                      \
     F(xs_check_watch)                                                                              \
     F(xs_close)                                                                                    \
+    F(xs_directory)                                                                                \
     F(xs_fileno)                                                                                   \
+    F(xs_mkdir)                                                                                    \
     F(xs_open)                                                                                     \
     F(xs_read)                                                                                     \
     F(xs_watch)                                                                                    \
@@ -150,7 +152,9 @@ bool xen_libraries_load(GError **error);
 #define xentoolcore_restrict_all(...) xen_libraries.xentoolcore_restrict_all(__VA_ARGS__)
 #define xs_check_watch(...)           xen_libraries.xs_check_watch(__VA_ARGS__)
 #define xs_close(...)                 xen_libraries.xs_close(__VA_ARGS__)
+#define xs_directory(...)             xen_libraries.xs_directory(__VA_ARGS__)
 #define xs_fileno(...)                xen_libraries.xs_fileno(__VA_ARGS__)
+#define xs_mkdir(...)                 xen_libraries.xs_mkdir(__VA_ARGS__)
 #define xs_open(...)                  xen_libraries.xs_open(__VA_ARGS__)
 #define xs_read(...)                  xen_libraries.xs_read(__VA_ARGS__)
 #define xs_watch(...)                 xen_libraries.xs_watch(__VA_ARGS__)

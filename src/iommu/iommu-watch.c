@@ -3,46 +3,31 @@
 
 #include <assert.h>
 
-void iommu_drain_init(struct iommu_drain *drain)
+void iommu_drain_init(struct iommu_drain *drain, void (*emptied)(void *opaque), void *opaque)
 {
-    pthread_mutex_init(&drain->lock, NULL);
-    pthread_cond_init(&drain->empty, NULL);
-    drain->count = 0;
+    *drain = (struct iommu_drain){0, emptied, opaque};
 }
 
 void iommu_drain_destroy(struct iommu_drain *drain)
 {
     assert(drain->count == 0);
-    pthread_cond_destroy(&drain->empty);
-    pthread_mutex_destroy(&drain->lock);
 }
 
 void iommu_drain_add(struct iommu_drain *drain)
 {
-    pthread_mutex_lock(&drain->lock);
-    __atomic_add_fetch(&drain->count, 1, __ATOMIC_RELEASE);
-    pthread_mutex_unlock(&drain->lock);
+    __atomic_add_fetch(&drain->count, 1, __ATOMIC_SEQ_CST);
 }
 
 void iommu_drain_remove(struct iommu_drain *drain)
 {
-    pthread_mutex_lock(&drain->lock);
-    if (__atomic_sub_fetch(&drain->count, 1, __ATOMIC_RELEASE) == 0) {
-        pthread_cond_broadcast(&drain->empty);
+    if (__atomic_sub_fetch(&drain->count, 1, __ATOMIC_SEQ_CST) == 0) {
+        drain->emptied(drain->opaque);
     }
-    pthread_mutex_unlock(&drain->lock);
 }
 
-void iommu_drain_wait(struct iommu_drain *drain)
+bool iommu_drain_is_empty(const struct iommu_drain *drain)
 {
-    if (G_LIKELY(__atomic_load_n(&drain->count, __ATOMIC_ACQUIRE) == 0)) {
-        return;
-    }
-    pthread_mutex_lock(&drain->lock);
-    while (drain->count) {
-        pthread_cond_wait(&drain->empty, &drain->lock);
-    }
-    pthread_mutex_unlock(&drain->lock);
+    return __atomic_load_n(&drain->count, __ATOMIC_SEQ_CST) == 0;
 }
 
 /* One section of the address space that an IOMMU region answers. */

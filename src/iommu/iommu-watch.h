@@ -7,8 +7,10 @@
  *
  * How it goes. The IOMMU drops its own cached translations first, then tells watches, with its
  * lock held. The device, under a leaf lock that it holds around each translation too, forgets
- * pointers to what changed, and adds to the drain what it can't let go at once. The IOMMU leaves
- * its lock, waits for the drain to be empty, and only then reports completion.
+ * pointers to what changed, and adds to the drain what it can't let go at once. The IOMMU reports
+ * completion when the drain is empty, of which it is told: no thread waits for it, for what a
+ * device does may need the main loop, which waits for vCPUs. Accesses that copy at once
+ * (address_space_read and the like) need none of this: memory_translation_synchronize.
  */
 #ifndef DUODM_IOMMU_IOMMU_WATCH_H
 #define DUODM_IOMMU_IOMMU_WATCH_H
@@ -17,19 +19,18 @@
 #include "memory/listener.h"
 
 struct iommu_drain {
-    pthread_mutex_t lock; /* leaf */
-    pthread_cond_t empty;
-    uint64_t count; /* atomic, too */
+    uint64_t count;                /* atomic */
+    void (*emptied)(void *opaque); /* the last was removed; any thread, leaf locks held */
+    void *opaque;
 };
 
-void iommu_drain_init(struct iommu_drain *drain);
+void iommu_drain_init(struct iommu_drain *drain, void (*emptied)(void *opaque), void *opaque);
+/* Nothing may be left in it. */
 void iommu_drain_destroy(struct iommu_drain *drain);
-/* Something taken back is still used; it is no more. Any thread, any lock held but the drain's. */
+/* Something taken back is still used; it is no more. Any thread, any lock held. */
 void iommu_drain_add(struct iommu_drain *drain);
 void iommu_drain_remove(struct iommu_drain *drain);
-/* Until nothing is. No lock held that those who use it may need: see io-thread.h for what they do
- * not need. */
-void iommu_drain_wait(struct iommu_drain *drain);
+bool iommu_drain_is_empty(const struct iommu_drain *drain);
 
 struct iommu_watch {
     /*

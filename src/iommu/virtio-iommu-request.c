@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Requests (virtio 1.2, 5.13.6): what they say, and which status they get. */
 #include "iommu/virtio-iommu-private.h"
+#include "memory/translation.h"
 #include "util/error.h"
 #include "util/little-endian.h"
 #include "util/trace.h"
@@ -233,7 +234,7 @@ static enum virtio_iommu_status carry_out(struct virtio_iommu *unit,
     pthread_mutex_lock(&unit->lock);
     status = kind->handle(unit, out, properties);
     pthread_mutex_unlock(&unit->lock);
-    iommu_drain_wait(&unit->drain);
+    memory_translation_synchronize();
     return status;
 }
 

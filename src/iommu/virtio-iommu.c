@@ -2,6 +2,7 @@
 /* Life of the unit, what changes without a request, and faults. */
 #include "iommu/notifier.h"
 #include "iommu/virtio-iommu-private.h"
+#include "memory/translation.h"
 #include "util/little-endian.h"
 #include "util/trace.h"
 
@@ -10,6 +11,15 @@
 static void free_domain(gpointer domain)
 {
     virtio_iommu_domain_free(domain);
+}
+
+static void devices_have_ended(void *opaque)
+{
+    struct virtio_iommu *unit = opaque;
+
+    if (unit->host.devices_have_ended) {
+        unit->host.devices_have_ended(unit->host.opaque);
+    }
 }
 
 struct virtio_iommu *virtio_iommu_new(const struct virtio_iommu_config *config,
@@ -26,7 +36,7 @@ struct virtio_iommu *virtio_iommu_new(const struct virtio_iommu_config *config,
     unit->endpoints = g_hash_table_new(NULL, NULL);
     unit->domains = g_hash_table_new_full(NULL, NULL, NULL, free_domain);
     unit->nowhere = virtio_iommu_domain_new(UINT32_MAX, false);
-    iommu_drain_init(&unit->drain);
+    iommu_drain_init(&unit->drain, devices_have_ended, unit);
     pthread_mutex_init(&unit->lock, NULL);
     pthread_mutex_init(&unit->fault_lock, NULL);
     return unit;
@@ -72,7 +82,7 @@ void virtio_iommu_set_bypass(struct virtio_iommu *unit, bool bypass)
         }
     }
     pthread_mutex_unlock(&unit->lock);
-    iommu_drain_wait(&unit->drain);
+    memory_translation_synchronize();
 }
 
 void virtio_iommu_reset(struct virtio_iommu *unit)
@@ -90,7 +100,7 @@ void virtio_iommu_reset(struct virtio_iommu *unit)
     pthread_mutex_lock(&unit->fault_lock);
     unit->fault_count = 0;
     pthread_mutex_unlock(&unit->fault_lock);
-    iommu_drain_wait(&unit->drain);
+    memory_translation_synchronize();
 }
 
 /* ---- Faults ---- */

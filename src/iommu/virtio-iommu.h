@@ -38,6 +38,9 @@ struct virtio_iommu_config {
 struct virtio_iommu_host {
     /* There is a fault to be taken. Any thread, leaf locks held. */
     void (*fault_recorded)(void *opaque);
+    /* What devices still used of what was taken back (unit.drain), they use no more: requests that
+     * wait for it are done. Any thread, leaf locks held. NULL: nobody waits. */
+    void (*devices_have_ended)(void *opaque);
     void *opaque;
 };
 
@@ -85,8 +88,9 @@ struct memory_region *virtio_iommu_endpoint_root(struct virtio_iommu_endpoint *e
 struct iommu_region *virtio_iommu_endpoint_region(struct virtio_iommu_endpoint *endpoint);
 
 /*
- * The functions from here to virtio_iommu_reset return when hosts have followed, and when emulated
- * devices use nothing any more that was taken back. No lock held that those may need.
+ * The functions from here to virtio_iommu_reset return when hosts have followed, and copies under
+ * way have ended. What emulated devices still use of what was taken back is in the drain: a request
+ * is not to be answered before that is empty. No lock held.
  */
 
 /*

@@ -4,6 +4,7 @@
  * holds what the guest's tables now say (design.md, invariants I2 and I3).
  */
 #include "iommu/vtd-private.h"
+#include "memory/translation.h"
 #include "util/trace.h"
 
 #define QUEUE_TURN 2000 /* microseconds of a vCPU's time that its write to the queue may take */
@@ -83,11 +84,6 @@ void vtd_flush_contexts(struct vtd *vtd, uint16_t wanted, uint16_t mask)
     memory_topology_commit();
 }
 
-void vtd_wait_for_devices(struct vtd *vtd)
-{
-    iommu_drain_wait(&vtd->drain);
-}
-
 /* Masks of function numbers, 6.5.2.1: FM leaves out the low bits of the function. */
 static uint16_t requester_mask(unsigned function_mask)
 {
@@ -105,7 +101,36 @@ static struct range page_range(uint64_t address)
     return (struct range){address & ~(size - 1) & (VTD_BIT(52) - 1), size};
 }
 
-/* Register-based commands (6.5.1). */
+/*
+ * Register-based commands (6.5.1). Software polls until the command's bit has fallen: it falls when
+ * the register is read and nothing that was taken back is used any more.
+ */
+
+void vtd_settle_commands(struct vtd *vtd)
+{
+    uint64_t command;
+
+    if (!vtd->unsettled || !iommu_drain_is_empty(&vtd->drain)) {
+        return;
+    }
+    if (vtd->unsettled & VTD_UNSETTLED_CONTEXT) {
+        command = vtd_get64(vtd, VTD_CCMD) & ~(VTD_COMMAND_BUSY | UINT64_C(3) << 59);
+        vtd_put64(vtd, VTD_CCMD, command | vtd_field(command, 62, 61) << 59);
+    }
+    if (vtd->unsettled & VTD_UNSETTLED_IOTLB) {
+        command = vtd_get64(vtd, VTD_IOTLB) & ~(VTD_COMMAND_BUSY | UINT64_C(3) << 57);
+        vtd_put64(vtd, VTD_IOTLB, command | vtd_field(command, 61, 60) << 57);
+    }
+    vtd->unsettled = 0;
+}
+
+void vtd_command_executed(struct vtd *vtd, enum vtd_unsettled command)
+{
+    memory_translation_synchronize();
+    pthread_mutex_lock(&vtd->lock);
+    vtd->unsettled |= command;
+    pthread_mutex_unlock(&vtd->lock);
+}
 
 void vtd_command_context(struct vtd *vtd)
 {
@@ -114,11 +139,7 @@ void vtd_command_context(struct vtd *vtd)
     uint16_t mask = granularity == VTD_DEVICE ? requester_mask(vtd_field(command, 33, 32)) : 0;
 
     vtd_flush_contexts(vtd, (uint16_t)vtd_field(command, 31, 16), mask);
-    vtd_wait_for_devices(vtd);
-    pthread_mutex_lock(&vtd->lock);
-    command &= ~(VTD_COMMAND_BUSY | UINT64_C(3) << 59);
-    vtd_put64(vtd, VTD_CCMD, command | (uint64_t)granularity << 59);
-    pthread_mutex_unlock(&vtd->lock);
+    vtd_command_executed(vtd, VTD_UNSETTLED_CONTEXT);
 }
 
 void vtd_command_iotlb(struct vtd *vtd)
@@ -135,11 +156,7 @@ void vtd_command_iotlb(struct vtd *vtd)
     pthread_mutex_lock(&vtd->lock);
     vtd_flush_iotlb(vtd, &flush);
     pthread_mutex_unlock(&vtd->lock);
-    vtd_wait_for_devices(vtd);
-    pthread_mutex_lock(&vtd->lock);
-    command &= ~(VTD_COMMAND_BUSY | UINT64_C(3) << 57);
-    vtd_put64(vtd, VTD_IOTLB, command | (uint64_t)granularity << 57);
-    pthread_mutex_unlock(&vtd->lock);
+    vtd_command_executed(vtd, VTD_UNSETTLED_IOTLB);
 }
 
 /* Queued commands (6.5.2). Each returns false if the descriptor is not a valid one. */
@@ -187,9 +204,8 @@ static bool queued_interrupt(struct vtd *vtd, const uint64_t descriptor[2])
     return true;
 }
 
-static bool queued_wait(struct vtd *vtd, const uint64_t descriptor[2])
+static void queued_wait(struct vtd *vtd, const uint64_t descriptor[2])
 {
-    vtd_wait_for_devices(vtd);
     if (descriptor[0] & VTD_WAIT_STATUS) {
         uint8_t status[4];
 
@@ -204,7 +220,6 @@ static bool queued_wait(struct vtd *vtd, const uint64_t descriptor[2])
         }
         pthread_mutex_unlock(&vtd->fault_lock);
     }
-    return true;
 }
 
 static bool execute(struct vtd *vtd, const uint64_t descriptor[2])
@@ -218,7 +233,8 @@ static bool execute(struct vtd *vtd, const uint64_t descriptor[2])
     case VTD_INVALIDATE_INTERRUPT:
         return queued_interrupt(vtd, descriptor);
     case VTD_INVALIDATE_WAIT:
-        return queued_wait(vtd, descriptor);
+        queued_wait(vtd, descriptor);
+        return true;
     default:
         return false;
     }
@@ -259,6 +275,16 @@ static void advance(struct vtd *vtd)
     pthread_mutex_unlock(&vtd->lock);
 }
 
+/* A wait for what devices still use. Copies by what was cached before a flush end meanwhile. */
+static bool must_wait(const struct vtd *vtd, const uint64_t descriptor[2])
+{
+    if (vtd_field(descriptor[0], 3, 0) != VTD_INVALIDATE_WAIT) {
+        return false;
+    }
+    memory_translation_synchronize();
+    return !iommu_drain_is_empty(&vtd->drain);
+}
+
 /* False: the time is up, and the queue perhaps not empty. */
 static bool run_until(struct vtd *vtd, int64_t deadline)
 {
@@ -266,6 +292,9 @@ static bool run_until(struct vtd *vtd, int64_t deadline)
     bool readable;
 
     while (fetch(vtd, descriptor, &readable)) {
+        if (readable && must_wait(vtd, descriptor)) {
+            return true; /* the drain's end has the queue run again */
+        }
         if (!readable || !execute(vtd, descriptor)) {
             vtd_raise_fault_status(vtd, VTD_FSTS_QUEUE_ERROR);
             break;

@@ -20,6 +20,13 @@ struct vtd_device {
     struct vtd_iotlb iotlb;          /* has the context, too */
 };
 
+/* Executed, but not yet seen to be complete. */
+enum vtd_unsettled {
+    VTD_UNSETTLED_CONTEXT = 1 << 0,     /* CCMD */
+    VTD_UNSETTLED_IOTLB = 1 << 1,       /* IOTLB */
+    VTD_UNSETTLED_TRANSLATION = 1 << 2, /* GCMD.TE: reads of GSTS show what was */
+};
+
 /* Registers: plain storage. offset is a multiple of the size. */
 static inline uint32_t vtd_get32(const struct vtd *vtd, unsigned offset)
 {
@@ -66,11 +73,14 @@ void vtd_flush_iotlb(struct vtd *vtd, const struct vtd_flush *flush);
 /* Contexts of requesters with (requester & mask) == (wanted & mask). No lock held: begins a
  * topology transaction. */
 void vtd_flush_contexts(struct vtd *vtd, uint16_t wanted, uint16_t mask);
-/* What it took back is used no more: before it is said to be complete. No lock held. */
-void vtd_wait_for_devices(struct vtd *vtd);
+/* A command was executed by register: it is complete when devices use nothing any more that it took
+ * back, which a read of the register finds. No lock held. */
+void vtd_command_executed(struct vtd *vtd, enum vtd_unsettled command);
 /* Registers: the command bits of CCMD and IOTLB were set. No lock held. */
 void vtd_command_context(struct vtd *vtd);
 void vtd_command_iotlb(struct vtd *vtd);
+/* Before registers are read: say what is complete by now. The lock is held. */
+void vtd_settle_commands(struct vtd *vtd);
 
 /* vtd-fault.c. Any thread. */
 void vtd_record_fault(struct vtd *vtd, uint16_t requester, uint64_t address, bool is_write,

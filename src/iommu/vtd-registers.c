@@ -95,7 +95,7 @@ static void global_command(struct vtd *vtd, uint32_t command)
     pthread_mutex_unlock(&vtd->lock);
     if (changed & VTD_GCMD_TRANSLATION) {
         vtd_flush_contexts(vtd, 0, 0);
-        vtd_wait_for_devices(vtd);
+        vtd_command_executed(vtd, VTD_UNSETTLED_TRANSLATION);
     }
     if (changed & status & VTD_GCMD_QUEUED) {
         vtd_queue_run(vtd);
@@ -201,7 +201,12 @@ static enum memory_result window_read(void *opaque, uint64_t offset, unsigned si
     }
     pthread_mutex_lock(&vtd->lock);
     pthread_mutex_lock(&vtd->fault_lock);
+    vtd_settle_commands(vtd);
     *value = size == 8 ? vtd_get64(vtd, (unsigned)offset) : vtd_get32(vtd, (unsigned)offset);
+    if ((vtd->unsettled & VTD_UNSETTLED_TRANSLATION) && offset <= VTD_GSTS &&
+        offset + size > VTD_GSTS) {
+        *value ^= (uint64_t)VTD_GCMD_TRANSLATION << 8 * (VTD_GSTS - offset);
+    }
     pthread_mutex_unlock(&vtd->fault_lock);
     pthread_mutex_unlock(&vtd->lock);
     return MEMORY_OK;

@@ -4,6 +4,16 @@
 
 #include <assert.h>
 
+/* The queue may stand at a wait descriptor. */
+static void devices_have_ended(void *opaque)
+{
+    struct vtd *vtd = opaque;
+
+    if (vtd->host.queue_left) {
+        vtd->host.queue_left(vtd->host.opaque);
+    }
+}
+
 struct vtd *vtd_new(const struct vtd_config *config, const struct vtd_host *host,
                     struct address_space *memory, struct memory_region *system)
 {
@@ -15,7 +25,7 @@ struct vtd *vtd_new(const struct vtd_config *config, const struct vtd_host *host
     vtd->tables = (struct vtd_tables){memory, config->host_width, config->iova_width,
                                       config->pass_through, config->walk_limit};
     vtd->devices = g_hash_table_new(NULL, NULL);
-    iommu_drain_init(&vtd->drain);
+    iommu_drain_init(&vtd->drain, devices_have_ended, vtd);
     pthread_mutex_init(&vtd->queue_lock, NULL);
     pthread_mutex_init(&vtd->lock, NULL);
     pthread_mutex_init(&vtd->fault_lock, NULL);
@@ -43,11 +53,11 @@ void vtd_reset(struct vtd *vtd)
     vtd_registers_reset(vtd);
     __atomic_store_n(&vtd->root, 0, __ATOMIC_RELEASE);
     vtd->next_fault = 0;
+    vtd->unsettled = 0;
     __atomic_store_n(&vtd->interrupt_table, 0, __ATOMIC_RELEASE);
     pthread_mutex_unlock(&vtd->fault_lock);
     pthread_mutex_unlock(&vtd->lock);
     vtd_flush_contexts(vtd, 0, 0);
-    vtd_wait_for_devices(vtd);
     pthread_mutex_unlock(&vtd->queue_lock);
 }
 
@@ -90,6 +100,9 @@ bool vtd_load(struct vtd *vtd, const struct vtd_state *state)
     vtd_set_status(vtd, vtd_get32(vtd, VTD_GSTS));
     __atomic_store_n(&vtd->root, state->root, __ATOMIC_RELEASE);
     vtd->next_fault = state->next_fault;
+    /* Commands that were still held up. */
+    vtd->unsettled = (vtd_get64(vtd, VTD_CCMD) & VTD_COMMAND_BUSY ? VTD_UNSETTLED_CONTEXT : 0) |
+                     (vtd_get64(vtd, VTD_IOTLB) & VTD_COMMAND_BUSY ? VTD_UNSETTLED_IOTLB : 0);
     __atomic_store_n(&vtd->interrupt_table, state->interrupt_table, __ATOMIC_RELEASE);
     pthread_mutex_unlock(&vtd->fault_lock);
     pthread_mutex_unlock(&vtd->lock);
@@ -97,6 +110,7 @@ bool vtd_load(struct vtd *vtd, const struct vtd_state *state)
     pthread_mutex_lock(&vtd->lock);
     vtd_flush_iotlb(vtd, &everything);
     pthread_mutex_unlock(&vtd->lock);
+    devices_have_ended(vtd);
     if (vtd->host.interrupts_changed) {
         vtd->host.interrupts_changed(vtd->host.opaque);
     }

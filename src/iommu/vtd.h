@@ -65,7 +65,8 @@ struct vtd {
     uint64_t interrupt_table; /* IRTA as it was latched */
     uint32_t next_fault;      /* record to write next */
 
-    uint32_t status; /* atomic: GSTS, for who has no lock */
+    uint32_t status;    /* atomic: GSTS, for who has no lock */
+    unsigned unsettled; /* commands by register that devices still hold up (enum vtd_unsettled) */
     pthread_mutex_t fault_lock;
     uint8_t write_masks[VTD_REGISTERS_SIZE]; /* bits that a write sets */
     uint8_t clear_masks[VTD_REGISTERS_SIZE]; /* bits that a write of 1 clears */

@@ -137,11 +137,12 @@ enum memory_result address_space_read(struct address_space *as, gpa_t address,
 
     memory_rcu_read_lock();
     while (length && result == MEMORY_OK) {
-        struct memory_section section = memory_lookup(as, address, LOOKUP_READ, attributes);
+        struct memory_section section = memory_lookup_to_copy(as, address, LOOKUP_READ, attributes);
         uint64_t take = MIN(length, section.length);
 
         if (section.host) {
             host_read(to, section.host, take, is_device_memory(&section));
+            memory_lookup_done(&section);
         } else {
             uint64_t value;
 
@@ -170,15 +171,18 @@ static enum memory_result write_range(struct address_space *as, gpa_t address,
 
     memory_rcu_read_lock();
     while (length && result == MEMORY_OK) {
-        struct memory_section section = memory_lookup(as, address, LOOKUP_WRITE, attributes);
+        struct memory_section section =
+            memory_lookup_to_copy(as, address, LOOKUP_WRITE, attributes);
         uint64_t take = MIN(length, section.length);
 
         if (section.writable || (into_rom && section.host)) {
             host_write(section.host, from, take, is_device_memory(&section));
+            memory_lookup_done(&section);
             wrote_to_host(&section, take);
         } else {
             uint64_t value = 0;
 
+            memory_lookup_done(&section);
             take = part_size(&section, length);
             memcpy(&value, from, take);
             result = write_callback(as, address, &section, (unsigned)take, attributes,
@@ -215,13 +219,15 @@ static enum memory_result load_parts(struct address_space *as, gpa_t address, un
 
     *value = 0;
     for (unsigned done = 0; done < size;) {
-        struct memory_section section = memory_lookup(as, address + done, LOOKUP_READ, attributes);
+        struct memory_section section =
+            memory_lookup_to_copy(as, address + done, LOOKUP_READ, attributes);
         unsigned take = part_size(&section, size - done);
         enum memory_result one = MEMORY_OK;
         uint64_t part;
 
         if (section.host) {
             part = host_load(section.host, take);
+            memory_lookup_done(&section);
         } else {
             one = read_callback(as, address + done, &section, take, attributes, &part);
         }
@@ -238,15 +244,18 @@ static enum memory_result store_parts(struct address_space *as, gpa_t address, u
     enum memory_result result = MEMORY_OK;
 
     for (unsigned done = 0; done < size;) {
-        struct memory_section section = memory_lookup(as, address + done, LOOKUP_WRITE, attributes);
+        struct memory_section section =
+            memory_lookup_to_copy(as, address + done, LOOKUP_WRITE, attributes);
         unsigned take = part_size(&section, size - done);
         uint64_t part = (value >> (8 * done)) & value_mask(take);
         enum memory_result one = MEMORY_OK;
 
         if (section.writable) {
             host_store(section.host, take, part);
+            memory_lookup_done(&section);
             wrote_to_host(&section, take);
         } else {
+            memory_lookup_done(&section);
             one = write_callback(as, address + done, &section, take, attributes, part);
         }
         result = result ? result : one;
@@ -263,11 +272,13 @@ HOT_PATH enum memory_result address_space_load(struct address_space *as, gpa_t a
     struct memory_section section;
 
     memory_rcu_read_lock();
-    section = memory_lookup(as, address, LOOKUP_READ, attributes);
+    section = memory_lookup_to_copy(as, address, LOOKUP_READ, attributes);
     if (G_UNLIKELY(section.length < size)) {
+        memory_lookup_done(&section);
         result = load_parts(as, address, size, attributes, value);
     } else if (section.host) {
         *value = host_load(section.host, size);
+        memory_lookup_done(&section);
     } else {
         result = read_callback(as, address, &section, size, attributes, value);
     }
@@ -284,13 +295,16 @@ HOT_PATH enum memory_result address_space_store(struct address_space *as, gpa_t 
 
     value &= value_mask(size);
     memory_rcu_read_lock();
-    section = memory_lookup(as, address, LOOKUP_WRITE, attributes);
+    section = memory_lookup_to_copy(as, address, LOOKUP_WRITE, attributes);
     if (G_UNLIKELY(section.length < size)) {
+        memory_lookup_done(&section);
         result = store_parts(as, address, size, attributes, value);
     } else if (section.writable) {
         host_store(section.host, size, value);
+        memory_lookup_done(&section);
         wrote_to_host(&section, size);
     } else {
+        memory_lookup_done(&section);
         result = write_callback(as, address, &section, size, attributes, value);
     }
     memory_rcu_read_unlock();
@@ -335,12 +349,16 @@ enum memory_result address_space_compare_exchange(struct address_space *as, gpa_
 {
     enum memory_result result = MEMORY_OK;
     struct memory_section section;
+    bool is_memory, is_changed;
 
     memory_rcu_read_lock();
-    section = memory_lookup(as, address, LOOKUP_READ_WRITE, attributes);
-    if (!section.writable || section.length < size || !host_is_aligned(section.host, size)) {
+    section = memory_lookup_to_copy(as, address, LOOKUP_READ_WRITE, attributes);
+    is_memory = section.writable && section.length >= size && host_is_aligned(section.host, size);
+    is_changed = is_memory && host_compare_exchange(section.host, size, expected, desired);
+    memory_lookup_done(&section);
+    if (!is_memory) {
         result = failed_write(as, address, size, desired, MEMORY_DECODE_ERROR);
-    } else if (host_compare_exchange(section.host, size, expected, desired)) {
+    } else if (is_changed) {
         wrote_to_host(&section, size);
     }
     memory_rcu_read_unlock();

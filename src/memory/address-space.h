@@ -86,6 +86,7 @@ struct memory_section {
     bool dirty_logged;            /* some client logs: mark pages with memory_region_set_dirty */
     bool is_transient;            /* an IOMMU was on the way, or RAM is seen through a window:
                                      `generation` does not tell when that changes */
+    bool is_held;                 /* of the memory layer's own lookups: memory_lookup_done is due */
     struct address_space *space;  /* where region was found: behind the IOMMUs; NULL: nowhere */
 };
 struct memory_section address_space_lookup(struct address_space *as, gpa_t address, bool is_write,

@@ -138,8 +138,8 @@ static bool enter_contended(struct access_guard *guard, struct guard_thread *sel
         return false;
     }
     lock_blocking(guard, (uintptr_t)self);
-    /* Until here a chain through the guard comes back to it by this thread, and who follows one goes
-     * round; that ends at once, as nothing stands between this store and the one before. */
+    /* Until here a chain through the guard comes back to it by this thread, and who follows one
+     * goes round; that ends at once, as nothing stands between this store and the one before. */
     __atomic_store_n(&self->waiting_for, NULL, __ATOMIC_RELEASE);
     return true;
 }

@@ -84,11 +84,12 @@ static bool translate(const struct memory_section *section, enum lookup_access a
     return true;
 }
 
-HOT_PATH struct memory_section memory_lookup(struct address_space *as, gpa_t address,
-                                             enum lookup_access access,
-                                             struct memory_attributes attributes)
+static inline struct memory_section look_up(struct address_space *as, gpa_t address,
+                                            enum lookup_access access,
+                                            struct memory_attributes attributes, bool to_copy)
 {
     uint64_t length = UINT64_MAX, hole_length = 0;
+    bool is_held = false;
 
     for (unsigned depth = 0; depth <= IOMMU_DEPTH_MAX; depth++) {
         const struct flat_range *range = find_range(as, address, &hole_length);
@@ -103,13 +104,38 @@ HOT_PATH struct memory_section memory_lookup(struct address_space *as, gpa_t add
         section.space = as;
         if (G_LIKELY(!range->is_iommu)) {
             section.length = MIN(section.length, length);
+            section.is_held = is_held && section.host;
+            if (is_held && !section.host) {
+                memory_translation_release();
+            }
             return section;
+        }
+        if (to_copy && !is_held) {
+            memory_translation_hold();
+            is_held = true;
         }
         if (!translate(&section, access, attributes, &as, &address, &length)) {
             break;
         }
     }
+    if (is_held) {
+        memory_translation_release();
+    }
     return (struct memory_section){.length = length};
+}
+
+HOT_PATH struct memory_section memory_lookup(struct address_space *as, gpa_t address,
+                                             enum lookup_access access,
+                                             struct memory_attributes attributes)
+{
+    return look_up(as, address, access, attributes, false);
+}
+
+HOT_PATH struct memory_section memory_lookup_to_copy(struct address_space *as, gpa_t address,
+                                                     enum lookup_access access,
+                                                     struct memory_attributes attributes)
+{
+    return look_up(as, address, access, attributes, true);
 }
 
 struct memory_section address_space_lookup(struct address_space *as, gpa_t address, bool is_write,

@@ -3,25 +3,33 @@
 #include "util/error.h"
 #include "util/thread.h"
 #include "util/trace.h"
+#include "vfio/user-socket.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
-#include <sys/un.h>
 #include <time.h>
 #include <unistd.h>
 
 #define HEADER_SIZE sizeof(struct vfio_user_header)
 #define MS          1000000 /* ns */
 
-/* What the server sends comes by one socket or two: the second has its commands. */
+/*
+ * What the server sends comes by one socket or two: the second has its commands.
+ *
+ * Who waits for an answer reads the main socket himself, so that no other thread has to run on the
+ * way; of several, one reads, and hands out what is the others'. The thread reads while nobody
+ * waits.
+ */
 struct channel {
     int fd; /* -1: there is none */
     struct vfio_user_framer framer;
+    uint8_t *answer;    /* header and payload of what is sent to the server's command */
+    size_t answer_room; /* bytes */
 };
 
 /* A request that waits for its answer. */
@@ -37,17 +45,18 @@ struct vfio_user_connection {
     unsigned timeout; /* ms */
     struct vfio_user_listener listener;
     struct vfio_user_capabilities capabilities;
-    struct channel main, twin; /* the thread's own, but for the descriptors: twin.fd is atomic */
+    struct channel main; /* of who has is_reading */
+    struct channel twin; /* the thread's, from when it is watched */
     pthread_t thread;
-    int wake;  /* event descriptor: the thread looks at twin.fd and stop, and asks the listener */
+    int epoll; /* what the thread waits for: wake, twin.fd, and main.fd while nobody is reading */
+    int wake;  /* event descriptor: the thread looks at stop, and asks the listener */
     bool stop; /* atomic */
-    uint8_t *answer;    /* of the thread: header and payload of what it sends */
-    size_t answer_room; /* bytes */
 
     pthread_mutex_t send_lock; /* outside of lock: one message is sent whole */
     pthread_mutex_t lock;      /* leaf: of what follows */
     pthread_cond_t changed;    /* a waiter is done, or the connection broken */
     struct waiter *waiters;
+    bool is_reading; /* somebody reads the main socket */
     uint16_t next_id;
     char *problem; /* NULL: all is well */
 };
@@ -141,33 +150,6 @@ static int time_left(const struct timespec *deadline)
 
 /* Sending. */
 
-static ssize_t send_part(int fd, struct iovec *parts, size_t count, const int *fds,
-                         unsigned fd_count)
-{
-    union {
-        char bytes[CMSG_SPACE(VFIO_USER_FDS_MAX * sizeof(int))];
-        struct cmsghdr align;
-    } control = {0};
-    struct msghdr message = {.msg_iov = parts, .msg_iovlen = count};
-    ssize_t sent;
-
-    if (fd_count) {
-        struct cmsghdr *header;
-
-        message.msg_control = control.bytes;
-        message.msg_controllen = CMSG_SPACE(fd_count * sizeof(int));
-        header = CMSG_FIRSTHDR(&message);
-        header->cmsg_level = SOL_SOCKET;
-        header->cmsg_type = SCM_RIGHTS;
-        header->cmsg_len = CMSG_LEN(fd_count * sizeof(int));
-        memcpy(CMSG_DATA(header), fds, fd_count * sizeof(int));
-    }
-    do {
-        sent = sendmsg(fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
-    } while (sent < 0 && errno == EINTR);
-    return sent;
-}
-
 static void skip_sent(struct iovec *parts, size_t count, size_t sent)
 {
     for (size_t i = 0; i < count; i++) {
@@ -192,7 +174,7 @@ static bool send_whole(struct vfio_user_connection *connection, int fd, struct i
     }
     pthread_mutex_lock(&connection->send_lock);
     while (left && !problem) {
-        ssize_t sent = send_part(fd, parts, count, fds, fd_count);
+        ssize_t sent = vfio_user_send_part(fd, parts, count, fds, fd_count);
         struct pollfd poll_fd = {.fd = fd, .events = POLLOUT};
 
         if (sent > 0) {
@@ -270,18 +252,19 @@ static const char *take_answer(struct vfio_user_connection *connection,
     return problem;
 }
 
-static uint8_t *answer_space(struct vfio_user_connection *connection, size_t size)
+static uint8_t *answer_space(struct channel *channel, size_t size)
 {
-    if (connection->answer_room < size) {
-        connection->answer_room = size;
-        connection->answer = g_realloc(connection->answer, size);
+    if (channel->answer_room < size) {
+        channel->answer_room = size;
+        channel->answer = g_realloc(channel->answer, size);
     }
-    return connection->answer;
+    return channel->answer;
 }
 
 /* Carry out a DMA_READ or DMA_WRITE; its errno, and how long the answer is (with the header). */
-static int carry_out(struct vfio_user_connection *connection, const struct vfio_user_header *header,
-                     const uint8_t *payload, size_t length, size_t *size)
+static int carry_out(struct vfio_user_connection *connection, struct channel *channel,
+                     const struct vfio_user_header *header, const uint8_t *payload, size_t length,
+                     size_t *size)
 {
     const struct vfio_user_listener *listener = &connection->listener;
     bool is_read = header->command == VFIO_USER_DMA_READ;
@@ -294,9 +277,9 @@ static int carry_out(struct vfio_user_connection *connection, const struct vfio_
     if (problem) {
         return problem;
     }
-    answer = answer_space(connection,
-                          HEADER_SIZE + sizeof(access) + (is_read ? (size_t)access.count : 0)) +
-             HEADER_SIZE;
+    answer =
+        answer_space(channel, HEADER_SIZE + sizeof(access) + (is_read ? (size_t)access.count : 0)) +
+        HEADER_SIZE;
     problem = is_read ? listener->dma_read(listener->opaque, &access, answer + sizeof(access))
                       : listener->dma_write(listener->opaque, &access, data);
     trace_vfio_user_dma(connection->name, vfio_user_command_name(header->command), access.address,
@@ -308,13 +291,13 @@ static int carry_out(struct vfio_user_connection *connection, const struct vfio_
     return problem;
 }
 
-static void take_command(struct vfio_user_connection *connection, int fd,
+static void take_command(struct vfio_user_connection *connection, struct channel *channel,
                          const struct vfio_user_header *header, const uint8_t *payload,
                          size_t length)
 {
     struct timespec deadline = deadline_of(connection);
     size_t size;
-    int problem = carry_out(connection, header, payload, length, &size);
+    int problem = carry_out(connection, channel, header, payload, length, &size);
     struct vfio_user_header reply = {
         .id = header->id,
         .command = header->command,
@@ -322,11 +305,11 @@ static void take_command(struct vfio_user_connection *connection, int fd,
         .flags = VFIO_USER_REPLY | (problem ? VFIO_USER_ERROR : 0),
         .error = (uint32_t)problem,
     };
-    struct iovec part = {answer_space(connection, size), size};
+    struct iovec part = {answer_space(channel, size), size};
 
     if (!(header->flags & VFIO_USER_NO_REPLY)) {
         memcpy(part.iov_base, &reply, sizeof(reply));
-        send_whole(connection, fd, &part, 1, NULL, 0, &deadline);
+        send_whole(connection, channel->fd, &part, 1, NULL, 0, &deadline);
     }
 }
 
@@ -341,31 +324,10 @@ static const char *take_message(struct vfio_user_connection *connection, struct 
     if ((header.flags & VFIO_USER_TYPE) == VFIO_USER_REPLY) {
         problem = take_answer(connection, &header, payload, length, &channel->framer);
     } else {
-        take_command(connection, channel->fd, &header, payload, length);
+        take_command(connection, channel, &header, payload, length);
     }
     vfio_user_framer_next(&channel->framer);
     return problem;
-}
-
-static bool take_fds(struct msghdr *message, struct vfio_user_framer *framer)
-{
-    bool ok = !(message->msg_flags & MSG_CTRUNC);
-
-    for (struct cmsghdr *header = CMSG_FIRSTHDR(message); header;
-         header = CMSG_NXTHDR(message, header)) {
-        unsigned count = (unsigned)((header->cmsg_len - CMSG_LEN(0)) / sizeof(int));
-
-        if (header->cmsg_level != SOL_SOCKET || header->cmsg_type != SCM_RIGHTS) {
-            continue;
-        }
-        for (unsigned i = 0; i < count; i++) {
-            int fd;
-
-            memcpy(&fd, CMSG_DATA(header) + i * sizeof(int), sizeof(fd));
-            ok &= vfio_user_framer_add_fd(framer, fd);
-        }
-    }
-    return ok;
 }
 
 /* One read of a socket. What is wrong, or NULL. */
@@ -392,7 +354,7 @@ static const char *receive(struct vfio_user_connection *connection, struct chann
     if (length == 0) {
         return "it closed the connection";
     }
-    if (!take_fds(&message, &channel->framer)) {
+    if (!vfio_user_take_fds(&message, &channel->framer)) {
         return "a message has too many descriptors";
     }
     switch (vfio_user_framer_added(&channel->framer, (size_t)length, &problem)) {
@@ -403,31 +365,77 @@ static const char *receive(struct vfio_user_connection *connection, struct chann
     }
 }
 
+/* Who reads the main socket. Under the lock. */
+
+static void begin_reading(struct vfio_user_connection *connection)
+{
+    struct epoll_event event = {.events = 0, .data.fd = connection->main.fd};
+
+    connection->is_reading = true;
+    epoll_ctl(connection->epoll, EPOLL_CTL_MOD, connection->main.fd, &event);
+}
+
+static void end_reading(struct vfio_user_connection *connection)
+{
+    struct epoll_event event = {.events = EPOLLIN, .data.fd = connection->main.fd};
+
+    connection->is_reading = false;
+    epoll_ctl(connection->epoll, EPOLL_CTL_MOD, connection->main.fd, &event);
+    if (connection->waiters) {
+        pthread_cond_broadcast(&connection->changed); /* one of them goes on */
+    }
+}
+
+/* The thread: the main socket is readable, or was so a moment ago. */
+static const char *read_unasked(struct vfio_user_connection *connection)
+{
+    const char *problem = NULL;
+    bool mine;
+
+    pthread_mutex_lock(&connection->lock);
+    mine = !connection->is_reading && !connection->problem;
+    if (connection->problem) {
+        problem = "it is broken"; /* as was noted already */
+    }
+    if (mine) {
+        begin_reading(connection);
+    }
+    pthread_mutex_unlock(&connection->lock);
+    if (mine) {
+        problem = receive(connection, &connection->main);
+        pthread_mutex_lock(&connection->lock);
+        end_reading(connection);
+        pthread_mutex_unlock(&connection->lock);
+    }
+    return problem;
+}
+
+static const char *look_at(struct vfio_user_connection *connection, int fd)
+{
+    uint64_t count;
+
+    if (fd == connection->main.fd) {
+        return read_unasked(connection);
+    }
+    if (fd != connection->wake) {
+        return receive(connection, &connection->twin);
+    }
+    return read(fd, &count, sizeof(count)) > 0 && connection->listener.examine
+               ? connection->listener.examine(connection->listener.opaque)
+               : NULL;
+}
+
 static void *read_messages(void *opaque)
 {
     struct vfio_user_connection *connection = opaque;
     const char *problem = NULL;
 
     while (!problem && !__atomic_load_n(&connection->stop, __ATOMIC_ACQUIRE)) {
-        struct pollfd fds[] = {
-            {.fd = connection->main.fd, .events = POLLIN},
-            {.fd = __atomic_load_n(&connection->twin.fd, __ATOMIC_ACQUIRE), .events = POLLIN},
-            {.fd = connection->wake, .events = POLLIN},
-        };
-        uint64_t count;
+        struct epoll_event events[3];
+        int count = epoll_wait(connection->epoll, events, G_N_ELEMENTS(events), -1);
 
-        if (poll(fds, G_N_ELEMENTS(fds), -1) < 0) {
-            continue;
-        }
-        if (fds[2].revents && read(connection->wake, &count, sizeof(count)) > 0 &&
-            connection->listener.examine) {
-            problem = connection->listener.examine(connection->listener.opaque);
-        }
-        if (fds[0].revents && !problem) {
-            problem = receive(connection, &connection->main);
-        }
-        if (fds[1].revents && !problem) {
-            problem = receive(connection, &connection->twin);
+        for (int i = 0; i < count && !problem; i++) {
+            problem = look_at(connection, events[i].data.fd);
         }
     }
     if (problem) {
@@ -462,20 +470,52 @@ static void remove_waiter(struct vfio_user_connection *connection, struct waiter
     }
 }
 
+/* Read one time; false: nothing came in time. */
+static bool read_until(struct vfio_user_connection *connection, const struct timespec *deadline)
+{
+    struct pollfd fd = {.fd = connection->main.fd, .events = POLLIN};
+    bool ready = poll(&fd, 1, time_left(deadline)) != 0;
+    const char *problem = ready ? receive(connection, &connection->main) : NULL;
+
+    if (problem) {
+        break_connection(connection, problem);
+    }
+    return ready;
+}
+
+/* Read until the answer has come. Under the lock, which is let go of meanwhile. False: it is late.
+ */
+static bool read_answers(struct vfio_user_connection *connection, const struct waiter *waiter,
+                         const struct timespec *deadline)
+{
+    bool in_time = true;
+
+    begin_reading(connection);
+    while (!waiter->done && !connection->problem && in_time) {
+        pthread_mutex_unlock(&connection->lock);
+        in_time = read_until(connection, deadline);
+        pthread_mutex_lock(&connection->lock);
+    }
+    end_reading(connection);
+    return in_time;
+}
+
 /* Wait for the answer; false: it is not to come. */
 static bool wait_for(struct vfio_user_connection *connection, struct waiter *waiter,
                      const struct timespec *deadline)
 {
-    bool late = false, done;
+    bool in_time = true, done;
 
     pthread_mutex_lock(&connection->lock);
-    while (!waiter->done && !connection->problem && !late) {
-        late = pthread_cond_timedwait(&connection->changed, &connection->lock, deadline) != 0;
+    while (!waiter->done && !connection->problem && in_time) {
+        in_time = connection->is_reading ? pthread_cond_timedwait(&connection->changed,
+                                                                  &connection->lock, deadline) == 0
+                                         : read_answers(connection, waiter, deadline);
     }
     done = waiter->done;
     remove_waiter(connection, waiter);
     pthread_mutex_unlock(&connection->lock);
-    if (!done && late) {
+    if (!done && !in_time) {
         g_autofree char *problem =
             g_strdup_printf("%s was not answered in %u ms",
                             vfio_user_command_name(waiter->request->command), connection->timeout);
@@ -533,33 +573,6 @@ bool vfio_user_request(struct vfio_user_connection *connection, struct vfio_user
 
 /* Life. */
 
-static int open_socket(const char *path, const char *name, GError **error)
-{
-    struct sockaddr_un address = {.sun_family = AF_UNIX};
-    int fd;
-
-    if (strlen(path) >= sizeof(address.sun_path)) {
-        duodm_fail(error, DUODM_ERROR_INVALID_ARGUMENT,
-                   "vfio-user %s: the path of the socket is longer than %zu bytes: %s", name,
-                   sizeof(address.sun_path) - 1, path);
-        return -1;
-    }
-    strcpy(address.sun_path, path);
-    fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    if (fd < 0 || connect(fd, (struct sockaddr *)&address, sizeof(address)) < 0) {
-        duodm_fail(error, DUODM_ERROR_IO, "vfio-user %s: no connection to a server at %s: %s%s",
-                   name, path, g_strerror(errno),
-                   errno == EAGAIN                            ? " (it is busy with others)"
-                   : errno == ENOENT || errno == ECONNREFUSED ? " (start it first)"
-                                                              : "");
-        if (fd >= 0) {
-            close(fd);
-        }
-        return -1;
-    }
-    return fd;
-}
-
 static void connection_free(struct vfio_user_connection *connection)
 {
     vfio_user_framer_clear(&connection->main.framer);
@@ -571,14 +584,25 @@ static void connection_free(struct vfio_user_connection *connection)
     if (connection->wake >= 0) {
         close(connection->wake);
     }
+    if (connection->epoll >= 0) {
+        close(connection->epoll);
+    }
     pthread_cond_destroy(&connection->changed);
     pthread_mutex_destroy(&connection->lock);
     pthread_mutex_destroy(&connection->send_lock);
-    g_free(connection->answer);
+    g_free(connection->main.answer);
+    g_free(connection->twin.answer);
     g_free(connection->problem);
     g_free(connection->path);
     g_free(connection->name);
     g_free(connection);
+}
+
+static bool watch(struct vfio_user_connection *connection, int fd)
+{
+    struct epoll_event event = {.events = EPOLLIN, .data.fd = fd};
+
+    return epoll_ctl(connection->epoll, EPOLL_CTL_ADD, fd, &event) == 0;
 }
 
 static bool start_thread(struct vfio_user_connection *connection, GError **error)
@@ -587,7 +611,9 @@ static bool start_thread(struct vfio_user_connection *connection, GError **error
     int problem;
 
     connection->wake = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-    if (connection->wake < 0) {
+    connection->epoll = epoll_create1(EPOLL_CLOEXEC);
+    if (connection->wake < 0 || connection->epoll < 0 || !watch(connection, connection->wake) ||
+        !watch(connection, connection->main.fd)) {
         return duodm_fail(error, DUODM_ERROR_NO_MEMORY, "vfio-user %s: no event descriptor: %s",
                           connection->name, g_strerror(errno));
     }
@@ -610,7 +636,7 @@ static struct vfio_user_connection *connection_new(int fd, const char *path, con
     connection->timeout = timeout;
     connection->listener = *listener;
     connection->main.fd = fd;
-    connection->twin.fd = connection->wake = -1;
+    connection->twin.fd = connection->wake = connection->epoll = -1;
     vfio_user_framer_init(&connection->main.framer);
     vfio_user_framer_init(&connection->twin.framer);
     pthread_mutex_init(&connection->send_lock, NULL);
@@ -622,18 +648,23 @@ static struct vfio_user_connection *connection_new(int fd, const char *path, con
     return connection;
 }
 
-static void take_twin(struct vfio_user_connection *connection, struct vfio_user_request *request)
+/* The socket of the server's commands; the others that came along are nothing. */
+static bool take_twin(struct vfio_user_connection *connection, struct vfio_user_request *request,
+                      GError **error)
 {
     int index = connection->capabilities.twin_socket;
 
     for (int i = 0; i < (int)request->reply_fd_count; i++) {
         if (i == index) {
-            __atomic_store_n(&connection->twin.fd, request->reply_fds[i], __ATOMIC_RELEASE);
-            wake_thread(connection);
+            connection->twin.fd = request->reply_fds[i];
         } else {
             close(request->reply_fds[i]);
         }
     }
+    return connection->twin.fd < 0 || watch(connection, connection->twin.fd) ||
+           duodm_fail(error, DUODM_ERROR_IO,
+                      "vfio-user %s: VERSION: twin_socket is a descriptor that is no socket",
+                      connection->name);
 }
 
 static bool negotiate(struct vfio_user_connection *connection, GError **error)
@@ -655,15 +686,14 @@ static bool negotiate(struct vfio_user_connection *connection, GError **error)
         g_prefix_error(error, "vfio-user %s: ", connection->name);
         ok = false;
     }
-    take_twin(connection, &request);
-    return ok;
+    return take_twin(connection, &request, ok ? error : NULL) && ok;
 }
 
 struct vfio_user_connection *vfio_user_connect(const char *path, const char *name, unsigned timeout,
                                                const struct vfio_user_listener *listener,
                                                GError **error)
 {
-    int fd = open_socket(path, name, error);
+    int fd = vfio_user_open_socket(path, name, error);
     struct vfio_user_connection *connection;
 
     if (fd < 0) {

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * A connection to a vfio-user server. A thread of its own reads what the server sends, so that the
- * server's commands are carried out whatever the threads that ask something of it hold or wait for.
+ * A connection to a vfio-user server. Whoever waits for an answer reads what the server sends, and
+ * carries out its commands meanwhile, so that these never wait for what a waiting thread holds; a
+ * thread of the connection does so while nobody waits.
  *
  * The server is not trusted: what breaks the rules of the protocol, and what is not answered in
  * time, ends the connection. From then on every request fails at once.
@@ -13,7 +14,7 @@
 
 struct vfio_user_connection;
 
-/* Called by the connection's thread, or by any that finds it broken. */
+/* Called by any thread that reads, with the locks that it holds: they take leaf locks only. */
 struct vfio_user_listener {
     /* Carry out a DMA_READ (fill data) or DMA_WRITE, access.count bytes: 0, or an errno. */
     int (*dma_read)(void *opaque, const struct vfio_user_dma_access *access, void *data);

@@ -55,36 +55,39 @@ static bool is_allowed(struct vfio_user_dma *dma, const struct vfio_user_dma_acc
     return true;
 }
 
-/* Copy to or from memory: to_memory NULL, or from_memory. All of it is mapped. */
-static void copy(struct vfio_user_dma *dma, const struct vfio_user_dma_access *access,
-                 const uint8_t *to_memory, uint8_t *from_memory)
-{
-    for (uint64_t done = 0, length; done < access->count; done += length) {
-        const struct dma_mapping *mapping = find(dma, access->address + done);
-        uint64_t offset = access->address + done - mapping->iova;
-        uint8_t *host = (uint8_t *)mapping->host + offset;
+/* A part of a transfer that lies in one mapping. */
+typedef void (*piece_fn)(const struct dma_mapping *mapping, uint64_t offset, uint8_t *data,
+                         uint64_t length);
 
-        length = MIN(access->count - done, mapping->length - offset);
-        if (from_memory) {
-            host_read(from_memory + done, host, length, is_device(mapping));
-            continue;
-        }
-        host_write(host, to_memory + done, length, is_device(mapping));
-        if (mapping->region) {
-            memory_region_set_dirty(mapping->region, mapping->region_offset + offset, length);
-        }
+static void read_piece(const struct dma_mapping *mapping, uint64_t offset, uint8_t *data,
+                       uint64_t length)
+{
+    host_read(data, (uint8_t *)mapping->host + offset, length, is_device(mapping));
+}
+
+static void write_piece(const struct dma_mapping *mapping, uint64_t offset, uint8_t *data,
+                        uint64_t length)
+{
+    host_write((uint8_t *)mapping->host + offset, data, length, is_device(mapping));
+    if (mapping->region) {
+        memory_region_set_dirty(mapping->region, mapping->region_offset + offset, length);
     }
 }
 
+/* All of it, or nothing. */
 static int transfer(struct vfio_user_dma *dma, const struct vfio_user_dma_access *access,
-                    const uint8_t *to_memory, uint8_t *from_memory)
+                    unsigned right, piece_fn do_piece, uint8_t *data)
 {
     bool allowed;
 
     pthread_mutex_lock(&dma->lock);
-    allowed = is_allowed(dma, access, to_memory ? IOMMU_WRITE : IOMMU_READ);
-    if (allowed) {
-        copy(dma, access, to_memory, from_memory);
+    allowed = is_allowed(dma, access, right);
+    for (uint64_t done = 0, length; allowed && done < access->count; done += length) {
+        const struct dma_mapping *mapping = find(dma, access->address + done);
+        uint64_t offset = access->address + done - mapping->iova;
+
+        length = MIN(access->count - done, mapping->length - offset);
+        do_piece(mapping, offset, data + done, length);
     }
     pthread_mutex_unlock(&dma->lock);
     return allowed ? 0 : EFAULT;
@@ -93,13 +96,13 @@ static int transfer(struct vfio_user_dma *dma, const struct vfio_user_dma_access
 int vfio_user_dma_read(struct vfio_user_dma *dma, const struct vfio_user_dma_access *access,
                        void *data)
 {
-    return transfer(dma, access, NULL, data);
+    return transfer(dma, access, IOMMU_READ, read_piece, data);
 }
 
 int vfio_user_dma_write(struct vfio_user_dma *dma, const struct vfio_user_dma_access *access,
                         const void *data)
 {
-    return transfer(dma, access, data, NULL);
+    return transfer(dma, access, IOMMU_WRITE, write_piece, (uint8_t *)data);
 }
 
 /* The back end. */

@@ -67,7 +67,7 @@ uint8_t *vfio_user_framer_space(struct vfio_user_framer *framer, size_t *wanted)
 {
     size_t whole = framer->filled < HEADER_SIZE ? HEADER_SIZE : header_of(framer).size;
 
-    *wanted = whole - framer->filled;
+    *wanted = framer->is_broken ? 0 : whole - framer->filled;
     return framer->buffer + framer->filled;
 }
 
@@ -83,10 +83,12 @@ enum vfio_user_framing vfio_user_framer_added(struct vfio_user_framer *framer, s
     header = header_of(framer);
     if (header.size < HEADER_SIZE || header.size > VFIO_USER_MESSAGE_MAX) {
         *problem = "a message says that it has an impossible size";
+        framer->is_broken = true;
         return VFIO_USER_BROKEN;
     }
     if ((header.flags & VFIO_USER_TYPE) > VFIO_USER_REPLY) {
         *problem = "a message is neither a command nor a reply";
+        framer->is_broken = true;
         return VFIO_USER_BROKEN;
     }
     if (header.size > framer->room) {

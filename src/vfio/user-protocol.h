@@ -76,6 +76,7 @@ struct vfio_user_dma_access {
 struct vfio_user_framer {
     uint8_t *buffer; /* grows with what a header says, up to VFIO_USER_MESSAGE_MAX */
     size_t room, filled;
+    bool is_broken;             /* for good */
     int fds[VFIO_USER_FDS_MAX]; /* owned, until taken */
     unsigned fd_count;
 };
@@ -84,7 +85,8 @@ enum vfio_user_framing { VFIO_USER_PART, VFIO_USER_WHOLE, VFIO_USER_BROKEN };
 
 void vfio_user_framer_init(struct vfio_user_framer *framer);
 void vfio_user_framer_clear(struct vfio_user_framer *framer); /* closes what was not taken */
-/* Where the next bytes go, and how many are wanted (> 0). Not while a message is whole. */
+/* Where the next bytes go, and how many are wanted: > 0, or 0 if it is broken. Not while a message
+ * is whole. */
 uint8_t *vfio_user_framer_space(struct vfio_user_framer *framer, size_t *wanted);
 /* So many of them came. BROKEN: *problem says what (a string constant). */
 enum vfio_user_framing vfio_user_framer_added(struct vfio_user_framer *framer, size_t length,

@@ -3,6 +3,7 @@
 
 import os
 import select
+import signal
 import socket
 import subprocess
 import termios
@@ -156,8 +157,9 @@ class Sockets(unittest.TestCase):
 
 
 class Pty(unittest.TestCase):
-    def open_slave(self, vm):
-        fd = os.open(filename(vm, "serial0").removeprefix("pty:"), os.O_RDWR | os.O_NOCTTY)
+    def open_slave(self, vm, path=None):
+        path = path or filename(vm, "serial0").removeprefix("pty:")
+        fd = os.open(path, os.O_RDWR | os.O_NOCTTY)
         self.addCleanup(lambda: os.close(fd) if fd in self.open else None)
         self.open.add(fd)
         return fd
@@ -181,6 +183,20 @@ class Pty(unittest.TestCase):
                 put(vm, text)
                 self.assertEqual(Stream(slave).read_exactly(len(text)), text)
                 self.close_slave(slave)
+            vm.quit()
+
+    def test_written_and_closed_at_once(self):
+        """Before duodm has noticed that it was opened."""
+        with Duodm("-serial", "pty", qtest=True) as vm:
+            listen_for_input(vm)
+            path = filename(vm, "serial0").removeprefix("pty:")
+            for text in (b"once", b"more"):
+                vm.process.send_signal(signal.SIGSTOP)
+                slave = self.open_slave(vm, path)
+                os.write(slave, text)
+                self.close_slave(slave)
+                vm.process.send_signal(signal.SIGCONT)
+                self.assertEqual(get(vm, len(text)), text)
             vm.quit()
 
     def test_raw_from_the_start(self):

@@ -6,6 +6,7 @@ import struct
 import time
 import unittest
 
+import ata
 import nbd
 import virtio
 import vtd
@@ -265,6 +266,108 @@ class UnderWay(unittest.TestCase):
             domain.unmap(device.iova(page), 4096)
             unit.flush_pages(1, device.iova(page))
             self.assertTrue(device.status() & virtio.NEEDS_RESET)
+
+
+class DisksUnderWay(unittest.TestCase):
+    """The same for IDE and AHCI: the transfer ends as it began, and is waited for."""
+
+    LOW = 8 << 20  # what is mapped, each page by itself: addresses are the same on both sides
+
+    def setUp(self):
+        self.server = nbd.Server(b"\x5a" * 512, 1 << 20)
+        self.addCleanup(self.server.close)
+
+    def start(self, *devices):
+        return machine("-drive", f"if=none,id=d,file=nbd:unix:{self.server.path},open-timeout=60",
+                       *(word for device in devices for word in ("-device", device)))
+
+    def translated(self, vm, requester):
+        unit = vtd.Unit(vm.qtest)
+        domain = unit.domain(1)
+        domain.map(0, 0, self.LOW)
+        unit.attach(requester, domain)
+        unit.enable()
+        return unit, domain
+
+    def check_waits(self, vm, unit, domain, page, begin, end):
+        """begin() starts a read of two sectors: the first to page, the second to the next."""
+        self.server.hold()
+        begin()
+        self.server.wait_held()
+        domain.unmap(page + 0x10000, 4096)
+        unit.flush_pages(1, page + 0x10000)  # another page: no wait
+        domain.unmap(page, 4096)
+        unit.submit((1 << 16 | 3 << 4 | 2, page), (77 << 32 | 1 << 5 | 5, unit.status_word))
+        for _ in range(50):
+            self.assertNotEqual(vm.qtest.readl(unit.status_word), 77)
+        self.server.answer()
+        unit.wait_status(77)
+        self.assertEqual(vm.qtest.read(page, 512), b"\x5a" * 512)
+        end()
+        self.assertEqual(vm.qtest.read(page + 4096, 512), b"\x5a" * 512)
+        self.assertEqual(unit.faults(), [])
+
+    def check_register_waits(self, vm, unit, domain, page, begin, end):
+        """Commands by register: their bit stays as long."""
+        self.server.hold()
+        begin()
+        self.server.wait_held()
+        domain.unmap(page, 4096)
+        unit.write(vtd.IVA, page, 8)
+        unit.write(vtd.IOTLB, 1 << 63 | 3 << 60 | 1 << 32, 8)
+        for _ in range(50):
+            self.assertTrue(unit.read(vtd.IOTLB, 8) >> 63)
+        unit.write(vtd.GCMD, unit.command & ~vtd.TE)  # and translation is on as long
+        for _ in range(50):
+            self.assertTrue(unit.read(vtd.GSTS) & vtd.TE)
+        self.server.answer()
+        while unit.read(vtd.IOTLB, 8) >> 63:
+            pass
+        self.assertEqual(vm.qtest.read(page, 512), b"\x5a" * 512)
+        self.assertEqual(unit.read(vtd.IOTLB, 8) >> 57 & 3, 3)
+        self.assertFalse(unit.read(vtd.GSTS) & vtd.TE)
+        end()
+
+    def ide(self, vm):
+        disk = ata.Ide(vm.qtest)
+        pages = [(disk.DATA, 512), (disk.DATA + 4096, 512)]
+
+        def begin():
+            disk.regions(pages)
+            disk.command(ata.READ_DMA, 0, 2)
+            disk.start_dma(True)
+        return begin, disk.end, disk.DATA
+
+    def ahci(self, vm):
+        port = ata.AhciPort(vm.qtest)
+
+        def begin(queued=False):
+            code = ata.READ_FPDMA if queued else ata.READ_DMA_EXT
+            count = {"features": 2, "count": 0} if queued else {"count": 2}
+            port.prepare(0, code, **count, device=0x40,
+                         pieces=[(port.DATA, 512), (port.DATA + 4096, 512)])
+            port.issue(1, queued)
+        return begin, port.wait, port.DATA
+
+    def test_ide(self):
+        for check in (self.check_waits, self.check_register_waits):
+            with self.start("ide-hd,drive=d,bus=ide.0") as vm:
+                unit, domain = self.translated(vm, 9)
+                begin, end, page = self.ide(vm)
+                check(vm, unit, domain, page, begin, end)
+
+    def test_ahci(self):
+        for check in (self.check_waits, self.check_register_waits):
+            with self.start("ahci,id=sata,addr=4", "ide-hd,drive=d,bus=sata.0") as vm:
+                unit, domain = self.translated(vm, 4 << 3)
+                begin, end, page = self.ahci(vm)
+                check(vm, unit, domain, page, begin, end)
+
+    def test_ahci_queued(self):
+        with self.start("ahci,id=sata,addr=4", "ide-hd,drive=d,bus=sata.0") as vm:
+            unit, domain = self.translated(vm, 4 << 3)
+            begin, end, page = self.ahci(vm)
+            self.check_waits(vm, unit, domain, page, lambda: begin(True), lambda: end(1, True))
 
 
 class Configuration(unittest.TestCase):

@@ -370,9 +370,7 @@ class Interrupts(Vfio):
 
     def serve(self, qtest):
         """Take the interrupt by polling, as a processor does by INTA; and end it."""
-        qtest.outb(0xA0, 0x0C)
-        while not qtest.inb(0xA0) & 0x80:  # the 8259 hears of it after the test port
-            qtest.outb(0xA0, 0x0C)
+        qtest.acknowledge_pic()
         qtest.outb(0xA0, 0x20)
         qtest.outb(0x20, 0x20)
 

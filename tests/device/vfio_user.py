@@ -149,9 +149,7 @@ class Device(VfioUser):
             before = server.state()["unmasked"]
             server.ok("interrupt", kind=INTX)
             qtest.wait_irq(10, True)
-            qtest.outb(0xA0, 0x0C)
-            while not qtest.inb(0xA0) & 0x80:  # the 8259 hears of it after the test port
-                qtest.outb(0xA0, 0x0C)
+            qtest.acknowledge_pic()
             qtest.outb(0xA0, 0x20)
             qtest.outb(0x20, 0x20)
             qtest.wait_irq(10, False)

@@ -28,9 +28,10 @@ def fuzz(build, target, seconds):
          f"-artifact_prefix={os.path.join(build, target)}-"],
         capture_output=True, text=True, errors="replace", check=False)
     shutil.rmtree(fresh, ignore_errors=True)
-    runs = [line.split(":")[1].strip() for line in result.stderr.splitlines()
+    runs = [line.split(":")[-1].strip() for line in result.stderr.splitlines()
             if line.startswith("stat::number_of_executed_units")]
-    return runs[0] if result.returncode == 0 and runs else None, result.stderr
+    said = f"{result.stderr}status {result.returncode}\n"
+    return runs[0] if result.returncode == 0 and runs else None, said
 
 
 def main():
@@ -39,7 +40,7 @@ def main():
     parser.add_argument("targets", nargs="*")
     parser.add_argument("--seconds", type=int, default=8)
     parser.add_argument("--jobs", type=int, default=1)
-    options = parser.parse_args()
+    options = parser.parse_intermixed_args()
     targets = options.targets or sorted(
         name[:-2] for name in os.listdir(HERE) if name.endswith(".c"))
     passed = failed = 0

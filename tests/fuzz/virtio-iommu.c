@@ -105,7 +105,7 @@ static void fault_recorded(void *opaque)
 static void make_world(void)
 {
     struct virtio_iommu_config config = {.address_width = 48, .mapping_limit = 64, .bypass = true};
-    struct virtio_iommu_host host = {fault_recorded, NULL};
+    struct virtio_iommu_host host = {fault_recorded, NULL, NULL};
 
     memory_region_init_container(&world.system, "system", UINT64_C(1) << 52);
     g_assert(memory_region_init_ram(&world.ram, "ram", RAM_SIZE, NULL));

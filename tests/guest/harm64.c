@@ -237,6 +237,8 @@ static void find_functions(void)
     for (uint32_t i = 1; i < 256 && function_count < FUNCTIONS; i++) {
         if ((uint16_t)config_read(i << 8) != 0xffff) {
             add_function(i << 8);
+        } else if (i % 8 == 0) {
+            i += 7; /* no function 0: no others */
         }
     }
 }

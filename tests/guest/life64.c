@@ -147,8 +147,13 @@ static void config_write(uint32_t address, uint32_t value)
 static uint32_t find_function(uint32_t id)
 {
     for (uint32_t function = 1; function < 256; function++) {
-        if (config_read(function << 8) == id) {
+        uint32_t found = config_read(function << 8);
+
+        if (found == id) {
             return function << 8;
+        }
+        if (found == 0xffffffff && function % 8 == 0) {
+            function += 7; /* no function 0: no others */
         }
     }
     return 0;

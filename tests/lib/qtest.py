@@ -69,6 +69,14 @@ class QTest:
             if not self._note_interrupt(line):
                 raise QTestError(f"unexpected: {line}")
 
+    def acknowledge_pic(self, base=0xA0):
+        """Take the interrupt that an 8259 has, by polling, as a processor does by INTA. The message
+        of a line comes before the 8259 has heard of it."""
+        while True:
+            self.outb(base, 0x0C)
+            if self.inb(base) & 0x80:
+                return
+
     def irq(self, number):
         return self.levels.get(number, False)
 

@@ -3,7 +3,9 @@
 #include "memory-fixture.h"
 
 #include "memory/address-map.h"
+#include "memory/translation.h"
 
+#include <pthread.h>
 #include <string.h>
 
 #define RAM_SIZE UINT64_C(0x10000)
@@ -402,6 +404,9 @@ struct iommu {
     uint64_t shift_by; /* IOVA page n is page n + this in target */
     bool readable, writable;
     unsigned translations;
+    void (*while_translating)(struct iommu *iommu);
+    pthread_t synchronizer;
+    bool synchronized, early; /* atomic */
 };
 
 static struct iommu_entry iommu_translate(void *opaque, iova_t iova, bool is_write,
@@ -410,6 +415,9 @@ static struct iommu_entry iommu_translate(void *opaque, iova_t iova, bool is_wri
     struct iommu *iommu = opaque;
 
     iommu->translations++;
+    if (iommu->while_translating) {
+        iommu->while_translating(iommu);
+    }
     return (struct iommu_entry){
         .target = iommu->target,
         .iova = iova & ~UINT64_C(0xfff),
@@ -464,6 +472,72 @@ static void test_iommu(void)
     CU_ASSERT_PTR_EQUAL(host, (char *)memory_region_host_pointer(&system->ram) + 0x3000);
     CU_ASSERT_EQUAL(length, 0x2000);
     address_space_unmap(&iommu.as, host, length, true, 0);
+    iommu_destroy(&iommu);
+    system_free(system);
+}
+
+static void *synchronize(void *opaque)
+{
+    struct iommu *iommu = opaque;
+
+    memory_translation_synchronize();
+    __atomic_store_n(&iommu->synchronized, true, __ATOMIC_SEQ_CST);
+    return NULL;
+}
+
+/* The IOMMU says something, and at once forgets it. */
+static void forget(struct iommu *iommu)
+{
+    iommu->synchronized = false;
+    pthread_create(&iommu->synchronizer, NULL, synchronize, iommu);
+    for (unsigned i = 0; i < 20 && !iommu->early; i++) {
+        g_usleep(1000);
+        iommu->early = __atomic_load_n(&iommu->synchronized, __ATOMIC_SEQ_CST);
+    }
+}
+
+/* Who has an IOMMU forget waits for copies that go by what it said, and for nothing else. */
+static void test_iommu_forgets(void)
+{
+    struct system *system = system_new();
+    struct iommu iommu;
+    uint8_t buffer[16] = {0};
+    uint64_t value = 0;
+
+    iommu_init(&iommu, &system->as);
+    for (unsigned kind = 0; kind < 6; kind++) {
+        iommu.while_translating = forget;
+        iommu.target = kind == 5 ? NULL : &system->as;
+        switch (kind) {
+        case 0:
+            address_space_read(&iommu.as, 0x10, CPU, buffer, sizeof(buffer));
+            break;
+        case 1:
+            address_space_write(&iommu.as, 0x10, CPU, buffer, sizeof(buffer));
+            break;
+        case 2:
+            address_space_load(&iommu.as, 0x10, 8, CPU, &value);
+            break;
+        case 3:
+            address_space_store(&iommu.as, 0x10, 8, CPU, 0);
+            break;
+        case 4:
+            value = 0;
+            address_space_compare_exchange(&iommu.as, 0x10, 8, CPU, &value, 1);
+            break;
+        default: /* a fault */
+            address_space_store(&iommu.as, 0x10, 8, CPU, 0);
+            break;
+        }
+        pthread_join(iommu.synchronizer, NULL);
+        CU_ASSERT_FALSE(iommu.early);
+        iommu.while_translating = NULL;
+        iommu.target = &system->as;
+        /* Across pages, and through the wait that would be for ourselves. */
+        address_space_load(&iommu.as, 0xffc, 8, CPU, &value);
+        address_space_store(&iommu.as, 0xffc, 8, CPU, value);
+        memory_translation_synchronize();
+    }
     iommu_destroy(&iommu);
     system_free(system);
 }
@@ -527,6 +601,7 @@ static const struct test_case tests[] = {
     {"bounce buffers are bounded", test_bounce_is_bounded},
     {"dirty log", test_dirty_log},
     {"IOMMU region", test_iommu},
+    {"IOMMU: what it forgets is not used", test_iommu_forgets},
     {"IOMMU faults", test_iommu_faults},
     {"IOMMU loops", test_iommu_loop},
 };

@@ -34,7 +34,7 @@ def main():
     parser.add_argument("programs", nargs="*")
     parser.add_argument("--runs", type=int, default=200)
     parser.add_argument("--first", type=int, default=1)
-    options = parser.parse_args()
+    options = parser.parse_intermixed_args()
     bad = 0
     for name in options.programs or programs(options.build):
         failed = []

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* vfio-user: messages, a connection that many threads use, DMA as the server sees it. */
 #include "unit/suite.h"
+#include "util/file-guard.h"
 #include "vfio/user-connection.h"
 #include "vfio/user-dma.h"
 #include "vfio/user-protocol.h"
@@ -13,6 +14,8 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -93,6 +96,10 @@ static bool is_broken(uint32_t size, uint32_t flags)
     CU_ASSERT_EQUAL(wanted, sizeof(header));
     broken = vfio_user_framer_added(&framer, sizeof(header), &problem) == VFIO_USER_BROKEN;
     CU_ASSERT_EQUAL(broken, problem != NULL);
+    if (broken) {
+        vfio_user_framer_space(&framer, &wanted);
+        CU_ASSERT_EQUAL(wanted, 0); /* and nothing more */
+    }
     vfio_user_framer_clear(&framer);
     return broken;
 }
@@ -530,6 +537,44 @@ static void test_refused_mapping(void)
     free(host);
 }
 
+/* A mapped file that somebody else cuts short. */
+
+static void check_cut(bool by_kernel)
+{
+    int file = memfd_create("cut", MFD_CLOEXEC), notify = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+    struct file_guard *guard;
+    bool cut = false;
+    uint64_t count;
+    uint8_t *host;
+
+    CU_ASSERT_EQUAL_FATAL(ftruncate(file, 4 * PAGE), 0);
+    host = mmap(NULL, 4 * PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
+    guard = file_guard_add(host, 4 * PAGE, &cut, notify);
+    memset(host, 7, 4 * PAGE);
+    CU_ASSERT_FALSE(file_guard_repair());
+    CU_ASSERT_EQUAL_FATAL(ftruncate(file, PAGE), 0);
+    CU_ASSERT_FALSE(__atomic_load_n(&cut, __ATOMIC_SEQ_CST));
+    if (by_kernel) {
+        CU_ASSERT_TRUE(file_guard_repair());
+    }
+    CU_ASSERT_EQUAL(((volatile uint8_t *)host)[3 * PAGE], 0);
+    CU_ASSERT_TRUE(__atomic_load_n(&cut, __ATOMIC_SEQ_CST));
+    CU_ASSERT_EQUAL(read(notify, &count, sizeof(count)), sizeof(count));
+    CU_ASSERT_FALSE(file_guard_repair());
+    file_guard_remove(guard);
+    munmap(host, 4 * PAGE);
+    close(notify);
+    close(file);
+}
+
+static void test_cut_files(void)
+{
+    for (unsigned i = 0; i < 3; i++) {
+        check_cut(false);
+        check_cut(true);
+    }
+}
+
 static const struct unit_test tests[] = {
     {"messages in parts", test_parts},
     {"headers that can't be", test_headers},
@@ -541,6 +586,7 @@ static const struct unit_test tests[] = {
     {"broken by its user", test_broken_by_its_user},
     {"DMA by messages against a model", test_dma},
     {"a mapping that is refused", test_refused_mapping},
+    {"files that are cut short", test_cut_files},
     {NULL, NULL},
 };
 

@@ -60,7 +60,7 @@ static inline struct vi *vi_new(bool bypass)
     struct virtio_iommu_config config = {
         .address_width = 48, .mapping_limit = 40, .bypass = bypass};
     struct vi *vi = g_new0(struct vi, 1);
-    struct virtio_iommu_host host = {vi_fault_recorded, vi};
+    struct virtio_iommu_host host = {vi_fault_recorded, NULL, vi};
 
     memory_region_init_container(&vi->system, "system", 1ull << 52);
     CU_ASSERT_TRUE_FATAL(

@@ -81,7 +81,7 @@ static void walk_regions(struct ahci_port *port, unsigned slot, struct ahci_curs
     while (length && look_at_region(port, header, cursor, &address, &left)) {
         uint32_t piece = (uint32_t)MIN(left, length);
 
-        if (sg && ata_sg_add(sg, &port->hba->pci, address, piece) < piece) {
+        if (sg && ata_sg_add(sg, &port->hba->master, address, piece) < piece) {
             return;
         }
         move_cursor(cursor, piece, left);

@@ -95,7 +95,7 @@ void ahci_port_reset(struct ahci_port *port, bool keep_addresses)
 void ahci_port_init(struct ahci_port *port, struct ahci *hba, unsigned number, const char *name)
 {
     port->hba = hba;
-    ata_bus_init(&port->bus, name, &hba->pci, &ahci_host_ops, 1, number);
+    ata_bus_init(&port->bus, name, &hba->master, &ahci_host_ops, 1, number);
     port->bus.is_serial = true;
 }
 

@@ -185,7 +185,8 @@ static bool ahci_realize(struct device *device, GError **error)
 {
     struct ahci *hba = ahci_of(device);
 
-    if (!pci_msi_init(&hba->pci, 1, true, false, error)) {
+    if (!pci_msi_init(&hba->pci, 1, true, false, error) ||
+        !ata_master_init(&hba->master, &hba->pci, error)) {
         return false;
     }
     memory_region_init_mmio(&hba->registers, "ahci", REGISTER_SIZE, &registers_ops, hba,
@@ -208,6 +209,7 @@ static void ahci_unrealize(struct device *device)
     for (unsigned i = AHCI_PORTS; i-- > 0;) {
         ata_bus_clear(&hba->ports[i].bus);
     }
+    ata_master_destroy(&hba->master);
     memory_region_destroy(&hba->registers);
 }
 
@@ -272,6 +274,11 @@ static const struct property ahci_properties[] = {
     PROPERTY_END,
 };
 
+static bool ahci_iommu_changed(struct pci_device *pci, GError **error)
+{
+    return ata_master_follow(&((struct ahci *)pci)->master, error);
+}
+
 static const struct pci_class ahci_pci_class = {
     .vendor_id = 0x8086,
     .device_id = 0x2922,
@@ -280,6 +287,7 @@ static const struct pci_class ahci_pci_class = {
     .class_code = 0x010601,
     .revision = 2,
     .interrupt_pin = 1,
+    .iommu_changed = ahci_iommu_changed,
 };
 
 const struct device_class ahci_class = {

@@ -39,6 +39,7 @@ struct ahci_port {
 
 struct ahci {
     struct pci_device pci; /* first */
+    struct ata_master master;
     struct memory_region registers;
     struct ahci_port ports[AHCI_PORTS];
     uint32_t ghc, is;

@@ -75,11 +75,14 @@ static const struct bus_ops ata_bus_ops = {
     .is_full = is_full,
 };
 
-void ata_bus_init(struct ata_bus *bus, const char *name, struct pci_device *controller,
+void ata_bus_init(struct ata_bus *bus, const char *name, struct ata_master *master,
                   const struct ata_host_ops *ops, unsigned units, unsigned number)
 {
+    struct pci_device *controller = master->pci;
+
     bus_init(&bus->base, &ata_bus_ops, BUS_ATA, name, &controller->device);
     bus->controller = controller;
+    bus->master = master;
     bus->ops = ops;
     bus->guard = &controller->device.guard;
     bus->units = units;

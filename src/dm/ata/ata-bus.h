@@ -50,6 +50,7 @@ struct ata_bus {
     struct bus base; /* first */
     const struct ata_host_ops *ops;
     struct pci_device *controller;
+    struct ata_master *master;  /* the controller's */
     struct access_guard *guard; /* the controller's */
     unsigned units;             /* places for drives */
     unsigned number;            /* of the channel or port */
@@ -58,7 +59,7 @@ struct ata_bus {
 };
 
 /* name is copied. Offers the bus to the machine. */
-void ata_bus_init(struct ata_bus *bus, const char *name, struct pci_device *controller,
+void ata_bus_init(struct ata_bus *bus, const char *name, struct ata_master *master,
                   const struct ata_host_ops *ops, unsigned units, unsigned number);
 void ata_bus_clear(struct ata_bus *bus); /* destroys the drives */
 

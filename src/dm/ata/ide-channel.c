@@ -340,13 +340,13 @@ static const struct memory_region_ops control_ops = {
 
 /* ---- Life ---- */
 
-void ide_channel_init(struct ide_channel *channel, struct pci_device *controller, unsigned number,
+void ide_channel_init(struct ide_channel *channel, struct ata_master *master, unsigned number,
                       const struct irq_line *interrupt)
 {
     g_autofree char *name = g_strdup_printf("ide.%u", number);
 
     channel->line = interrupt;
-    ata_bus_init(&channel->bus, name, controller, &channel_ops, ATA_BUS_UNITS, number);
+    ata_bus_init(&channel->bus, name, master, &channel_ops, ATA_BUS_UNITS, number);
     memory_region_init_mmio(&channel->ports, name, 8, &ports_ops, channel, channel->bus.guard);
     memory_region_init_mmio(&channel->control_port, name, 1, &control_ops, channel,
                             channel->bus.guard);

@@ -29,7 +29,7 @@ struct ide_channel {
 };
 
 /* number: 0 or 1. interrupt: not owned. The regions are made, and mapped by the owner. */
-void ide_channel_init(struct ide_channel *channel, struct pci_device *controller, unsigned number,
+void ide_channel_init(struct ide_channel *channel, struct ata_master *master, unsigned number,
                       const struct irq_line *interrupt);
 void ide_channel_destroy(struct ide_channel *channel);
 void ide_channel_reset(struct ide_channel *channel);

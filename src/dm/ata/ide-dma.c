@@ -72,7 +72,7 @@ void ide_dma_map(struct ata_bus *bus, struct ata_drive *drive, struct ata_sg *sg
     while (sg->length < length && look_at_region(channel, &cursor, &address, &left, &is_last)) {
         uint32_t piece = (uint32_t)MIN(left, length - sg->length);
 
-        if (ata_sg_add(sg, bus->controller, address, piece) < piece) {
+        if (ata_sg_add(sg, bus->master, address, piece) < piece) {
             return;
         }
         move_cursor(&cursor, piece, left, is_last);

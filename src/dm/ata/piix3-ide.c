@@ -17,6 +17,7 @@
 
 struct piix3_ide {
     struct pci_device pci;
+    struct ata_master master;
     struct ide_channel channels[CHANNELS];
     struct memory_region dma;
 };
@@ -112,12 +113,15 @@ static bool ide_realize(struct device *device, GError **error)
     struct piix3_ide *ide = (struct piix3_ide *)device;
     struct machine *machine = device->machine;
 
+    if (!ata_master_init(&ide->master, &ide->pci, error)) {
+        return false;
+    }
     init_registers(&ide->pci);
     memory_topology_begin();
     for (unsigned i = 0; i < CHANNELS; i++) {
         struct ide_channel *channel = &ide->channels[i];
 
-        ide_channel_init(channel, &ide->pci, i, &machine->gsi[channel_places[i].interrupt]);
+        ide_channel_init(channel, &ide->master, i, &machine->gsi[channel_places[i].interrupt]);
         memory_region_set_enabled(&channel->ports, false);
         memory_region_set_enabled(&channel->control_port, false);
         memory_region_add_subregion(&machine->system_io, channel_places[i].ports, &channel->ports);
@@ -137,6 +141,7 @@ static void ide_unrealize(struct device *device)
     for (unsigned i = CHANNELS; i-- > 0;) {
         ide_channel_destroy(&ide->channels[i]);
     }
+    ata_master_destroy(&ide->master);
     memory_region_destroy(&ide->dma);
 }
 
@@ -189,6 +194,11 @@ static const struct property ide_properties[] = {
     PROPERTY_END,
 };
 
+static bool ide_iommu_changed(struct pci_device *pci, GError **error)
+{
+    return ata_master_follow(&((struct piix3_ide *)pci)->master, error);
+}
+
 static const struct pci_class ide_pci_class = {
     .vendor_id = 0x8086,
     .device_id = 0x7010,
@@ -196,6 +206,7 @@ static const struct pci_class ide_pci_class = {
     .subsystem_id = CHIPSET_SUBSYSTEM,
     .class_code = 0x010180, /* IDE at fixed ports, bus master */
     .config_written = ide_config_written,
+    .iommu_changed = ide_iommu_changed,
 };
 
 const struct device_class piix3_ide_class = {

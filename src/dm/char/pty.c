@@ -23,11 +23,12 @@ struct pty_chardev {
     char *link;  /* symbolic link to it that the user asked for, or NULL */
 };
 
+/* Or there was somebody, who wrote something and has closed it already. */
 static bool has_peer(int master)
 {
     struct pollfd poll_fd = {.fd = master, .events = POLLIN};
 
-    return poll(&poll_fd, 1, 0) >= 0 && !(poll_fd.revents & POLLHUP);
+    return poll(&poll_fd, 1, 0) >= 0 && (poll_fd.revents & (POLLIN | POLLHUP)) != POLLHUP;
 }
 
 static void pty_hung_up(struct chardev_stream *stream)

@@ -29,6 +29,11 @@ struct virtio_iommu_pci {
     GHashTable *endpoints; /* requester -> struct virtio_iommu_endpoint, each as often as got */
     bool machine_resets;   /* the machine's reset, not the driver's */
     GByteArray *saved;
+    /* A request that is carried out, and answered when devices use nothing any more that it took
+     * back. In the I/O thread. */
+    struct virtqueue_element *unanswered; /* NULL: there is none */
+    uint8_t answer[VIRTIO_IOMMU_PROBE_BYTES + VIRTIO_IOMMU_TAIL_SIZE];
+    size_t answer_length;
 };
 
 static struct virtio_iommu_pci *iommu_of(struct virtio_device *device)
@@ -74,23 +79,57 @@ static const struct pci_iommu_ops bus_ops = {
 
 /* ---- In the I/O thread ---- */
 
+static void answer(struct virtio_iommu_pci *iommu)
+{
+    struct virtqueue_element *element = iommu->unanswered;
+
+    if (element) {
+        iommu->unanswered = NULL;
+        virtqueue_write(element, 0, iommu->answer, iommu->answer_length);
+        virtqueue_push(element, iommu->answer_length);
+        virtqueue_notify(element->queue);
+    }
+}
+
 static bool handle_requests(struct virtqueue *queue)
 {
     struct virtio_iommu_pci *iommu = iommu_of(queue->device);
-    struct virtqueue_element *element;
 
-    while ((element = virtqueue_pop(queue))) {
+    while (iommu_drain_is_empty(&iommu->unit->drain)) {
         uint8_t out[VIRTIO_IOMMU_REQUEST_SIZE + 1]; /* to tell which are too long */
-        uint8_t in[VIRTIO_IOMMU_PROBE_BYTES + VIRTIO_IOMMU_TAIL_SIZE];
-        size_t length = virtqueue_read(element, 0, out, sizeof(out));
-        size_t used =
-            virtio_iommu_request(iommu->unit, out, length, in, MIN(element->in_length, sizeof(in)));
+        struct virtqueue_element *element;
+        size_t length;
 
-        virtqueue_write(element, 0, in, used);
-        virtqueue_push(element, used);
-        virtqueue_notify(queue);
+        answer(iommu);
+        element = virtqueue_pop(queue);
+        if (!element) {
+            break;
+        }
+        length = virtqueue_read(element, 0, out, sizeof(out));
+        iommu->answer_length = virtio_iommu_request(iommu->unit, out, length, iommu->answer,
+                                                    MIN(element->in_length, sizeof(iommu->answer)));
+        iommu->unanswered = element;
     }
     return true;
+}
+
+static void devices_have_ended(void *opaque)
+{
+    struct virtio_iommu_pci *iommu = opaque;
+
+    virtqueue_kick(virtio_queue(&iommu->virtio, VIRTIO_IOMMU_REQUESTS));
+}
+
+/* Devices still use what the driver's reset has taken back. */
+static bool iommu_is_resetting(const struct virtio_device *device)
+{
+    return !iommu_drain_is_empty(&((const struct virtio_iommu_pci *)device)->unit->drain);
+}
+
+/* Before the machine, or the driver, goes on, devices have ended what they are at. */
+static void iommu_stop(struct virtio_device *device)
+{
+    answer(iommu_of(device));
 }
 
 /* The driver's buffers are kept until there are faults: it is asked to tell of more only when
@@ -188,7 +227,7 @@ static struct virtio_iommu *make_unit(struct virtio_iommu_pci *iommu)
             MIN(2 * (machine->config.ram_size / PAGE_SIZE) + MAPPING_LEEWAY, MAPPINGS_MAX),
         .bypass = iommu->boot_bypass,
     };
-    struct virtio_iommu_host host = {fault_recorded, iommu};
+    struct virtio_iommu_host host = {fault_recorded, devices_have_ended, iommu};
 
     return virtio_iommu_new(&config, &host, &machine->as_memory, &machine->system_memory);
 }
@@ -319,6 +358,8 @@ static const struct virtio_class iommu_class = {
     .features_set = iommu_features_set,
     .config_written = iommu_config_written,
     .reset = iommu_reset,
+    .is_resetting = iommu_is_resetting,
+    .stop = iommu_stop,
     .before_save = iommu_before_save,
     .after_load = iommu_after_load,
 };

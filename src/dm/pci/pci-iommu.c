@@ -52,6 +52,19 @@ static bool can_change_views(const struct pci_bus *bus, GError **error)
     return true;
 }
 
+static bool tell_functions(struct pci_bus *bus, GError **error)
+{
+    for (unsigned i = 0; i < bus->base.children->len; i++) {
+        struct pci_device *device = g_ptr_array_index(bus->base.children, i);
+        const struct pci_class *class = pci_class_of(device);
+
+        if (class->iommu_changed && !class->iommu_changed(device, error)) {
+            return false;
+        }
+    }
+    return true;
+}
+
 bool pci_bus_set_iommu(struct pci_bus *bus, const struct pci_iommu_ops *ops, void *opaque,
                        GError **error)
 {
@@ -77,6 +90,10 @@ bool pci_bus_set_iommu(struct pci_bus *bus, const struct pci_iommu_ops *ops, voi
 
         pci_device_open_view(device);
         memory_region_set_enabled(&device->dma_window, open[i]);
+    }
+    if (!tell_functions(bus, error)) {
+        pci_bus_set_iommu(bus, NULL, NULL, NULL);
+        return false;
     }
     return true;
 }

@@ -24,6 +24,9 @@ struct pci_class {
                          uint32_t value);
     void (*config_written)(struct pci_device *device, unsigned offset, unsigned length);
     uint32_t (*config_read)(struct pci_device *device, unsigned offset, unsigned length);
+    /* The bus has got an IOMMU after the device, or lost it: for who watches what it takes back
+     * (pci_device_drain). Main loop, no lock held. */
+    bool (*iommu_changed)(struct pci_device *device, GError **error);
 };
 
 struct pci_bar {

@@ -125,7 +125,7 @@ static uint32_t register_read(struct virtio_device *device, unsigned offset)
     case MMIO_INTERRUPT_STATUS:
         return virtio_isr_take(device, 0);
     case MMIO_STATUS:
-        return virtio_get_status(device);
+        return virtio_read_status(device);
     case MMIO_SHARED_LENGTH:
     case MMIO_SHARED_LENGTH + 4:
     case MMIO_SHARED_BASE:

@@ -42,7 +42,7 @@ static uint32_t register_read(struct virtio_device *device, unsigned offset)
     case LEGACY_QUEUE_SELECT:
         return device->queue_select;
     case LEGACY_STATUS:
-        return virtio_get_status(device);
+        return virtio_read_status(device);
     case LEGACY_ISR:
         return virtio_isr_take(device, UINT8_MAX);
     case LEGACY_CONFIG_VECTOR:

@@ -165,7 +165,7 @@ static uint32_t common_read(struct virtio_device *device, unsigned offset)
     case COMMON_QUEUES:
         return device->queue_count;
     case COMMON_STATUS:
-        return virtio_get_status(device);
+        return virtio_read_status(device);
     case COMMON_GENERATION:
         return device->config_generation;
     case COMMON_QUEUE_SELECT:

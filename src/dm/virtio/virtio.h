@@ -66,6 +66,9 @@ struct virtio_class {
     void (*config_written)(struct virtio_device *device, unsigned offset, unsigned length);
     /* To the state of power-on: a guest's reset, or the machine's. Queues are stopped. Guard. */
     void (*reset)(struct virtio_device *device);
+    /* Is the last reset not over yet, as the driver shall see it? It polls (4.1.4.3.2). May be
+     * NULL. Any thread. */
+    bool (*is_resetting)(const struct virtio_device *device);
     /* Queues have begun to run; before the first handler is called. In device->thread, guard held
      * by who waits. */
     void (*start)(struct virtio_device *device);
@@ -250,6 +253,16 @@ void virtio_set_status(struct virtio_device *device, uint8_t status);
 static inline uint8_t virtio_get_status(const struct virtio_device *device)
 {
     return __atomic_load_n(&device->status, __ATOMIC_ACQUIRE);
+}
+/* As the driver reads it: 0 only after a reset is over. */
+static inline uint8_t virtio_read_status(const struct virtio_device *device)
+{
+    uint8_t status = virtio_get_status(device);
+
+    if (!status && device->class->is_resetting && device->class->is_resetting(device)) {
+        status = VIRTIO_STATUS_ACKNOWLEDGE;
+    }
+    return status;
 }
 /* 32 bits of features, as select says. */
 uint32_t virtio_get_features(const struct virtio_device *device, uint32_t select);

@@ -7,6 +7,7 @@ import sys
 import time
 import traceback
 
+from harness.agent import Closed
 from harness.bed import Bed
 from harness.packages import ROOT
 from harness.report import Log
@@ -67,6 +68,15 @@ def run_test(bed, test, function, results, again):
     return True
 
 
+def start_bed(kind, program, programs, log, options):
+    """An L1. One that does not come up gets a second chance, for the reason that run_test tells."""
+    try:
+        return Bed(kind, program, programs, log, options)
+    except (Closed, TimeoutError) as problem:
+        print(f"again   L1 '{kind}': {problem}", flush=True)
+        return Bed(kind, program, programs, log, options)
+
+
 def run_kind(kind, scenarios, program, programs, results, options):
     """All tests of the scenarios in one L1; in another one if it dies under a test."""
     todo = [(f"{scenario.name}.{name}", function)
@@ -76,7 +86,7 @@ def run_kind(kind, scenarios, program, programs, results, options):
     try:
         while todo:
             began = time.monotonic()
-            with Bed(kind, program, programs, log, options) as bed:
+            with start_bed(kind, program, programs, log, options) as bed:
                 print(f"        L1 '{kind}' is up ({time.monotonic() - began:.1f} s)", flush=True)
                 while todo and bed.alive:
                     test, function = todo[0]

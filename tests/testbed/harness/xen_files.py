@@ -16,6 +16,8 @@ for folder in /run/xen /run/xenstored /var/lock /run/lock /var/lib/xen /var/lib/
     mkdir -p $folder
 done
 ln -s /run /var/run
+ln -s /run/lock /var/lock
+ln -s /proc/self/fd/0 /dev/stdin # the scripts' locks need it
 mount -t xenfs xenfs /proc/xen
 # Whom libxl gives to device models under dm_restrict: each domain's has the first plus its number.
 echo "xen-qemuuser-range-base:x:131072:131072::/:/bin/false" >>/etc/passwd

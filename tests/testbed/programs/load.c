@@ -6,12 +6,8 @@ static const struct {
     const char *name;
     int (*run)(int argc, char **argv);
 } LOADS[] = {
-    {"randread", load_randread},
-    {"stream", load_stream},
-    {"files", load_files},
-    {"edu", load_edu},
-    {"vfio", load_vfio},
-    {"kexec", load_kexec},
+    {"randread", load_randread}, {"stream", load_stream}, {"files", load_files},
+    {"edu", load_edu},           {"vfio", load_vfio},     {"kexec", load_kexec},
 };
 
 int main(int argc, char **argv)

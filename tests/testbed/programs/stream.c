@@ -56,6 +56,9 @@ int load_stream(int argc, char **argv)
     if (argc == 3 && strcmp(argv[0], "serve") == 0) {
         uint64_t total = strtoull(argv[2], NULL, 0) << 20;
         address.sin_port = htons((uint16_t)atoi(argv[1]));
+        int on = 1; /* the port of a connection that was just closed */
+
+        setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
         if (bind(fd, (struct sockaddr *)&address, sizeof(address)) != 0 || listen(fd, 1) != 0) {
             return failed("bind");
         }
