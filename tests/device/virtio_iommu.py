@@ -403,10 +403,9 @@ class Hostile(unittest.TestCase):
             iommu.attach(1, ENDPOINT)
 
     def test_random_requests(self):
-        seed = random.randrange(1 << 32)
-        rng = random.Random(seed)
+        rng = random.Random(20261126)
         numbers = (0, 1, 2, 3, 0x1000, 0x1fff, ENDPOINT, 0xfee00000, (1 << 48) - 1, (1 << 64) - 1)
-        with self.subTest(seed=seed), machine(*RNG) as vm:
+        with machine(*RNG) as vm:
             iommu, device = drivers(vm, virtio.PCI)
             for k in range(400):
                 kind = rng.randrange(8)
