@@ -15,7 +15,7 @@ struct iommu_window {
     struct iommu_notifier notifier;
     iova_t start;           /* of the section, in as */
     uint64_t region_offset; /* of start, in region */
-    bool followed;          /* registered; else the host has nothing of it, and it is tried again */
+    bool followed; /* atomic: registered; else the host has nothing of it, and it is tried again */
 };
 
 /*
@@ -154,7 +154,8 @@ static bool window_unmap(void *opaque, struct range range, GError **error)
     struct range host = {window_iova(window, range.start), range.length};
     bool ok = dma_map_host_unmap(map, host, error);
 
-    if (!ok && !window->followed) { /* the notifier forgets it */
+    if (!ok &&
+        !__atomic_load_n(&window->followed, __ATOMIC_RELAXED)) { /* the notifier forgets it */
         pthread_mutex_lock(&map->lock);
         g_array_append_val(map->leftovers, host);
         pthread_mutex_unlock(&map->lock);
@@ -173,8 +174,9 @@ static void window_failed(struct iommu_notifier *notifier, const GError *error)
 
 static bool follow_window(struct iommu_window *window, GError **error)
 {
-    window->followed =
-        window->followed || iommu_notifier_register(window->region, &window->notifier, error);
+    if (!window->followed && iommu_notifier_register(window->region, &window->notifier, error)) {
+        __atomic_store_n(&window->followed, true, __ATOMIC_RELAXED);
+    }
     return window->followed;
 }
 
@@ -205,7 +207,7 @@ static bool remove_window(struct dma_map *map, struct iommu_window *window, GErr
 {
     bool was_followed = window->followed, ok;
 
-    window->followed = false;
+    __atomic_store_n(&window->followed, false, __ATOMIC_RELAXED);
     ok = !was_followed || iommu_notifier_unregister(&window->notifier, error);
     g_ptr_array_remove(map->windows, window);
     g_free(window);
