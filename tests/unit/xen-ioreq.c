@@ -3,6 +3,7 @@
 #include "memory-fixture.h"
 
 #include "backend-xen/ioreq.h"
+#include "backend-xen/xen-libraries.h"
 
 #include <string.h>
 
@@ -427,6 +428,18 @@ static void test_buffer(void)
     system_free(system);
 }
 
+/* Each is there under its name, with all that is called. */
+static void test_libraries(void)
+{
+    g_autoptr(GError) error = NULL;
+
+    CU_ASSERT_TRUE(xen_libraries_load(&error));
+    if (error) {
+        printf("%s\n", error->message);
+    }
+    CU_ASSERT_PTR_NOT_NULL(xen_libraries.xentoolcore_restrict_all);
+}
+
 int main(void)
 {
     static const struct test_case tests[] = {
@@ -439,6 +452,7 @@ int main(void)
         {"hostile values", test_hostile_values},
         {"random copies", test_random_copies},
         {"buffered requests", test_buffer},
+        {"libraries", test_libraries},
     };
 
     return run_tests("xen ioreq", tests, G_N_ELEMENTS(tests));
