@@ -13,6 +13,14 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
 from harness import agent, initramfs, modules  # noqa: E402
 from harness.files import build_program  # noqa: E402
+from harness.scenario import find_scenarios  # noqa: E402
+
+
+class Scenarios(unittest.TestCase):
+    def test_all_can_be_loaded(self):
+        scenarios = find_scenarios()
+        self.assertEqual([s.name for s in scenarios if not s.tests], [])
+        self.assertEqual(len({s.name for s in scenarios}), len(scenarios))
 
 
 class Frames(unittest.TestCase):

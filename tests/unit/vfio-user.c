@@ -172,13 +172,15 @@ static void test_areas(void)
 {
     struct {
         struct vfio_region_info info;
-        struct vfio_region_info_cap_sparse_mmap sparse;
+        /* struct vfio_region_info_cap_sparse_mmap */
+        struct vfio_info_cap_header header;
+        uint32_t nr_areas, reserved;
         struct vfio_region_sparse_mmap_area areas[4];
     } answer = {
         .info =
             {.argsz = sizeof(answer), .flags = 0xf, .index = 2, .cap_offset = 32, .size = 0x4000},
-        .sparse = {.header = {.id = VFIO_REGION_INFO_CAP_SPARSE_MMAP, .next = 32},
-                   .nr_areas = 1000},
+        .header = {.id = VFIO_REGION_INFO_CAP_SPARSE_MMAP, .next = 32},
+        .nr_areas = 1000,
         .areas = {{0x1000, 0x1000}, {0x1800, 0x800}, {0x3000, 0x2000}, {0x2000, 0x10}},
     };
     struct vfio_region region = {.areas = g_array_new(false, false, sizeof(struct range))};

@@ -28,7 +28,7 @@ def bind(bed, *addresses):
 
 
 @contextlib.contextmanager
-def iommu_guest(bed, *arguments, append="", properties="", limit=300, **rest):
+def iommu_guest(bed, *arguments, append="", properties="", limit=LIMIT, **rest):
     """A guest that drives VT-d, and may be given both devices."""
     bind(bed, EDU, NVME)
     with bed.guest("-device", f"intel-iommu,caching-mode=on{properties}", *arguments,

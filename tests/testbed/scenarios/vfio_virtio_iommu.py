@@ -3,7 +3,7 @@
 has asked for, always."""
 import contextlib
 
-from scenarios.vfio_iommu import NVME, READ, bind, plug, unplug, verify, write_nvme
+from harness.vfio import NVME, bind, check_nvme, plug, unplug_under_load, verify, write_nvme
 
 MACHINE = "vfio-newer"
 DEVICES = ["vfio-pci", "virtio-iommu-pci"]
@@ -16,7 +16,7 @@ def iommu_guest(bed, append="", properties=""):
     with bed.guest("-device", f"virtio-iommu-pci,addr=9{properties}", smp=2, memory=512,
                    kernel="/boot/newer/vmlinuz", initrd="/boot/newer/guest.cpio",
                    append=f"deferred_probe_timeout=600 {append}") as guest:
-        guest.wait_up(limit=300)
+        guest.wait_up()
         yield guest
 
 
@@ -28,7 +28,6 @@ def state(guest, address="00:0b.0"):
 def check(guest, wanted):
     plug(guest, NVME, "nvme", "0b")
     sums = write_nvme(guest)
-    assert guest.run(READ)[1] == sums
     assert "nvme: vfio type1" in verify(guest)
     assert state(guest) == wanted
     log = guest.run("dmesg")[1]
@@ -39,14 +38,11 @@ def check(guest, wanted):
 def test_nvme_translated(bed):
     with iommu_guest(bed, properties=",boot-bypass=off") as guest:
         sums = check(guest, "translated")
-        load = guest.start("while dd if=/dev/nvme0n1 of=/dev/null bs=4k iflag=direct "
-                           "2>/dev/null; do :; done")
-        unplug(guest, "nvme")
-        load.wait()
+        unplug_under_load(guest, "nvme")
         plug(guest, NVME, "nvme", "0b")
         guest.reboot(lambda: guest.qmp.execute("system_reset"))
         guest.run("until [ -e /dev/nvme0n1 ]; do usleep 20000; done")
-        assert guest.run(READ)[1] == sums
+        check_nvme(guest, sums)
         verify(guest)
 
 
