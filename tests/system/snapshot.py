@@ -10,13 +10,14 @@ import shutil
 import socket
 import tempfile
 import threading
+import time
 import unittest
 
 import rootfs
-from duodm import Duodm
+from duodm import SLOWER, Duodm
 from kernels import initramfs_with, kernel
 
-BOOT = 240  # seconds: the limit of a hang, not an aim
+BOOT = 120  # seconds, of boot and of each piece of work: the limit of a hang, not an aim
 ROUNDS = int(os.environ.get("DUODM_TEST_SNAPSHOTS", "2"))
 ENGINE = os.environ.get("DUODM_TEST_ENGINE", "tcg")
 BLOCK = os.urandom(300_000)
@@ -93,7 +94,9 @@ class Working(unittest.TestCase):
 
     def follow(self, vm, disk, net):
         """Until so much more work is done; what the guest says meanwhile is checked."""
+        deadline = time.monotonic() + BOOT * SLOWER
         while disk > 0 or net > 0:
+            self.assertLess(time.monotonic(), deadline, f"of its work are left: {disk}, {net}")
             line = vm.serial.expect(rb"(DISK|NET|BAD\S*|[^\n]*(?:rror|BUG|stall|panic)) ?([^\n]*)\n")
             self.assertIn(line[1], (b"DISK", b"NET"), line[0])
             disk -= line[1] == b"DISK"

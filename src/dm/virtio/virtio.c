@@ -157,6 +157,9 @@ static void stop_running(struct virtio_device *device)
         io_thread_call(device->thread, stop_device, device);
     }
     end_drain(device);
+    /* A queue's thread may be between the last buffer and its interrupt, which belongs to what a
+     * snapshot of the stopped machine holds. */
+    visit_queues(device, virtqueue_notify);
     device->running = false;
 }
 
