@@ -275,7 +275,7 @@ def report(name, passed, failed, skipped, reason, seconds):
     print(f"{name:8} {passed} ok, {failed} not ok{reason}, {seconds:.0f} s", flush=True)
     with open(log_of(name), encoding="utf-8", errors="replace") as log:
         text = log.read()
-    for line in re.findall(r"^.*\bskipped: .*$", text, re.M):
+    for line in re.findall(r"^(?:.*\bskipped: |again   ).*$", text, re.M):
         print("    " + line)
     if failed:
         print(f"--- the end of {os.path.relpath(log_of(name), ROOT)}:")
