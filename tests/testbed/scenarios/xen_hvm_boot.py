@@ -4,7 +4,6 @@ from harness.xen import LIMIT, Domain, start_toolstack
 
 MACHINE = "xen"
 ENGINE = "xen"
-IN_CI = False
 
 
 def test_no_disk(bed):
