@@ -206,3 +206,18 @@ struct io_thread *io_thread_find(struct machine *machine, const char *id, GError
     }
     return machine->default_io_thread;
 }
+
+static void nothing(void *opaque)
+{
+}
+
+void io_threads_synchronize(struct machine *machine)
+{
+    for (unsigned i = 0; machine->objects && i < machine->objects->len; i++) {
+        struct object *object = g_ptr_array_index(machine->objects, i);
+
+        if (object->class == &io_thread_class) {
+            io_thread_call((struct io_thread *)object, nothing, NULL);
+        }
+    }
+}

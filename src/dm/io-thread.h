@@ -32,6 +32,9 @@ void io_thread_post(struct io_thread *thread, struct io_task *task);
 /* If a task is queued, take it out. In the thread itself (io_thread_call), so that it does not run
  * meanwhile. */
 void io_thread_cancel(struct io_thread *thread, struct io_task *task);
+/* What the caller has written is seen by all I/O threads in what they begin from now on. Main loop
+ * only. */
+void io_threads_synchronize(struct machine *machine);
 /* The host's ID of the thread, for monitors. */
 int io_thread_tid(const struct io_thread *thread);
 

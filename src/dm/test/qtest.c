@@ -2,6 +2,7 @@
 /* The test port itself: lines in, replies and interrupt messages out. */
 #include "dm/test/qtest.h"
 #include "dm/char/output.h"
+#include "dm/io-thread.h"
 #include "dm/test/qtest-private.h"
 #include "util/error.h"
 
@@ -170,6 +171,8 @@ bool qtest_intercept_inputs(struct qtest_server *server, const char *path, GErro
             *line = (struct irq_line){heard_interrupt, &server->intercepts[i], i};
         }
     }
+    /* Devices are quiet meanwhile: the test sees to that. */
+    io_threads_synchronize(server->machine);
     return true;
 }
 
