@@ -30,6 +30,19 @@ static inline uint32_t inl(uint16_t port)
     return value;
 }
 
+/* PCI configuration space, by mechanism 1: bus << 16 | function << 8 | register. */
+static inline uint32_t config_read(uint32_t address)
+{
+    outl(0xcf8, 0x80000000 | address);
+    return inl(0xcfc);
+}
+
+static inline void config_write(uint32_t address, uint32_t value)
+{
+    outl(0xcf8, 0x80000000 | address);
+    outl(0xcfc, value);
+}
+
 static inline uint8_t inb(uint16_t port)
 {
     uint8_t value;

@@ -200,18 +200,6 @@ static struct function {
 } functions[FUNCTIONS];
 static unsigned function_count;
 
-static uint32_t config_read(uint32_t address)
-{
-    outl(0xcf8, 0x80000000 | address);
-    return inl(0xcfc);
-}
-
-static void config_write(uint32_t address, uint32_t value)
-{
-    outl(0xcf8, 0x80000000 | address);
-    outl(0xcfc, value);
-}
-
 static void add_function(uint32_t address)
 {
     struct function *function = &functions[function_count++];

@@ -131,18 +131,6 @@ static void start_interrupts(void)
 
 /* PCI. */
 
-static uint32_t config_read(uint32_t address)
-{
-    outl(0xcf8, 0x80000000 | address);
-    return inl(0xcfc);
-}
-
-static void config_write(uint32_t address, uint32_t value)
-{
-    outl(0xcf8, 0x80000000 | address);
-    outl(0xcfc, value);
-}
-
 /* The address of a function's configuration space, on bus 0; 0: there is none. */
 static uint32_t find_function(uint32_t id)
 {
