@@ -470,17 +470,18 @@ static void remove_waiter(struct vfio_user_connection *connection, struct waiter
     }
 }
 
-/* Read one time; false: nothing came in time. */
+/* Read one time; false: nothing came in time, or the time is up, however much comes. */
 static bool read_until(struct vfio_user_connection *connection, const struct timespec *deadline)
 {
     struct pollfd fd = {.fd = connection->main.fd, .events = POLLIN};
-    bool ready = poll(&fd, 1, time_left(deadline)) != 0;
+    int left = time_left(deadline);
+    bool ready = poll(&fd, 1, left) != 0;
     const char *problem = ready ? receive(connection, &connection->main) : NULL;
 
     if (problem) {
         break_connection(connection, problem);
     }
-    return ready;
+    return ready && left > 0;
 }
 
 /* Read until the answer has come. Under the lock, which is let go of meanwhile. False: it is late.

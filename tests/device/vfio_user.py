@@ -467,6 +467,15 @@ class Iommu(VfioUser):
         self.assertEqual(set(function.server.mappings()), {0x10000, 0x11000})
         self.verify(function)
 
+    def test_a_server_that_asks_without_end_is_late(self):
+        function, unit, domain = self.machine()
+        domain.map(0x10000, MIB, 4096)
+        function.plug(x_msg_timeout=SILENCE)
+        function.server.rules(DMA_UNMAP="flood")
+        domain.unmap(0x10000, 4096)
+        unit.flush_pages(1, 0x10000, 0)  # comes back
+        self.lost(function, f"DMA_UNMAP was not answered in {SILENCE} ms")
+
     def test_map_and_unmap_on_a_dead_server(self):
         function, unit, domain = self.machine()
         domain.map(0x10000, MIB, 4096)

@@ -222,6 +222,10 @@ class Server:
         body = b""
         if what == "silent":
             return True
+        if what == "flood":  # commands of ours without end, and no answer
+            many = struct.pack("<HHIIIQQ", 1, DMA_READ, 32, NO_REPLY, 0, 0, 1) * 2000
+            while True:
+                self.send(self.client, many)
         if what == "die":
             os.kill(os.getpid(), 9)
         if what == "close":
