@@ -10,6 +10,7 @@ import unittest
 import ata
 from ata import ABRT, IDNF, AhciPort, DriveError
 from duodm import Duodm
+from seed import seeded
 
 SIZE = 8 << 20
 
@@ -287,9 +288,7 @@ class Ahci(unittest.TestCase):
                     self.assertEqual(port.read(7, 9), content[7 * 512:16 * 512])
 
     def test_random_registers(self):
-        seed = int(os.environ.get("DUODM_TEST_SEED", random.randrange(1 << 32)))
-        rng = random.Random(seed)
-        with self.subTest(seed=seed), self.start() as vm:
+        with seeded(self) as rng, self.start() as vm:
             ports = [AhciPort(vm.qtest), AhciPort(vm.qtest, 2)]
             commands = [0x20, 0x25, 0x30, 0x35, 0x60, 0x61, 0x60, 0x61, 0xA0, 0xEC, 0xA1, 0xE7, 6, 0x2F,
                         8, 0x90, 0xC4, 0xC5, 0xEF]

@@ -12,6 +12,7 @@ import unittest
 import ata
 from ata import ABRT, BSY, DRDY, DRQ, DSC, ERR, IDNF, DriveError, Ide
 from duodm import Duodm, run
+from seed import seeded
 
 SIZE = 4 << 20
 
@@ -590,10 +591,8 @@ class Failures(Base):
 class Hostile(Base):
     def test_random_registers(self):
         """Whatever is written where: the process lives, and the disk's end is no end of memory."""
-        seed = int(os.environ.get("DUODM_TEST_SEED", random.randrange(1 << 32)))
-        rng = random.Random(seed)
         cd = self.make("cd.iso", 1 << 20)
-        with self.subTest(seed=seed), self.start(
+        with seeded(self) as rng, self.start(
                 ",index=0", "-drive", f"file={cd},format=raw,media=cdrom,index=1") as vm:
             qtest = vm.qtest
             Ide(qtest)

@@ -3,13 +3,12 @@
 mappings, and what happens when any of the host's calls fails."""
 import errno
 import os
-import random
 import re
-import struct
 import unittest
 
 from duodm import QMPError
-from vfio import CONFIG, INTX, MSI, MSIX, REQUEST, TRIGGER, UNMASK, Mock, example_config
+from seed import seeded
+from vfio import CONFIG, INTX, MSI, MSIX, REQUEST, UNMASK, Mock, example_config
 
 DEVFN = 5 << 3
 COMMAND, MASTER, MEMORY, IO, NO_INTX = 4, 4, 2, 1, 0x400
@@ -143,10 +142,10 @@ class Config(Vfio):
 
     def test_hammer(self):
         """Whatever is written: all stays, nothing breaks, the device is no bus master unasked."""
-        rng = random.Random()
-        seed = rng.randrange(1 << 32)
-        rng.seed(seed)
-        print(f"seed {seed}")
+        with seeded(self) as rng:
+            self.hammer(rng)
+
+    def hammer(self, rng):
         mock = self.mock()
         for _ in range(3000):
             size = rng.choice([1, 2, 4])

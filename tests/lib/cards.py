@@ -13,7 +13,7 @@ import struct
 import time
 
 from duodm import Duodm
-from packets import LIMIT
+from packets import LIMIT, frame
 from virtio import Arena
 
 SLOT = 5
@@ -43,6 +43,28 @@ class Machine:
 
     def recv(self):
         return self.wire.recv(1 << 17)
+
+    def disturb(self, packet):
+        """Send it if there is room, and forget what came: waits for nothing."""
+        self.wire.setblocking(False)
+        try:
+            self.wire.send(packet)
+        except BlockingIOError:
+            pass
+        self.wire.settimeout(LIMIT)
+        self.drain()
+
+    def drain(self):
+        while not self.silent():
+            self.recv()
+
+    def check_alive(self, card):
+        """A card that its driver has started again sends; what it still held may come before that."""
+        packet = frame(b"alive" * 12)
+        self.drain()
+        card.send(packet)
+        while self.recv() != packet:
+            pass
 
     def silent(self, seconds=0):
         return not select.select([self.wire], [], [], seconds)[0]
