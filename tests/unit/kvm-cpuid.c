@@ -152,7 +152,7 @@ static void test_bad_text(void)
     static const struct {
         const char *text, *message;
     } cases[] = {
-        {"", "needs a model"},
+        {"", "no model is named"},
         {"hots", "did you mean 'host'"},
         {"host,+avx3", "did you mean 'avx"},
         {"host,avx=perhaps", "perhaps"},
