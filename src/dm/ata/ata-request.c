@@ -131,19 +131,8 @@ static void finish_request(struct ata_drive *drive, int result)
         ata_drive_settle(drive);
         return;
     }
-    if (result < 0 && result != -ECANCELED) {
-        switch (block_handle_error(drive->backend, drive->policies,
-                                   request->operation != BLOCK_READ, -result)) {
-        case BLOCK_ERROR_STOP:
-            result = -ECANCELED;
-            break;
-        case BLOCK_ERROR_IGNORE:
-            result = 0;
-            break;
-        default:
-            break;
-        }
-    }
+    result = block_settle_error(drive->backend, drive->policies, request->operation != BLOCK_READ,
+                                result);
     if (result == -ECANCELED) {
         drive->must_submit = true; /* when the machine goes on */
     } else if (result < 0) {
