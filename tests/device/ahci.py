@@ -2,35 +2,22 @@
 """AHCI over the test port: command lists, queued commands, PIO, packets, errors, resets."""
 import os
 import random
-import shutil
 import struct
-import tempfile
 import unittest
 
 import ata
-from ata import ABRT, IDNF, AhciPort, DriveError
+from ata import ABRT, IDNF, AhciPort, DriveError, Images
 from duodm import Duodm
 from seed import seeded
 
 SIZE = 8 << 20
 
 
-class Ahci(unittest.TestCase):
+class Ahci(Images):
     def setUp(self):
-        self.folder = tempfile.mkdtemp(prefix="duodm-ahci-")
-        self.addCleanup(shutil.rmtree, self.folder, True)
+        super().setUp()
         self.image = self.make("disk.img", SIZE)
         self.cd = self.make("cd.iso", 1 << 20)
-
-    def make(self, name, size):
-        path = os.path.join(self.folder, name)
-        with open(path, "wb") as file:
-            file.write(random.Random(name).randbytes(size))
-        return path
-
-    def content(self, path=None):
-        with open(path or self.image, "rb") as file:
-            return file.read()
 
     def start(self, drive="", *more):
         """libxl's forms, but for the address."""

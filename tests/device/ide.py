@@ -4,34 +4,21 @@ regions that are wrong, and what a guest may do that no driver does."""
 import os
 import random
 import resource
-import shutil
 import struct
-import tempfile
 import unittest
 
 import ata
-from ata import ABRT, BSY, DRDY, DRQ, DSC, ERR, IDNF, DriveError, Ide
+from ata import ABRT, BSY, DRDY, DRQ, DSC, ERR, IDNF, DriveError, Ide, Images
 from duodm import Duodm, run
 from seed import seeded
 
 SIZE = 4 << 20
 
 
-class Base(unittest.TestCase):
+class Base(Images):
     def setUp(self):
-        self.folder = tempfile.mkdtemp(prefix="duodm-ide-")
-        self.addCleanup(shutil.rmtree, self.folder, True)
+        super().setUp()
         self.image = self.make("disk.img", SIZE)
-
-    def make(self, name, size):
-        path = os.path.join(self.folder, name)
-        with open(path, "wb") as file:
-            file.write(random.Random(name).randbytes(size))
-        return path
-
-    def content(self, path=None):
-        with open(path or self.image, "rb") as file:
-            return file.read()
 
     def start(self, drive="", *more):
         return Duodm("-drive", f"file={self.image},if=ide,format=raw{drive}", *more, qtest=True)
