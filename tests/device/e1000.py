@@ -1,22 +1,17 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """e1000 over the test port: descriptors, offloads against checksums computed here, filters, interrupts."""
-import binascii
 import os
 import socket
 import struct
 import unittest
 
-from cards import E1000, Machine
-from packets import BROADCAST, MAC, OTHER, finished, frame, ones_sum, tcp4, tcp4_is_right, udp4
+from cards import E1000, CardCase
+from packets import (BROADCAST, MAC, MULTICAST, OTHER, fcs, finished, frame, ones_sum, tcp4,
+                     tcp4_is_right, udp4)
 from seed import seeded
 
 TXDW, TXQE, LSC, RXDMT0, RXO, RXT0, MDAC = 1, 2, 4, 16, 64, 128, 512
-MULTICAST = bytes.fromhex("01005e0a0b0c")
 VME = 1 << 30
-
-
-def fcs(packet):
-    return struct.pack("<I", binascii.crc32(packet))
 
 
 def tcp6(payload):
@@ -37,11 +32,8 @@ def with_pseudo_sum(packet):
     return packet[:50] + struct.pack(">H", pseudo) + packet[52:]
 
 
-class Case(unittest.TestCase):
-    def machine(self, options="", **rest):
-        machine = Machine("e1000", options, **rest)
-        self.addCleanup(machine.__exit__, None, None, None)
-        return machine, E1000(machine.qtest)
+class Case(CardCase):
+    model, driver = "e1000", E1000
 
 
 class Registers(Case):

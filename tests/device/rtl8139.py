@@ -1,24 +1,18 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """rtl8139 over the test port: both modes, offloads against checksums computed here, filters, EEPROM, timer."""
-import binascii
 import os
 import socket
 import struct
 import unittest
 
-from cards import Machine, Rtl8139
+from cards import CardCase, Rtl8139
 from duodm import Duodm, run
-from packets import (BROADCAST, MAC, OTHER, finished, frame, ones_sum, tcp4, tcp4_is_right,
-                     udp4)
+from packets import (BROADCAST, MAC, MULTICAST, OTHER, fcs, finished, frame, ones_sum, tcp4,
+                     tcp4_is_right, udp4)
 from seed import seeded
 
 ROK, RER, TOK, TER, RDU, LINK, TDU, SWINT, TIMEOUT, SERR = (
     1 << n for n in (0, 1, 2, 3, 4, 5, 7, 8, 14, 15))
-MULTICAST = bytes.fromhex("01005e0a0b0c")
-
-
-def fcs(packet):
-    return struct.pack("<I", binascii.crc32(packet))
 
 
 def hash_of(address):
@@ -29,11 +23,8 @@ def hash_of(address):
     return crc >> 26
 
 
-class Case(unittest.TestCase):
-    def machine(self, options="", **rest):
-        machine = Machine("rtl8139", options, **rest)
-        self.addCleanup(machine.__exit__, None, None, None)
-        return machine, Rtl8139(machine.qtest)
+class Case(CardCase):
+    model, driver = "rtl8139", Rtl8139
 
 
 class Registers(Case):

@@ -11,6 +11,7 @@ import select
 import socket
 import struct
 import time
+import unittest
 
 from duodm import Duodm
 from packets import LIMIT, frame
@@ -68,6 +69,17 @@ class Machine:
 
     def silent(self, seconds=0):
         return not select.select([self.wire], [], [], seconds)[0]
+
+
+class CardCase(unittest.TestCase):
+    """model: the device class; driver: one of the classes below."""
+
+    model = driver = None
+
+    def machine(self, options="", **rest):
+        machine = Machine(self.model, options, **rest)
+        self.addCleanup(machine.__exit__, None, None, None)
+        return machine, self.driver(machine.qtest)
 
 
 class Card:
