@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "iommu/notifier.h"
+#include "memory/ram-block.h"
 #include "util/error.h"
 #include "util/trace.h"
 #include "vfio/dma-map-private.h"
@@ -86,6 +87,9 @@ struct dma_mapping dma_map_mapping_of(struct memory_region *region, uint64_t off
     mapping.host = (uint8_t *)memory_region_host_pointer(region) + offset;
     mapping.fd = memory_region_fd(region, &mapping.fd_offset);
     mapping.fd_offset += offset;
+    if ((access & IOMMU_WRITE) && region->ram) {
+        ram_block_add_silent_writer(region->ram);
+    }
     return mapping;
 }
 
