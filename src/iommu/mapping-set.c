@@ -144,7 +144,8 @@ struct stale_search {
     struct iommu_mapping held;
     bool has_held;
     uint64_t confirmed;
-    GArray *stale; /* of struct range */
+    bool guest_has_some; /* the walk has visited a mapping */
+    GArray *stale;       /* of struct range */
 };
 
 static void take_held(struct stale_search *search)
@@ -170,6 +171,7 @@ static bool confirm(void *opaque, const struct iommu_mapping *guest, GError **er
     struct stale_search *search = opaque;
     struct range visible = range_intersect(iommu_mapping_range(guest), search->limits);
 
+    search->guest_has_some = true;
     while (search->has_held && visible.length) {
         struct range held = iommu_mapping_range(&search->held);
         struct range common = range_intersect(held, visible);
@@ -185,14 +187,17 @@ static bool confirm(void *opaque, const struct iommu_mapping *guest, GError **er
     return search->has_held; /* nothing is left to confirm: the walk may end */
 }
 
-/* Unmap what the walk does not confirm. Goes on after a failure. */
+/* Unmap what the walk does not confirm. Goes on after a failure. *guest_has_none: the walk found
+ * nothing at all, as it is when the guest has just taken back what it had. */
 static bool remove_stale(struct mapping_set *set, struct range range, struct range limits,
-                         iommu_walk_fn walk, void *walk_opaque, GError **error)
+                         iommu_walk_fn walk, void *walk_opaque, bool *guest_has_none,
+                         GError **error)
 {
     struct stale_search search = {.range = range, .limits = limits};
     g_autoptr(GArray) stale = g_array_new(false, false, sizeof(struct range));
     bool ok;
 
+    *guest_has_none = false;
     search.stale = stale;
     search.cursor = iova_tree_find(set->held, range.start);
     take_held(&search);
@@ -200,6 +205,7 @@ static bool remove_stale(struct mapping_set *set, struct range range, struct ran
         return true;
     }
     ok = walk(walk_opaque, range, confirm, &search, error) || !search.has_held;
+    *guest_has_none = ok && !search.guest_has_some;
     while (ok && search.has_held) {
         finish_held(&search);
     }
@@ -261,6 +267,7 @@ bool mapping_set_reconcile(struct mapping_set *set, struct range range, struct r
                            iommu_walk_fn walk, void *walk_opaque, GError **error)
 {
     struct addition addition = {.set = set, .limits = limits};
+    bool guest_has_none;
 
     range = range_intersect(hull(range, set->unsettled), limits);
     if (!range.length) {
@@ -268,9 +275,12 @@ bool mapping_set_reconcile(struct mapping_set *set, struct range range, struct r
     }
     range = widen(set, range);
     set->unsettled = (struct range){0, 0};
-    if (!remove_stale(set, range, limits, walk, walk_opaque, error)) {
+    if (!remove_stale(set, range, limits, walk, walk_opaque, &guest_has_none, error)) {
         mark_unsettled(set, range);
         return false;
+    }
+    if (guest_has_none) {
+        return true;
     }
     addition.from_empty = iova_tree_count(set->held) == 0;
     addition.reached = range.start;

@@ -222,6 +222,26 @@ static bool count_visit(struct walk *walk)
                limit);
 }
 
+/* The first entry from i on that is not zero. Most of a sparse table is: eight are looked at once. */
+static unsigned skip_zeros(const uint64_t *entries, unsigned i, unsigned count)
+{
+    while (i + 8 <= count) {
+        uint64_t any = 0;
+
+        for (unsigned j = 0; j < 8; j++) {
+            any |= entries[i + j];
+        }
+        if (any) {
+            break;
+        }
+        i += 8;
+    }
+    while (i < count && !entries[i]) {
+        i++;
+    }
+    return i;
+}
+
 /* Visit what lies in the table whose first entry maps `base` at `level`. False: refused. */
 static bool walk_table(struct walk *walk, gpa_t table, unsigned level, iova_t base, unsigned access)
 {
@@ -229,16 +249,16 @@ static bool walk_table(struct walk *walk, gpa_t table, unsigned level, iova_t ba
     unsigned from = walk->first > base ? (unsigned)((walk->first - base) >> shift) : 0;
     uint64_t last_index = (walk->last - base) >> shift;
     unsigned count = MIN((unsigned)MIN(last_index, LEVEL_COUNT - 1), LEVEL_COUNT - 1) - from + 1;
-    uint8_t bytes[LEVEL_COUNT * 8];
+    uint64_t entries[LEVEL_COUNT]; /* as in memory */
 
     if (!count_visit(walk)) {
         return false;
     }
-    if (!vtd_read_memory(walk->tables, table + from * UINT64_C(8), bytes, count * UINT64_C(8))) {
+    if (!vtd_read_memory(walk->tables, table + from * UINT64_C(8), entries, count * UINT64_C(8))) {
         return true;
     }
-    for (unsigned i = 0; i < count; i++) {
-        uint64_t entry = load_le64(bytes + i * sizeof(entry));
+    for (unsigned i = 0; (i = skip_zeros(entries, i, count)) < count; i++) {
+        uint64_t entry = GUINT64_FROM_LE(entries[i]);
         unsigned allowed = access & entry_access(entry);
         iova_t iova = base + ((uint64_t)(from + i) << shift);
         struct iommu_mapping mapping = {iova, VTD_BIT(shift), entry_address(entry), allowed};
