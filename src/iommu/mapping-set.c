@@ -85,13 +85,18 @@ static bool host_map(struct mapping_set *set, const struct iommu_mapping *mappin
     return true;
 }
 
+static void forget_unmapped(struct mapping_set *set, struct range range)
+{
+    trace_iommu_unmap(range.start, range.length);
+    iova_tree_remove(set->held, range.start);
+}
+
 static bool host_unmap(struct mapping_set *set, struct range range, GError **error)
 {
     if (!set->ops->unmap(set->opaque, range, error)) {
         return false;
     }
-    trace_iommu_unmap(range.start, range.length);
-    iova_tree_remove(set->held, range.start);
+    forget_unmapped(set, range);
     return true;
 }
 
@@ -117,6 +122,34 @@ static struct range range_after(struct range range, struct range part)
 
     return part_last >= last ? (struct range){last, 0}
                              : (struct range){part_last + 1, last - part_last};
+}
+
+/*
+ * Unmap recorded mappings, from the first one's start to the last one's end: by one call. If the
+ * host refuses that, one by one, so that only what it refuses then stays; the error is the first of
+ * these.
+ */
+static bool unmap_run(struct mapping_set *set, struct range run, GError **error)
+{
+    struct iommu_mapping mapping;
+    bool is_done, ok = true;
+
+    if (!first_held(set, run, &mapping)) {
+        return true;
+    }
+    is_done = mapping.length < run.length && set->ops->unmap(set->opaque, run, NULL);
+    for (; run.length && first_held(set, run, &mapping);
+         run = range_after(run, iommu_mapping_range(&mapping))) {
+        struct range one = iommu_mapping_range(&mapping);
+
+        if (is_done) {
+            forget_unmapped(set, one);
+        } else if (!host_unmap(set, one, ok ? error : NULL)) {
+            mark_unsettled(set, one);
+            ok = false;
+        }
+    }
+    return ok;
 }
 
 /* Widen range to whole recorded mappings. */
@@ -145,7 +178,8 @@ struct stale_search {
     bool has_held;
     uint64_t confirmed;
     bool guest_has_some; /* the walk has visited a mapping */
-    GArray *stale;       /* of struct range */
+    bool in_run;         /* the recorded mapping before held is stale */
+    GArray *stale;       /* of struct range: runs of recorded mappings with no other between */
 };
 
 static void take_held(struct stale_search *search)
@@ -157,11 +191,17 @@ static void take_held(struct stale_search *search)
 
 static void finish_held(struct stale_search *search)
 {
-    if (search->confirmed != search->held.length) {
-        struct range range = iommu_mapping_range(&search->held);
+    bool is_stale = search->confirmed != search->held.length;
+    struct range range = iommu_mapping_range(&search->held);
 
+    if (is_stale && search->in_run) {
+        struct range *run = &g_array_index(search->stale, struct range, search->stale->len - 1);
+
+        *run = hull(*run, range);
+    } else if (is_stale) {
         g_array_append_val(search->stale, range);
     }
+    search->in_run = is_stale;
     iova_cursor_next(&search->cursor);
     take_held(search);
 }
@@ -210,12 +250,7 @@ static bool remove_stale(struct mapping_set *set, struct range range, struct ran
         finish_held(&search);
     }
     for (unsigned i = 0; i < stale->len; i++) {
-        struct range one = g_array_index(stale, struct range, i);
-
-        if (!host_unmap(set, one, ok ? error : NULL)) {
-            mark_unsettled(set, one);
-            ok = false;
-        }
+        ok &= unmap_run(set, g_array_index(stale, struct range, i), ok ? error : NULL);
     }
     return ok;
 }
@@ -312,11 +347,23 @@ static bool is_cut(const struct mapping_set *set, struct range range)
     return whole.start != range.start || whole.length != range.length;
 }
 
+/* From the start of the first recorded mapping in range to the end of the last. */
+static struct range held_in(const struct mapping_set *set, struct range range)
+{
+    struct iova_cursor cursor = iova_tree_find(set->held, range.start);
+    struct iommu_mapping mapping;
+    struct range held = {0, 0};
+
+    for (;
+         iova_cursor_get(&cursor, &mapping) && range_overlaps(iommu_mapping_range(&mapping), range);
+         iova_cursor_next(&cursor)) {
+        held = hull(held, iommu_mapping_range(&mapping));
+    }
+    return held;
+}
+
 bool mapping_set_unmap(struct mapping_set *set, struct range range, GError **error)
 {
-    struct iommu_mapping held;
-    bool ok = true;
-
     if (!range.length) {
         return true;
     }
@@ -326,16 +373,7 @@ bool mapping_set_unmap(struct mapping_set *set, struct range range, GError **err
                           " would cut a mapping in two",
                           range.length, range.start);
     }
-    while (range.length && first_held(set, range, &held)) {
-        struct range one = iommu_mapping_range(&held);
-
-        if (!host_unmap(set, one, ok ? error : NULL)) {
-            mark_unsettled(set, one);
-            ok = false;
-        }
-        range = range_after(range, one);
-    }
-    return ok;
+    return unmap_run(set, held_in(set, range), error);
 }
 
 bool mapping_set_drop_target(struct mapping_set *set, struct range target, GError **error)
@@ -365,6 +403,20 @@ bool mapping_set_clear(struct mapping_set *set, GError **error)
 {
     set->unsettled = (struct range){0, 0};
     return mapping_set_unmap(set, (struct range){0, UINT64_MAX}, error);
+}
+
+uint64_t mapping_set_count_in(const struct mapping_set *set, struct range range)
+{
+    struct iova_cursor cursor = iova_tree_find(set->held, range.start);
+    struct iommu_mapping mapping;
+    uint64_t count = 0;
+
+    for (;
+         iova_cursor_get(&cursor, &mapping) && range_overlaps(iommu_mapping_range(&mapping), range);
+         iova_cursor_next(&cursor)) {
+        count++;
+    }
+    return count;
 }
 
 bool mapping_set_walk(void *opaque, struct range range, iommu_visit_fn visit, void *visit_opaque,

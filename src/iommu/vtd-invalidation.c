@@ -282,7 +282,8 @@ static bool must_wait(const struct vtd *vtd, const uint64_t descriptor[2])
     return !iommu_drain_is_empty(&vtd->drain);
 }
 
-/* ns as of the last tick: good enough for a turn, and no system call where the exact time is one. */
+/* ns as of the last tick: good enough for a turn, and no system call where the exact time is one.
+ */
 static int64_t coarse_time(void)
 {
     struct timespec time;

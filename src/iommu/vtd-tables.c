@@ -222,7 +222,8 @@ static bool count_visit(struct walk *walk)
                limit);
 }
 
-/* The first entry from i on that is not zero. Most of a sparse table is: eight are looked at once. */
+/* The first entry from i on that is not zero. Most of a sparse table is: eight are looked at once.
+ */
 static unsigned skip_zeros(const uint64_t *entries, unsigned i, unsigned count)
 {
     while (i + 8 <= count) {
