@@ -261,14 +261,30 @@ struct addition {
     struct range limits;
     iova_t reached;  /* start of the last piece that was mapped, or failed */
     bool from_empty; /* nothing was recorded when the pass began: no piece can be there already */
+    bool has_held; /* held is good: the first recorded mapping not below what was looked at last */
+    struct iova_cursor held;
 };
 
+/* The first recorded mapping that overlaps range, which is above what was looked at before. */
+static bool next_held(struct addition *addition, struct range range, struct iommu_mapping *held)
+{
+    if (!addition->has_held) {
+        addition->held = iova_tree_find(addition->set->held, range.start);
+        addition->has_held = true;
+    }
+    while (iova_cursor_get(&addition->held, held) &&
+           range_last(iommu_mapping_range(held)) < range.start) {
+        iova_cursor_next(&addition->held);
+    }
+    return range.length && addition->held.leaf && range_overlaps(iommu_mapping_range(held), range);
+}
+
 /* The first part of range in which nothing is recorded; length 0: none. */
-static struct range first_gap(const struct mapping_set *set, struct range range)
+static struct range first_gap(struct addition *addition, struct range range)
 {
     struct iommu_mapping held;
 
-    while (first_held(set, range, &held)) {
+    while (next_held(addition, range, &held)) {
         if (held.iova > range.start) {
             return (struct range){range.start, held.iova - range.start};
         }
@@ -283,13 +299,14 @@ static bool add_missing(void *opaque, const struct iommu_mapping *guest, GError 
     struct range left = range_intersect(iommu_mapping_range(guest), addition->limits);
 
     while (left.length) {
-        struct range gap = addition->from_empty ? left : first_gap(addition->set, left);
+        struct range gap = addition->from_empty ? left : first_gap(addition, left);
         struct iommu_mapping piece = iommu_mapping_crop(guest, gap);
 
         if (!gap.length) {
             break;
         }
         addition->reached = gap.start;
+        addition->has_held = false;
         if (!host_map(addition->set, &piece, error)) {
             return false;
         }

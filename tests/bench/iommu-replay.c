@@ -28,7 +28,7 @@
 
 #define PAGE           4096ull
 #define PER_TABLE      16u /* pages in each table of the last level, every other one */
-#define ROUNDS         3   /* the best counts */
+#define ROUNDS         3   /* the best counts; more of what is short */
 #define WINDOW         0xfed90000ull
 #define ROOT_TABLE     0x10000ull
 #define CONTEXTS       0x11000ull
@@ -313,7 +313,7 @@ static void bench_replay(uint64_t count, struct dma_backend *backend)
     dma_backend_init(&none, &no_ops, "bench");
     host.calls = 0;
     host.space = mmap(NULL, 2 * HOST_PAGES * PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    for (unsigned round = 0; round < ROUNDS; round++) {
+    for (unsigned round = 0; round < MAX(ROUNDS, 30000 / count); round++) {
         run_bare(backend ? backend : &host.backend, calls, &bare);
         run_replay(u, backend ? backend : &host.backend, &with);
         run_replay(u, &none, &alone);

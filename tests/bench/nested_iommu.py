@@ -31,10 +31,12 @@ def dd_rates(guest, what):
     for way, files, flag in (("read", "if=/dev/vda of=/dev/null", "iflag"),
                              ("write", "if=/dev/zero of=/dev/vda", "oflag")):
         for size, count in TRANSFERS:
-            text = guest.run(f"dd {files} bs={size} count={count} {flag}=direct 2>&1")[1]
-            bytes_moved, seconds = re.search(r"(\d+) bytes.* copied, ([0-9.]+) seconds",
-                                             text).groups()
-            result[f"{what}: {way} {size}, MB/s"] = int(bytes_moved) / float(seconds) / 1e6
+            text = guest.run(f"read -r start rest </proc/uptime; "
+                             f"dd {files} bs={size} count={count} {flag}=direct && "
+                             f"read -r end rest </proc/uptime && echo took $start $end")[1]
+            start, end = re.search(r"took ([0-9.]+) ([0-9.]+)", text).groups()
+            kilobytes = count * (int(size[:-1]) << (10 if size[-1] == "M" else 0))
+            result[f"{what}: {way} {size}, MB/s"] = kilobytes / 1024 / (float(end) - float(start))
     return result
 
 
