@@ -21,7 +21,7 @@ struct vtd_iotlb {
     uint64_t sequence;    /* grows with each forgetting */
     struct vtd_context context;
     struct iommu_mapping pages[VTD_IOTLB_PAGES]; /* length 0: empty */
-    bool has_large_pages; /* since the context was set */
+    bool has_large_pages;                        /* since the context was set */
     struct vtd_leaf_table leaves[VTD_IOTLB_LEAVES];
 };
 
