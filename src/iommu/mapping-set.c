@@ -138,8 +138,7 @@ static bool unmap_run(struct mapping_set *set, struct range run, GError **error)
         return true;
     }
     is_done = mapping.length < run.length && set->ops->unmap(set->opaque, run, NULL);
-    for (; run.length && first_held(set, run, &mapping);
-         run = range_after(run, iommu_mapping_range(&mapping))) {
+    do {
         struct range one = iommu_mapping_range(&mapping);
 
         if (is_done) {
@@ -148,22 +147,25 @@ static bool unmap_run(struct mapping_set *set, struct range run, GError **error)
             mark_unsettled(set, one);
             ok = false;
         }
-    }
+        run = range_after(run, one);
+    } while (run.length && first_held(set, run, &mapping));
     return ok;
 }
 
-/* Widen range to whole recorded mappings. */
-static struct range widen(const struct mapping_set *set, struct range range)
+/* Widen range to whole recorded mappings. False: there are none in it. */
+static bool widen(const struct mapping_set *set, struct range *range)
 {
     struct iommu_mapping mapping;
 
-    if (first_held(set, range, &mapping)) {
-        range = hull(range, iommu_mapping_range(&mapping));
+    if (!first_held(set, *range, &mapping)) {
+        return false;
     }
-    if (first_held(set, (struct range){range_last(range), 1}, &mapping)) {
-        range = hull(range, iommu_mapping_range(&mapping));
+    *range = hull(*range, iommu_mapping_range(&mapping));
+    if (range_last(iommu_mapping_range(&mapping)) < range_last(*range) &&
+        first_held(set, (struct range){range_last(*range), 1}, &mapping)) {
+        *range = hull(*range, iommu_mapping_range(&mapping));
     }
-    return range;
+    return true;
 }
 
 /*
@@ -237,7 +239,6 @@ static bool remove_stale(struct mapping_set *set, struct range range, struct ran
     g_autoptr(GArray) stale = g_array_new(false, false, sizeof(struct range));
     bool ok;
 
-    *guest_has_none = false;
     search.stale = stale;
     search.cursor = iova_tree_find(set->held, range.start);
     take_held(&search);
@@ -259,8 +260,8 @@ static bool remove_stale(struct mapping_set *set, struct range range, struct ran
 struct addition {
     struct mapping_set *set;
     struct range limits;
-    iova_t reached;  /* start of the last piece that was mapped, or failed */
-    bool from_empty; /* nothing was recorded when the pass began: no piece can be there already */
+    iova_t reached;     /* start of the last piece that was mapped, or failed */
+    struct range empty; /* nothing was recorded in it when the pass began */
     bool has_held; /* held is good: the first recorded mapping not below what was looked at last */
     struct iova_cursor held;
 };
@@ -299,7 +300,8 @@ static bool add_missing(void *opaque, const struct iommu_mapping *guest, GError 
     struct range left = range_intersect(iommu_mapping_range(guest), addition->limits);
 
     while (left.length) {
-        struct range gap = addition->from_empty ? left : first_gap(addition, left);
+        bool is_empty = range_contains_range(addition->empty, left);
+        struct range gap = is_empty ? left : first_gap(addition, left);
         struct iommu_mapping piece = iommu_mapping_crop(guest, gap);
 
         if (!gap.length) {
@@ -319,22 +321,22 @@ bool mapping_set_reconcile(struct mapping_set *set, struct range range, struct r
                            iommu_walk_fn walk, void *walk_opaque, GError **error)
 {
     struct addition addition = {.set = set, .limits = limits};
-    bool guest_has_none;
+    bool has_some, guest_has_none = false;
 
     range = range_intersect(hull(range, set->unsettled), limits);
     if (!range.length) {
         return true;
     }
-    range = widen(set, range);
+    has_some = widen(set, &range);
     set->unsettled = (struct range){0, 0};
-    if (!remove_stale(set, range, limits, walk, walk_opaque, &guest_has_none, error)) {
+    if (has_some && !remove_stale(set, range, limits, walk, walk_opaque, &guest_has_none, error)) {
         mark_unsettled(set, range);
         return false;
     }
     if (guest_has_none) {
         return true;
     }
-    addition.from_empty = iova_tree_count(set->held) == 0;
+    addition.empty = (struct range){range.start, has_some ? 0 : range.length};
     addition.reached = range.start;
     if (!walk(walk_opaque, range, add_missing, &addition, error)) {
         mark_unsettled(
@@ -359,8 +361,9 @@ bool mapping_set_map(struct mapping_set *set, const struct iommu_mapping *mappin
 
 static bool is_cut(const struct mapping_set *set, struct range range)
 {
-    struct range whole = widen(set, range);
+    struct range whole = range;
 
+    widen(set, &whole);
     return whole.start != range.start || whole.length != range.length;
 }
 
