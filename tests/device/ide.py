@@ -8,7 +8,8 @@ import struct
 import unittest
 
 import ata
-from ata import ABRT, BSY, DRDY, DRQ, DSC, ERR, IDNF, DriveError, Ide, Images
+import nbd
+from ata import ABRT, BSY, DRDY, DRQ, DSC, ERR, IDNF, UNC, DriveError, Ide, Images
 from duodm import Duodm, run
 from seed import seeded
 
@@ -72,6 +73,20 @@ class Commands(Base):
             self.assertEqual(after[4608:6656], data)
             self.assertEqual(after[51200:54272], more)
             self.assertEqual(after[54272:], before[54272:])
+
+    def test_pio_reads_ahead(self):
+        """As much as the drive's buffer holds at a time, in whole blocks: not each sector by itself."""
+        with nbd.Server(b"0123456789abcdef" * 32, SIZE) as server, Duodm(
+                "-drive", f"file=nbd:unix:{server.path},if=ide,format=raw", qtest=True) as vm:
+            disk = Ide(vm.qtest)
+            for code, block, count, lengths in ((ata.READ, 1, 40, [16, 16, 8]),
+                                                (ata.READ_MULTIPLE, 8, 20, [16, 4])):
+                with self.subTest(code=code, block=block):
+                    disk.command(ata.SET_MULTIPLE, count=block)
+                    disk.end()
+                    server.reads.clear()
+                    self.assertEqual(disk.pio_read(100, count, code, block), server.pattern * count)
+                    self.assertEqual([length // 512 for _, length in server.reads], lengths)
 
     def test_dma(self):
         for drive in ("", ",cache=none", ",aio=threads"):
@@ -525,6 +540,21 @@ class Failures(Base):
         self.limit(vm, 1 << 30)
         disk.write(4096, b"\x55" * 512)
         self.assertEqual(self.content()[2 << 20:][:512], b"\x55" * 512)
+
+    def test_pio_up_to_the_bad_sector(self):
+        with nbd.Server(b"s" * 512, SIZE) as server, Duodm(
+                "-drive", f"file=nbd:unix:{server.path},if=ide,format=raw,rerror=report",
+                qtest=True) as vm:
+            disk = Ide(vm.qtest)
+            server.bad = range(23 * 512, 24 * 512)
+            disk.command(ata.READ, 3, 40)
+            for _ in range(20):
+                self.assertEqual(disk.data_in(512), server.pattern)
+            self.fails(UNC, disk.end)
+            self.assertEqual(disk.registers()[1:4], (23, 0, 0))
+            self.assertEqual(vm.qmp.wait_event("BLOCK_IO_ERROR")["data"]["operation"], "read")
+            server.bad = range(0)
+            self.assertEqual(disk.pio_read(3, 40), server.pattern * 40)
 
     def test_ignore(self):
         vm, disk = self.start_failing(",werror=ignore")
