@@ -6,6 +6,7 @@ import os
 from harness.files import add_newer_guest, base_tree
 from harness.iommufd_kernel import IommufdKernel
 from harness.packages import Kernel, package
+from harness.vfio_user_server import add_servers
 from harness.xen_disk import make_xen_disk
 from harness.xen_files import add_dom0_files
 
@@ -73,6 +74,7 @@ def xen(folder, programs):
                                       "xenfs", "xen_blkback", "xen_netback", "virtio_blk", "tun",
                                       "bridge"], programs)
     add_dom0_files(tree)
+    add_servers(tree)
     tree.write_cpio(initrd)
     disk = os.path.join(folder, "domain.img")
     make_xen_disk(disk)
