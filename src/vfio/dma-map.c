@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "iommu/notifier.h"
+#include "memory/ram-block.h"
 #include "util/error.h"
 #include "util/trace.h"
 #include "vfio/dma-map-private.h"
@@ -15,7 +16,8 @@ struct iommu_window {
     struct iommu_notifier notifier;
     iova_t start;           /* of the section, in as */
     uint64_t region_offset; /* of start, in region */
-    bool followed; /* atomic: registered; else the host has nothing of it, and it is tried again */
+    bool followed; /* registered; else the host has nothing of it, and it is tried again. Under the
+                      topology lock */
 };
 
 /*
@@ -88,6 +90,9 @@ struct dma_mapping dma_map_mapping_of(struct memory_region *region, uint64_t off
     }
     mapping.fd = memory_region_fd(region, &mapping.fd_offset);
     mapping.fd_offset += offset;
+    if ((access & IOMMU_WRITE) && region->ram) {
+        ram_block_add_silent_writer(region->ram);
+    }
     return mapping;
 }
 
@@ -153,17 +158,9 @@ static bool window_map(void *opaque, const struct iommu_mapping *guest, GError *
 static bool window_unmap(void *opaque, struct range range, GError **error)
 {
     struct iommu_window *window = opaque;
-    struct dma_map *map = window->map;
-    struct range host = {window_iova(window, range.start), range.length};
-    bool ok = dma_map_host_unmap(map, host, error);
 
-    if (!ok &&
-        !__atomic_load_n(&window->followed, __ATOMIC_RELAXED)) { /* the notifier forgets it */
-        pthread_mutex_lock(&map->lock);
-        g_array_append_val(map->leftovers, host);
-        pthread_mutex_unlock(&map->lock);
-    }
-    return ok;
+    return dma_map_host_unmap(
+        window->map, (struct range){window_iova(window, range.start), range.length}, error);
 }
 
 static const struct mapping_set_ops window_ops = {window_map, window_unmap};
@@ -175,11 +172,20 @@ static void window_failed(struct iommu_notifier *notifier, const GError *error)
     window->map->failed(window->map->opaque, error);
 }
 
+static void window_left_over(struct iommu_notifier *notifier, struct range range)
+{
+    const struct iommu_window *window = notifier->opaque;
+    struct range host = {window_iova(window, range.start), range.length};
+
+    pthread_mutex_lock(&window->map->lock);
+    g_array_append_val(window->map->leftovers, host);
+    pthread_mutex_unlock(&window->map->lock);
+}
+
 static bool follow_window(struct iommu_window *window, GError **error)
 {
-    if (!window->followed && iommu_notifier_register(window->region, &window->notifier, error)) {
-        __atomic_store_n(&window->followed, true, __ATOMIC_RELAXED);
-    }
+    window->followed =
+        window->followed || iommu_notifier_register(window->region, &window->notifier, error);
     return window->followed;
 }
 
@@ -201,6 +207,7 @@ static bool add_window(struct dma_map *map, const struct listener_section *secti
         /* They are addresses in as: those in the region where the two are the same. */
         .windows = section->start == section->region_offset ? map->backend->windows : NULL,
         .failed = window_failed,
+        .left_over = window_left_over,
     };
     g_ptr_array_add(map->windows, window);
     return follow_window(window, error);
@@ -208,10 +215,8 @@ static bool add_window(struct dma_map *map, const struct listener_section *secti
 
 static bool remove_window(struct dma_map *map, struct iommu_window *window, GError **error)
 {
-    bool was_followed = window->followed, ok;
+    bool ok = !window->followed || iommu_notifier_unregister(&window->notifier, error);
 
-    __atomic_store_n(&window->followed, false, __ATOMIC_RELAXED);
-    ok = !was_followed || iommu_notifier_unregister(&window->notifier, error);
     g_ptr_array_remove(map->windows, window);
     g_free(window);
     return ok;

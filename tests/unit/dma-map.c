@@ -6,6 +6,9 @@
 #include "unit/suite.h"
 #include "vfio/dma-map.h"
 
+#include <semaphore.h>
+#include <unistd.h>
+
 #define MEG        (1ull << 20)
 #define PAGE       4096ull
 #define TRACKED    4096 /* pages of IOVA that the back end remembers */
@@ -18,6 +21,7 @@ struct recorder {
     struct dma_backend backend;
     void *host[TRACKED];
     unsigned calls, fail_at, fail_errno;
+    sem_t *slow; /* the next unmap posts this, takes its time, and fails; NULL: it does not */
 };
 
 struct bench {
@@ -57,6 +61,12 @@ static bool record_unmap(struct dma_backend *backend, struct range range, GError
 
     if (record_fails(recorder, error)) {
         return false;
+    }
+    if (recorder->slow) {
+        sem_post(recorder->slow);
+        recorder->slow = NULL;
+        usleep(1000); /* for what the other thread is about to do */
+        return duodm_fail(error, DUODM_ERROR_IO, "not now");
     }
     for (uint64_t i = 0; i < range.length / PAGE && range.start / PAGE + i < TRACKED; i++) {
         recorder->host[range.start / PAGE + i] = NULL;
@@ -394,6 +404,60 @@ static void test_window_that_the_host_refuses(void)
     bench_free(b);
 }
 
+/* A thread that takes back what is mapped at page 5, just before the window is removed. */
+struct taker {
+    struct bench *b;
+    struct memory_listener listener; /* comes before the map's */
+    pthread_t thread;
+    sem_t is_unmapping;
+};
+
+static void *take_back(void *opaque)
+{
+    invalidate(opaque);
+    return NULL;
+}
+
+static void about_to_be_removed(struct memory_listener *listener,
+                                const struct listener_section *section)
+{
+    struct taker *taker = (struct taker *)((char *)listener - offsetof(struct taker, listener));
+
+    if (section->region->kind == MEMORY_IOMMU && section->start == 0 &&
+        host_of(taker->b, 5 * PAGE)) {
+        guest_map(taker->b, 5 * PAGE, 0);
+        taker->b->recorder.slow = &taker->is_unmapping;
+        pthread_create(&taker->thread, NULL, take_back, taker->b);
+        sem_wait(&taker->is_unmapping);
+    }
+}
+
+/* The guest takes a page back while its window is being removed, and the host refuses: what the
+ * host keeps is known in one place, and so unmapped, and counted, once. */
+static void test_refused_while_a_window_is_removed(void)
+{
+    g_autoptr(GString) text = g_string_new(NULL);
+    struct bench *b = bench_new();
+    struct taker taker = {.b = b,
+                          .listener = {.priority = 1, .section_remove = about_to_be_removed}};
+
+    sem_init(&taker.is_unmapping, 0, 0);
+    CU_ASSERT_TRUE_FATAL(attach(b));
+    CU_ASSERT_TRUE_FATAL(memory_listener_register(&taker.listener, &b->dma, NULL));
+    guest_map(b, 5 * PAGE, 1 * MEG);
+    turn_translation(b, true);
+    CU_ASSERT_PTR_NOT_NULL_FATAL(host_of(b, 5 * PAGE));
+    write_register(b, VTD_GCMD, 0, 4);
+    pthread_join(taker.thread, NULL);
+    CU_ASSERT_EQUAL(b->failures, 1);
+    CU_ASSERT_TRUE(dma_map_verify(b->map, text));
+    CU_ASSERT_EQUAL(b->recorder.backend.entries, 1);
+    CU_ASSERT_PTR_EQUAL(host_of(b, 5 * PAGE), ram_at(b, 5 * PAGE));
+    memory_listener_unregister(&taker.listener);
+    sem_destroy(&taker.is_unmapping);
+    bench_free(b);
+}
+
 static const struct unit_test tests[] = {
     {"RAM without IOMMU", test_ram_without_iommu},
     {"a BAR moves", test_bar_moves},
@@ -406,6 +470,7 @@ static const struct unit_test tests[] = {
     {"RAM that the host refuses", test_ram_that_the_host_refuses},
     {"RAM that the host refuses for long", test_ram_that_the_host_refuses_for_long},
     {"a window that the host refuses", test_window_that_the_host_refuses},
+    {"refused while a window is removed", test_refused_while_a_window_is_removed},
     {NULL, NULL},
 };
 
