@@ -87,7 +87,7 @@ def xen(folder, programs):
     with gzip.open(next_file(package("xen-hypervisor-4.17-amd64"), "boot", "xen-4", ".gz")) as f:
         with open(hypervisor, "wb") as out:
             out.write(f.read())
-    return ["-cpu", "EPYC,-monitor,-smap,-smep,-rdtscp", "-m", "3072", "-smp", "2",
+    return ["-cpu", f"{CPU},-monitor,-smap,-smep,-rdtscp", "-m", "3072", "-smp", "2",
             "-drive", f"file={disk},format=raw,if=none,id=domain",
             "-device", "virtio-blk-pci,drive=domain",
             "-kernel", hypervisor,
