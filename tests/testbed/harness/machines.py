@@ -6,6 +6,7 @@ import os
 from harness.files import add_newer_guest, base_tree
 from harness.iommufd_kernel import IommufdKernel
 from harness.packages import Kernel, package
+from harness.vfio_user_server import add_servers
 from harness.xen_disk import make_xen_disk
 from harness.xen_files import add_dom0_files
 
@@ -78,6 +79,7 @@ def xen(folder, programs):
                                       "xenfs", "xen_blkback", "xen_netback", "virtio_blk", "tun",
                                       "bridge"], programs)
     add_dom0_files(tree)
+    add_servers(tree)
     tree.write_cpio(initrd)
     disk = os.path.join(folder, "domain.img")
     make_xen_disk(disk)
@@ -85,7 +87,7 @@ def xen(folder, programs):
     with gzip.open(next_file(package("xen-hypervisor-4.17-amd64"), "boot", "xen-4", ".gz")) as f:
         with open(hypervisor, "wb") as out:
             out.write(f.read())
-    return ["-cpu", "EPYC,-monitor,-smap,-smep,-rdtscp", "-m", "3072", "-smp", "2",
+    return ["-cpu", f"{CPU},-monitor,-smap,-smep,-rdtscp", "-m", "3072", "-smp", "2",
             "-drive", f"file={disk},format=raw,if=none,id=domain",
             "-device", "virtio-blk-pci,drive=domain",
             "-kernel", hypervisor,
