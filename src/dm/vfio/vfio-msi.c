@@ -80,12 +80,15 @@ static struct vfio_vector read_msi(const struct vfio_pci *vfio, unsigned number)
 static struct vfio_vector read_msix(const struct vfio_pci *vfio, unsigned number)
 {
     const uint8_t *entry = vfio->table + number * ENTRY_SIZE;
-
-    return (struct vfio_vector){
+    struct vfio_vector vector = {
         .address = load_le64(entry) & ~UINT64_C(3),
         .data = load_le32(entry + ENTRY_DATA),
-        .masked = vfio->function_mask || (load_le32(entry + ENTRY_CONTROL) & ENTRY_MASKED),
+        .masked = load_le32(entry + ENTRY_CONTROL) & ENTRY_MASKED,
     };
+
+    vector.masked = vfio->function_mask ||
+                    pci_message_is_masked(&vfio->pci, vector.masked, vector.address, vector.data);
+    return vector;
 }
 
 static struct vfio_vector read_vector(const struct vfio_pci *vfio, unsigned number)
