@@ -179,7 +179,6 @@ bool vfio_pci_realize(struct vfio_pci *vfio, bool (*open)(struct vfio_pci *vfio,
 {
     vfio->intx_descriptor = vfio->request_descriptor = vfio->error_descriptor = -1;
     vfio->intx_unmask = -1;
-    vfio->msi = vfio->msix = 0;
     vfio->cut_off = false;
     vfio->cut_off_task = (struct io_task){.run = tell_cut_off, .opaque = vfio};
     vfio->request_task = (struct io_task){.run = on_request, .opaque = vfio};
