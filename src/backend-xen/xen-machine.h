@@ -149,6 +149,9 @@ void xen_set_pci_pin(void *machine, unsigned number, bool level);
 void xen_set_pci_link(struct machine *machine, unsigned link, unsigned irq);
 bool xen_deliver_msi(struct machine *machine, const struct msi_message *message);
 
+/* passthrough/passthrough.c */
+extern const struct device_class xen_passthrough_class;
+
 /* store.c: xenstore. */
 bool xen_store_open(struct xen_machine *xen, GError **error);
 void xen_store_close(struct xen_machine *xen);
