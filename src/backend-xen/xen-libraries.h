@@ -31,7 +31,8 @@
     F(xc_interface_open)                                                                           \
     F(xc_physdev_map_pirq)                                                                         \
     F(xc_physdev_map_pirq_msi)                                                                     \
-    F(xc_physdev_unmap_pirq)
+    F(xc_physdev_unmap_pirq)                                                                       \
+    F(xc_test_assign_device)
 #define XENDEVICEMODEL_FUNCTIONS(F)                                                                \
     F(xendevicemodel_close)                                                                        \
     F(xendevicemodel_create_ioreq_server)                                                          \
@@ -116,6 +117,7 @@ bool xen_libraries_load(GError **error);
 #define xc_physdev_map_pirq(...)      xen_libraries.xc_physdev_map_pirq(__VA_ARGS__)
 #define xc_physdev_map_pirq_msi(...)  xen_libraries.xc_physdev_map_pirq_msi(__VA_ARGS__)
 #define xc_physdev_unmap_pirq(...)    xen_libraries.xc_physdev_unmap_pirq(__VA_ARGS__)
+#define xc_test_assign_device(...)    xen_libraries.xc_test_assign_device(__VA_ARGS__)
 #define xendevicemodel_close(...)     xen_libraries.xendevicemodel_close(__VA_ARGS__)
 #define xendevicemodel_create_ioreq_server(...)                                                    \
     xen_libraries.xendevicemodel_create_ioreq_server(__VA_ARGS__)

@@ -47,7 +47,7 @@ struct xen_vcpu {
     unsigned index;
     bool answer_held;      /* its request was carried out, but not answered yet */
     struct ioreq answer;   /* then */
-    uint64_t requests[16]; /* carried out so far, by type; of the vCPU's own thread */
+    uint64_t requests[16]; /* carried out so far, by type; atomic: written by its own thread */
 };
 
 struct xen_ranges;

@@ -8,6 +8,7 @@
 #define DUODM_TESTS_UNIT_XEN_PASSTHROUGH_FIXTURE_H
 
 #include "backend-xen/passthrough/passthrough.h"
+#include "dm/cli/keyval.h"
 #include "dm/hotplug.h"
 #include "dm/pci/msi-regs.h"
 #include "dm/pci/pci-regs.h"
@@ -96,6 +97,14 @@ static int fake_unbind_msi(xc_interface *xch, uint32_t domid, uint32_t vector, u
                            uint32_t flags)
 {
     return xen_call("unbind %u", pirq);
+}
+
+/* No function is assigned, or all are. */
+static bool xen_has_assigned;
+
+static int fake_test_assign(xc_interface *xch, uint32_t domid, uint32_t sbdf)
+{
+    return xen_has_assigned ? -1 : 0;
 }
 
 /* Were these the calls since the last look? */
@@ -232,8 +241,11 @@ static void pt_ignore_vcpu(struct vcpu *vcpu)
 {
 }
 
+static const struct device_class *const pt_classes[] = {&xen_passthrough_class, NULL};
+
 static const struct engine_ops pt_engine = {
     .name = "fake-xen",
+    .devices = pt_classes,
     .has_vcpus = true,
     .attaches = true,
     .create = pt_create,
@@ -243,6 +255,8 @@ static const struct engine_ops pt_engine = {
     .kick = pt_ignore_vcpu,
     .reset_vcpu = pt_ignore_vcpu,
 };
+
+const struct engine_ops *const engine_table[] = {&pt_engine, NULL};
 
 static inline void pt_test_init(struct pt_test *test)
 {
@@ -259,6 +273,8 @@ static inline void pt_test_init(struct pt_test *test)
     xen_libraries.xc_domain_unbind_pt_irq = fake_unbind_pin;
     xen_libraries.xc_domain_update_msi_irq = fake_update_msi;
     xen_libraries.xc_domain_unbind_msi_irq = fake_unbind_msi;
+    xen_libraries.xc_test_assign_device = fake_test_assign;
+    xen_has_assigned = false;
     xen_calls = g_string_new(NULL);
     xen_fails_at = 0;
     xen_next_pirq = 40;

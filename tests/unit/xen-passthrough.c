@@ -154,6 +154,51 @@ static void test_rights_come_later(void)
     pt_test_clear(&test);
 }
 
+static void plug(struct pt_test *test)
+{
+    struct key_values *list = key_values_parse("driver=xen-pci-passthrough", NULL, NULL);
+
+    key_values_set(list, "id", "pci-pt-00_05.0");
+    key_values_set(list, "hostaddr", HOST);
+    key_values_set(list, "addr", "4");
+    key_values_set(list, "x-sysfs", test->sysfs);
+    CU_ASSERT_TRUE(hotplug_add(test->machine, list, NULL));
+    key_values_free(list);
+}
+
+/* A running guest does not find what Xen has not assigned yet; one that has not run may. */
+static void test_plugged_into_a_running_guest(void)
+{
+    struct xen_vcpu vcpu = {0};
+    struct pt_test test;
+
+    pt_test_init(&test);
+    put_function(&test, HOST, &plain);
+    test.machine->complete = true;
+    test.xen.vcpus = &vcpu;
+    test.xen.vcpu_count = 1;
+    plug(&test);
+    CU_ASSERT_EQUAL(pt_read(&test, SLOT, PCI_VENDOR_ID, 4), 0x11e81234);
+    device_destroy(hotplug_find(test.machine, "pci-pt-00_05.0"));
+
+    vcpu.requests[IOREQ_TYPE_PIO] = 1;
+    plug(&test);
+    CU_ASSERT_EQUAL(pt_read(&test, SLOT, PCI_VENDOR_ID, 4), UINT32_MAX);
+    event_base_loop(test.machine->base, EVLOOP_ONCE);
+    CU_ASSERT_EQUAL(pt_read(&test, SLOT, PCI_VENDOR_ID, 4), UINT32_MAX);
+    xen_has_assigned = true;
+    event_base_loop(test.machine->base, EVLOOP_ONCE);
+    CU_ASSERT_EQUAL(pt_read(&test, SLOT, PCI_VENDOR_ID, 4), 0x11e81234);
+    device_destroy(hotplug_find(test.machine, "pci-pt-00_05.0"));
+
+    xen_has_assigned = false; /* what it never saw it need not let go */
+    plug(&test);
+    CU_ASSERT_TRUE(hotplug_remove(test.machine, "pci-pt-00_05.0", false, NULL));
+    CU_ASSERT_PTR_NULL(hotplug_find(test.machine, "pci-pt-00_05.0"));
+    test.machine->complete = false;
+    pt_test_clear(&test);
+}
+
 static void test_functions_share_a_pin(void)
 {
     struct pt_test test;
@@ -416,6 +461,7 @@ static const struct unit_test tests[] = {
     {"the MSI-X table is left out", test_table_is_left_out},
     {"less than a page", test_less_than_a_page},
     {"rights come later", test_rights_come_later},
+    {"plugged into a running guest", test_plugged_into_a_running_guest},
     {"functions share a pin", test_functions_share_a_pin},
     {"MSI", test_msi},
     {"MSI-X", test_msix},

@@ -6,14 +6,16 @@
  * IOMMU, and Xen's. This end shows the guest what it was given, and tells Xen where.
  */
 #include "backend-xen/passthrough/passthrough.h"
+#include "dm/pci/pci-bus.h"
 #include "dm/pci/pci-iommu.h"
 #include "dm/pci/pci-regs.h"
 #include "util/error.h"
 #include "util/log.h"
 
-#include <string.h>
+#include <event2/event.h>
 
 #define SYSFS_DEVICES "/sys/bus/pci/devices"
+#define READY_PERIOD  10000 /* us */
 
 /* Config space. */
 
@@ -95,6 +97,61 @@ static bool init_config(struct xen_passthrough *pt, GError **error)
     return true;
 }
 
+/*
+ * Hotplug. libxl has Xen assign the function only after it found the device on our bus; a guest
+ * that heard of it at once might have it do DMA before that, into nothing. Nobody tells when it is
+ * done, so Xen is asked now and then. A domain that has not run yet is not started before that.
+ */
+
+static bool is_assigned(const struct xen_passthrough *pt)
+{
+    const struct xen_machine *xen = xen_pt_machine(pt);
+    const struct pci_host_address *a = &pt->host.address;
+    uint32_t number = a->segment << 16 | a->bus << 8 | a->slot << 3 | a->function;
+
+    return xc_test_assign_device(xen->control, xen->domid, number) < 0; /* it can't be any more */
+}
+
+static void look_if_ready(evutil_socket_t fd, short events, void *opaque)
+{
+    struct xen_passthrough *pt = opaque;
+
+    if (is_assigned(pt)) {
+        g_clear_pointer(&pt->ready_timer, event_free);
+        pt->pci.holds_announcement = false;
+        pci_device_announce(&pt->pci.device);
+    }
+}
+
+static bool has_run(const struct xen_machine *xen)
+{
+    for (unsigned i = 0; i < xen->vcpu_count; i++) {
+        for (unsigned type = 0; type < G_N_ELEMENTS(xen->vcpus[i].requests); type++) {
+            if (__atomic_load_n(&xen->vcpus[i].requests[type], __ATOMIC_RELAXED)) {
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
+static bool wait_until_ready(struct xen_passthrough *pt, GError **error)
+{
+    const struct timeval period = {.tv_usec = READY_PERIOD};
+    struct machine *machine = pt->pci.device.machine;
+
+    if (!machine->complete || !has_run(xen_pt_machine(pt)) || is_assigned(pt)) {
+        return true;
+    }
+    pt->ready_timer = event_new(machine->base, -1, EV_PERSIST, look_if_ready, pt);
+    if (!pt->ready_timer || event_add(pt->ready_timer, &period) < 0) {
+        g_clear_pointer(&pt->ready_timer, event_free);
+        return duodm_fail(error, DUODM_ERROR_FAILED, "xen: the main loop takes no timer");
+    }
+    pt->pci.holds_announcement = true;
+    return true;
+}
+
 /* Life. */
 
 static bool refuse_iommu(GError **error)
@@ -159,9 +216,14 @@ static bool make_parts(struct xen_passthrough *pt, GError **error)
     if (!bind_pin(pt, error)) {
         goto destroy_msi;
     }
+    if (!wait_until_ready(pt, error)) {
+        goto unbind_pin;
+    }
     update_command(pt);
     return true;
 
+unbind_pin:
+    xen_pt_intx_unbind(pt);
 destroy_msi:
     xen_pt_msi_destroy(pt);
 destroy_bars:
@@ -174,6 +236,7 @@ static bool realize(struct device *device, GError **error)
     struct xen_passthrough *pt = xen_pt_of(device);
 
     pt->was_used = false;
+    pt->pci.holds_announcement = false;
     pt->intx_pirq = XEN_PT_NO_PIRQ;
     if (!check_machine(pt, error) ||
         !host_function_open(&pt->host, pt->sysfs, pt->hostaddr, error)) {
@@ -191,6 +254,7 @@ static void unrealize(struct device *device)
 {
     struct xen_passthrough *pt = xen_pt_of(device);
 
+    g_clear_pointer(&pt->ready_timer, event_free);
     host_function_config_write(&pt->host, PCI_COMMAND, 2, PCI_COMMAND_INTERRUPT_DISABLE);
     xen_pt_intx_unbind(pt);
     xen_pt_msi_destroy(pt);

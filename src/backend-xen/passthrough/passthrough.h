@@ -42,7 +42,8 @@ struct xen_passthrough {
 
     struct host_function host;
     struct assigned_config config;
-    bool was_used; /* the guest let it do DMA: only a reset makes it forget */
+    struct event *ready_timer; /* until Xen has assigned the function; NULL: it has */
+    bool was_used;             /* the guest let it do DMA: only a reset makes it forget */
 
     /* BARs: pt-bars.c. Pieces under the topology lock. */
     struct xen_pt_bar bars[PCI_BAR_COUNT];

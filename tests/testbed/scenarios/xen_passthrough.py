@@ -1,12 +1,15 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """edu and nvme are assigned to a Xen domain by xl: at its creation, and while it runs."""
-from harness.xen import LIMIT, Domain, start_toolstack
+import traceback
+from harness.vfio import check_nvme, write_nvme
+from harness.xen import Domain, start_toolstack
 
 MACHINE = "xen-passthrough"
 ENGINE = "xen"
 DEVICES = ["xen-pci-passthrough"]
 IN_CI = False
 EDU, NVME = "00:05.0", "00:06.0"  # in L1
+IDS = {EDU: "0x1234", NVME: "0x1b36"}  # their vendors
 
 
 def give(bed, *addresses):
@@ -16,21 +19,48 @@ def give(bed, *addresses):
         bed.run(f"xl pci-assignable-list | grep -q {address} || xl pci-assignable-add {address}")
 
 
-def test_firmware_sees_it(bed):
-    give(bed, EDU)
-    with Domain(bed, extra=f'pci=["{EDU}"]') as domain:
-        bed.console.expect(domain.says("No bootable device"), limit=LIMIT)
-        print(bed.run(f"xl pci-list {domain.name}; xl qemu-monitor-command {domain.name} 'info pci'; tail -n 40 /var/log/xen/*; xl dmesg | tail -n 30")[1])
-        domain.destroy()
-    domain.check_clean()
+def find(domain, host):
+    """The guest's address of a device, which it has or will have soon."""
+    return domain.run(f"until grep -l {IDS[host]} /sys/bus/pci/devices/*/vendor | grep -q .; do usleep 50000; done;"
+                      f"basename $(dirname $(grep -l {IDS[host]} /sys/bus/pci/devices/*/vendor))", limit=60)[1].strip()
 
 
-def test_edu(bed):
-    give(bed, EDU)
-    with Domain(bed, memory=256, kernel="/boot/vmlinuz", extra=f'pci=["{EDU}"]') as domain:
-        domain.wait_up()
-        print(domain.run("dmesg | grep -i -e xen -e pci -e acpi | head -n 80; for d in /sys/bus/pci/devices/*; do echo $d $(cat $d/vendor $d/device $d/class $d/irq $d/resource | tr '\\n' ' '); done; cat /proc/interrupts")[1])
-        print(domain.run("load edu dma 0000:00:04.0 3; [ -e /dev/uio0 ] || echo 1234 11e8 >/sys/bus/pci/drivers/uio_pci_generic/new_id; cat /proc/interrupts", check=False)[1])
-        print(bed.run("cat /var/log/xen/qemu*; xl dmesg | tail -n 40", check=False)[1])
-        print(domain.run("timeout 20 load edu intx 0000:00:04.0 5", check=False)[1])
-        print(bed.run("cat /var/log/xen/qemu*; xl dmesg | tail -n 40", check=False)[1])
+def test_debug(bed):
+    def show(what, f):
+        print("=====", what, flush=True)
+        try:
+            r = f()
+            print(r[1] if isinstance(r, tuple) else r, flush=True)
+        except BaseException:
+            traceback.print_exc()
+            print(flush=True)
+
+    give(bed, EDU, NVME)
+    show("assignable", lambda: bed.run("xl pci-assignable-list; for d in 5 6; do cat /sys/bus/pci/devices/0000:00:0$d.0/resource /sys/bus/pci/devices/0000:00:0$d.0/irq; done"))
+    domain = Domain(bed, memory=256, kernel="/boot/vmlinuz", append="loglevel=6", check=False, extra=f'pci=["{EDU}","{NVME}"]\ndevice_model_args_hvm=["-trace","xen_pt_*"]')
+    show("created", lambda: str(domain.created) + domain.create_output)
+    show("logs", lambda: bed.run("tail -n 60 /var/log/xen/*; xl dmesg | tail -n 60", check=False))
+    import harness.xen
+    harness.xen.LIMIT = 100
+    show("up", domain.wait_up)
+    show("dmesg", lambda: domain.run("dmesg | grep -i -e xen -e pci -e acpi -e nvme | tail -n 90", check=False))
+    show("devices", lambda: domain.run("for d in /sys/bus/pci/devices/*; do echo $d $(cat $d/vendor $d/device $d/class $d/irq $d/resource | tr '\\n' ' '); done; cat /proc/interrupts", check=False))
+    show("edu dma", lambda: domain.run(f"timeout 20 load edu dma {find(domain, EDU)} 3", check=False, limit=60))
+    show("uio", lambda: domain.run("[ -e /dev/uio0 ] || echo 1234 11e8 >/sys/bus/pci/drivers/uio_pci_generic/new_id; ls /dev/uio*; cat /proc/interrupts", check=False))
+    show("intx", lambda: domain.run(f"timeout 20 load edu intx {find(domain, EDU)} 5; cat /proc/interrupts", check=False, limit=60))
+    sums = []
+    show("nvme", lambda: sums.append(write_nvme(domain, limit=60)))
+    show("interrupts", lambda: domain.run("ls /dev/nvme*; cat /proc/interrupts", check=False))
+    show("logs", lambda: bed.run("tail -n 60 /var/log/xen/*; xl dmesg | tail -n 60", check=False))
+    show("detach", lambda: bed.run(f"xl pci-list {domain.name}; xl -v pci-detach {domain.name} {EDU}; xl pci-list {domain.name}", check=False, limit=60))
+    show("attach", lambda: bed.run(f"xl -v pci-attach {domain.name} {EDU}; xl pci-list {domain.name}", check=False, limit=60))
+    show("edu dma", lambda: domain.run(f"timeout 20 load edu dma {find(domain, EDU)} 3", check=False, limit=60))
+    show("detach", lambda: bed.run(f"xl -v pci-detach {domain.name} {NVME}; xl pci-list {domain.name}", check=False, limit=60))
+    show("attach", lambda: bed.run(f"xl -v pci-attach {domain.name} {NVME}; xl pci-list {domain.name}", check=False, limit=60))
+    show("nvme", lambda: domain.run("until [ -e /dev/nvme0n1 ]; do usleep 20000; done", limit=60))
+    show("nvme", lambda: check_nvme(domain, sums[0], limit=60))
+    show("dmesg", lambda: domain.run("dmesg | tail -n 50", check=False))
+    show("logs", lambda: bed.run("tail -n 60 /var/log/xen/*; xl dmesg | tail -n 60", check=False))
+    show("destroy", domain.destroy)
+    show("clean", domain.check_clean)
+    show("assignable", lambda: bed.run("xl pci-assignable-list"))
