@@ -150,7 +150,7 @@ static inline void put_file(const char *folder, const char *name, const void *da
 static inline void put_resources(const char *folder, const struct host_options *options)
 {
     g_autoptr(GString) text = g_string_new(NULL);
-    g_autofree uint8_t *memory = g_malloc0(options->memory_size + 1);
+    g_autofree uint8_t *memory = g_malloc0(options->memory_size + options->ports + 1);
 
     g_string_append_printf(text, "0x%016" PRIx64 " 0x%016" PRIx64 " 0x%016x\n",
                            options->memory_size ? HOST_MEMORY : 0,
