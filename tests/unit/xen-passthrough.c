@@ -383,6 +383,23 @@ static void test_what_guests_may_write(void)
     pt_test_clear(&test);
 }
 
+/* Nothing is asked about a domain that is going away. */
+static void test_the_end(void)
+{
+    struct pt_test test;
+    struct device *device = begin_msix(&test);
+
+    write_message(&test, 0, 0xfee00000, 0x51);
+    write_entry(&test, 0, MSIX_ENTRY_CONTROL, 0);
+    pt_write(&test, SLOT, CAP_MSIX + MSIX_CONTROL, 2, MSIX_ENABLE);
+    g_string_truncate(xen_calls, 0);
+    test.xen.quit = true;
+    device_destroy(device);
+    CU_ASSERT_TRUE(xen_was_asked(""));
+    CU_ASSERT_FALSE(host_config(&test, HOST, PCI_COMMAND, 2) & PCI_COMMAND_MASTER);
+    pt_test_clear(&test);
+}
+
 /* Each of Xen's calls fails once: the device is refused and leaves nothing, or lives with less. */
 static void test_each_call_fails_once(void)
 {
@@ -469,6 +486,7 @@ static const struct unit_test tests[] = {
     {"the table moves", test_the_table_moves},
     {"command register", test_command},
     {"what guests may write", test_what_guests_may_write},
+    {"the end", test_the_end},
     {"each call fails once", test_each_call_fails_once},
     {"errors", test_errors},
     {NULL, NULL},

@@ -76,6 +76,13 @@ static inline struct xen_machine *xen_pt_machine(const struct xen_passthrough *p
     return xen_of(pt->pci.device.machine);
 }
 
+/* The domain, or its device model, is at its end: Xen takes back what is left by itself, and calls
+ * about it would only fail. */
+static inline bool xen_pt_is_over(const struct xen_passthrough *pt)
+{
+    return __atomic_load_n(&xen_pt_machine(pt)->quit, __ATOMIC_RELAXED);
+}
+
 /* pt-bars.c */
 bool xen_pt_bars_init(struct xen_passthrough *pt, GError **error);
 void xen_pt_bars_destroy(struct xen_passthrough *pt);

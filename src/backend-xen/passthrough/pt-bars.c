@@ -66,7 +66,7 @@ static void remove_piece(struct xen_passthrough *pt, uint64_t guest, bool is_io)
         const struct xen_pt_piece *piece = &g_array_index(pt->pieces, struct xen_pt_piece, i);
 
         if (piece->guest == guest && piece->is_io == is_io) {
-            if (piece->is_mapped && !call_mapping(pt, piece, false)) {
+            if (piece->is_mapped && !xen_pt_is_over(pt) && !call_mapping(pt, piece, false)) {
                 xen_warn(xen_pt_machine(pt), "%s: can't be taken from 0x%" PRIx64, pt->host.name,
                          guest);
             }

@@ -73,7 +73,7 @@ void xen_pt_intx_unbind(struct xen_passthrough *pt)
 {
     const struct xen_machine *xen = xen_pt_machine(pt);
 
-    if (pt->intx_pirq == XEN_PT_NO_PIRQ) {
+    if (pt->intx_pirq == XEN_PT_NO_PIRQ || xen_pt_is_over(pt)) {
         return;
     }
     if (xc_domain_unbind_pt_irq(xen->control, xen->domid, (uint8_t)pt->intx_pirq, PT_IRQ_TYPE_PCI,

@@ -58,8 +58,9 @@ static void unbind_vector(struct xen_passthrough *pt, struct xen_pt_vector *vect
 {
     const struct xen_machine *xen = xen_pt_machine(pt);
 
-    if (vector->is_bound && xc_domain_unbind_msi_irq(xen->control, xen->domid, vector->vector,
-                                                     (uint32_t)vector->pirq, vector->flags) < 0) {
+    if (vector->is_bound && !xen_pt_is_over(pt) &&
+        xc_domain_unbind_msi_irq(xen->control, xen->domid, vector->vector, (uint32_t)vector->pirq,
+                                 vector->flags) < 0) {
         xen_warn(xen, "%s: interrupt %d can't be unbound", pt->host.name, vector->pirq);
     }
     vector->is_bound = false;
@@ -70,7 +71,7 @@ static void release_vector(struct xen_passthrough *pt, struct xen_pt_vector *vec
     const struct xen_machine *xen = xen_pt_machine(pt);
 
     unbind_vector(pt, vector);
-    if (vector->pirq != XEN_PT_NO_PIRQ &&
+    if (vector->pirq != XEN_PT_NO_PIRQ && !xen_pt_is_over(pt) &&
         xc_physdev_unmap_pirq(xen->control, xen->domid, vector->pirq) < 0) {
         xen_warn(xen, "%s: interrupt %d can't be taken back", pt->host.name, vector->pirq);
     }
