@@ -45,6 +45,8 @@ static void test_message(void)
         {0xfee00000, 0x0000, 0x00, 0, 0},
         {0xfee37000, 0x4300, 0x00, 0x3037, 0x37},
         {0x10000fee37000, 0x4300, 0x00, 0x3037, 0x10037}, /* more than 8 bits */
+        {0xfee37000, 0x0700, 0x00, 0x7037, 0x37},         /* Linux since 5.11 */
+        {0xfee37000, 0x4400, 0x00, 0x4037, 0},            /* NMI */
         {0xfee37000, 0x4341, 0x41, 0x3037, 0},
     };
     struct xen_message message;
@@ -320,9 +322,9 @@ static void test_msix_as_event_channels(void)
 
     pt_write(&test, SLOT, CAP_MSIX + MSIX_CONTROL, 2, MSIX_ENABLE | MSIX_MASK_ALL);
     CU_ASSERT_TRUE(xen_was_asked(""));
-    write_message(&test, 0, 0xfee37000, 0x4300);
+    write_message(&test, 0, 0xfee37000, 0x700);
     CU_ASSERT_TRUE(xen_was_asked("pirq 55 for 0:28 entry 0 table fe000000;"
-                                 "bind 55 to 0 flags 3037 table e0002000;"));
+                                 "bind 55 to 0 flags 7037 table e0002000;"));
     write_message(&test, 0, 0xfee38000, 0x4300); /* another one */
     CU_ASSERT_TRUE(xen_was_asked("unbind 55;drop 55;pirq 56 for 0:28 entry 0 table fe000000;"
                                  "bind 56 to 0 flags 3038 table e0002000;"));

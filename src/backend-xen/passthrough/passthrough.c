@@ -37,21 +37,27 @@ static void write_host(struct assigned_config *config, unsigned offset, unsigned
 
 static const struct assigned_config_ops config_ops = {read_host, write_host};
 
-/* The function decodes its BARs as long as the guest has it: where the guest sees them is Xen's
- * matter. The pin is Xen's, too, so the function itself has to switch it off. */
+/* The function decodes its BARs all the time: where the guest sees them is Xen's matter, and Xen
+ * itself reaches the MSI-X table. */
+static void set_command(struct xen_passthrough *pt, uint32_t command)
+{
+    for (unsigned i = 0; i < PCI_BAR_COUNT; i++) {
+        if (pt->host.bars[i].size) {
+            command |= pt->host.bars[i].is_io ? PCI_COMMAND_IO : PCI_COMMAND_MEMORY;
+        }
+    }
+    host_function_config_write(&pt->host, PCI_COMMAND, 2, command);
+}
+
+/* The pin is Xen's, too, so the function itself has to switch it off. */
 static void update_command(struct xen_passthrough *pt)
 {
     const uint32_t passed =
         PCI_COMMAND_MASTER | PCI_COMMAND_PARITY | PCI_COMMAND_SERR | PCI_COMMAND_INTERRUPT_DISABLE;
     uint32_t command = pci_get(pt->pci.config, PCI_COMMAND, 2) & passed;
 
-    for (unsigned i = 0; i < PCI_BAR_COUNT; i++) {
-        if (pt->host.bars[i].size) {
-            command |= pt->host.bars[i].is_io ? PCI_COMMAND_IO : PCI_COMMAND_MEMORY;
-        }
-    }
     pt->was_used |= command & PCI_COMMAND_MASTER;
-    host_function_config_write(&pt->host, PCI_COMMAND, 2, command);
+    set_command(pt, command);
 }
 
 static uint32_t config_read(struct pci_device *pci, unsigned offset, unsigned size)
@@ -255,7 +261,7 @@ static void unrealize(struct device *device)
     struct xen_passthrough *pt = xen_pt_of(device);
 
     g_clear_pointer(&pt->ready_timer, event_free);
-    host_function_config_write(&pt->host, PCI_COMMAND, 2, PCI_COMMAND_INTERRUPT_DISABLE);
+    set_command(pt, PCI_COMMAND_INTERRUPT_DISABLE);
     xen_pt_intx_unbind(pt);
     xen_pt_msi_destroy(pt);
     xen_pt_bars_destroy(pt);

@@ -173,6 +173,7 @@ void xen_pt_msi_update(struct xen_passthrough *pt)
                                                                       : 0;
 
     if (wanted != pt->active) {
+        trace_xen_pt_messages(pt->host.name, wanted);
         disable(pt);
         pt->active = wanted;
         if (wanted) {

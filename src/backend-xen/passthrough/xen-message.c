@@ -10,8 +10,13 @@
 #define ADDRESS_PIRQ_HIGH   0xffffff00u /* bits 63:40: Xen's, of a PIRQ */
 #define DATA_DELIVERY       8           /* shift: 3 bits */
 #define DATA_LEVEL          0x8000u
-#define DELIVERY_OF_PIRQ    3u /* reserved by the SDM */
 #define FLAGS_DELIVERY      12 /* shift */
+
+/* Of those that SMI (2), NMI (4) and INIT (5) are sent by, the vector means nothing. */
+static bool has_vector(uint32_t delivery)
+{
+    return delivery != 2 && delivery != 4 && delivery != 5;
+}
 
 bool xen_message_decode(uint64_t address, uint32_t data, struct xen_message *message)
 {
@@ -29,7 +34,8 @@ bool xen_message_decode(uint64_t address, uint32_t data, struct xen_message *mes
                  delivery << FLAGS_DELIVERY |
                  (data & DATA_LEVEL ? XEN_DOMCTL_VMSI_X86_TRIG_MASK : 0),
     };
-    if (message->vector == 0 && delivery == DELIVERY_OF_PIRQ) {
+    /* No local APIC takes vector 0. Linux writes delivery mode 3 or, since 5.11, 7. */
+    if (message->vector == 0 && has_vector(delivery)) {
         message->pirq = (high & ADDRESS_PIRQ_HIGH) | destination;
     }
     return true;

@@ -37,30 +37,42 @@ def test_debug(bed):
 
     give(bed, EDU, NVME)
     show("assignable", lambda: bed.run("xl pci-assignable-list; for d in 5 6; do cat /sys/bus/pci/devices/0000:00:0$d.0/resource /sys/bus/pci/devices/0000:00:0$d.0/irq; done"))
-    domain = Domain(bed, memory=256, kernel="/boot/vmlinuz", append="loglevel=6", check=False, extra=f'pci=["{EDU}","{NVME}"]\ndevice_model_args_hvm=["-trace","xen_pt_*"]')
-    show("created", lambda: str(domain.created) + domain.create_output)
-    show("logs", lambda: bed.run("tail -n 60 /var/log/xen/*; xl dmesg | tail -n 60", check=False))
+    EXTRA = '\ndevice_model_args_hvm=["-trace","xen_pt_*","-trace","hotplug_*"]'
     import harness.xen
-    harness.xen.LIMIT = 100
+    harness.xen.LIMIT = 60
+
+    def xen_state():
+        return bed.run("xl dmesg -c >/dev/null; xl debug-keys i; xl debug-keys M; xl dmesg -c | grep -v 'IOAPIC\\|RTE' | tail -n 90", check=False, limit=20)
+
+    def logs():
+        return bed.run("tail -n 40 /var/log/xen/*", check=False, limit=20)
+
+    def look(domain):
+        show("devices", lambda: domain.run("for d in /sys/bus/pci/devices/*; do echo $d $(cat $d/vendor $d/device $d/class $d/irq | tr '\\n' ' ') $(head -n 2 $d/resource); done; cat /proc/interrupts; dmesg | tail -n 25", check=False, limit=20))
+
+    domain = Domain(bed, memory=256, kernel="/boot/vmlinuz", append="loglevel=6", check=False, extra=f'pci=["{EDU}","{NVME}"]' + EXTRA)
+    show("created", lambda: str(domain.created) + domain.create_output)
     show("up", domain.wait_up)
-    show("dmesg", lambda: domain.run("dmesg | grep -i -e xen -e pci -e acpi -e nvme | tail -n 90", check=False))
-    show("devices", lambda: domain.run("for d in /sys/bus/pci/devices/*; do echo $d $(cat $d/vendor $d/device $d/class $d/irq $d/resource | tr '\\n' ' '); done; cat /proc/interrupts", check=False))
-    show("edu dma", lambda: domain.run(f"timeout 20 load edu dma {find(domain, EDU)} 3", check=False, limit=60))
-    show("uio", lambda: domain.run("[ -e /dev/uio0 ] || echo 1234 11e8 >/sys/bus/pci/drivers/uio_pci_generic/new_id; ls /dev/uio*; cat /proc/interrupts", check=False))
-    show("intx", lambda: domain.run(f"timeout 20 load edu intx {find(domain, EDU)} 5; cat /proc/interrupts", check=False, limit=60))
+    show("logs", logs)
+    look(domain)
+    show("edu dma", lambda: domain.run(f"timeout 20 load edu dma {find(domain, EDU)} 3", check=False, limit=30))
+    show("uio", lambda: domain.run("[ -e /dev/uio0 ] || echo 1234 11e8 >/sys/bus/pci/drivers/uio_pci_generic/new_id; ls /dev/uio*", check=False, limit=20))
+    show("intx", lambda: domain.run(f"timeout 15 load edu intx {find(domain, EDU)} 5", check=False, limit=25))
     sums = []
-    show("nvme", lambda: sums.append(write_nvme(domain, limit=60)))
-    show("interrupts", lambda: domain.run("ls /dev/nvme*; cat /proc/interrupts", check=False))
-    show("logs", lambda: bed.run("tail -n 60 /var/log/xen/*; xl dmesg | tail -n 60", check=False))
-    show("detach", lambda: bed.run(f"xl pci-list {domain.name}; xl -v pci-detach {domain.name} {EDU}; xl pci-list {domain.name}", check=False, limit=60))
-    show("attach", lambda: bed.run(f"xl -v pci-attach {domain.name} {EDU}; xl pci-list {domain.name}", check=False, limit=60))
-    show("edu dma", lambda: domain.run(f"timeout 20 load edu dma {find(domain, EDU)} 3", check=False, limit=60))
-    show("detach", lambda: bed.run(f"xl -v pci-detach {domain.name} {NVME}; xl pci-list {domain.name}", check=False, limit=60))
-    show("attach", lambda: bed.run(f"xl -v pci-attach {domain.name} {NVME}; xl pci-list {domain.name}", check=False, limit=60))
-    show("nvme", lambda: domain.run("until [ -e /dev/nvme0n1 ]; do usleep 20000; done", limit=60))
-    show("nvme", lambda: check_nvme(domain, sums[0], limit=60))
-    show("dmesg", lambda: domain.run("dmesg | tail -n 50", check=False))
-    show("logs", lambda: bed.run("tail -n 60 /var/log/xen/*; xl dmesg | tail -n 60", check=False))
+    show("nvme", lambda: sums.append(write_nvme(domain, limit=40)))
+    look(domain)
+    show("xen", xen_state)
+    show("detach", lambda: bed.run(f"xl pci-list {domain.name}; xl pci-detach {domain.name} {EDU}; xl pci-list {domain.name}", check=False, limit=40))
+    show("attach", lambda: bed.run(f"xl pci-attach {domain.name} {EDU}; xl pci-list {domain.name}", check=False, limit=40))
+    show("edu dma", lambda: domain.run(f"timeout 20 load edu dma {find(domain, EDU)} 3", check=False, limit=30))
+    show("intx", lambda: domain.run(f"timeout 15 load edu intx {find(domain, EDU)} 5", check=False, limit=25))
+    show("detach", lambda: bed.run(f"xl pci-detach {domain.name} {NVME}; xl pci-list {domain.name}", check=False, limit=40))
+    show("attach", lambda: bed.run(f"xl pci-attach {domain.name} {NVME}; xl pci-list {domain.name}", check=False, limit=40))
+    show("nvme", lambda: domain.run("until [ -e /dev/nvme0n1 ]; do usleep 20000; done", limit=30))
+    show("nvme", lambda: check_nvme(domain, sums[0], limit=30))
+    look(domain)
+    show("logs", logs)
+    show("xl dmesg", lambda: bed.run("xl dmesg | tail -n 40", check=False, limit=20))
     show("destroy", domain.destroy)
     show("clean", domain.check_clean)
     show("assignable", lambda: bed.run("xl pci-assignable-list"))
