@@ -290,6 +290,8 @@ static const struct property options[] = {
     PROPERTY_END,
 };
 
+static const struct device_class *const devices[] = {&xen_passthrough_class, NULL};
+
 const struct engine_ops xen_engine = {
     .name = "xen",
     .description = "a Xen HVM domain that a toolstack built (xl)",
@@ -297,6 +299,7 @@ const struct engine_ops xen_engine = {
     .options = options,
     .has_vcpus = true,
     .attaches = true,
+    .devices = devices,
     .is_available = is_available,
     .create = create,
     .create_vcpu = create_vcpu,
