@@ -47,6 +47,8 @@ struct xen_vcpu {
     unsigned index;
     bool answer_held;      /* its request was carried out, but not answered yet */
     struct ioreq answer;   /* then */
+    uint64_t answered_at;  /* TSC, when its last request was answered */
+    bool in_burst;         /* the last two requests came close together */
     uint64_t requests[16]; /* carried out so far, by type; of the vCPU's own thread */
 };
 
@@ -148,6 +150,10 @@ void xen_set_gsi(void *machine, unsigned gsi, bool level);
 void xen_set_pci_pin(void *machine, unsigned number, bool level);
 void xen_set_pci_link(struct machine *machine, unsigned link, unsigned irq);
 bool xen_deliver_msi(struct machine *machine, const struct msi_message *message);
+
+/* registers.c: for monitors; zeros and a warning where Xen does not let us look. */
+void xen_get_state(struct vcpu *vcpu, struct x86_state *state);
+bool xen_translate(struct vcpu *vcpu, uint64_t address, uint64_t *physical);
 
 /* store.c: xenstore. */
 bool xen_store_open(struct xen_machine *xen, GError **error);
