@@ -6,8 +6,8 @@ static const struct {
     const char *name;
     int (*run)(int argc, char **argv);
 } LOADS[] = {
-    {"randread", load_randread}, {"stream", load_stream}, {"files", load_files},
-    {"edu", load_edu},           {"vfio", load_vfio},     {"kexec", load_kexec},
+    {"randread", load_randread}, {"stream", load_stream}, {"files", load_files}, {"edu", load_edu},
+    {"vfio", load_vfio},         {"kexec", load_kexec},   {"echo", load_echo},
 };
 
 int main(int argc, char **argv)
@@ -18,6 +18,6 @@ int main(int argc, char **argv)
             return LOADS[i].run(argc - 2, argv + 2);
         }
     }
-    fprintf(stderr, "usage: load randread|stream|files|edu|vfio|kexec ARGUMENT...\n");
+    fprintf(stderr, "usage: load randread|stream|files|edu|vfio|kexec|echo ARGUMENT...\n");
     return 2;
 }

@@ -1,14 +1,25 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""xl's commands: pause, save, restore, migrate, cd-insert, vcpu-set, trigger, console, shutdown.
+"""xl's commands: pause, save, restore, migrate, cd-insert, vcpu-set, trigger, console, reboot.
 
 How often a domain is saved: --repeat; a third of that it is migrated.
 """
-from harness.life import LifeDomain
-from harness.xen import start_toolstack
+import re
+
+from harness.life import LifeDomain, make_network
+from harness.xen import Domain, start_toolstack
 
 MACHINE = "xen"
 ENGINE = "xen"
 IN_CI = False
+
+
+def check_registers(domain):
+    """Those of a 64-bit guest; its memory is mapped where it is."""
+    text = domain.qmp("info registers")
+    assert re.search(r"CS =0010 base=0{16} limit=[0-9a-f]{8} attributes=.09b DPL=0", text), text
+    assert re.search(r"EFER=0{12}.d01", text), text
+    by_both = [domain.qmp(f"{command}/2gx 0x100000").split(":")[1] for command in ("x", "xp")]
+    assert by_both[0] == by_both[1], by_both
 
 
 def test_commands(bed):
@@ -22,6 +33,7 @@ def test_commands(bed):
         domain.wait_alive()
         assert "duodm" in domain.qmp("info version")
         assert "windows" in domain.qmp("info mapcache")
+        check_registers(domain)
         assert "xen-save-devices-state" in domain.qmp("migrate file:/tmp/g1.saved")  # refused
         # What goes in and out by the serial line.
         console = domain.console()
@@ -48,10 +60,44 @@ def test_commands(bed):
         domain.ask("r", None)
         domain.wait_for(lambda: domain.current_id() not in (0, first), "restarted by xl")
         domain.follow()
-        domain.ticks = 0
+        domain.forget()
         domain.wait_alive()
         bed.run("xl shutdown -F -w g1")
         domain.expect("life power button")
+        domain.wait_for(lambda: not domain.exists(), "destroyed by xl")
+    domain.check_clean()
+
+
+def test_sleep(bed):
+    """Suspend to RAM, and the toolstack's waking: devices were without power, memory was not."""
+    start_toolstack(bed)
+    with make_network(bed) as network, LifeDomain(bed, network=network) as domain:
+        domain.wait_busy()
+        assert bed.run("xl trigger g1 s3resume", check=False)[0] != 0  # it is awake
+        domain.wait_busy()
+        for _ in range(2):
+            domain.ask("s", "life sleeps")
+            domain.wait_for(lambda: bed.run("xl trigger g1 s3resume", check=False)[0] == 0, "waking")
+            domain.expect("life woken")
+            domain.wait_busy()
+        domain.destroy()
+    domain.check_clean()
+
+
+def test_obedient(bed):
+    """A guest with Xen's drivers does what xl reboot and xl shutdown ask for."""
+    start_toolstack(bed)
+    with Domain(bed, memory=256, kernel="/boot/vmlinuz", stay=True) as domain:
+        for command in "reboot", "shutdown":
+            domain.wait_up()
+            # Its kernel runs these, which else wait for an init that there is not.
+            for program in "reboot", "poweroff":
+                domain.run(f"rm /bin/{program}; printf '#!/bin/sh\nexec busybox {program} -f\n'"
+                           f" >/bin/{program}; chmod +x /bin/{program}")
+            bed.run(f"xl {command} g1")
+            if command == "reboot":
+                domain.wait_for(lambda: domain.current_id() not in (0, domain.id), "restarted by xl")
+                domain.id = domain.current_id()
         domain.wait_for(lambda: not domain.exists(), "destroyed by xl")
     domain.check_clean()
 
