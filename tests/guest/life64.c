@@ -268,8 +268,7 @@ static void write_block(unsigned block)
     writes++;
 }
 
-/* Of all blocks, as the disk has them now: FNV-1a over 32-bit words. The disk is left alone then.
- */
+/* FNV-1a over the 32-bit words of all blocks, as the disk has them. It is left alone then. */
 static void say_sum(void)
 {
     uint32_t sum = 0x811c9dc5;

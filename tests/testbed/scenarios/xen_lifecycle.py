@@ -1,12 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""xl's commands: pause, save, restore, migrate, cd-insert, vcpu-set, trigger, console, reboot.
-
-How often a domain is saved: --repeat; a third of that it is migrated.
-"""
+"""xl's commands: pause, save, restore, cd-insert, vcpu-set, trigger, console, shutdown; and sleep."""
 import re
 
 from harness.life import LifeDomain, make_network
-from harness.xen import Domain, start_toolstack
+from harness.xen import start_toolstack
 
 MACHINE = "xen"
 ENGINE = "xen"
@@ -80,63 +77,5 @@ def test_sleep(bed):
             domain.wait_for(lambda: bed.run("xl trigger g1 s3resume", check=False)[0] == 0, "waking")
             domain.expect("life woken")
             domain.wait_busy()
-        domain.destroy()
-    domain.check_clean()
-
-
-def test_obedient(bed):
-    """A guest with Xen's drivers does what xl reboot and xl shutdown ask for."""
-    start_toolstack(bed)
-    with Domain(bed, memory=256, kernel="/boot/vmlinuz", stay=True) as domain:
-        for command in "reboot", "shutdown":
-            domain.wait_up()
-            # Its kernel runs these, which else wait for an init that there is not.
-            for program in "reboot", "poweroff":
-                domain.run(f"rm /bin/{program}; printf '#!/bin/sh\nexec busybox {program} -f\n'"
-                           f" >/bin/{program}; chmod +x /bin/{program}")
-            bed.run(f"xl {command} g1")
-            if command == "reboot":
-                domain.wait_for(lambda: domain.current_id() not in (0, domain.id), "restarted by xl")
-                domain.id = domain.current_id()
-        domain.wait_for(lambda: not domain.exists(), "destroyed by xl")
-    domain.check_clean()
-
-
-def test_save_and_restore(bed):
-    start_toolstack(bed)
-    with LifeDomain(bed, screen=True) as domain:
-        domain.wait_alive()
-        domain.ask("g", "life graphics drawn")
-        for _ in range(bed.options.repeat):
-            domain.wait_alive()
-            bed.run("xl save g1 /tmp/g1.saved")
-            assert not domain.exists()
-            domain.check_clean()
-            bed.run("xl restore -e /tmp/g1.saved")
-            domain.follow()
-            domain.wait_alive()
-            with domain.vnc() as client:
-                domain.check_picture(client)
-        domain.wait_alive()
-        bed.run("xl save -c g1 /tmp/g1.saved")
-        domain.wait_alive()
-        domain.destroy()
-        bed.run("rm /tmp/g1.saved")
-    domain.check_clean()
-
-
-def test_migrate(bed):
-    start_toolstack(bed)
-    with LifeDomain(bed, screen=True) as domain:
-        domain.wait_alive()
-        domain.ask("g", "life graphics drawn")
-        for _ in range(max(bed.options.repeat // 3, 1)):
-            domain.wait_alive()
-            bed.run("xl migrate -s '' g1 'xl migrate-receive'")
-            domain.check_clean_of(domain.id)
-            domain.follow()
-            domain.wait_alive()
-            with domain.vnc() as client:
-                domain.check_picture(client)
         domain.destroy()
     domain.check_clean()
