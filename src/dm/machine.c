@@ -127,6 +127,24 @@ static void destroy_memory(struct machine *machine)
     memory_region_destroy(&machine->system_memory);
 }
 
+/* The last of a machine: what needs no other part of it to go. */
+static void free_lists(struct machine *machine)
+{
+    interrupt_eoi_destroy(&machine->eoi);
+    g_ptr_array_unref(machine->nics);
+    g_ptr_array_unref(machine->netdevs);
+    fd_registry_free(machine->fds);
+    g_ptr_array_unref(machine->kept_memory);
+    g_ptr_array_unref(machine->device_buses);
+    g_ptr_array_unref(machine->objects);
+    boot_order_free(machine);
+    g_ptr_array_unref(machine->chardevs);
+    g_ptr_array_unref(machine->cleanups);
+    g_ptr_array_unref(machine->reset_handlers);
+    machine_config_clear(&machine->config);
+    g_free(machine);
+}
+
 struct machine *machine_new(struct machine_config *config, const struct engine_ops *engine,
                             struct event_base *base, GError **error)
 {
@@ -171,20 +189,8 @@ struct machine *machine_new(struct machine_config *config, const struct engine_o
 fail_clock:
     machine_clock_free(machine->clock);
 fail_config:
-    interrupt_eoi_destroy(&machine->eoi);
     input_free(machine->input);
-    g_ptr_array_unref(machine->nics);
-    g_ptr_array_unref(machine->netdevs);
-    fd_registry_free(machine->fds);
-    g_ptr_array_unref(machine->kept_memory);
-    g_ptr_array_unref(machine->device_buses);
-    g_ptr_array_unref(machine->objects);
-    boot_order_free(machine);
-    g_ptr_array_unref(machine->chardevs);
-    g_ptr_array_unref(machine->cleanups);
-    g_ptr_array_unref(machine->reset_handlers);
-    machine_config_clear(&machine->config);
-    g_free(machine);
+    free_lists(machine);
     return NULL;
 }
 
@@ -390,17 +396,5 @@ void machine_free(struct machine *machine)
     while (machine->chardevs->len) {
         chardev_free(g_ptr_array_index(machine->chardevs, machine->chardevs->len - 1));
     }
-    interrupt_eoi_destroy(&machine->eoi);
-    g_ptr_array_unref(machine->nics);
-    g_ptr_array_unref(machine->netdevs);
-    fd_registry_free(machine->fds);
-    g_ptr_array_unref(machine->kept_memory);
-    g_ptr_array_unref(machine->device_buses);
-    g_ptr_array_unref(machine->objects);
-    boot_order_free(machine);
-    g_ptr_array_unref(machine->chardevs);
-    g_ptr_array_unref(machine->cleanups);
-    g_ptr_array_unref(machine->reset_handlers);
-    machine_config_clear(&machine->config);
-    g_free(machine);
+    free_lists(machine);
 }

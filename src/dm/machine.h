@@ -184,7 +184,8 @@ struct board_class {
     const char *name, *alias, *description;
     bool is_default;
     const char *engine; /* without -accel: the only one that it can have; NULL: any */
-    bool has_ide;       /* a -drive that does not say if= is an IDE disk; else a virtio one */
+    const struct engine_ops *own_engine; /* in place of any that -accel names; NULL: as that says */
+    bool has_ide; /* a -drive that does not say if= is an IDE disk; else a virtio one */
     const struct property *properties; /* -machine NAME,property=... into the board's own struct */
     size_t options_size;
     bool (*create)(struct machine *machine, const void *options, GError **error);

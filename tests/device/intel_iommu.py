@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Device intel-iommu on board pc: virtio devices that do DMA through its tables."""
-import random
 import select
 import struct
 import time
@@ -8,6 +7,7 @@ import unittest
 
 import ata
 import nbd
+from seed import seeded
 import virtio
 import vtd
 from duodm import SLOWER, Duodm, run
@@ -454,9 +454,7 @@ class Hostile(unittest.TestCase):
         return rng.getrandbits(32) << rng.choice((0, 32))
 
     def test_random_accesses(self):
-        seed = random.randrange(1 << 32)
-        rng = random.Random(seed)
-        with self.subTest(seed=seed), machine(*RNG) as vm:
+        with seeded(self) as rng, machine(*RNG) as vm:
             unit, domain, device = translated(vm)
             device.start(sizes={0: 8})
             for _ in range(1500):

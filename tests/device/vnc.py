@@ -28,7 +28,7 @@ class VNCTest(unittest.TestCase):
             self.vga = VGA(self.port)
 
     def connect(self, **options):
-        client = RFB(self.vm.path("vnc"), timeout=20 * SLOWER, **options)
+        client = RFB(self.vm.path("vnc"), **options)
         self.addCleanup(client.close)
         return client
 

@@ -7,7 +7,16 @@
  * comes back must agree, whatever the host does meanwhile: save, restore, migrate. Lines go to the
  * first serial port, and to port E9h for those who can't read that.
  *
- * A letter from the serial port asks for something: see obey().
+ * A letter from the serial port asks for something:
+ *
+ * - g: graphics, 640x480, pixel (x, y) as pixel_at() says, the top BAR_LINES in one colour per line
+ *   said;
+ * - c: read block 16 of the CD in the second channel's first drive, say its first 8 bytes or why
+ *   not;
+ * - v: read all blocks of the disk, say their sum, leave it alone from then on;
+ * - s: suspend to RAM;
+ * - o: power off;
+ * - r: reset.
  */
 #include "guest.h"
 #include "life64-network.h"
@@ -41,15 +50,9 @@ static void say(const char *text)
 
 static void say_number(unsigned value)
 {
-    char text[12];
-    int i = 11;
+    char text[DECIMAL_SIZE];
 
-    text[i] = 0;
-    do {
-        text[--i] = (char)('0' + value % 10);
-        value /= 10;
-    } while (value);
-    say(text + i);
+    say(decimal(value, text));
 }
 
 static void fail(const char *what, unsigned number)
@@ -577,10 +580,10 @@ static void look_at_processors(void)
 static void obey(uint8_t letter)
 {
     switch (letter) {
-    case 'g': /* 640x480, pixels as pixel_at() says, the top BAR_LINES in one colour per line */
+    case 'g':
         start_graphics();
         break;
-    case 'c': /* block 16 of the CD in the second channel's first drive: its first bytes */
+    case 'c':
         read_cd();
         break;
     case 'v':

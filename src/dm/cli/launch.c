@@ -134,6 +134,10 @@ bool launch_choose_engine(struct launch *launch, GError **error)
     struct key_values *list;
     unsigned index;
 
+    if (line->board && line->board->own_engine) {
+        launch->engine = line->board->own_engine;
+        return true;
+    }
     if (!named) {
         add_default_engines(line);
     }

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "dm/absent.h"
 #include "dm/cli/options.h"
 #include "dm/block/drive.h"
 #include "util/error.h"
@@ -277,7 +278,8 @@ static bool fail_unknown(const char *argument, const char *name, GError **error)
         g_ptr_array_add(names, (void *)option->name);
     }
     g_ptr_array_add(names, NULL);
-    near = nearest_word(name, (const char *const *)names->pdata);
+    near =
+        *absent_option_advice(name) ? NULL : nearest_word(name, (const char *const *)names->pdata);
     if (near) {
         return duodm_fail(error, DUODM_ERROR_INVALID_ARGUMENT,
                           "%s: there is no such option; did you mean '-%s'? ('duodm -help' lists "
@@ -285,7 +287,8 @@ static bool fail_unknown(const char *argument, const char *name, GError **error)
                           argument, near);
     }
     return duodm_fail(error, DUODM_ERROR_INVALID_ARGUMENT,
-                      "%s: there is no such option ('duodm -help' lists all)", argument);
+                      "%s: there is no such option%s ('duodm -help' lists all)", argument,
+                      absent_option_advice(name));
 }
 
 /* What the error of an option begins with: the option and, if it is short, its value. */

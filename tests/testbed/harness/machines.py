@@ -50,7 +50,7 @@ def vfio(folder, programs, modules=(), kernel=None, add_files=None):
         f.truncate(64 << 20)
     return linux(folder, programs, ["kvm_amd", *modules, "vfio_iommu_type1", "vfio_pci"],
                  ["-M", "q35", "-cpu", "EPYC", "-m", "2048", "-smp", "2",
-                  "-device", "intel-iommu,intremap=on,caching-mode=on",
+                  "-device", "intel-iommu,intremap=on,caching-mode=on,aw-bits=48",
                   "-device", "edu,addr=5",
                   "-drive", f"file={disk},format=raw,if=none,id=nvme",
                   "-device", "nvme,drive=nvme,serial=testbed,addr=6"],

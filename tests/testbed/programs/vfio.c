@@ -6,6 +6,8 @@
  * see that the device reaches it no more. Prints "vfio N".
  * load vfio many ADDRESS COUNT: make so many mappings, print "many N", keep them until the input
  * ends.
+ * load vfio rate ADDRESS COUNT [PAGES]: map so many pages (one) and take them back, COUNT times;
+ * prints "rate N", how often per second.
  */
 #include <fcntl.h>
 #include <libgen.h>
@@ -42,23 +44,23 @@ static int open_group(const char *address)
     return fd;
 }
 
-static void map(int container, void *page, uint64_t iova)
+static void map(int container, void *page, uint64_t iova, uint64_t size)
 {
     struct vfio_iommu_type1_dma_map request = {
         .argsz = sizeof(request),
         .flags = VFIO_DMA_MAP_FLAG_READ | VFIO_DMA_MAP_FLAG_WRITE,
         .vaddr = (uintptr_t)page,
         .iova = iova,
-        .size = PAGE,
+        .size = size,
     };
 
     must(ioctl(container, VFIO_IOMMU_MAP_DMA, &request) == 0, "VFIO_IOMMU_MAP_DMA");
 }
 
-static void unmap(int container, uint64_t iova)
+static void unmap(int container, uint64_t iova, uint64_t size)
 {
     struct vfio_iommu_type1_dma_unmap request = {
-        .argsz = sizeof(request), .iova = iova, .size = PAGE};
+        .argsz = sizeof(request), .iova = iova, .size = size};
 
     must(ioctl(container, VFIO_IOMMU_UNMAP_DMA, &request) == 0, "VFIO_IOMMU_UNMAP_DMA");
 }
@@ -110,12 +112,12 @@ static int run_map(int container, volatile uint8_t *bar, uint8_t *page, unsigned
     for (unsigned i = 0; i < rounds; i++) {
         uint64_t iova = IOVA + (i % 64) * 3 * PAGE;
 
-        map(container, page, iova);
+        map(container, page, iova, PAGE);
         if (!round_trip(bar, page, iova, &state)) {
             printf("round %u: other data came back\n", i);
             return 1;
         }
-        unmap(container, iova);
+        unmap(container, iova, PAGE);
         round_trip(bar, page, iova, &state);
         if (!is_zero(page + EDU_DMA_SIZE, EDU_DMA_SIZE)) {
             printf("round %u: the device reaches what was taken from it\n", i);
@@ -131,7 +133,7 @@ static int run_many(int container, void *page, unsigned count)
     char byte;
 
     for (unsigned i = 0; i < count; i++) {
-        map(container, page, IOVA + (uint64_t)i * 2 * PAGE);
+        map(container, page, IOVA + (uint64_t)i * 2 * PAGE, PAGE);
     }
     printf("many %u\n", count);
     while (read(STDIN_FILENO, &byte, 1) > 0) {
@@ -139,18 +141,32 @@ static int run_many(int container, void *page, unsigned count)
     return 0;
 }
 
+static int run_rate(int container, void *pages, uint64_t size, unsigned count)
+{
+    uint64_t start = now_ns();
+
+    for (unsigned i = 0; i < count; i++) {
+        map(container, pages, IOVA, size);
+        unmap(container, IOVA, size);
+    }
+    printf("rate %.0f\n", count / ((double)(now_ns() - start) / 1e9));
+    return 0;
+}
+
 int load_vfio(int argc, char **argv)
 {
     int container, group, device;
     volatile uint8_t *bar;
-    uint8_t *page;
+    uint64_t size;
+    uint8_t *pages;
     unsigned count;
 
-    if (argc != 3) {
-        fprintf(stderr, "usage: load vfio map|many ADDRESS COUNT\n");
+    if (argc < 3 || argc > 4) {
+        fprintf(stderr, "usage: load vfio map|many|rate ADDRESS COUNT [PAGES]\n");
         return 2;
     }
     count = (unsigned)strtoul(argv[2], NULL, 10);
+    size = PAGE * (argc == 4 ? strtoul(argv[3], NULL, 10) : 1);
     container = open("/dev/vfio/vfio", O_RDWR);
     must(container >= 0, "/dev/vfio/vfio");
     group = open_group(argv[1]);
@@ -160,9 +176,12 @@ int load_vfio(int argc, char **argv)
     must(device >= 0, argv[1]);
     bar = map_bar(device);
     set_master(device);
-    page =
-        mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
-    must(page != MAP_FAILED, "a page");
-    return strcmp(argv[0], "map") == 0 ? run_map(container, bar, page, count)
-                                       : run_many(container, page, count);
+    pages =
+        mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
+    must(pages != MAP_FAILED, "pages");
+    if (strcmp(argv[0], "rate") == 0) {
+        return run_rate(container, pages, size, count);
+    }
+    return strcmp(argv[0], "map") == 0 ? run_map(container, bar, pages, count)
+                                       : run_many(container, pages, count);
 }
