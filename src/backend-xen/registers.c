@@ -49,16 +49,16 @@ static void convert(const struct hvm_hw_cpu *cpu, struct x86_state *state)
     convert_segments(cpu, state);
 }
 
-void xen_get_state(struct vcpu *vcpu, struct x86_state *state)
+bool xen_get_state(struct vcpu *vcpu, struct x86_state *state)
 {
     const struct xen_machine *xen = xen_of(vcpu->machine);
     struct hvm_hw_cpu cpu = {0};
 
-    if (xc_domain_hvm_getcontext_partial(xen->control, xen->domid, HVM_SAVE_CODE(CPU),
-                                         (uint16_t)vcpu->index, &cpu, sizeof(cpu)) < 0) {
-        xen_warn(xen, "no registers of CPU %u", vcpu->index);
-    }
+    bool ok = xc_domain_hvm_getcontext_partial(xen->control, xen->domid, HVM_SAVE_CODE(CPU),
+                                               (uint16_t)vcpu->index, &cpu, sizeof(cpu)) == 0;
+
     convert(&cpu, state);
+    return ok;
 }
 
 bool xen_translate(struct vcpu *vcpu, uint64_t address, uint64_t *physical)

@@ -151,8 +151,8 @@ void xen_set_pci_pin(void *machine, unsigned number, bool level);
 void xen_set_pci_link(struct machine *machine, unsigned link, unsigned irq);
 bool xen_deliver_msi(struct machine *machine, const struct msi_message *message);
 
-/* registers.c: for monitors; zeros and a warning where Xen does not let us look. */
-void xen_get_state(struct vcpu *vcpu, struct x86_state *state);
+/* registers.c: for monitors. False where Xen does not let us look (any more). */
+bool xen_get_state(struct vcpu *vcpu, struct x86_state *state);
 bool xen_translate(struct vcpu *vcpu, uint64_t address, uint64_t *physical);
 
 /* store.c: xenstore. */

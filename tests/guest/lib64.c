@@ -187,12 +187,13 @@ uint32_t prepare_real_mode_entry(void (*entry)(unsigned index))
     return (uint32_t)(uintptr_t)place_trampoline(entry, 1);
 }
 
-/* One after the other, by APIC ID, until none answers. */
+/* One after the other, by APIC ID, until two in a row don't answer: in a Xen domain all are even.
+ */
 unsigned start_processors(void (*ap_entry)(unsigned index))
 {
-    unsigned own = apic_read(0x20) >> 24;
+    unsigned own = apic_read(0x20) >> 24, missed = 0;
 
-    for (unsigned id = 0; id < 8; id++) {
+    for (unsigned id = 0; id < 8 && missed < 2; id++) {
         unsigned before = ap_started;
 
         if (id == own) {
@@ -205,9 +206,7 @@ unsigned start_processors(void (*ap_entry)(unsigned index))
         for (unsigned i = 0; i < 20 && ap_started == before; i++) {
             delay_us(5000);
         }
-        if (ap_started == before) {
-            break;
-        }
+        missed = ap_started == before ? missed + 1 : 0;
     }
     return ap_started;
 }
