@@ -78,8 +78,8 @@ struct engine_ops {
     void (*kick)(struct vcpu *vcpu); /* make a running or halted vCPU look at its signals */
     /* Put a vCPU in the power-on state. Paused; vcpu->apic was reset just before. */
     void (*reset_vcpu)(struct vcpu *vcpu);
-    /* Only while paused, or from the vCPU's own thread. */
-    void (*get_state)(struct vcpu *vcpu, struct x86_state *state);
+    /* Only while paused, or from the vCPU's own thread. False: it can't be had (any more). */
+    bool (*get_state)(struct vcpu *vcpu, struct x86_state *state);
     void (*set_state)(struct vcpu *vcpu, const struct x86_state *state);
     /* Write an MSR as WRMSR would; false: that faults. Paused. NULL: the engine can't. */
     bool (*write_msr)(struct vcpu *vcpu, uint32_t msr, uint64_t value);
