@@ -309,6 +309,7 @@ const struct engine_ops xen_engine = {
     .destroy = destroy,
     .reset_vcpu = reset_vcpu,
     .deliver_msi = xen_deliver_msi,
+    .is_masked_elsewhere = xen_is_pirq_message,
     .set_gsi = xen_set_gsi,
     .make_ram = xen_make_ram,
     .adopt_ram = xen_adopt_ram,

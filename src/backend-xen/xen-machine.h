@@ -147,6 +147,7 @@ void xen_remove_pci_function(struct machine *machine, unsigned devfn);
 void xen_set_gsi(void *machine, unsigned gsi, bool level);
 void xen_set_pci_pin(void *machine, unsigned number, bool level);
 void xen_set_pci_link(struct machine *machine, unsigned link, unsigned irq);
+bool xen_is_pirq_message(const struct msi_message *message);
 bool xen_deliver_msi(struct machine *machine, const struct msi_message *message);
 
 /* passthrough/passthrough.c */

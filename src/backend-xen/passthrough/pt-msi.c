@@ -129,9 +129,9 @@ static void bind_vector(struct xen_passthrough *pt, unsigned number,
  * Xen unmasks it when the guest binds an event channel to it. */
 static void update_vector(struct xen_passthrough *pt, unsigned number)
 {
-    struct assigned_vector wanted =
-        is_msix(pt) ? assigned_msix_vector(pt->table + number * MSIX_ENTRY_SIZE, false)
-                    : assigned_msi_vector(&pt->config, 0);
+    struct assigned_vector wanted = is_msix(pt)
+                                        ? assigned_msix_vector(pt->table + number * MSIX_ENTRY_SIZE)
+                                        : assigned_msi_vector(&pt->config, 0);
     struct xen_message message;
 
     if (xen_message_decode(wanted.address, wanted.data, &message) &&
@@ -207,7 +207,7 @@ static enum memory_result table_read(void *opaque, uint64_t offset, unsigned siz
 
 static bool asks_for_pirq(const uint8_t *entry)
 {
-    struct assigned_vector wanted = assigned_msix_vector(entry, false);
+    struct assigned_vector wanted = assigned_msix_vector(entry);
     struct xen_message message;
 
     return xen_message_decode(wanted.address, wanted.data, &message) && message.pirq;

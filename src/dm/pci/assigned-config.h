@@ -57,10 +57,10 @@ uint32_t assigned_msi_control(const struct assigned_config *config);
 uint32_t assigned_msix_control(const struct assigned_config *config);
 /* Let the guest write what it may of both. */
 void assigned_msi_init(struct assigned_config *config);
-/* Vector `number` of MSI, below 32; one of MSI-X, from its entry in the table, which function_mask
- * masks, too. */
+/* Vector `number` of MSI, below 32; one of MSI-X, from its entry in the table (`masked` is the
+ * entry's bit alone). */
 struct assigned_vector assigned_msi_vector(const struct assigned_config *config, unsigned number);
-struct assigned_vector assigned_msix_vector(const uint8_t *entry, bool function_mask);
+struct assigned_vector assigned_msix_vector(const uint8_t *entry);
 /* A table as it is at power-on: all vectors masked. */
 void assigned_msix_clear(uint8_t *table, unsigned entries);
 /* Where the register (MSIX_TABLE or MSIX_PENDING) says that its `size` bytes are; BARs are

@@ -38,12 +38,12 @@ struct assigned_vector assigned_msi_vector(const struct assigned_config *config,
     return vector;
 }
 
-struct assigned_vector assigned_msix_vector(const uint8_t *entry, bool function_mask)
+struct assigned_vector assigned_msix_vector(const uint8_t *entry)
 {
     return (struct assigned_vector){
         .address = load_le64(entry) & ~UINT64_C(3),
         .data = load_le32(entry + MSIX_ENTRY_DATA),
-        .masked = function_mask || (load_le32(entry + MSIX_ENTRY_CONTROL) & MSIX_ENTRY_MASKED),
+        .masked = load_le32(entry + MSIX_ENTRY_CONTROL) & MSIX_ENTRY_MASKED,
     };
 }
 

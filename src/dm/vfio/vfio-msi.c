@@ -25,9 +25,15 @@
 /* What the guest's registers say of a vector. */
 static struct assigned_vector read_vector(const struct vfio_pci *vfio, unsigned number)
 {
-    return vfio->vectors_kind == VFIO_IRQ_MSIX
-               ? assigned_msix_vector(vfio->table + number * MSIX_ENTRY_SIZE, vfio->function_mask)
-               : assigned_msi_vector(&vfio->config, number);
+    struct assigned_vector vector;
+
+    if (vfio->vectors_kind != VFIO_IRQ_MSIX) {
+        return assigned_msi_vector(&vfio->config, number);
+    }
+    vector = assigned_msix_vector(vfio->table + number * MSIX_ENTRY_SIZE);
+    vector.masked = vfio->function_mask ||
+                    pci_message_is_masked(&vfio->pci, vector.masked, vector.address, vector.data);
+    return vector;
 }
 
 static void watch(struct vfio_pci *vfio, unsigned number)
