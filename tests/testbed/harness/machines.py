@@ -35,7 +35,7 @@ def linux(folder, programs, modules, arguments, append="", module_arguments=None
 def kvm(folder, programs):
     """Linux with /dev/kvm (emulated AMD SVM, nested paging), tun and loop devices."""
     return linux(folder, programs, ["kvm_amd", "tun", "msr"],
-                 ["-cpu", "EPYC", "-m", "2048", "-smp", "2"])
+                 ["-cpu", CPU, "-m", "2048", "-smp", "2"])
 
 
 def iommufd(folder, programs):
@@ -55,7 +55,7 @@ def vfio(folder, programs, modules=(), kernel=None, add_files=None):
         f.truncate(64 << 20)
     return linux(folder, programs, ["kvm_amd", *modules, "vfio_iommu_type1", "vfio_pci"],
                  ["-M", "q35", "-cpu", CPU, "-m", "2048", "-smp", "2",
-                  "-device", "intel-iommu,intremap=on,caching-mode=on",
+                  "-device", "intel-iommu,intremap=on,caching-mode=on,aw-bits=48",
                   "-device", "edu,addr=5",
                   "-drive", f"file={disk},format=raw,if=none,id=nvme",
                   "-device", "nvme,drive=nvme,serial=testbed,addr=6"],
@@ -85,7 +85,7 @@ def xen(folder, programs):
     with gzip.open(next_file(package("xen-hypervisor-4.17-amd64"), "boot", "xen-4", ".gz")) as f:
         with open(hypervisor, "wb") as out:
             out.write(f.read())
-    return ["-cpu", "EPYC,-monitor,-smap,-smep,-rdtscp", "-m", "3072", "-smp", "2",
+    return ["-cpu", CPU + ",-monitor,-smap,-smep,-rdtscp", "-m", "3072", "-smp", "2",
             "-drive", f"file={disk},format=raw,if=none,id=domain",
             "-device", "virtio-blk-pci,drive=domain",
             "-kernel", hypervisor,

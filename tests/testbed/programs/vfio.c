@@ -8,6 +8,8 @@
  * ends.
  * load vfio msi ADDRESS COUNT: the device sends so many messages, each when the one before has
  * arrived. Prints "msi N".
+ * load vfio rate ADDRESS COUNT [PAGES]: map so many pages (one) and take them back, COUNT times;
+ * prints "rate N", how often per second.
  * load vfio join OTHER ADDRESS COUNT: make so many mappings for another device, then have edu join
  * it, and see that edu reaches each of them. Prints "joined N", and waits as many does.
  */
@@ -47,23 +49,23 @@ static int open_group(const char *address)
     return fd;
 }
 
-static void map(int container, void *page, uint64_t iova)
+static void map(int container, void *page, uint64_t iova, uint64_t size)
 {
     struct vfio_iommu_type1_dma_map request = {
         .argsz = sizeof(request),
         .flags = VFIO_DMA_MAP_FLAG_READ | VFIO_DMA_MAP_FLAG_WRITE,
         .vaddr = (uintptr_t)page,
         .iova = iova,
-        .size = PAGE,
+        .size = size,
     };
 
     must(ioctl(container, VFIO_IOMMU_MAP_DMA, &request) == 0, "VFIO_IOMMU_MAP_DMA");
 }
 
-static void unmap(int container, uint64_t iova)
+static void unmap(int container, uint64_t iova, uint64_t size)
 {
     struct vfio_iommu_type1_dma_unmap request = {
-        .argsz = sizeof(request), .iova = iova, .size = PAGE};
+        .argsz = sizeof(request), .iova = iova, .size = size};
 
     must(ioctl(container, VFIO_IOMMU_UNMAP_DMA, &request) == 0, "VFIO_IOMMU_UNMAP_DMA");
 }
@@ -115,12 +117,12 @@ static int run_map(int container, volatile uint8_t *bar, uint8_t *page, unsigned
     for (unsigned i = 0; i < rounds; i++) {
         uint64_t iova = IOVA + (i % 64) * 3 * PAGE;
 
-        map(container, page, iova);
+        map(container, page, iova, PAGE);
         if (!round_trip(bar, page, iova, &state)) {
             printf("round %u: other data came back\n", i);
             return 1;
         }
-        unmap(container, iova);
+        unmap(container, iova, PAGE);
         round_trip(bar, page, iova, &state);
         if (!is_zero(page + EDU_DMA_SIZE, EDU_DMA_SIZE)) {
             printf("round %u: the device reaches what was taken from it\n", i);
@@ -142,7 +144,7 @@ static void wait_for_end_of_input(void)
 static int run_many(int container, void *page, unsigned count)
 {
     for (unsigned i = 0; i < count; i++) {
-        map(container, page, IOVA + (uint64_t)i * 2 * PAGE);
+        map(container, page, IOVA + (uint64_t)i * 2 * PAGE, PAGE);
     }
     printf("many %u\n", count);
     wait_for_end_of_input();
@@ -207,13 +209,13 @@ static int run_msi(int device, unsigned count)
     return 0;
 }
 
-static void *new_page(void)
+static void *new_pages(uint64_t size)
 {
-    void *page =
-        mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
+    void *pages =
+        mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
 
-    must(page != MAP_FAILED, "a page");
-    return page;
+    must(pages != MAP_FAILED, "pages");
+    return pages;
 }
 
 static int run_join(const char *other, const char *address, unsigned count)
@@ -226,8 +228,8 @@ static int run_join(const char *other, const char *address, unsigned count)
     join(container, other);
     must(ioctl(container, VFIO_SET_IOMMU, VFIO_TYPE1v2_IOMMU) == 0, "VFIO_SET_IOMMU");
     for (unsigned i = 0; i < count; i++) {
-        pages[i] = new_page();
-        map(container, pages[i], IOVA + (uint64_t)i * 2 * PAGE);
+        pages[i] = new_pages(PAGE);
+        map(container, pages[i], IOVA + (uint64_t)i * 2 * PAGE, PAGE);
     }
     bar = map_bar(open_device(join(container, address), address));
     for (unsigned i = 0; i < count; i++) {
@@ -241,27 +243,46 @@ static int run_join(const char *other, const char *address, unsigned count)
     return 0;
 }
 
+static int run_rate(int container, void *pages, uint64_t size, unsigned count)
+{
+    uint64_t start = now_ns();
+
+    for (unsigned i = 0; i < count; i++) {
+        map(container, pages, IOVA, size);
+        unmap(container, IOVA, size);
+    }
+    printf("rate %.0f\n", count / ((double)(now_ns() - start) / 1e9));
+    return 0;
+}
+
 int load_vfio(int argc, char **argv)
 {
     int container, group, device;
     unsigned count;
+    uint64_t size;
+    void *pages;
 
     if (argc == 4 && strcmp(argv[0], "join") == 0) {
         return run_join(argv[1], argv[2], (unsigned)strtoul(argv[3], NULL, 10));
     }
-    if (argc != 3) {
-        fprintf(stderr, "usage: load vfio map|many|msi ADDRESS COUNT, load vfio join OTHER ADDRESS "
-                        "COUNT\n");
+    if (argc < 3 || argc > 4) {
+        fprintf(stderr, "usage: load vfio map|many|msi|rate ADDRESS COUNT [PAGES], load vfio join "
+                        "OTHER ADDRESS COUNT\n");
         return 2;
     }
     count = (unsigned)strtoul(argv[2], NULL, 10);
+    size = PAGE * (argc == 4 ? strtoul(argv[3], NULL, 10) : 1);
     container = open_container();
     group = join(container, argv[1]);
     must(ioctl(container, VFIO_SET_IOMMU, VFIO_TYPE1v2_IOMMU) == 0, "VFIO_SET_IOMMU");
     device = open_device(group, argv[1]);
+    pages = new_pages(size);
+    if (strcmp(argv[0], "rate") == 0) {
+        return run_rate(container, pages, size, count);
+    }
     if (strcmp(argv[0], "msi") == 0) {
         return run_msi(device, count);
     }
-    return strcmp(argv[0], "map") == 0 ? run_map(container, map_bar(device), new_page(), count)
-                                       : run_many(container, new_page(), count);
+    return strcmp(argv[0], "map") == 0 ? run_map(container, map_bar(device), pages, count)
+                                       : run_many(container, pages, count);
 }
