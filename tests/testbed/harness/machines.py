@@ -36,7 +36,7 @@ def linux(folder, programs, modules, arguments, append="", module_arguments=None
 def kvm(folder, programs):
     """Linux with /dev/kvm (emulated AMD SVM, nested paging), tun and loop devices."""
     return linux(folder, programs, ["kvm_amd", "tun", "msr"],
-                 ["-cpu", "EPYC", "-m", "2048", "-smp", "2"])
+                 ["-cpu", CPU, "-m", "2048", "-smp", "2"])
 
 
 def iommufd(folder, programs):

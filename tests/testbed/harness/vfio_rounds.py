@@ -12,7 +12,7 @@ class Rounds:
     """In one guest, which every so many rounds is reset or, by turns, starts another kernel. threads:
     of the load on the disk. The rest: see iommu_guest."""
 
-    def __init__(self, bed, restart_every=20, threads=4, limit=LIMIT, **rest):
+    def __init__(self, bed, restart_every=20, threads=2, limit=LIMIT, **rest):
         self.bed = bed
         self.restart_every = restart_every
         self.threads = threads
@@ -38,7 +38,6 @@ class Rounds:
         verify(guest)
         if number % self.restart_every == 0:
             self.restart(sums, by_kexec=number // self.restart_every % 2 == 0)
-        load_vfio(guest)
         load = start_disk_load(guest, self.threads, self.limit)
         self.use_edu(edu, number)
         unplug(guest, "edu")
@@ -49,19 +48,20 @@ class Rounds:
         assert verify(guest) == ""
 
     def use_edu(self, edu, number):
-        """By turns: a driver in the guest's user space maps pages and takes them back; pass-through,
-        and the translated domain again."""
+        """In pass-through, and in the translated domain again; now and then a driver in the guest's
+        user space maps pages, takes them back, and waits for messages."""
         guest = self.guest
-        if number % 2:
+        kind = f"/sys/bus/pci/devices/{edu}/iommu_group/type"
+        guest.run(f"echo identity >{kind}")
+        check_edu(guest, edu, count=1, limit=self.limit)
+        verify(guest)
+        guest.run(f"echo DMA >{kind}")
+        check_edu_is_cut_off(guest, edu)
+        if number % 10 == 1:
+            load_vfio(guest)
             bind(guest, edu)
-            assert "vfio 4\n" in guest.run(f"load vfio map {edu} 4", limit=self.limit)[1]
-        else:
-            kind = f"/sys/bus/pci/devices/{edu}/iommu_group/type"
-            guest.run(f"echo identity >{kind}")
-            check_edu(guest, edu, limit=self.limit)
-            verify(guest)
-            guest.run(f"echo DMA >{kind}")
-            check_edu_is_cut_off(guest, edu)
+            for what in "map", "msi":
+                assert f"{what} 2\n" in guest.run(f"load vfio {what} {edu} 2", limit=self.limit)[1]
         verify(guest)
 
     def restart(self, sums, by_kexec):

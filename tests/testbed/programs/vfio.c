@@ -3,9 +3,11 @@
  * A driver of edu in user space, over the guest's own VFIO: it decides what the device may reach.
  *
  * load vfio map ADDRESS ROUNDS: map a page, have the device copy it in and out, take it back, and
- * see that the device reaches it no more. Prints "vfio N".
+ * see that the device reaches it no more. Prints "map N".
  * load vfio many ADDRESS COUNT: make so many mappings, print "many N", keep them until the input
  * ends.
+ * load vfio msi ADDRESS COUNT: the device sends so many messages, each when the one before has
+ * arrived. Prints "msi N".
  * load vfio rate ADDRESS COUNT [PAGES]: map so many pages (one) and take them back, COUNT times;
  * prints "rate N", how often per second.
  * load vfio join OTHER ADDRESS COUNT: make so many mappings for another device, then have edu join
@@ -14,6 +16,7 @@
 #include <fcntl.h>
 #include <libgen.h>
 #include <linux/vfio.h>
+#include <sys/eventfd.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -126,7 +129,7 @@ static int run_map(int container, volatile uint8_t *bar, uint8_t *page, unsigned
             return 1;
         }
     }
-    printf("vfio %u\n", rounds);
+    printf("map %u\n", rounds);
     return 0;
 }
 
@@ -164,13 +167,46 @@ static int join(int container, const char *address)
     return group;
 }
 
-static volatile uint8_t *open_edu(int group, const char *address)
+static int open_device(int group, const char *address)
 {
     int device = ioctl(group, VFIO_GROUP_GET_DEVICE_FD, address);
 
     must(device >= 0, address);
     set_master(device);
-    return map_bar(device);
+    return device;
+}
+
+static void use_msi(int device, int32_t event)
+{
+    uint8_t buffer[sizeof(struct vfio_irq_set) + sizeof(event)];
+    struct vfio_irq_set request = {
+        .argsz = sizeof(buffer),
+        .flags = VFIO_IRQ_SET_DATA_EVENTFD | VFIO_IRQ_SET_ACTION_TRIGGER,
+        .index = VFIO_PCI_MSI_IRQ_INDEX,
+        .count = 1,
+    };
+
+    memcpy(buffer, &request, sizeof(request));
+    memcpy(buffer + sizeof(request), &event, sizeof(event));
+    must(ioctl(device, VFIO_DEVICE_SET_IRQS, buffer) == 0, "VFIO_DEVICE_SET_IRQS");
+}
+
+static int run_msi(int device, unsigned count)
+{
+    volatile uint8_t *bar = map_bar(device);
+    int event = eventfd(0, 0);
+
+    must(event >= 0, "eventfd");
+    use_msi(device, event);
+    for (unsigned i = 0; i < count; i++) {
+        uint64_t messages;
+
+        edu_put(bar, EDU_INTERRUPT_RAISE, 1);
+        must(read(event, &messages, sizeof(messages)) == sizeof(messages), "eventfd");
+        edu_put(bar, EDU_INTERRUPT_ACKNOWLEDGE, 1);
+    }
+    printf("msi %u\n", count);
+    return 0;
 }
 
 static void *new_pages(uint64_t size)
@@ -195,7 +231,7 @@ static int run_join(const char *other, const char *address, unsigned count)
         pages[i] = new_pages(PAGE);
         map(container, pages[i], IOVA + (uint64_t)i * 2 * PAGE, PAGE);
     }
-    bar = open_edu(join(container, address), address);
+    bar = map_bar(open_device(join(container, address), address));
     for (unsigned i = 0; i < count; i++) {
         if (!round_trip(bar, pages[i], IOVA + (uint64_t)i * 2 * PAGE, &state)) {
             printf("mapping %u: other data came back\n", i);
@@ -221,19 +257,17 @@ static int run_rate(int container, void *pages, uint64_t size, unsigned count)
 
 int load_vfio(int argc, char **argv)
 {
-    volatile uint8_t *bar;
-    int container, group;
-    uint64_t size;
+    int container, group, device;
     unsigned count;
+    uint64_t size;
     void *pages;
 
     if (argc == 4 && strcmp(argv[0], "join") == 0) {
         return run_join(argv[1], argv[2], (unsigned)strtoul(argv[3], NULL, 10));
     }
     if (argc < 3 || argc > 4) {
-        fprintf(stderr,
-                "usage: load vfio map|many|rate ADDRESS COUNT [PAGES], load vfio join OTHER "
-                "ADDRESS COUNT\n");
+        fprintf(stderr, "usage: load vfio map|many|msi|rate ADDRESS COUNT [PAGES], load vfio join "
+                        "OTHER ADDRESS COUNT\n");
         return 2;
     }
     count = (unsigned)strtoul(argv[2], NULL, 10);
@@ -241,11 +275,14 @@ int load_vfio(int argc, char **argv)
     container = open_container();
     group = join(container, argv[1]);
     must(ioctl(container, VFIO_SET_IOMMU, VFIO_TYPE1v2_IOMMU) == 0, "VFIO_SET_IOMMU");
-    bar = open_edu(group, argv[1]);
+    device = open_device(group, argv[1]);
     pages = new_pages(size);
     if (strcmp(argv[0], "rate") == 0) {
         return run_rate(container, pages, size, count);
     }
-    return strcmp(argv[0], "map") == 0 ? run_map(container, bar, pages, count)
+    if (strcmp(argv[0], "msi") == 0) {
+        return run_msi(device, count);
+    }
+    return strcmp(argv[0], "map") == 0 ? run_map(container, map_bar(device), pages, count)
                                        : run_many(container, pages, count);
 }

@@ -74,13 +74,15 @@ def test_two_devices_in_two_domains(bed):
 
 
 def test_a_driver_in_the_guests_user_space(bed):
-    """The guest's VFIO maps a page, and takes it back: the device reaches it no more."""
+    """The guest's VFIO maps a page, and takes it back: the device reaches it no more. The device's
+    messages are remapped on their way."""
     with iommu_guest(bed) as guest:
         load_vfio(guest)
         for _ in range(rounds(bed)):
             edu = plug(guest, EDU, "edu", "0a")
             bind(guest, edu)
-            assert "vfio 8\n" in guest.run(f"load vfio map {edu} 8")[1]
+            assert "map 8\n" in guest.run(f"load vfio map {edu} 8")[1]
+            assert "msi 50\n" in guest.run(f"load vfio msi {edu} 50")[1]
             verify(guest)
             unplug(guest, "edu")
 
@@ -132,7 +134,7 @@ def test_more_mappings_than_the_host_has(bed):
         unplug(guest, "edu")
         edu = plug(guest, EDU, "edu", "0a")
         bind(guest, edu)
-        assert "vfio 2\n" in guest.run(f"load vfio map {edu} 2")[1]
+        assert "map 2\n" in guest.run(f"load vfio map {edu} 2")[1]
     with bed.guest(kernel=None, initrd=None) as guest, few_entries(bed, 1):
         try:
             guest.qmp.execute("device_add", driver="vfio-pci", host=EDU, id="edu")
