@@ -3,8 +3,6 @@
 #include "dm/property.h"
 #include "util/error.h"
 
-#include <string.h>
-
 const struct cpu_feature_place kvm_feature_places[FEATURE_COUNT] = {
 #define FEATURE(id, name, leaf, subleaf, reg, bit) [FEATURE_##id] = {name, leaf, subleaf, reg, bit},
 #include "backend-kvm/cpu-features.def"
@@ -106,43 +104,40 @@ static const struct kvm_cpu_model models[] = {
     MODEL("qemu64", "a plain 64-bit CPU", "duodm 64-bit virtual CPU", AMD, 15, 107, 1, features_64),
 };
 
-static const char *hint(const char *word, const char *const *words, char **text)
+static const char *model_name(unsigned n, const char **description)
 {
-    const char *nearest = nearest_word(word, words);
-
-    *text = nearest ? g_strdup_printf(", did you mean '%s'?", nearest) : g_strdup("");
-    return *text;
-}
-
-static bool find_model(const char *name, struct kvm_cpu_model *model, GError **error)
-{
-    const char *names[G_N_ELEMENTS(models) + 1] = {NULL};
-    g_autofree char *text = NULL;
-
-    for (unsigned i = 0; i < G_N_ELEMENTS(models); i++) {
-        names[i] = models[i].name;
-        if (g_str_equal(name, models[i].name)) {
-            *model = models[i];
-            return true;
-        }
+    if (n >= G_N_ELEMENTS(models)) {
+        return NULL;
     }
-    return duodm_fail(error, DUODM_ERROR_INVALID_ARGUMENT,
-                      "-cpu %s: there is no such CPU model%s; -cpu help lists them", name,
-                      hint(name, names, &text));
+    *description = models[n].description;
+    return models[n].name;
 }
 
-/* Properties: "name=value"; alone: "name=on". */
-
-static bool set_vendor(struct kvm_cpu_model *model, const char *value, GError **error)
+static void select_model(void *model, unsigned n)
 {
+    *(struct kvm_cpu_model *)model = models[n];
+}
+
+static void set_feature(void *opaque, unsigned feature, bool on)
+{
+    struct kvm_cpu_model *model = opaque;
+
+    model->added[feature] = on;
+    model->removed[feature] = !on;
+}
+
+static bool set_vendor(void *opaque, const char *value, GError **error)
+{
+    struct kvm_cpu_model *model = opaque;
     model->vendor = g_str_equal(value, INTEL) ? INTEL : AMD;
     return g_str_equal(value, model->vendor) ||
            duodm_fail(error, DUODM_ERROR_INVALID_ARGUMENT,
                       "'%s' is not valid: GenuineIntel or AuthenticAMD is expected", value);
 }
 
-static bool set_physical_bits(struct kvm_cpu_model *model, const char *value, GError **error)
+static bool set_physical_bits(void *opaque, const char *value, GError **error)
 {
+    struct kvm_cpu_model *model = opaque;
     uint64_t number;
 
     if (!parse_number(value, &number, error)) {
@@ -154,153 +149,64 @@ static bool set_physical_bits(struct kvm_cpu_model *model, const char *value, GE
                       "'%s' is not valid: 32 to 52 bits are expected", value);
 }
 
-static bool set_tsc_frequency(struct kvm_cpu_model *model, const char *value, GError **error)
+static bool set_tsc_frequency(void *opaque, const char *value, GError **error)
 {
+    struct kvm_cpu_model *model = opaque;
     return parse_number(value, &model->tsc_frequency, error);
 }
 
-static bool set_kvm(struct kvm_cpu_model *model, const char *value, GError **error)
+static bool set_kvm(void *opaque, const char *value, GError **error)
 {
+    struct kvm_cpu_model *model = opaque;
     bool on = true, ok = parse_bool(value, &on, error);
 
     model->hide_kvm = !on;
     return ok;
 }
 
-static bool set_check(struct kvm_cpu_model *model, const char *value, GError **error)
+static bool set_check(void *opaque, const char *value, GError **error)
 {
+    struct kvm_cpu_model *model = opaque;
     bool on = true, ok = parse_bool(value, &on, error);
 
     model->quiet = !on;
     return ok;
 }
 
-static bool set_enforce(struct kvm_cpu_model *model, const char *value, GError **error)
+static bool set_enforce(void *opaque, const char *value, GError **error)
 {
+    struct kvm_cpu_model *model = opaque;
     return parse_bool(value, &model->enforce, error);
 }
 
-/* What a migration would decide: there is none, so that only the form is checked. */
-static bool accept_switch(struct kvm_cpu_model *model, const char *value, GError **error)
-{
-    bool on;
-
-    return parse_bool(value, &on, error);
-}
-
-static const struct {
-    const char *name;
-    bool (*set)(struct kvm_cpu_model *model, const char *value, GError **error);
-} properties[] = {
+static const struct cpu_property properties[] = {
     {"vendor", set_vendor},
     {"phys-bits", set_physical_bits},
     {"kvm", set_kvm},
     {"tsc-frequency", set_tsc_frequency},
     {"check", set_check},
     {"enforce", set_enforce},
-    {"migratable", accept_switch},
-    {"host-phys-bits", accept_switch},
+    {"migratable", cpu_option_accept_switch},
+    {"host-phys-bits", cpu_option_accept_switch},
+    {NULL, NULL},
 };
 
-/* True if text was a property; *ok says if it had a good value. */
-static bool apply_property(struct kvm_cpu_model *model, const char *text, bool *ok, GError **error)
-{
-    g_auto(GStrv) parts = g_strsplit(text, "=", 2);
-
-    for (unsigned i = 0; i < G_N_ELEMENTS(properties); i++) {
-        if (parts[0] && g_str_equal(parts[0], properties[i].name)) {
-            *ok = properties[i].set(model, parts[1] ? parts[1] : "on", error);
-            if (!*ok) {
-                g_prefix_error(error, "-cpu ...,%s: ", text);
-            }
-            return true;
-        }
-    }
-    return false;
-}
-
-/* sse4.1, sse4_1 and sse4-1 are one: the manuals, Linux and other programs differ. */
-static bool is_same_name(const char *a, const char *b)
-{
-    g_autofree char *x = g_strdelimit(g_strdup(a), "_.", '-');
-    g_autofree char *y = g_strdelimit(g_strdup(b), "_.", '-');
-
-    return g_str_equal(x, y);
-}
-
-/* "+flag", "-flag", "flag", "flag=on", "flag=off". */
-static bool apply_flag(struct kvm_cpu_model *model, const char *text, GError **error)
-{
-    const char *names[FEATURE_COUNT] = {NULL};
-    g_autofree char *name = g_strdup(text[0] == '+' || text[0] == '-' ? text + 1 : text);
-    g_autofree char *near = NULL;
-    char *value = strchr(name, '=');
-    bool on = text[0] != '-', ok;
-
-    if (apply_property(model, text, &ok, error)) {
-        return ok;
-    }
-    if (value && value > name) {
-        *value++ = '\0';
-        if (!parse_bool(value, &on, error)) {
-            g_prefix_error(error, "-cpu ...,%s: ", text);
-            return false;
-        }
-    }
-    for (unsigned f = FEATURE_NONE + 1; f < FEATURE_COUNT; f++) {
-        names[f - 1] = kvm_feature_places[f].name;
-        if (is_same_name(name, kvm_feature_places[f].name)) {
-            model->added[f] = on;
-            model->removed[f] = !on;
-            return true;
-        }
-    }
-    return duodm_fail(error, DUODM_ERROR_INVALID_ARGUMENT,
-                      "-cpu ...,%s: there is no such CPU flag%s; -cpu help lists them", text,
-                      hint(name, names, &near));
-}
+static const struct cpu_option cpu_option = {
+    .default_model = "host",
+    .model_name = model_name,
+    .select_model = select_model,
+    .features = kvm_feature_places,
+    .feature_count = FEATURE_COUNT,
+    .set_feature = set_feature,
+    .properties = properties,
+};
 
 bool kvm_cpu_model_parse(const char *text, struct kvm_cpu_model *model, GError **error)
 {
-    g_auto(GStrv) words = g_strsplit(text ? text : KVM_CPU_DEFAULT_MODEL, ",", -1);
-
-    if (!words[0] || !*words[0]) {
-        return duodm_fail(error, DUODM_ERROR_INVALID_ARGUMENT,
-                          "-cpu needs a model: -cpu help lists them");
-    }
-    if (!find_model(words[0], model, error)) {
-        return false;
-    }
-    for (unsigned i = 1; words[i]; i++) {
-        if (!apply_flag(model, words[i], error)) {
-            return false;
-        }
-    }
-    return true;
+    return cpu_option_parse(&cpu_option, text, model, error);
 }
 
 void kvm_cpu_model_list(FILE *out)
 {
-    unsigned column = 2;
-
-    fprintf(out, "CPU models:\n");
-    for (unsigned i = 0; i < G_N_ELEMENTS(models); i++) {
-        fprintf(out, "  %-14s  %s\n", models[i].name, models[i].description);
-    }
-    fprintf(out, "\nProperties, as in -cpu host,phys-bits=36:\n ");
-    for (unsigned i = 0; i < G_N_ELEMENTS(properties); i++) {
-        fprintf(out, " %s=", properties[i].name);
-    }
-    fprintf(out, "\n\nCPU flags, as in -cpu host,-smap or -cpu qemu64,+aes:\n ");
-    for (unsigned f = FEATURE_NONE + 1; f < FEATURE_COUNT; f++) {
-        const char *name = kvm_feature_places[f].name;
-
-        if (column + strlen(name) > 78) {
-            fprintf(out, "\n ");
-            column = 2;
-        }
-        fprintf(out, " %s", name);
-        column += (unsigned)strlen(name) + 1;
-    }
-    fprintf(out, "\n");
+    cpu_option_list(&cpu_option, out);
 }

@@ -3,10 +3,7 @@
 #ifndef DUODM_BACKEND_KVM_CPU_MODEL_H
 #define DUODM_BACKEND_KVM_CPU_MODEL_H
 
-#include <glib.h>
-#include <stdbool.h>
-#include <stdint.h>
-#include <stdio.h>
+#include "dm/cpu/cpu-option.h"
 
 enum cpu_feature {
     FEATURE_NONE,
@@ -18,11 +15,6 @@ enum cpu_feature {
 
 enum { EAX, EBX, ECX, EDX };
 
-struct cpu_feature_place {
-    const char *name;
-    uint32_t leaf, subleaf;
-    uint8_t reg, bit; /* reg: EAX .. EDX */
-};
 extern const struct cpu_feature_place kvm_feature_places[FEATURE_COUNT];
 
 struct kvm_cpu_model {
@@ -42,10 +34,7 @@ struct kvm_cpu_model {
     bool quiet, enforce;    /* check=off: say nothing of what the host lacks; enforce=on: fail */
 };
 
-#define KVM_CPU_DEFAULT_MODEL "host"
-
-/* Parse "NAME[,+flag][,-flag][,flag=on|off][,property=value]"; NULL is the default model. Errors
- * name what is wrong and the nearest valid word. */
+/* Read -cpu's text (cpu-option.h); NULL: the default model. */
 bool kvm_cpu_model_parse(const char *text, struct kvm_cpu_model *model, GError **error);
 void kvm_cpu_model_list(FILE *out);
 

@@ -16,29 +16,18 @@
 
 /* Accesses. */
 
-HOT_PATH static void port_access(struct kvm_vcpu *v, uint8_t *data)
+HOT_PATH static void handle_io(struct kvm_vcpu *v)
 {
     struct address_space *io = &v->kvm->machine->as_io;
     const struct kvm_run *run = v->run;
-    unsigned size = run->io.size;
-    uint64_t value = 0;
-
-    if (run->io.direction == KVM_EXIT_IO_OUT) {
-        memcpy(&value, data, size);
-        address_space_store(io, run->io.port, size, MEMORY_ATTRIBUTES_CPU, value);
-    } else {
-        address_space_load(io, run->io.port, size, MEMORY_ATTRIBUTES_CPU, &value);
-        memcpy(data, &value, size);
-    }
-}
-
-HOT_PATH static void handle_io(struct kvm_vcpu *v)
-{
-    const struct kvm_run *run = v->run;
     uint8_t *data = (uint8_t *)run + run->io.data_offset;
 
-    for (uint32_t i = 0; i < run->io.count; i++, data += run->io.size) {
-        port_access(v, data);
+    if (run->io.direction == KVM_EXIT_IO_OUT) {
+        address_space_store_string(io, run->io.port, run->io.size, MEMORY_ATTRIBUTES_CPU, data,
+                                   run->io.count);
+    } else {
+        address_space_load_string(io, run->io.port, run->io.size, MEMORY_ATTRIBUTES_CPU, data,
+                                  run->io.count);
     }
 }
 

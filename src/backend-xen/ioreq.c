@@ -3,8 +3,8 @@
  * A request moves `count` elements of `size` bytes between two sides: the one that it addresses (a
  * port, memory, configuration space) and the other, which is guest memory (data_is_ptr) or the
  * request's own data field. Elements go through a buffer, a block at a time: guest memory is read
- * and written as a whole, registers element by element, in the order of the instruction (df: from
- * the highest address down). The buffer always holds memory's order.
+ * and written as a whole, a port as a string, other registers element by element, in the order of
+ * the instruction (df: from the highest address down). The buffer always holds memory's order.
  */
 #include "backend-xen/ioreq.h"
 #include "util/log.h"
@@ -110,8 +110,19 @@ static void write_element(const struct side *side, uint64_t address, unsigned si
     }
 }
 
+/* A port again and again, in memory's order. */
+static bool is_string(const struct side *side, const struct block *block)
+{
+    return side->as && !side->advances && !block->down;
+}
+
 static void read_block(const struct side *side, const struct block *block)
 {
+    if (is_string(side, block)) {
+        address_space_load_string(side->as, side->address, block->size, MEMORY_ATTRIBUTES_CPU,
+                                  block->buffer, block->count);
+        return;
+    }
     if (is_memory(side, block, false)) {
         address_space_read(side->as, lowest(side, block), MEMORY_ATTRIBUTES_CPU, block->buffer,
                            (uint64_t)block->count * block->size);
@@ -124,6 +135,11 @@ static void read_block(const struct side *side, const struct block *block)
 
 static void write_block(const struct side *side, const struct block *block)
 {
+    if (is_string(side, block)) {
+        address_space_store_string(side->as, side->address, block->size, MEMORY_ATTRIBUTES_CPU,
+                                   block->buffer, block->count);
+        return;
+    }
     if (is_memory(side, block, true)) {
         address_space_write(side->as, lowest(side, block), MEMORY_ATTRIBUTES_CPU, block->buffer,
                             (uint64_t)block->count * block->size);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Adding devices as users name them. */
+#include "dm/absent.h"
 #include "dm/cli/keyval.h"
 #include "dm/hotplug.h"
 #include "dm/machine.h"
@@ -43,7 +44,8 @@ const struct device_class *device_class_for_user(const char *name, GError **erro
         }
     }
     g_ptr_array_add(names, NULL);
-    hint = suggestion(name, (const char *const *)names->pdata);
+    hint = *absent_device_advice(name) ? g_strdup(absent_device_advice(name))
+                                       : suggestion(name, (const char *const *)names->pdata);
     duodm_fail(error, DUODM_ERROR_NOT_FOUND,
                "there is no device '%s'%s ('-device help' lists them)", name, hint);
     return NULL;

@@ -8,6 +8,7 @@
 #include "dm/firmware/boot-order.h"
 #include "dm/input/input.h"
 #include "dm/intc/local-apic.h"
+#include "dm/iommu/intel-iommu.h"
 #include "dm/machine-private.h"
 #include "dm/net/net.h"
 #include "dm/object.h"
@@ -65,6 +66,7 @@ void machine_config_clear(struct machine_config *config)
     g_free(config->append);
     g_free(config->bios);
     g_free(config->dtb_dump);
+    g_free(config->dmar_dump);
     g_free(config->memory_backend);
     g_free(config->rtc_base);
     g_free(config->boot_order);
@@ -127,6 +129,24 @@ static void destroy_memory(struct machine *machine)
     memory_region_destroy(&machine->system_memory);
 }
 
+/* The last of a machine: what needs no other part of it to go. */
+static void free_lists(struct machine *machine)
+{
+    interrupt_eoi_destroy(&machine->eoi);
+    g_ptr_array_unref(machine->nics);
+    g_ptr_array_unref(machine->netdevs);
+    fd_registry_free(machine->fds);
+    g_ptr_array_unref(machine->kept_memory);
+    g_ptr_array_unref(machine->device_buses);
+    g_ptr_array_unref(machine->objects);
+    boot_order_free(machine);
+    g_ptr_array_unref(machine->chardevs);
+    g_ptr_array_unref(machine->cleanups);
+    g_ptr_array_unref(machine->reset_handlers);
+    machine_config_clear(&machine->config);
+    g_free(machine);
+}
+
 struct machine *machine_new(struct machine_config *config, const struct engine_ops *engine,
                             struct event_base *base, GError **error)
 {
@@ -171,20 +191,8 @@ struct machine *machine_new(struct machine_config *config, const struct engine_o
 fail_clock:
     machine_clock_free(machine->clock);
 fail_config:
-    interrupt_eoi_destroy(&machine->eoi);
     input_free(machine->input);
-    g_ptr_array_unref(machine->nics);
-    g_ptr_array_unref(machine->netdevs);
-    fd_registry_free(machine->fds);
-    g_ptr_array_unref(machine->kept_memory);
-    g_ptr_array_unref(machine->device_buses);
-    g_ptr_array_unref(machine->objects);
-    boot_order_free(machine);
-    g_ptr_array_unref(machine->chardevs);
-    g_ptr_array_unref(machine->cleanups);
-    g_ptr_array_unref(machine->reset_handlers);
-    machine_config_clear(&machine->config);
-    g_free(machine);
+    free_lists(machine);
     return NULL;
 }
 
@@ -310,12 +318,22 @@ static bool dump_device_tree(struct machine *machine, GError **error)
     return ok;
 }
 
+static bool dump_dmar(struct machine *machine, GError **error)
+{
+    if (intel_iommu_write_dmar(machine, machine->config.dmar_dump, error)) {
+        return true;
+    }
+    g_prefix_error(error, "-machine dumpdmar: ");
+    return false;
+}
+
 bool machine_complete_board(struct machine *machine, GError **error)
 {
     const struct board_class *board = machine->board;
 
     machine->complete = (!board->complete || board->complete(machine, error)) &&
-                        (!machine->config.dtb_dump || dump_device_tree(machine, error));
+                        (!machine->config.dtb_dump || dump_device_tree(machine, error)) &&
+                        (!machine->config.dmar_dump || dump_dmar(machine, error));
     return machine->complete;
 }
 
@@ -390,17 +408,5 @@ void machine_free(struct machine *machine)
     while (machine->chardevs->len) {
         chardev_free(g_ptr_array_index(machine->chardevs, machine->chardevs->len - 1));
     }
-    interrupt_eoi_destroy(&machine->eoi);
-    g_ptr_array_unref(machine->nics);
-    g_ptr_array_unref(machine->netdevs);
-    fd_registry_free(machine->fds);
-    g_ptr_array_unref(machine->kept_memory);
-    g_ptr_array_unref(machine->device_buses);
-    g_ptr_array_unref(machine->objects);
-    boot_order_free(machine);
-    g_ptr_array_unref(machine->chardevs);
-    g_ptr_array_unref(machine->cleanups);
-    g_ptr_array_unref(machine->reset_handlers);
-    machine_config_clear(&machine->config);
-    g_free(machine);
+    free_lists(machine);
 }

@@ -229,6 +229,22 @@ static bool take_string(struct reader *reader, const char *expected)
     return true;
 }
 
+/* Any string without NUL. */
+static char *take_any_string(struct reader *reader)
+{
+    uint64_t length;
+    char *text;
+
+    if (!take_number(reader, 1, &length) || reader->left < length ||
+        memchr(reader->data, 0, length)) {
+        return NULL;
+    }
+    text = g_strndup((const char *)reader->data, length);
+    reader->data += length;
+    reader->left -= length;
+    return text;
+}
+
 /* Check the frame; the reader then has what lies between header and checksum. */
 static bool open_frame(struct reader *reader, uint32_t *version, size_t *consumed)
 {
@@ -246,8 +262,8 @@ static bool open_frame(struct reader *reader, uint32_t *version, size_t *consume
         return refuse(reader, NULL, "its length is impossible (%" PRIu64 " bytes)", length);
     }
     if (length > reader->left) {
-        return refuse(reader, NULL, "the stream ends after %zu of %" PRIu64 " bytes", reader->left,
-                      length);
+        return refuse(reader, NULL, "the stream was cut off after %zu of its %" PRIu64 " bytes",
+                      reader->left, length);
     }
     if (crc32_of(start, length - CHECKSUM_SIZE) !=
         number_at(start + length - CHECKSUM_SIZE, CHECKSUM_SIZE)) {
@@ -299,14 +315,25 @@ static bool take_buffer(struct reader *reader, const struct state_field *field, 
     return true;
 }
 
+/* Not the field that was expected, but one that this duodm does not know, or none. */
+static bool refuse_other_field(struct reader at_field, const char *expected)
+{
+    g_autofree char *found = take_any_string(&at_field);
+    g_autofree char *shown = found ? g_utf8_make_valid(found, -1) : NULL;
+
+    return refuse(&at_field, expected, "it is not where it should be%s%s%s",
+                  shown ? ": there is '" : "", shown ? shown : "", shown ? "'" : "");
+}
+
 /* Check one field, and if object is not NULL, set it. */
 static bool take_field(struct reader *reader, const struct state_field *field, void *object)
 {
+    const struct reader at_field = *reader;
     unsigned size = element_size(field->type);
     uint64_t type, count, value = 0;
 
     if (!take_string(reader, field->name)) {
-        return refuse(reader, field->name, "it is not where it should be");
+        return refuse_other_field(at_field, field->name);
     }
     if (!take_number(reader, 1, &type) || !take_number(reader, 4, &count)) {
         return refuse(reader, field->name, "the section ends within it");
@@ -333,6 +360,20 @@ static bool take_field(struct reader *reader, const struct state_field *field, v
         }
     }
     return true;
+}
+
+/* A field that is refused with those before it while they alone are not. */
+static const char *find_contradiction(struct reader reader,
+                                      const struct state_description *description, uint32_t version,
+                                      void *object)
+{
+    for (const struct state_field *field = description->fields; field->name; field++) {
+        if (field->version <= version && take_field(&reader, field, object) &&
+            !description->after_load(object)) {
+            return field->name;
+        }
+    }
+    return NULL;
 }
 
 static bool take_fields(struct reader reader, const struct state_description *description,
@@ -379,8 +420,12 @@ bool state_load(const uint8_t *stream, size_t length, const struct state_descrip
     state_save(old, description, object, instance);
     take_fields(reader, description, version, object);
     if (description->after_load && !description->after_load(object)) {
+        const char *field;
+
         restore(old, description, object, instance);
-        return refuse(&reader, NULL, "its values contradict one another");
+        field = find_contradiction(reader, description, version, object);
+        restore(old, description, object, instance);
+        return refuse(&reader, field, "its value is impossible, or contradicts those before it");
     }
     return true;
 }
@@ -395,29 +440,35 @@ bool state_check(const uint8_t *stream, size_t length, const struct state_descri
            take_fields(reader, description, version, NULL);
 }
 
-/* Any string without NUL. */
-static char *take_any_string(struct reader *reader)
+/* Whose section a stream says that this is, for messages: nothing of it was checked. */
+static void read_owner(const uint8_t *stream, size_t length, char **description, char **instance)
 {
-    uint64_t length;
-    char *text;
+    g_autofree char *first = NULL, *second = NULL;
+    struct reader reader = {0};
 
-    if (!take_number(reader, 1, &length) || reader->left < length ||
-        memchr(reader->data, 0, length)) {
-        return NULL;
+    if (length < HEADER_SIZE || number_at(stream, 4) != STATE_MAGIC) {
+        return;
     }
-    text = g_strndup((const char *)reader->data, length);
-    reader->data += length;
-    reader->left -= length;
-    return text;
+    reader.data = stream + HEADER_SIZE;
+    reader.left = length - HEADER_SIZE;
+    first = take_any_string(&reader);
+    second = first ? take_any_string(&reader) : NULL;
+    if (second) {
+        *description = g_utf8_make_valid(first, -1);
+        *instance = g_utf8_make_valid(second, -1);
+    }
 }
 
 bool state_peek(const uint8_t *stream, size_t length, char **description, char **instance,
                 size_t *consumed, GError **error)
 {
+    g_autofree char *owner = NULL, *owner_instance = NULL, *name = NULL;
     struct reader reader = {stream, length, NULL, NULL, error};
-    g_autofree char *name = NULL;
     uint32_t version;
 
+    read_owner(stream, length, &owner, &owner_instance);
+    reader.description = owner;
+    reader.instance = owner_instance;
     if (!open_frame(&reader, &version, consumed)) {
         return false;
     }

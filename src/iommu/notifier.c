@@ -125,17 +125,25 @@ static bool check(const struct iommu_region *region, const struct iommu_notifier
     return true;
 }
 
-/* Undo a replay that failed midway. What the host does not give back stays with the host: the
- * caller, who has the error, closes the container. */
-static void roll_back(struct iommu_notifier *notifier)
+static bool give_away(void *opaque, const struct iommu_mapping *mapping, GError **error)
 {
-    g_autoptr(GError) error = NULL;
+    struct iommu_notifier *notifier = opaque;
 
-    if (!mapping_set_clear(notifier->held, &error)) {
-        trace_iommu_notifier_failed(notifier->name, error->message);
+    notifier->left_over(notifier, iommu_mapping_range(mapping));
+    return true;
+}
+
+/* Unmap all, and forget even what the host does not give back. */
+static bool drop_held(struct iommu_notifier *notifier, GError **error)
+{
+    bool ok = mapping_set_clear(notifier->held, error);
+
+    if (!ok && notifier->left_over) {
+        mapping_set_walk(notifier->held, (struct range){0, UINT64_MAX}, give_away, notifier, NULL);
     }
     mapping_set_free(notifier->held);
     notifier->held = NULL;
+    return ok;
 }
 
 static bool replay(struct iommu_notifier *notifier, GError **error)
@@ -146,7 +154,11 @@ static bool replay(struct iommu_notifier *notifier, GError **error)
     notifier->held = mapping_set_new(notifier->ops, notifier->opaque);
     if (!mapping_set_reconcile(notifier->held, notifier->range, notifier->range, walk_guest,
                                notifier, error)) {
-        roll_back(notifier);
+        g_autoptr(GError) second = NULL;
+
+        if (!drop_held(notifier, &second)) {
+            trace_iommu_notifier_failed(notifier->name, second->message);
+        }
         return false;
     }
     trace_iommu_replay(notifier->name, mapping_set_count(notifier->held));
@@ -195,9 +207,7 @@ bool iommu_notifier_unregister(struct iommu_notifier *notifier, GError **error)
     }
     pthread_mutex_lock(region->lock);
     if (notifier->held) {
-        ok = mapping_set_clear(notifier->held, error);
-        mapping_set_free(notifier->held);
-        notifier->held = NULL;
+        ok = drop_held(notifier, error);
     }
     change_events(region, wanted_events(region, NULL), wanted_events(region, notifier), NULL);
     g_ptr_array_remove(region->notifiers, notifier);

@@ -30,6 +30,12 @@ struct iommu_notifier {
      * ones that the guest took back: cut the device off its bus and tell (I5). Under the lock.
      */
     void (*failed)(struct iommu_notifier *notifier, const GError *error);
+    /*
+     * The host did not let a mapping go, and the notifier forgets it, for it is unregistered, or
+     * its registration failed: whoever has the host must see to it. Under the lock. NULL: the
+     * container is closed in such a case.
+     */
+    void (*left_over)(struct iommu_notifier *notifier, struct range range);
 
     struct iommu_region *region; /* set while registered */
     struct mapping_set *held;    /* private */
@@ -38,13 +44,13 @@ struct iommu_notifier {
 /*
  * Register and replay, as one step as seen by the guest. Takes the region's lock. On success the
  * host holds what the guest's tables map in range (I1). On failure nothing is left mapped, nothing
- * registered, and *error says which IOVA and why; should the host refuse even to unmap, the caller
- * has to close its container: mapping_set_ops.unmap has seen each failure.
+ * registered, and *error says which IOVA and why; should the host refuse even to unmap, left_over
+ * was called.
  */
 bool iommu_notifier_register(struct iommu_region *region, struct iommu_notifier *notifier,
                              GError **error);
-/* Takes the lock. Unmaps all that the host holds; on failure *error says what was left, and the
- * notifier is gone all the same. Not being registered is fine. */
+/* Takes the lock. Unmaps all that the host holds; on failure *error says why, left_over was told
+ * what stays, and the notifier is gone all the same. Not being registered is fine. */
 bool iommu_notifier_unregister(struct iommu_notifier *notifier, GError **error);
 
 /* Bring one notifier up to date over all of its range: after a reset, a restored snapshot, a switch

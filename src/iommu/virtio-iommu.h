@@ -90,7 +90,7 @@ struct iommu_region *virtio_iommu_endpoint_region(struct virtio_iommu_endpoint *
 /*
  * The functions from here to virtio_iommu_reset return when hosts have followed, and copies under
  * way have ended. What emulated devices still use of what was taken back is in the drain: a request
- * is not to be answered before that is empty. No lock held.
+ * is not to be answered, nor a new value of `bypass` read, before that is empty. No lock held.
  */
 
 /*

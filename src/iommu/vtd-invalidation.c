@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * Invalidation (VT-d 6.5). An invalidation is complete, and said to be, when every notifier's host
- * holds what the guest's tables now say (design.md, invariants I2 and I3).
+ * holds what the guest's tables now say (ARCHITECTURE.md, I2 and I3).
  */
 #include "iommu/vtd-private.h"
 #include "memory/translation.h"

@@ -311,6 +311,116 @@ HOT_PATH enum memory_result address_space_store(struct address_space *as, gpa_t 
     return result;
 }
 
+/* ---- The same access again and again ---- */
+
+static uint64_t get_generation(const struct address_space *as)
+{
+    return __atomic_load_n(&as->generation, __ATOMIC_ACQUIRE);
+}
+
+/* What takes all elements: a register's region, whose guard is then held. NULL: make each access by
+ * itself. */
+static struct memory_region *enter_register(struct address_space *as, gpa_t address, unsigned size,
+                                            bool is_write, struct memory_attributes attributes,
+                                            uint64_t *offset)
+{
+    struct memory_section section = address_space_lookup(as, address, is_write, attributes);
+
+    *offset = section.offset;
+    return section.region && !section.host && !section.is_transient && section.length >= size &&
+                   dispatch_enter(section.region, section.offset)
+               ? section.region
+               : NULL;
+}
+
+/* Read elements as long as nobody changes what is where, which an access itself may do. Returns how
+ * many were read. */
+static uint32_t load_from_register(struct address_space *as, gpa_t address, unsigned size,
+                                   struct memory_attributes attributes, uint8_t *buffer,
+                                   uint32_t count)
+{
+    uint64_t generation = get_generation(as), offset, value;
+    struct memory_region *region;
+    uint32_t done = 0;
+
+    memory_rcu_read_lock();
+    region = enter_register(as, address, size, false, attributes, &offset);
+    for (; region && done < count && get_generation(as) == generation; done++) {
+        enum memory_result result = dispatch_read_entered(region, offset, size, attributes, &value);
+
+        if (result != MEMORY_OK) {
+            failed_read(as, address, size, result);
+        }
+        value = GUINT64_TO_LE(value);
+        memcpy(buffer + (size_t)done * size, &value, size);
+    }
+    if (region) {
+        dispatch_leave(region);
+    }
+    memory_rcu_read_unlock();
+    return done;
+}
+
+static uint32_t store_to_register(struct address_space *as, gpa_t address, unsigned size,
+                                  struct memory_attributes attributes, const uint8_t *buffer,
+                                  uint32_t count)
+{
+    uint64_t generation = get_generation(as), offset;
+    struct memory_region *region;
+    uint32_t done = 0;
+
+    memory_rcu_read_lock();
+    region = enter_register(as, address, size, true, attributes, &offset);
+    for (; region && done < count && get_generation(as) == generation; done++) {
+        enum memory_result result;
+        uint64_t value = 0;
+
+        memcpy(&value, buffer + (size_t)done * size, size);
+        value = GUINT64_FROM_LE(value);
+        result = dispatch_write_entered(region, offset, size, attributes, value);
+        if (result != MEMORY_OK) {
+            failed_write(as, address, size, value, result);
+        }
+    }
+    if (region) {
+        dispatch_leave(region);
+    }
+    memory_rcu_read_unlock();
+    return done;
+}
+
+HOT_PATH void address_space_load_string(struct address_space *as, gpa_t address, unsigned size,
+                                        struct memory_attributes attributes, void *buffer,
+                                        uint32_t count)
+{
+    uint32_t done =
+        count > 1 ? load_from_register(as, address, size, attributes, buffer, count) : 0;
+
+    for (; done < count; done++) {
+        uint64_t value;
+
+        address_space_load(as, address, size, attributes, &value);
+        value = GUINT64_TO_LE(value);
+        memcpy((uint8_t *)buffer + (size_t)done * size, &value, size);
+    }
+}
+
+HOT_PATH void address_space_store_string(struct address_space *as, gpa_t address, unsigned size,
+                                         struct memory_attributes attributes, const void *buffer,
+                                         uint32_t count)
+{
+    uint32_t done = count > 1 ? store_to_register(as, address, size, attributes, buffer, count) : 0;
+
+    for (; done < count; done++) {
+        uint64_t value = 0;
+
+        memcpy(&value, (const uint8_t *)buffer + (size_t)done * size, size);
+        address_space_store(as, address, size, attributes, GUINT64_FROM_LE(value));
+    }
+}
+
+/* ---- Atomic exchange ---- */
+
 #define EXCHANGE(type, from_le)                                                                    \
     do {                                                                                           \
         type old = from_le((type)*expected);                                                       \

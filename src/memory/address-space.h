@@ -53,6 +53,17 @@ enum memory_result address_space_load(struct address_space *as, gpa_t address, u
 enum memory_result address_space_store(struct address_space *as, gpa_t address, unsigned size,
                                        struct memory_attributes attributes, uint64_t value);
 
+/*
+ * The same access `count` times, as a string instruction makes it to a port: element i is the
+ * `size` bytes (1, 2, 4 or 8) at buffer + i * size. All goes as if each were made by itself, but a
+ * register is looked up, and its device entered, once.
+ */
+void address_space_load_string(struct address_space *as, gpa_t address, unsigned size,
+                               struct memory_attributes attributes, void *buffer, uint32_t count);
+void address_space_store_string(struct address_space *as, gpa_t address, unsigned size,
+                                struct memory_attributes attributes, const void *buffer,
+                                uint32_t count);
+
 /* Atomic compare-and-exchange in RAM, naturally aligned. *expected gets the old value.
  * Returns MEMORY_DECODE_ERROR where there is no RAM. */
 enum memory_result address_space_compare_exchange(struct address_space *as, gpa_t address,

@@ -68,6 +68,11 @@ void ram_block_watch(struct ram_block *block,
     __atomic_store_n(&block->written, written, __ATOMIC_RELEASE);
 }
 
+void ram_block_add_silent_writer(struct ram_block *block)
+{
+    __atomic_store_n(&block->has_silent_writers, true, __ATOMIC_RELEASE);
+}
+
 static void tell_watcher(struct ram_block *block, uint64_t offset, uint64_t length)
 {
     void (*written)(void *opaque, const uint8_t *host, uint64_t length) =

@@ -184,6 +184,49 @@ static void leave(struct memory_region *region)
     }
 }
 
+/* ---- Several accesses in one hold of the guard ---- */
+
+HOT_PATH bool dispatch_enter(struct memory_region *region, uint64_t offset)
+{
+    return region->ops && !region->ram && enter(region, offset);
+}
+
+HOT_PATH void dispatch_leave(struct memory_region *region)
+{
+    leave(region);
+}
+
+HOT_PATH enum memory_result dispatch_read_entered(struct memory_region *region, uint64_t offset,
+                                                  unsigned size,
+                                                  struct memory_attributes attributes,
+                                                  uint64_t *value)
+{
+    enum memory_result result = MEMORY_DECODE_ERROR;
+
+    if (is_valid(region, offset, size)) {
+        result = read_steps(region, offset, size, attributes, value);
+    }
+    if (result != MEMORY_OK) {
+        *value = value_mask(size);
+    }
+    return result;
+}
+
+HOT_PATH enum memory_result dispatch_write_entered(struct memory_region *region, uint64_t offset,
+                                                   unsigned size,
+                                                   struct memory_attributes attributes,
+                                                   uint64_t value)
+{
+    if (!is_valid(region, offset, size)) {
+        return MEMORY_DECODE_ERROR;
+    }
+    return ioeventfd_try_signal(region, offset, size, value)
+               ? MEMORY_OK
+               : write_steps(region, offset, size, attributes, value);
+}
+
+/* ---- One access ---- */
+
 HOT_PATH static enum memory_result callback_read(struct memory_region *region, uint64_t offset,
                                                  unsigned size, struct memory_attributes attributes,
                                                  uint64_t *value)

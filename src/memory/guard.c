@@ -88,10 +88,18 @@ static inline bool try_take(struct access_guard *guard, uintptr_t taken)
                                        __ATOMIC_RELAXED);
 }
 
+/* Tells the processor that this thread only waits. */
+static inline void spin_pause(void)
+{
+#ifdef __x86_64__
+    __builtin_ia32_pause();
+#endif
+}
+
 static bool take_soon(struct access_guard *guard, uintptr_t taken)
 {
     for (unsigned i = 0; i < SPINS; i++) {
-        __builtin_ia32_pause();
+        spin_pause();
         if (!__atomic_load_n(&guard->word, __ATOMIC_RELAXED) && try_take(guard, taken)) {
             return true;
         }

@@ -15,6 +15,7 @@ struct ram_block {
     uint64_t size;                     /* bytes mapped */
     int fd;                            /* memfd, or -1 */
     bool is_foreign;                   /* the memory is the caller's */
+    bool has_silent_writers;           /* atomic; once true, it stays so */
     const struct ram_windows *windows; /* ram-windows.h; NULL: host is there */
     void *windows_opaque;
     gint references;                        /* atomic */
@@ -47,6 +48,9 @@ void ram_block_unref(struct ram_block *block);
 void ram_block_watch(struct ram_block *block,
                      void (*written)(void *opaque, const uint8_t *host, uint64_t length),
                      void *opaque);
+/* Somebody may write to it without our knowing from now on, and who watches is not called: a device
+ * of the host's, another process. Any thread. */
+void ram_block_add_silent_writer(struct ram_block *block);
 /* As memory_region_set_dirty and memory_region_test_dirty. */
 void ram_block_set_dirty(struct ram_block *block, uint64_t offset, uint64_t length);
 bool ram_block_test_dirty(struct ram_block *block, uint64_t offset, uint64_t length,
@@ -62,6 +66,11 @@ enum memory_result ram_windows_store(struct ram_block *block, uint64_t offset, u
 /* Give the whole host pages of a range back to the host: they become zeros. Not of foreign blocks.
  */
 void ram_block_discard(struct ram_block *block, uint64_t offset, uint64_t length);
+
+static inline bool ram_block_has_silent_writers(const struct ram_block *block)
+{
+    return __atomic_load_n(&block->has_silent_writers, __ATOMIC_ACQUIRE);
+}
 
 static inline uint32_t ram_block_dirty_clients(const struct ram_block *block)
 {

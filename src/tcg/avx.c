@@ -52,8 +52,7 @@ static enum place place_of(enum operand operand, bool *general)
     }
 }
 
-/* Bytes of an operand in memory. */
-static unsigned memory_bytes(const struct insn *insn, enum operand operand)
+unsigned avx_memory_bytes(const struct insn *insn, enum operand operand)
 {
     unsigned length = avx_length(insn);
 
@@ -84,8 +83,13 @@ static unsigned memory_bytes(const struct insn *insn, enum operand operand)
     case Wb:
     case RdMb:
         return 1;
-    default: /* Wss, Wd, Md, Ed */
+    case Wss:
+    case Wd:
+    case Md:
+    case Ed:
         return 4;
+    default:
+        return 0;
     }
 }
 
@@ -152,7 +156,7 @@ static void load_operands(struct cpu *cpu, const struct insn *insn, struct stub_
         bool general;
         enum place place = place_of(row->operands[i], &general);
         if (place == PLACE_RM && insn->memory) {
-            unsigned bytes = memory_bytes(insn, row->operands[i]);
+            unsigned bytes = avx_memory_bytes(insn, row->operands[i]);
             uint64_t offset = insn_effective_address(cpu, insn);
             if (i == 0) {
                 cpu_probe_write(cpu, insn->segment, offset, bytes);
@@ -183,7 +187,7 @@ static void store_result(struct cpu *cpu, const struct insn *insn, const struct 
 
     if (place == PLACE_RM && insn->memory) {
         cpu_write_bytes(cpu, insn->segment, insn_effective_address(cpu, insn), &frame->memory,
-                        memory_bytes(insn, operand));
+                        avx_memory_bytes(insn, operand));
     } else if (place == PLACE_RM && general) {
         cpu->gpr[insn->rm] = frame->general_in;
     } else if (place == PLACE_RM) {

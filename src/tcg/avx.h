@@ -12,6 +12,7 @@
 
 #include "tcg/features.h"
 #include "tcg/insn.h"
+#include "tcg/opcode.h"
 
 /* NULL if the host can't. Owned by one vCPU; touched by its thread only. */
 struct host_stubs *host_stubs_new(void);
@@ -29,5 +30,7 @@ static inline unsigned avx_length(const struct insn *insn)
 {
     return insn->vex_l ? 32 : 16;
 }
+/* Bytes of a vector instruction's operand where that is in memory; 0: it can't be. */
+unsigned avx_memory_bytes(const struct insn *insn, enum operand operand);
 
 #endif

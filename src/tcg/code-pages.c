@@ -206,6 +206,41 @@ void jit_memory_written(struct jit *jit, const uint8_t *host, uint64_t length)
     }
 }
 
+uint32_t jit_checksum(const uint8_t *code, unsigned length)
+{
+    const uint64_t factor = 0x9e3779b97f4a7c15u;
+    uint64_t sum = length, word;
+
+    for (; length >= 8; code += 8, length -= 8) {
+        memcpy(&word, code, 8);
+        sum = (sum ^ word) * factor;
+        sum ^= sum >> 32;
+    }
+    word = 0;
+    memcpy(&word, code, length);
+    sum = (sum ^ word) * factor;
+    return (uint32_t)(sum >> 32);
+}
+
+void jit_check_page(struct jit *jit, const uint8_t *host_page)
+{
+    struct code_page *page;
+    bool agrees = true;
+
+    if (!jit_page_has_code(jit, host_page)) {
+        return;
+    }
+    pthread_mutex_lock(&jit->lock);
+    page = find_page(jit, host_page);
+    for (const struct translation *t = page ? page->live : NULL; t && agrees; t = t->page_next) {
+        agrees = t->checksum == jit_checksum(t->host, t->length);
+    }
+    if (!agrees) { /* all of it is something else, as a rule */
+        invalidate_range(jit, page, 0, PAGE_SIZE_4K);
+    }
+    pthread_mutex_unlock(&jit->lock);
+}
+
 void jit_forget_pages(struct jit *jit)
 {
     for (unsigned i = 0; i < G_N_ELEMENTS(jit->pages); i++) {

@@ -4,8 +4,6 @@
 #include "tcg/avx.h"
 #include "util/error.h"
 
-#include <string.h>
-
 enum { EAX, EBX, ECX, EDX };
 
 const struct cpu_feature_place cpu_feature_places[FEATURE_COUNT] = {
@@ -62,173 +60,47 @@ static const uint8_t features_epyc[] = {FEATURES_ZEN, FEATURE_NONE};
 /* Hidden from "max": an idle guest would spin in MWAIT instead of sleeping in HLT. */
 static const uint8_t features_not_in_max[] = {FEATURE_MONITOR, FEATURE_NONE};
 
+#define INTEL false
+#define AMD   true
+#define MODEL(name_, description_, brand_, amd_, family_, model_, stepping_, max_leaf_, list_)     \
+    {                                                                                              \
+        .name = name_, .description = description_, .brand = brand_, .amd = amd_,                  \
+        .family = family_, .model = model_, .stepping = stepping_, .max_leaf = max_leaf_,          \
+        .physical_bits = CPU_PHYSICAL_BITS, .feature_list = list_                                  \
+    }
+
 static const struct cpu_model models[] = {
-    {"Broadwell",
-     "Intel Core (5th generation), as far as implemented",
-     "Intel Core Processor (Broadwell)",
-     false,
-     6,
-     61,
-     2,
-     0xd,
-     CPU_PHYSICAL_BITS,
-     features_broadwell,
-     {{0}}},
-    {"EPYC",
-     "AMD EPYC (Zen), as far as implemented",
-     "AMD EPYC Processor",
-     true,
-     23,
-     1,
-     2,
-     0xd,
-     CPU_PHYSICAL_BITS,
-     features_epyc,
-     {{0}}},
-    {"Haswell",
-     "Intel Core (4th generation), as far as implemented",
-     "Intel Core Processor (Haswell)",
-     false,
-     6,
-     60,
-     4,
-     0xd,
-     CPU_PHYSICAL_BITS,
-     features_haswell,
-     {{0}}},
-    {"IvyBridge",
-     "Intel Core (3rd generation), as far as implemented",
-     "Intel Xeon E3-12xx v2 (Ivy Bridge)",
-     false,
-     6,
-     58,
-     9,
-     0xd,
-     CPU_PHYSICAL_BITS,
-     features_ivy_bridge,
-     {{0}}},
-    {"Nehalem",
-     "Intel Core i7 9xx",
-     "Intel Core i7 9xx (Nehalem)",
-     false,
-     6,
-     26,
-     3,
-     0xb,
-     CPU_PHYSICAL_BITS,
-     features_nehalem,
-     {{0}}},
-    {"Opteron_G1",
-     "AMD Opteron 240 (first generation)",
-     "AMD Opteron 240 (Gen 1 Class Opteron)",
-     true,
-     15,
-     6,
-     1,
-     0x5,
-     CPU_PHYSICAL_BITS,
-     features_opteron_g1,
-     {{0}}},
-    {"Opteron_G2",
-     "AMD Opteron 22xx (second generation)",
-     "AMD Opteron 22xx (Gen 2 Class Opteron)",
-     true,
-     15,
-     6,
-     1,
-     0x5,
-     CPU_PHYSICAL_BITS,
-     features_opteron_g2,
-     {{0}}},
-    {"SandyBridge",
-     "Intel Core (2nd generation), as far as implemented",
-     "Intel Xeon E312xx (Sandy Bridge)",
-     false,
-     6,
-     42,
-     1,
-     0xd,
-     CPU_PHYSICAL_BITS,
-     features_sandy_bridge,
-     {{0}}},
-    {"Westmere",
-     "Intel Westmere",
-     "Westmere E56xx/L56xx/X56xx",
-     false,
-     6,
-     44,
-     1,
-     0xb,
-     CPU_PHYSICAL_BITS,
-     features_westmere,
-     {{0}}},
-    {"core2duo",
-     "Intel Core 2 Duo",
-     "Intel Core 2 Duo CPU",
-     false,
-     6,
-     15,
-     11,
-     0xa,
-     CPU_PHYSICAL_BITS,
-     features_core2,
-     {{0}}},
-    {"kvm32",
-     "a plain 32-bit CPU, as qemu32",
-     "duodm 32-bit virtual CPU",
-     false,
-     6,
-     15,
-     1,
-     0x5,
-     CPU_PHYSICAL_BITS,
-     features_32,
-     {{0}}},
-    {"kvm64",
-     "a plain 64-bit CPU by Intel",
-     "duodm 64-bit virtual CPU",
-     false,
-     15,
-     6,
-     1,
-     0xd,
-     CPU_PHYSICAL_BITS,
-     features_64,
-     {{0}}},
+    MODEL("Broadwell", "Intel Core (5th generation), as far as implemented",
+          "Intel Core Processor (Broadwell)", INTEL, 6, 61, 2, 0xd, features_broadwell),
+    MODEL("EPYC", "AMD EPYC (Zen), as far as implemented", "AMD EPYC Processor", AMD, 23, 1, 2, 0xd,
+          features_epyc),
+    MODEL("Haswell", "Intel Core (4th generation), as far as implemented",
+          "Intel Core Processor (Haswell)", INTEL, 6, 60, 4, 0xd, features_haswell),
+    MODEL("IvyBridge", "Intel Core (3rd generation), as far as implemented",
+          "Intel Xeon E3-12xx v2 (Ivy Bridge)", INTEL, 6, 58, 9, 0xd, features_ivy_bridge),
+    MODEL("Nehalem", "Intel Core i7 9xx", "Intel Core i7 9xx (Nehalem)", INTEL, 6, 26, 3, 0xb,
+          features_nehalem),
+    MODEL("Opteron_G1", "AMD Opteron 240 (first generation)",
+          "AMD Opteron 240 (Gen 1 Class Opteron)", AMD, 15, 6, 1, 0x5, features_opteron_g1),
+    MODEL("Opteron_G2", "AMD Opteron 22xx (second generation)",
+          "AMD Opteron 22xx (Gen 2 Class Opteron)", AMD, 15, 6, 1, 0x5, features_opteron_g2),
+    MODEL("SandyBridge", "Intel Core (2nd generation), as far as implemented",
+          "Intel Xeon E312xx (Sandy Bridge)", INTEL, 6, 42, 1, 0xd, features_sandy_bridge),
+    MODEL("Westmere", "Intel Westmere", "Westmere E56xx/L56xx/X56xx", INTEL, 6, 44, 1, 0xb,
+          features_westmere),
+    MODEL("core2duo", "Intel Core 2 Duo", "Intel Core 2 Duo CPU", INTEL, 6, 15, 11, 0xa,
+          features_core2),
+    MODEL("kvm32", "a plain 32-bit CPU, as qemu32", "duodm 32-bit virtual CPU", INTEL, 6, 15, 1,
+          0x5, features_32),
+    MODEL("kvm64", "a plain 64-bit CPU by Intel", "duodm 64-bit virtual CPU", INTEL, 15, 6, 1, 0xd,
+          features_64),
     /* A model number that operating systems know no errata of. */
-    {"max",
-     "everything that is implemented (default)",
-     "duodm virtual CPU",
-     false,
-     6,
-     45,
-     7,
-     0x15,
-     CPU_PHYSICAL_BITS,
-     NULL,
-     {{0}}},
-    {"qemu32",
-     "a plain 32-bit CPU",
-     "duodm 32-bit virtual CPU",
-     false,
-     6,
-     15,
-     3,
-     0x4,
-     CPU_PHYSICAL_BITS,
-     features_32,
-     {{0}}},
-    {"qemu64",
-     "a plain 64-bit CPU",
-     "duodm 64-bit virtual CPU",
-     true,
-     15,
-     107,
-     1,
-     0xd,
-     CPU_PHYSICAL_BITS,
-     features_64,
-     {{0}}},
+    MODEL("max", "everything that is implemented (default)", "duodm virtual CPU", INTEL, 6, 45, 7,
+          0x15, NULL),
+    MODEL("qemu32", "a plain 32-bit CPU", "duodm 32-bit virtual CPU", INTEL, 6, 15, 3, 0x4,
+          features_32),
+    MODEL("qemu64", "a plain 64-bit CPU", "duodm 64-bit virtual CPU", AMD, 15, 107, 1, 0xd,
+          features_64),
 };
 
 static void set_features(struct cpu_features *features, const uint8_t *list, bool on)
@@ -238,44 +110,38 @@ static void set_features(struct cpu_features *features, const uint8_t *list, boo
     }
 }
 
-static bool find_model(const char *name, struct cpu_model *model, GError **error)
+static const char *model_name(unsigned n, const char **description)
 {
-    const char *names[G_N_ELEMENTS(models) + 1] = {NULL};
-    const char *nearest;
-
-    for (unsigned i = 0; i < G_N_ELEMENTS(models); i++) {
-        names[i] = models[i].name;
-        if (!strcmp(name, models[i].name)) {
-            *model = models[i];
-            if (model->feature_list) {
-                set_features(&model->features, model->feature_list, true);
-            } else {
-                for (unsigned f = FEATURE_NONE + 1; f < FEATURE_COUNT; f++) {
-                    cpu_features_set(&model->features, f, true);
-                }
-                set_features(&model->features, features_not_in_max, false);
-            }
-            return true;
-        }
+    if (n >= G_N_ELEMENTS(models)) {
+        return NULL;
     }
-    nearest = nearest_word(name, names);
-    return duodm_fail(error, DUODM_ERROR_INVALID_ARGUMENT,
-                      "-cpu %s: there is no such CPU model%s%s%s; -cpu help lists them", name,
-                      nearest ? ", did you mean '" : "", nearest ? nearest : "",
-                      nearest ? "'?" : "");
+    *description = models[n].description;
+    return models[n].name;
 }
 
-/* sse4.1, sse4_1 and sse4-1 are one: the manuals, Linux and other programs differ. */
-static bool is_same_name(const char *a, const char *b)
+static void select_model(void *opaque, unsigned n)
 {
-    g_autofree char *x = g_strdelimit(g_strdup(a), "_.", '-');
-    g_autofree char *y = g_strdelimit(g_strdup(b), "_.", '-');
+    struct cpu_model *model = opaque;
 
-    return !strcmp(x, y);
+    *model = models[n];
+    if (model->feature_list) {
+        set_features(&model->features, model->feature_list, true);
+        return;
+    }
+    for (unsigned f = FEATURE_NONE + 1; f < FEATURE_COUNT; f++) {
+        cpu_features_set(&model->features, f, true);
+    }
+    set_features(&model->features, features_not_in_max, false);
 }
 
-static bool set_vendor(struct cpu_model *model, const char *value, GError **error)
+static void set_feature(void *model, unsigned feature, bool on)
 {
+    cpu_features_set(&((struct cpu_model *)model)->features, feature, on);
+}
+
+static bool set_vendor(void *opaque, const char *value, GError **error)
+{
+    struct cpu_model *model = opaque;
     if (!g_str_equal(value, "GenuineIntel") && !g_str_equal(value, "AuthenticAMD")) {
         return duodm_fail(error, DUODM_ERROR_INVALID_ARGUMENT,
                           "'%s' is not valid: GenuineIntel or AuthenticAMD is expected", value);
@@ -284,8 +150,9 @@ static bool set_vendor(struct cpu_model *model, const char *value, GError **erro
     return true;
 }
 
-static bool set_physical_bits(struct cpu_model *model, const char *value, GError **error)
+static bool set_physical_bits(void *opaque, const char *value, GError **error)
 {
+    struct cpu_model *model = opaque;
     uint64_t number;
 
     if (!parse_number(value, &number, error)) {
@@ -300,76 +167,25 @@ static bool set_physical_bits(struct cpu_model *model, const char *value, GError
     return true;
 }
 
-/* What a host or a migration would decide: there is neither, so that only the form is checked. */
-static bool accept_switch(struct cpu_model *model, const char *value, GError **error)
-{
-    bool on;
-
-    return parse_bool(value, &on, error);
-}
-
-/* Properties that are no features: "name=value"; alone: "name=on". */
-static const struct {
-    const char *name;
-    bool (*set)(struct cpu_model *model, const char *value, GError **error);
-} model_properties[] = {
+static const struct cpu_property properties[] = {
     {"vendor", set_vendor},
     {"phys-bits", set_physical_bits},
-    {"host-phys-bits", accept_switch},
-    {"migratable", accept_switch},
-    {"check", accept_switch},
-    {"enforce", accept_switch},
+    {"host-phys-bits", cpu_option_accept_switch},
+    {"migratable", cpu_option_accept_switch},
+    {"check", cpu_option_accept_switch},
+    {"enforce", cpu_option_accept_switch},
+    {NULL, NULL},
 };
 
-/* True if text was a property; *ok says if it had a good value. */
-static bool apply_property(struct cpu_model *model, const char *text, bool *ok, GError **error)
-{
-    g_auto(GStrv) parts = g_strsplit(text, "=", 2);
-
-    for (unsigned i = 0; i < G_N_ELEMENTS(model_properties); i++) {
-        if (parts[0] && !strcmp(parts[0], model_properties[i].name)) {
-            *ok = model_properties[i].set(model, parts[1] ? parts[1] : "on", error);
-            if (!*ok) {
-                g_prefix_error(error, "-cpu ...,%s: ", text);
-            }
-            return true;
-        }
-    }
-    return false;
-}
-
-/* "+flag", "-flag", "flag", "flag=on", "flag=off". */
-static bool apply_flag(struct cpu_model *model, const char *text, GError **error)
-{
-    const char *names[FEATURE_COUNT] = {NULL};
-    g_autofree char *name = g_strdup(text[0] == '+' || text[0] == '-' ? text + 1 : text);
-    char *value = strchr(name, '=');
-    const char *nearest;
-    bool on = text[0] != '-', ok;
-
-    if (apply_property(model, text, &ok, error)) {
-        return ok;
-    }
-    if (value && value > name) {
-        *value++ = '\0';
-        if (!parse_bool(value, &on, error)) {
-            g_prefix_error(error, "-cpu ...,%s: ", text);
-            return false;
-        }
-    }
-    for (unsigned f = FEATURE_NONE + 1; f < FEATURE_COUNT; f++) {
-        names[f - 1] = cpu_feature_places[f].name;
-        if (is_same_name(name, cpu_feature_places[f].name)) {
-            cpu_features_set(&model->features, f, on);
-            return true;
-        }
-    }
-    nearest = nearest_word(name, names);
-    return duodm_fail(error, DUODM_ERROR_INVALID_ARGUMENT,
-                      "-cpu ...,%s: there is no such CPU flag%s%s%s; -cpu help lists them", text,
-                      nearest ? ", did you mean '" : "", nearest ? nearest : "",
-                      nearest ? "'?" : "");
-}
+static const struct cpu_option cpu_option = {
+    .default_model = CPU_DEFAULT_MODEL,
+    .model_name = model_name,
+    .select_model = select_model,
+    .features = cpu_feature_places,
+    .feature_count = FEATURE_COUNT,
+    .set_feature = set_feature,
+    .properties = properties,
+};
 
 /* What means nothing without another feature, or is taken by software as a sign of it. */
 static void hide_dependent(struct cpu_features *features)
@@ -392,19 +208,8 @@ static void hide_dependent(struct cpu_features *features)
 
 bool cpu_model_parse(const char *text, struct cpu_model *model, GError **error)
 {
-    g_auto(GStrv) words = g_strsplit(text ? text : CPU_DEFAULT_MODEL, ",", -1);
-
-    if (!words[0] || !*words[0]) {
-        return duodm_fail(error, DUODM_ERROR_INVALID_ARGUMENT,
-                          "-cpu needs a model: -cpu help lists them");
-    }
-    if (!find_model(words[0], model, error)) {
+    if (!cpu_option_parse(&cpu_option, text, model, error)) {
         return false;
-    }
-    for (unsigned i = 1; words[i]; i++) {
-        if (!apply_flag(model, words[i], error)) {
-            return false;
-        }
     }
     avx_hide_unavailable(&model->features);
     hide_dependent(&model->features);
@@ -413,28 +218,7 @@ bool cpu_model_parse(const char *text, struct cpu_model *model, GError **error)
 
 void cpu_model_list(FILE *out)
 {
-    unsigned column = 2;
-
-    fprintf(out, "CPU models:\n");
-    for (unsigned i = 0; i < G_N_ELEMENTS(models); i++) {
-        fprintf(out, "  %-10s  %s\n", models[i].name, models[i].description);
-    }
-    fprintf(out, "\nProperties, as in -cpu max,phys-bits=36:\n ");
-    for (unsigned i = 0; i < G_N_ELEMENTS(model_properties); i++) {
-        fprintf(out, " %s=", model_properties[i].name);
-    }
-    fprintf(out, "\n\nCPU flags, as in -cpu max,-smap or -cpu qemu64,+aes:\n ");
-    for (unsigned f = FEATURE_NONE + 1; f < FEATURE_COUNT; f++) {
-        const char *name = cpu_feature_places[f].name;
-
-        if (column + strlen(name) > 78) {
-            fprintf(out, "\n ");
-            column = 2;
-        }
-        fprintf(out, " %s", name);
-        column += strlen(name) + 1;
-    }
-    fprintf(out, "\n");
+    cpu_option_list(&cpu_option, out);
 }
 
 uint32_t cpu_model_signature(const struct cpu_model *model)

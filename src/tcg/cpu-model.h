@@ -3,12 +3,13 @@
 #ifndef DUODM_TCG_CPU_MODEL_H
 #define DUODM_TCG_CPU_MODEL_H
 
+#include "dm/cpu/cpu-option.h"
 #include "tcg/features.h"
 
 struct cpu_model {
     const char *name; /* as -cpu has it */
     const char *description;
-    const char *brand; /* CPUID 80000002h: up to 48 characters */
+    const char *brand; /* CPUID 80000002h: up to 47 characters */
     bool amd;          /* AuthenticAMD, else GenuineIntel */
     uint8_t family, model, stepping;
     uint32_t max_leaf;            /* CPUID 0 */
@@ -26,19 +27,13 @@ struct cpu_model {
 #define CPU_MAX_EXTENDED      0x80000008u
 #define CPU_MAX_HYPERVISOR    0x40000000u
 
-/* Parse "NAME[,+flag][,-flag][,flag=on|off][,property=value]"; NULL is the default model. Errors
- * name what is wrong and the nearest valid word. */
+/* Read -cpu's text (cpu-option.h); NULL: the default model. */
 bool cpu_model_parse(const char *text, struct cpu_model *model, GError **error);
 void cpu_model_list(FILE *out);
 /* CPUID 1 EAX. */
 uint32_t cpu_model_signature(const struct cpu_model *model);
 
-/* Where a feature is shown: CPUID leaf and subleaf, and the register (0..3: EAX EBX ECX EDX). */
-struct cpu_feature_place {
-    const char *name;
-    uint32_t leaf, subleaf;
-    uint8_t reg, bit;
-};
+/* By enum cpu_feature. */
 extern const struct cpu_feature_place cpu_feature_places[FEATURE_COUNT];
 
 #endif

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* PUSH, POP, PUSHA, PUSHF, ENTER and their opposites. */
+#include "tcg/event.h"
 #include "tcg/execute.h"
 #include "tcg/opcode.h"
 #include "tcg/operand.h"
@@ -28,21 +29,6 @@ ALWAYS_INLINE void pop_rm(struct cpu *cpu, const struct insn *insn, unsigned siz
 }
 EXECUTE_BY_SIZE(pop_rm)
 
-static void push_variable(struct cpu *cpu, unsigned size, uint64_t value)
-{
-    switch (size) {
-    case 2:
-        stack_push(cpu, 2, value);
-        break;
-    case 4:
-        stack_push(cpu, 4, value);
-        break;
-    default:
-        stack_push(cpu, 8, value);
-        break;
-    }
-}
-
 static uint64_t peek_variable(struct cpu *cpu, unsigned size, unsigned skip)
 {
     switch (size) {
@@ -57,7 +43,7 @@ static uint64_t peek_variable(struct cpu *cpu, unsigned size, unsigned skip)
 
 void execute_push_imm(struct cpu *cpu, const struct insn *insn)
 {
-    push_variable(cpu, insn->operand_size, insn->immediate);
+    stack_push_sized(cpu, insn->operand_size, insn->immediate);
 }
 
 static unsigned operand_segment(const struct insn *insn)
@@ -75,7 +61,7 @@ void execute_push_segment(struct cpu *cpu, const struct insn *insn)
         cpu_write16(cpu, X86_SS, pointer, selector);
         stack_pointer_write(cpu, pointer);
     } else {
-        push_variable(cpu, insn->operand_size, selector);
+        stack_push_sized(cpu, insn->operand_size, selector);
     }
 }
 
@@ -136,7 +122,7 @@ void execute_pushf(struct cpu *cpu, const struct insn *insn)
         /* The guest of v86 sees VIF as its IF, and IOPL 3. */
         flags = (flags & ~FLAG_IF) | (flags & FLAG_VIF ? FLAG_IF : 0) | FLAG_IOPL;
     }
-    push_variable(cpu, insn->operand_size, flags);
+    stack_push_sized(cpu, insn->operand_size, flags);
 }
 
 /* POPF with VME in v86 mode at IOPL < 3: IF goes to VIF (SDM vol. 2, POPF). */

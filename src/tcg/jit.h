@@ -12,7 +12,10 @@
  * the block, as a processor may until it serialises.) Once there is a new translation at that
  * place, the old one's first jump is led there.
  *
- * Pages with translations are write-tracked: no TLB has a fast write tag for them (tlb.h).
+ * Pages with translations are write-tracked: no TLB has a fast write tag for them (tlb.h). Writes
+ * by passed-through devices, and by processes that share the memory, are seen by nobody: where
+ * there are such (ram_block_has_silent_writers) translations are compared with memory whenever
+ * their page comes into a TLB for execution.
  */
 #ifndef DUODM_TCG_JIT_H
 #define DUODM_TCG_JIT_H
@@ -57,6 +60,7 @@ struct translation {
     const uint8_t *host;           /* guest code */
     const uint8_t *code;           /* executable; its first 8 bytes can be replaced at once */
     const uint8_t *leave;          /* executable: leaves for the run loop with rip at the start */
+    uint32_t checksum;             /* of the guest code: jit_checksum */
     uint16_t length;               /* bytes of guest code, in one page */
     uint8_t context;               /* enum jit_context */
     bool dead;                     /* atomic */
@@ -181,6 +185,10 @@ void jit_untrack_if_unused(struct jit *jit, const uint8_t *host_page);
 /* Guest memory was written by this vCPU, or by anyone. Any thread; jit->lock is not held. */
 void jit_note_store(struct cpu *cpu, const uint8_t *host, unsigned length);
 void jit_memory_written(struct jit *jit, const uint8_t *host, uint64_t length);
+/* The page may have been written unseen: forget what does not agree with it. Any thread; jit->lock
+ * is not held. */
+void jit_check_page(struct jit *jit, const uint8_t *host_page);
+uint32_t jit_checksum(const uint8_t *code, unsigned length);
 void jit_forget_pages(struct jit *jit);
 /* Make this vCPU's thread reach cpu by GS. */
 void jit_attach_thread(struct cpu *cpu);

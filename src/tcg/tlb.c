@@ -2,6 +2,7 @@
 #include "tcg/tlb.h"
 #include "dm/intc/local-apic.h"
 #include "dm/machine.h"
+#include "memory/ram-block.h"
 #include "tcg/access.h"
 #include "tcg/huge-pages.h"
 #include "tcg/jit.h"
@@ -336,6 +337,7 @@ const struct tlb_frame *tlb_get_frame(struct cpu *cpu, uint64_t physical)
     *frame = (struct tlb_frame){.page = page};
     if (read.region && read.host && read.length >= PAGE_SIZE_4K) {
         frame->host = read.host;
+        frame->ram = read.region->ram;
         frame->writable = write.region == read.region && write.host == read.host &&
                           write.writable && write.length >= PAGE_SIZE_4K;
         frame->dirty_logged = write.dirty_logged;
@@ -459,6 +461,16 @@ struct tlb_entry *tlb_lookup(struct cpu *cpu, enum tlb_class class, uint64_t lin
     return entry;
 }
 
+/* Translations of a page that others write to behind our back are looked at each time that the page
+ * comes to be executed: a guest that has had code put somewhere by a device makes it executable, or
+ * changes its tables, or its mode, before it jumps there. */
+static void check_translations(struct cpu *cpu, const struct tlb_frame *frame)
+{
+    if (cpu->jit && frame->ram && ram_block_has_silent_writers(frame->ram)) {
+        jit_check_page(cpu->jit, frame->host);
+    }
+}
+
 const struct tlb_fetch_entry *tlb_lookup_fetch(struct cpu *cpu, uint64_t linear)
 {
     struct tlb *tlb = cpu->tlb;
@@ -466,6 +478,7 @@ const struct tlb_fetch_entry *tlb_lookup_fetch(struct cpu *cpu, uint64_t linear)
     unsigned index = linear >> PAGE_BITS & (TLB_FETCH_ENTRIES - 1);
     struct tlb_fetch_entry *entry = &tlb->fetch[user][index];
     struct mmu_request request = {.linear = linear, .access = MMU_FETCH, .user = user};
+    const struct tlb_frame *frame;
     struct mmu_result result;
 
     if (entry->tag == (linear & PAGE_MASK)) {
@@ -473,7 +486,9 @@ const struct tlb_fetch_entry *tlb_lookup_fetch(struct cpu *cpu, uint64_t linear)
     }
     translate(cpu, &request, &result);
     entry->physical = result.physical & PAGE_MASK;
-    entry->host = tlb_get_frame(cpu, entry->physical)->host;
+    frame = tlb_get_frame(cpu, entry->physical);
+    check_translations(cpu, frame);
+    entry->host = frame->host;
     entry->global = result.global;
     entry->tag = linear & PAGE_MASK;
     note(result.global ? &tlb->global : &tlb->local, TLB_CLASS_COUNT + user, index);

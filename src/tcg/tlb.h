@@ -78,8 +78,9 @@ struct tlb_fetch_entry {
 
 /* What is at a physical page, so that page walks and fills need not ask the memory layer. */
 struct tlb_frame {
-    uint64_t page; /* physical page address, or TLB_NO_PAGE */
-    uint8_t *host; /* of the page; NULL: not (all) memory */
+    uint64_t page;               /* physical page address, or TLB_NO_PAGE */
+    uint8_t *host;               /* of the page; NULL: not (all) memory */
+    const struct ram_block *ram; /* that it is in; NULL: in none */
     bool writable, dirty_logged;
 };
 

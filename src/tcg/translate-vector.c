@@ -8,6 +8,7 @@
  * While they are there MXCSR is the guest's, with all exceptions masked: else nothing is translated
  * (jit_context).
  */
+#include "tcg/avx.h"
 #include "tcg/simd-handlers.h"
 #include "tcg/translate.h"
 #include "tcg/xsave.h"
@@ -25,54 +26,13 @@ struct vector_form {
     bool immediate;
 };
 
-static unsigned memory_bytes(const struct insn *insn, enum operand operand)
-{
-    unsigned length = insn->vex_l ? 32 : 16;
-
-    switch (operand) {
-    case Wx:
-    case Mx:
-        return length;
-    case Wh:
-        return length / 2;
-    case Wqr:
-        return length / 4;
-    case Wer:
-        return length / 8;
-    case Wdup:
-        return insn->vex_l ? 32 : 8;
-    case Wdq:
-    case Mdq:
-        return 16;
-    case Wsd:
-    case Wq:
-    case Mq:
-        return 8;
-    case Ey:
-        return insn->operand_size;
-    case Wss:
-    case Wd:
-    case Md:
-    case Ed:
-        return 4;
-    case Ww:
-    case RdMw:
-        return 2;
-    case Wb:
-    case RdMb:
-        return 1;
-    default:
-        return 0;
-    }
-}
-
 static struct vector_form form_of(const struct insn *insn)
 {
     struct vector_form form = {.group = true};
 
     for (unsigned i = 0; i < G_N_ELEMENTS(insn->opcode->operands); i++) {
         enum operand operand = insn->opcode->operands[i];
-        unsigned bytes = memory_bytes(insn, operand);
+        unsigned bytes = avx_memory_bytes(insn, operand);
 
         if (bytes) {
             form.memory_bytes = bytes;

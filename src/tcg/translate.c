@@ -231,8 +231,8 @@ static void log_block(const struct translator *t)
     }
 }
 
-/* jit->lock is held, the page is tracked. */
-static struct translation *make(struct translator *t)
+/* jit->lock is held, the page is tracked. page: the copy of it that was decoded. */
+static struct translation *make(struct translator *t, const uint8_t *page)
 {
     struct jit *jit = t->jit;
     struct translation *translation = jit_allocate(jit, sizeof(*translation));
@@ -251,6 +251,7 @@ static struct translation *make(struct translator *t)
         .host = t->host_page + t->start,
         .code = t->entry + t->e.to_exec,
         .leave = leave,
+        .checksum = jit_checksum(page + t->start, (unsigned)(t->next_after - t->start)),
         .length = (uint16_t)(t->next_after - t->start),
         .context = (uint8_t)t->context,
         .unrepeatable = t->unrepeatable,
@@ -330,7 +331,7 @@ struct translation *jit_translate(struct cpu *cpu, enum jit_context context)
             t->next_after += t->insns[i].length;
         }
         find_live_flags(t);
-        translation = make(t);
+        translation = make(t, page);
     }
     if (!translation) {
         jit_untrack_if_unused(jit, fetch->host);

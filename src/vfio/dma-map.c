@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "iommu/notifier.h"
+#include "memory/ram-block.h"
 #include "util/error.h"
 #include "util/trace.h"
 #include "vfio/dma-map-private.h"
@@ -15,7 +16,8 @@ struct iommu_window {
     struct iommu_notifier notifier;
     iova_t start;           /* of the section, in as */
     uint64_t region_offset; /* of start, in region */
-    bool followed; /* atomic: registered; else the host has nothing of it, and it is tried again */
+    bool followed; /* registered; else the host has nothing of it, and it is tried again. Under the
+                      topology lock */
 };
 
 /*
@@ -115,9 +117,15 @@ struct dma_mapping dma_map_mapping_of(struct memory_region *region, uint64_t off
                                   .region = region,
                                   .region_offset = offset};
 
-    mapping.host = (uint8_t *)memory_region_host_pointer(region) + offset;
+    mapping.host = memory_region_host_pointer(region);
+    if (mapping.host) {
+        mapping.host = (uint8_t *)mapping.host + offset;
+    }
     mapping.fd = memory_region_fd(region, &mapping.fd_offset);
     mapping.fd_offset += offset;
+    if ((access & IOMMU_WRITE) && region->ram) {
+        ram_block_add_silent_writer(region->ram);
+    }
     return mapping;
 }
 
@@ -183,18 +191,10 @@ static bool window_map(void *opaque, const struct iommu_mapping *guest, GError *
 static bool window_unmap(void *opaque, struct range range, GError **error)
 {
     struct iommu_window *window = opaque;
-    struct dma_map *map = window->map;
     struct range host = {window_iova(window, range.start), range.length};
-    uint64_t mappings = mapping_set_count_in(window->notifier.held, range);
-    bool ok = dma_map_host_unmap(map, host, mappings, error);
 
-    /* Of several each is tried by itself. One that the host keeps, the notifier forgets. */
-    if (!ok && mappings == 1 && !__atomic_load_n(&window->followed, __ATOMIC_RELAXED)) {
-        pthread_mutex_lock(&map->lock);
-        g_array_append_val(map->leftovers, host);
-        pthread_mutex_unlock(&map->lock);
-    }
-    return ok;
+    return dma_map_host_unmap(window->map, host, mapping_set_count_in(window->notifier.held, range),
+                              error);
 }
 
 static const struct mapping_set_ops window_ops = {window_map, window_unmap};
@@ -206,11 +206,20 @@ static void window_failed(struct iommu_notifier *notifier, const GError *error)
     window->map->failed(window->map->opaque, error);
 }
 
+static void window_left_over(struct iommu_notifier *notifier, struct range range)
+{
+    const struct iommu_window *window = notifier->opaque;
+    struct range host = {window_iova(window, range.start), range.length};
+
+    pthread_mutex_lock(&window->map->lock);
+    g_array_append_val(window->map->leftovers, host);
+    pthread_mutex_unlock(&window->map->lock);
+}
+
 static bool follow_window(struct iommu_window *window, GError **error)
 {
-    if (!window->followed && iommu_notifier_register(window->region, &window->notifier, error)) {
-        __atomic_store_n(&window->followed, true, __ATOMIC_RELAXED);
-    }
+    window->followed =
+        window->followed || iommu_notifier_register(window->region, &window->notifier, error);
     return window->followed;
 }
 
@@ -232,6 +241,7 @@ static bool add_window(struct dma_map *map, const struct listener_section *secti
         /* They are addresses in as: those in the region where the two are the same. */
         .windows = section->start == section->region_offset ? map->backend->windows : NULL,
         .failed = window_failed,
+        .left_over = window_left_over,
     };
     g_ptr_array_add(map->windows, window);
     return follow_window(window, error);
@@ -239,10 +249,8 @@ static bool add_window(struct dma_map *map, const struct listener_section *secti
 
 static bool remove_window(struct dma_map *map, struct iommu_window *window, GError **error)
 {
-    bool was_followed = window->followed, ok;
+    bool ok = !window->followed || iommu_notifier_unregister(&window->notifier, error);
 
-    __atomic_store_n(&window->followed, false, __ATOMIC_RELAXED);
-    ok = !was_followed || iommu_notifier_unregister(&window->notifier, error);
     g_ptr_array_remove(map->windows, window);
     g_free(window);
     return ok;

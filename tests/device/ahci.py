@@ -2,34 +2,22 @@
 """AHCI over the test port: command lists, queued commands, PIO, packets, errors, resets."""
 import os
 import random
-import shutil
 import struct
-import tempfile
 import unittest
 
 import ata
-from ata import ABRT, IDNF, AhciPort, DriveError
+from ata import ABRT, IDNF, AhciPort, DriveError, Images
 from duodm import Duodm
+from seed import seeded
 
 SIZE = 8 << 20
 
 
-class Ahci(unittest.TestCase):
+class Ahci(Images):
     def setUp(self):
-        self.folder = tempfile.mkdtemp(prefix="duodm-ahci-")
-        self.addCleanup(shutil.rmtree, self.folder, True)
+        super().setUp()
         self.image = self.make("disk.img", SIZE)
         self.cd = self.make("cd.iso", 1 << 20)
-
-    def make(self, name, size):
-        path = os.path.join(self.folder, name)
-        with open(path, "wb") as file:
-            file.write(random.Random(name).randbytes(size))
-        return path
-
-    def content(self, path=None):
-        with open(path or self.image, "rb") as file:
-            return file.read()
 
     def start(self, drive="", *more):
         """libxl's forms, but for the address."""
@@ -287,9 +275,7 @@ class Ahci(unittest.TestCase):
                     self.assertEqual(port.read(7, 9), content[7 * 512:16 * 512])
 
     def test_random_registers(self):
-        seed = int(os.environ.get("DUODM_TEST_SEED", random.randrange(1 << 32)))
-        rng = random.Random(seed)
-        with self.subTest(seed=seed), self.start() as vm:
+        with seeded(self) as rng, self.start() as vm:
             ports = [AhciPort(vm.qtest), AhciPort(vm.qtest, 2)]
             commands = [0x20, 0x25, 0x30, 0x35, 0x60, 0x61, 0x60, 0x61, 0xA0, 0xEC, 0xA1, 0xE7, 6, 0x2F,
                         8, 0x90, 0xC4, 0xC5, 0xEF]

@@ -1,13 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Random accesses to all registers over the test port: duodm answers each, and goes on answering.
-
-DUODM_TEST_SEED repeats a run; the seed is part of a failure's message.
-"""
+"""Random accesses to all registers over the test port: duodm answers each, and goes on answering."""
 import os
-import random
 import unittest
 
 from duodm import Duodm
+from seed import seeded
 
 COUNT = int(os.environ.get("DUODM_TEST_ACCESSES", "200000"))
 BATCH = 500
@@ -40,9 +37,8 @@ class Registers(unittest.TestCase):
         return f"write{letter} {address:#x} {value & (1 << bits) - 1:#x}"
 
     def test_random_accesses(self):
-        seed = int(os.environ.get("DUODM_TEST_SEED", "0")) or random.SystemRandom().getrandbits(32)
-        rng = random.Random(seed)
-        with Duodm("-display", "none", "-no-shutdown", "-m", "32", "-device", "pc-testdev",
+        with seeded(self) as rng, \
+             Duodm("-display", "none", "-no-shutdown", "-m", "32", "-device", "pc-testdev",
                    "-device", "pci-testdev", "-serial", "null", "-serial", "file:@/serial",
                    qtest=True, timeout=60) as vm:
             for _ in range(0, COUNT, BATCH):
@@ -53,9 +49,9 @@ class Registers(unittest.TestCase):
                     try:
                         answer = vm.qtest.reply()
                     except (EOFError, TimeoutError) as problem:
-                        self.fail(f"seed {seed}: after '{command}': {problem}\n{vm.stderr()}")
+                        self.fail(f"after '{command}': {problem}\n{vm.stderr()}")
                     self.assertTrue(answer == "OK" or answer.startswith("OK "),
-                                    f"seed {seed}: '{command}': {answer}")
+                                    f"'{command}': {answer}")
             self.assertIn("memory", vm.qmp.human("info mtree -f"))
             self.assertIn("devices", vm.qmp.execute("query-pci")[0])
-            self.assertEqual(vm.quit(), 0, f"seed {seed}")
+            self.assertEqual(vm.quit(), 0)

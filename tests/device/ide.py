@@ -4,33 +4,22 @@ regions that are wrong, and what a guest may do that no driver does."""
 import os
 import random
 import resource
-import shutil
 import struct
-import tempfile
 import unittest
 
 import ata
-from ata import ABRT, BSY, DRDY, DRQ, DSC, ERR, IDNF, DriveError, Ide
+import nbd
+from ata import ABRT, BSY, DRDY, DRQ, DSC, ERR, IDNF, UNC, DriveError, Ide, Images
 from duodm import Duodm, run
+from seed import seeded
 
 SIZE = 4 << 20
 
 
-class Base(unittest.TestCase):
+class Base(Images):
     def setUp(self):
-        self.folder = tempfile.mkdtemp(prefix="duodm-ide-")
-        self.addCleanup(shutil.rmtree, self.folder, True)
+        super().setUp()
         self.image = self.make("disk.img", SIZE)
-
-    def make(self, name, size):
-        path = os.path.join(self.folder, name)
-        with open(path, "wb") as file:
-            file.write(random.Random(name).randbytes(size))
-        return path
-
-    def content(self, path=None):
-        with open(path or self.image, "rb") as file:
-            return file.read()
 
     def start(self, drive="", *more):
         return Duodm("-drive", f"file={self.image},if=ide,format=raw{drive}", *more, qtest=True)
@@ -84,6 +73,20 @@ class Commands(Base):
             self.assertEqual(after[4608:6656], data)
             self.assertEqual(after[51200:54272], more)
             self.assertEqual(after[54272:], before[54272:])
+
+    def test_pio_reads_ahead(self):
+        """As much as the drive's buffer holds at a time, in whole blocks: not each sector by itself."""
+        with nbd.Server(b"0123456789abcdef" * 32, SIZE) as server, Duodm(
+                "-drive", f"file=nbd:unix:{server.path},if=ide,format=raw", qtest=True) as vm:
+            disk = Ide(vm.qtest)
+            for code, block, count, lengths in ((ata.READ, 1, 40, [16, 16, 8]),
+                                                (ata.READ_MULTIPLE, 8, 20, [16, 4])):
+                with self.subTest(code=code, block=block):
+                    disk.command(ata.SET_MULTIPLE, count=block)
+                    disk.end()
+                    server.reads.clear()
+                    self.assertEqual(disk.pio_read(100, count, code, block), server.pattern * count)
+                    self.assertEqual([length // 512 for _, length in server.reads], lengths)
 
     def test_dma(self):
         for drive in ("", ",cache=none", ",aio=threads"):
@@ -538,6 +541,21 @@ class Failures(Base):
         disk.write(4096, b"\x55" * 512)
         self.assertEqual(self.content()[2 << 20:][:512], b"\x55" * 512)
 
+    def test_pio_up_to_the_bad_sector(self):
+        with nbd.Server(b"s" * 512, SIZE) as server, Duodm(
+                "-drive", f"file=nbd:unix:{server.path},if=ide,format=raw,rerror=report",
+                qtest=True) as vm:
+            disk = Ide(vm.qtest)
+            server.bad = range(23 * 512, 24 * 512)
+            disk.command(ata.READ, 3, 40)
+            for _ in range(20):
+                self.assertEqual(disk.data_in(512), server.pattern)
+            self.fails(UNC, disk.end)
+            self.assertEqual(disk.registers()[1:4], (23, 0, 0))
+            self.assertEqual(vm.qmp.wait_event("BLOCK_IO_ERROR")["data"]["operation"], "read")
+            server.bad = range(0)
+            self.assertEqual(disk.pio_read(3, 40), server.pattern * 40)
+
     def test_ignore(self):
         vm, disk = self.start_failing(",werror=ignore")
         self.limit(vm, 1 << 20)
@@ -590,10 +608,8 @@ class Failures(Base):
 class Hostile(Base):
     def test_random_registers(self):
         """Whatever is written where: the process lives, and the disk's end is no end of memory."""
-        seed = int(os.environ.get("DUODM_TEST_SEED", random.randrange(1 << 32)))
-        rng = random.Random(seed)
         cd = self.make("cd.iso", 1 << 20)
-        with self.subTest(seed=seed), self.start(
+        with seeded(self) as rng, self.start(
                 ",index=0", "-drive", f"file={cd},format=raw,media=cdrom,index=1") as vm:
             qtest = vm.qtest
             Ide(qtest)

@@ -177,6 +177,74 @@ class Libxl(unittest.TestCase):
         with self.assertRaises(QMPError):
             client.call("device_del", {"id": "cpu-0"})
 
+    def test_members_of_replies(self):
+        """What libxl reads, of the type that it expects: a wrong one fails its whole operation."""
+        vm = self.start("-vnc", "127.0.0.1:0,to=99,password=on", "-device",
+                        "rtl8139,id=nic0,addr=5", "-drive",
+                        "driver=null-co,size=1M,if=ide,index=0")
+        client = self.client(vm)
+        self.pass_file(client, self.file(vm, "f"), os.O_RDONLY)
+        for command, form in (
+                ("query-status", {"status": str}),
+                ("query-chardev", [{"label": str, "filename": str}]),
+                ("query-vnc", {"enabled": bool, "host": str, "service": str}),
+                ("query-version", {"qemu": {"major": int, "minor": int, "micro": int}}),
+                ("query-fdsets", [{"fdset-id": int, "fds": [{"fd": int, "opaque": str}]}]),
+                ("query-pci", [{"devices": [{"qdev_id": str, "slot": int, "function": int}]}]),
+                ("query-cpus-fast", [{"cpu-index": int}]),
+                ("query-hotpluggable-cpus", [{"type": str}]),
+                ("query-command-line-options", [{"option": str, "parameters": [{"name": str}]}]),
+                ("query-block", [{"device": str, "removable": bool}]),
+                ("query-blockstats", [{"device": str, "stats": {
+                    "rd_bytes": int, "wr_bytes": int, "rd_operations": int,
+                    "wr_operations": int}}])):
+            with self.subTest(command=command):
+                self.check_form(client.call(command), form)
+        client.call("change-vnc-password", {"password": "secret"})
+        card = next(d for d in client.call("query-pci")[0]["devices"] if d["qdev_id"] == "nic0")
+        self.assertEqual((card["slot"], card["function"]), (5, 0))
+
+    def check_form(self, value, form):
+        if isinstance(form, type):
+            self.assertIs(type(value), form)
+        elif isinstance(form, list):
+            self.assertIsInstance(value, list)
+            if form != [{"name": str}]:  # most options have no parameters that are told
+                self.assertTrue(value)
+            for item in value:
+                self.check_form(item, form[0])
+        else:
+            for key, inner in form.items():
+                self.assertIn(key, value)
+                self.check_form(value[key], inner)
+
+    def test_commands_of_other_versions(self):
+        """libxl tries the new form of a command, and falls back when its class says so."""
+        client = self.client(self.start())
+        for command, arguments in (("cpu-add", {"id": 2}), ("query-cpus", None),
+                                   ("change", {"device": self.CD, "target": "x"}),
+                                   ("xen-colo-do-checkpoint", None),
+                                   ("x-blockdev-change", {"parent": "x"}),
+                                   ("xen-set-replication", {"enable": True, "primary": True}),
+                                   ("query-xen-replication-status", None)):
+            with self.subTest(command=command):
+                with self.assertRaises(QMPError):
+                    client.call(command, arguments)
+                self.assertEqual(client.last_class, "CommandNotFound")
+
+    def test_usb_attach(self):
+        """xl usbctrl-attach of a version-1 controller; others, and host devices, are refused."""
+        vm = self.start()
+        client = self.client(vm)
+        client.call("device_add", {"driver": "piix3-usb-uhci", "id": "xenusb-0"})
+        ids = [d["qdev_id"] for d in client.call("query-pci")[0]["devices"]]
+        self.assertIn("xenusb-0", ids)
+        for driver, text in (("usb-ehci", "piix3-usb-uhci"), ("nec-usb-xhci", "piix3-usb-uhci"),
+                             ("usb-host", "usb-tablet")):
+            with self.assertRaisesRegex(QMPError, f"'{driver}'.*{text}"):
+                client.call("device_add", {"driver": driver, "id": "xenusb-1"})
+        client.call("device_del", {"id": "xenusb-0"})
+
     def test_wakeup_is_refused_where_nothing_sleeps(self):
         with self.assertRaisesRegex(QMPError, "sleep"):
             self.client(self.start()).call("system_wakeup")

@@ -1,24 +1,18 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """rtl8139 over the test port: both modes, offloads against checksums computed here, filters, EEPROM, timer."""
-import binascii
 import os
-import random
 import socket
 import struct
 import unittest
 
-from cards import Machine, Rtl8139
+from cards import CardCase, Rtl8139
 from duodm import Duodm, run
-from packets import (BROADCAST, MAC, OTHER, finished, frame, ones_sum, tcp4, tcp4_is_right,
-                     udp4)
+from packets import (BROADCAST, MAC, MULTICAST, OTHER, fcs, finished, frame, ones_sum, tcp4,
+                     tcp4_is_right, udp4)
+from seed import seeded
 
 ROK, RER, TOK, TER, RDU, LINK, TDU, SWINT, TIMEOUT, SERR = (
     1 << n for n in (0, 1, 2, 3, 4, 5, 7, 8, 14, 15))
-MULTICAST = bytes.fromhex("01005e0a0b0c")
-
-
-def fcs(packet):
-    return struct.pack("<I", binascii.crc32(packet))
 
 
 def hash_of(address):
@@ -29,11 +23,8 @@ def hash_of(address):
     return crc >> 26
 
 
-class Case(unittest.TestCase):
-    def machine(self, options="", **rest):
-        machine = Machine("rtl8139", options, **rest)
-        self.addCleanup(machine.__exit__, None, None, None)
-        return machine, Rtl8139(machine.qtest)
+class Case(CardCase):
+    model, driver = "rtl8139", Rtl8139
 
 
 class Registers(Case):
@@ -466,8 +457,10 @@ class Lines(Case):
 class Hammer(Case):
     def test_random(self):
         """Random registers and descriptors; the process lives, and the card works after a reset."""
-        seed = int(os.environ.get("DUODM_TEST_SEED", random.randrange(1 << 32)))
-        chance = random.Random(seed)
+        with seeded(self) as chance:
+            self.hammer(chance)
+
+    def hammer(self, chance):
         machine, card = self.machine()
         places = [0, 0x100000, 0x200000, card.base, card.base + 0x30, 0x3fffff0, 0xfee00000, 0xf0000000]
         for step in range(6000):
@@ -490,35 +483,14 @@ class Hammer(Case):
                 card.write(0xe4, chance.choice(places))
                 card.write(0xd9, 0xc0, 1)
             else:
-                machine.wire.setblocking(False)
-                try:
-                    machine.wire.send(frame(os.urandom(chance.randrange(1600)),
-                                            to=chance.choice((MAC, BROADCAST, MULTICAST))))
-                except BlockingIOError:
-                    pass
-                try:
-                    while True:
-                        machine.recv()
-                except BlockingIOError:
-                    pass
-        try:
-            machine.wire.settimeout(20)
-            card.write(0x37, 0x10, 1)
-            machine.qtest.pci_write(card.devfn, 4, 7, 2)
-            card.write(0, int.from_bytes(MAC[:4], "little"))
-            card.write(4, int.from_bytes(MAC[4:], "little"), 2)
-            card.start()
-            machine.wire.settimeout(0.2)
-            try:
-                while True:
-                    machine.recv()
-            except TimeoutError:
-                pass
-            card.send(frame(b"alive" * 12))
-            machine.wire.settimeout(20)
-            self.assertEqual(machine.recv(), frame(b"alive" * 12))
-        except (AssertionError, TimeoutError, EOFError) as problem:
-            raise AssertionError(f"seed {seed}: {problem}") from problem
+                machine.disturb(frame(chance.randbytes(chance.randrange(1600)),
+                                      to=chance.choice((MAC, BROADCAST, MULTICAST))))
+        card.write(0x37, 0x10, 1)
+        machine.qtest.pci_write(card.devfn, 4, 7, 2)
+        card.write(0, int.from_bytes(MAC[:4], "little"))
+        card.write(4, int.from_bytes(MAC[4:], "little"), 2)
+        card.start()
+        machine.check_alive(card)
         self.assertEqual(machine.vm.quit(), 0)
 
 

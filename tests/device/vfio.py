@@ -3,13 +3,12 @@
 mappings, and what happens when any of the host's calls fails."""
 import errno
 import os
-import random
 import re
-import struct
 import unittest
 
 from duodm import QMPError
-from vfio import CONFIG, INTX, MSI, MSIX, REQUEST, TRIGGER, UNMASK, Mock, example_config
+from seed import seeded
+from vfio import CONFIG, INTX, MSI, MSIX, REQUEST, UNMASK, Mock, example_config
 
 DEVFN = 5 << 3
 COMMAND, MASTER, MEMORY, IO, NO_INTX = 4, 4, 2, 1, 0x400
@@ -143,10 +142,10 @@ class Config(Vfio):
 
     def test_hammer(self):
         """Whatever is written: all stays, nothing breaks, the device is no bus master unasked."""
-        rng = random.Random()
-        seed = rng.randrange(1 << 32)
-        rng.seed(seed)
-        print(f"seed {seed}")
+        with seeded(self) as rng:
+            self.hammer(rng)
+
+    def hammer(self, rng):
         mock = self.mock()
         for _ in range(3000):
             size = rng.choice([1, 2, 4])
@@ -342,22 +341,14 @@ class Interrupts(Vfio):
     def test_intx_until_eoi(self):
         mock = self.mock()
         qtest = mock.vm.qtest
-        # Both 8259s, all level-triggered but for the fixed ones; PIRQs to interrupt 10.
-        for base, vector, cascade in ((0x20, 0x20, 4), (0xA0, 0x28, 2)):
-            qtest.outb(base, 0x11)
-            for value in (vector, cascade, 1, 0):
-                qtest.outb(base + 1, value)
-        qtest.outb(0x4D1, 0x0C)
-        for line in range(4):
-            qtest.pci_write(1 << 3, 0x60 + line, 10, 1)
-        qtest.intercept()
+        qtest.start_pic()
         self.map_bars(mock)
         for _ in range(3):
             before = self.unmasked(mock)
             mock.interrupt(INTX)
             qtest.wait_irq(10, True)
             self.assertEqual(self.unmasked(mock), before)
-            self.serve(qtest)
+            qtest.serve_pic()
             qtest.wait_irq(10, False)
             self.assertEqual(self.unmasked(mock), before + 1)
         # Switched off by the guest: the line is low, and high again when it is on.
@@ -367,12 +358,6 @@ class Interrupts(Vfio):
         self.assertFalse(qtest.irq(10))
         self.write(mock, COMMAND, MASTER, 2)
         qtest.wait_irq(10, True)
-
-    def serve(self, qtest):
-        """Take the interrupt by polling, as a processor does by INTA; and end it."""
-        qtest.acknowledge_pic()
-        qtest.outb(0xA0, 0x20)
-        qtest.outb(0x20, 0x20)
 
 
 class Mappings(Vfio):

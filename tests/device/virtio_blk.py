@@ -10,7 +10,7 @@ import tempfile
 import unittest
 
 from duodm import SLOWER, Duodm, QMPError, run, suspend
-from virtio import F_INDIRECT, NEEDS_RESET, PCI, Device, LegacyPCI
+from virtio import NEEDS_RESET, PCI, Device, LegacyPCI
 
 Device.slower = SLOWER
 IN, OUT, FLUSH, GET_ID, DISCARD, WRITE_ZEROES = 0, 1, 4, 8, 11, 13

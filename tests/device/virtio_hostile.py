@@ -1,17 +1,15 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Drivers that break the rules: the device needs a reset, and nothing else happens. Then random
 registers and rings on every kind of device.
-
-DUODM_TEST_SEED repeats a random run; the seed is part of a failure's message.
 """
 import os
-import random
 import struct
 import time
 import unittest
 
 import virtio
 from duodm import SLOWER, Duodm
+from seed import seeded
 from virtio import INDIRECT, NEEDS_RESET, NEXT, WRITE
 
 virtio.Device.slower = SLOWER
@@ -135,11 +133,6 @@ DEVICES = ["virtio-rng-pci-transitional", "virtio-rng-pci,packed=on",
 
 
 class Random(unittest.TestCase):
-    def setUp(self):
-        self.seed = int(os.environ.get("DUODM_TEST_SEED", "0")) or \
-            random.SystemRandom().getrandbits(32)
-        self.rng = random.Random(self.seed)
-
     def one_access(self, device):
         """A random access that means something: to a register of the device, or to its rings."""
         rng = self.rng
@@ -191,16 +184,17 @@ class Random(unittest.TestCase):
             try:
                 answer = vm.qtest.reply()
             except (EOFError, TimeoutError) as problem:
-                self.fail(f"seed {self.seed}: after '{command}': {problem}\n{vm.stderr()}")
+                self.fail(f"after '{command}': {problem}\n{vm.stderr()}")
             self.assertTrue(answer == "OK" or answer.startswith("OK "),
-                            f"seed {self.seed}: '{command}': {answer}")
+                            f"'{command}': {answer}")
 
     def check(self, options):
         extra = []
         if "serial" in options:
             extra = ["-chardev", "null,id=n0", "-device", "virtconsole,chardev=n0", "-chardev",
                      "null,id=n1", "-device", "virtserialport,chardev=n1,name=x"]
-        with Duodm("-display", "none", "-no-shutdown", "-m", "64", "-device", options + ",addr=5",
+        with seeded(self) as self.rng, \
+             Duodm("-display", "none", "-no-shutdown", "-m", "64", "-device", options + ",addr=5",
                    *extra, qtest=True, timeout=60) as vm:
             device = virtio.PCI(vm.qtest, slot=5)
             done = 0
@@ -222,8 +216,8 @@ class Random(unittest.TestCase):
             device.arena = virtio.Arena(vm.qtest)
             device.bus_master(True)
             device.start()
-            self.assertFalse(device.status() & NEEDS_RESET, f"seed {self.seed}")
-            self.assertEqual(vm.quit(), 0, f"seed {self.seed}")
+            self.assertFalse(device.status() & NEEDS_RESET)
+            self.assertEqual(vm.quit(), 0)
 
 
 for _number, _options in enumerate(DEVICES):

@@ -244,6 +244,29 @@ class UnderWay(unittest.TestCase):
     def test_move_waits(self):
         self.check_waits(lambda page: viommu.attach_request(2, ENDPOINT))
 
+    def test_end_of_bypass_waits(self):
+        """A disk in no domain: the driver reads that bypass is off when the page is its own again."""
+        with self.start() as vm:
+            iommu, device = drivers(vm, virtio.PCI)
+            page = 32 << 20
+            device.start(sizes={0: 8})
+            vm.qtest.memset(page, 4096, 0)
+            self.server.hold()
+            self.submit(device, page)
+            self.server.wait_held()
+            sent = time.monotonic()
+            iommu.bypass(0)
+            bypass = iommu.read_config(36, 1)
+            if time.monotonic() - sent < nbd.CANCELLED:
+                self.assertEqual(bypass, b"\1")
+                iommu.bypass(1)  # no change of mind is lost meanwhile
+                self.assertEqual(iommu.read_config(36, 1), b"\1")
+                iommu.bypass(0)
+            self.server.answer()
+            while iommu.read_config(36, 1) != b"\0":
+                pass
+            self.check_given_back(vm, page)
+
     def test_reset_of_the_iommu_waits(self):
         with self.start() as vm:
             iommu, _, page = self.begin(vm)

@@ -6,7 +6,7 @@ import unittest
 
 import virtio
 from duodm import SLOWER, Duodm, run
-from virtio import DRIVER_OK, FEATURES_OK, NEEDS_RESET
+from virtio import DRIVER_OK
 
 virtio.Device.slower = SLOWER
 

@@ -7,12 +7,9 @@
 #include "dm/nic/card.h"
 #include "dm/pci/pci-bus.h"
 #include "dm/pci/pci-regs.h"
+#include "fuzz/fuzz-machine.h"
 #include "fuzz/fuzz-main.h"
-#include "unit/engines-for-tests.h"
 #include "util/little-endian.h"
-
-#include <event2/event.h>
-#include <event2/thread.h>
 
 #define MEMORY_SIZE 0x8000u
 #define REGISTERS   0xe0000000u /* of the device that is tested */
@@ -46,18 +43,9 @@ static const struct {
 
 static struct machine *make_machine(void)
 {
-    struct machine_config config;
-    struct machine *machine;
-    struct pci_bus *bus;
+    struct machine *machine = fuzz_machine_bare();
+    struct pci_bus *bus = pci_bus_new(machine, &machine->system_memory, &machine->system_io);
 
-    evthread_use_pthreads();
-    machine_config_init(&config);
-    config.ram_size = MACHINE_RAM_MIN;
-    machine = machine_new(&config, &qtest_engine, event_base_new(), NULL);
-    g_assert(machine && machine_create_engine(machine, NULL, NULL));
-    g_assert(memory_region_init_ram(&machine->ram, "ram", MACHINE_RAM_MIN, NULL));
-    memory_region_add_subregion(&machine->system_memory, 0, &machine->ram);
-    bus = pci_bus_new(machine, &machine->system_memory, &machine->system_io);
     for (unsigned i = 0; i < G_N_ELEMENTS(devices); i++) {
         g_assert(device_create(machine, devices[i].name, pci_bus_base(bus), NULL, "addr",
                                devices[i].address, NULL));

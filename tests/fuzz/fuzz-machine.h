@@ -9,14 +9,12 @@
 #include <event2/event.h>
 #include <event2/thread.h>
 
-static struct machine *fuzz_machine(void)
+/* Nothing but RAM. */
+static struct machine *fuzz_machine_bare(void)
 {
-    static struct machine *machine;
     struct machine_config config;
+    struct machine *machine;
 
-    if (machine) {
-        return machine;
-    }
     evthread_use_pthreads();
     machine_config_init(&config);
     config.ram_size = MACHINE_RAM_MIN;
@@ -24,6 +22,17 @@ static struct machine *fuzz_machine(void)
     g_assert(machine && machine_create_engine(machine, NULL, NULL));
     g_assert(memory_region_init_ram(&machine->ram, "ram", MACHINE_RAM_MIN, NULL));
     memory_region_add_subregion(&machine->system_memory, 0, &machine->ram);
+    return machine;
+}
+
+static inline struct machine *fuzz_machine(void)
+{
+    static struct machine *machine;
+
+    if (machine) {
+        return machine;
+    }
+    machine = fuzz_machine_bare();
     g_assert(device_create(machine, "isa-serial", NULL, NULL, NULL));
     g_assert(device_create(machine, "isa-debugcon", NULL, NULL, NULL));
     return machine;

@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Run every fuzz target of a build made with --enable-fuzzer, from its corpus, for some seconds.
 
-    tests/fuzz/run.py BUILD-FOLDER [--seconds N] [--jobs N] [TARGET...]
+    tests/fuzz/run.py BUILD-FOLDER [--seconds N] [--jobs N] [--seed N] [TARGET...]
 
-N targets run at a time (1). New inputs go to a folder that is thrown away; one that fails is kept in BUILD-FOLDER.
+N targets run at a time (1). The seed is the same in each run unless one is named (0: a new one). New inputs go to a folder that is thrown away; one that fails is kept in BUILD-FOLDER.
 """
 import argparse
 import concurrent.futures
@@ -17,13 +17,13 @@ import tempfile
 HERE = os.path.dirname(os.path.abspath(__file__))
 
 
-def fuzz(build, target, seconds):
+def fuzz(build, target, seconds, seed):
     """Run one target; (how many inputs it ran, or None if it failed, what it said)."""
     fresh = tempfile.mkdtemp(prefix="duodm-fuzz-")
     corpus = os.path.join(HERE, "corpus", target)
     result = subprocess.run(
         [os.path.join(build, "tests", "fuzz", target), fresh,
-         *([corpus] if os.path.isdir(corpus) else []), f"-max_total_time={seconds}",
+         *([corpus] if os.path.isdir(corpus) else []), f"-max_total_time={seconds}", f"-seed={seed}",
          "-rss_limit_mb=2048", "-timeout=20", "-print_final_stats=1",
          f"-artifact_prefix={os.path.join(build, target)}-"],
         capture_output=True, text=True, errors="replace", check=False)
@@ -40,12 +40,14 @@ def main():
     parser.add_argument("targets", nargs="*")
     parser.add_argument("--seconds", type=int, default=8)
     parser.add_argument("--jobs", type=int, default=1)
+    parser.add_argument("--seed", type=int, default=20261126)
     options = parser.parse_intermixed_args()
     targets = options.targets or sorted(
         name[:-2] for name in os.listdir(HERE) if name.endswith(".c"))
     passed = failed = 0
     with concurrent.futures.ThreadPoolExecutor(options.jobs) as pool:
-        results = pool.map(lambda target: fuzz(options.build, target, options.seconds), targets)
+        results = pool.map(
+            lambda target: fuzz(options.build, target, options.seconds, options.seed), targets)
         for target, (runs, said) in zip(targets, results):
             if runs:
                 passed += 1

@@ -69,6 +69,9 @@ static inline void cpuid(uint32_t leaf, uint32_t subleaf, uint32_t out[4])
 }
 
 void print(const char *text);
+/* The value's digits, somewhere in text. */
+#define DECIMAL_SIZE 24
+const char *decimal(unsigned long value, char text[DECIMAL_SIZE]);
 void print_decimal(unsigned value);
 void print_hex(uint64_t value);
 void guest_exit(int failed) __attribute__((noreturn));

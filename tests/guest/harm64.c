@@ -80,15 +80,9 @@ static void say(const char *text)
 
 static void say_number(uint64_t value)
 {
-    char text[24];
-    int i = 23;
+    char text[DECIMAL_SIZE];
 
-    text[i] = 0;
-    do {
-        text[--i] = (char)('0' + value % 10);
-        value /= 10;
-    } while (value);
-    say(text + i);
+    say(decimal(value, text));
 }
 
 /* Accesses of any width, once or by a string instruction. */

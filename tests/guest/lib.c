@@ -29,17 +29,23 @@ void print_hex(uint64_t value)
     print(text);
 }
 
-void print_decimal(unsigned value)
+const char *decimal(unsigned long value, char text[DECIMAL_SIZE])
 {
-    char text[12];
-    int i = 11;
+    unsigned i = DECIMAL_SIZE - 1;
 
     text[i] = 0;
     do {
         text[--i] = (char)('0' + value % 10);
         value /= 10;
     } while (value);
-    print(text + i);
+    return text + i;
+}
+
+void print_decimal(unsigned value)
+{
+    char text[DECIMAL_SIZE];
+
+    print(decimal(value, text));
 }
 
 void check_equal(const char *file, int line, const char *what, uint64_t got, uint64_t expected)

@@ -7,9 +7,13 @@
  * migrate. Lines go to the first serial port, and to port E9h for those who can't read that.
  *
  * A letter from the serial port asks for something:
- *   g  graphics: 640x480, pixel (x, y) as pixel_at() says, the top BAR_LINES in one colour per line
- * said c  read block 16 of the CD in the second channel's first drive, say its first 8 bytes or why
- * not o  power off     r  reset
+ *
+ * - g: graphics, 640x480, pixel (x, y) as pixel_at() says, the top BAR_LINES in one colour per line
+ *   said;
+ * - c: read block 16 of the CD in the second channel's first drive, say its first 8 bytes or why
+ * not;
+ * - o: power off;
+ * - r: reset.
  */
 #include "guest.h"
 
@@ -42,15 +46,9 @@ static void say(const char *text)
 
 static void say_number(unsigned value)
 {
-    char text[12];
-    int i = 11;
+    char text[DECIMAL_SIZE];
 
-    text[i] = 0;
-    do {
-        text[--i] = (char)('0' + value % 10);
-        value /= 10;
-    } while (value);
-    say(text + i);
+    say(decimal(value, text));
 }
 
 static void fail(const char *what, unsigned number)

@@ -8,8 +8,13 @@
     drive = Ide(vm.qtest, channel=1)   # a CD drive
     drive.packet(struct.pack(">B..."), 36)
 """
+import os
+import random
+import shutil
 import struct
+import tempfile
 import time
+import unittest
 
 from duodm import SLOWER
 
@@ -23,6 +28,24 @@ SET_FEATURES, DSM, DEVICE_RESET, DIAGNOSTIC, READ_LOG = 0xEF, 0x06, 0x08, 0x90, 
 READ_FPDMA, WRITE_FPDMA = 0x60, 0x61
 LIMIT = 20 * SLOWER
 SECTOR = 512
+
+
+class Images(unittest.TestCase):
+    """A folder with images of random contents, the same for the same name."""
+
+    def setUp(self):
+        self.folder = tempfile.mkdtemp(prefix="duodm-ata-")
+        self.addCleanup(shutil.rmtree, self.folder, True)
+
+    def make(self, name, size):
+        path = os.path.join(self.folder, name)
+        with open(path, "wb") as file:
+            file.write(random.Random(name).randbytes(size))
+        return path
+
+    def content(self, path=None):
+        with open(path or self.image, "rb") as file:
+            return file.read()
 
 
 class DriveError(Exception):

@@ -11,9 +11,10 @@ import select
 import socket
 import struct
 import time
+import unittest
 
 from duodm import Duodm
-from packets import LIMIT
+from packets import LIMIT, frame
 from virtio import Arena
 
 SLOT = 5
@@ -44,8 +45,41 @@ class Machine:
     def recv(self):
         return self.wire.recv(1 << 17)
 
+    def disturb(self, packet):
+        """Send it if there is room, and forget what came: waits for nothing."""
+        self.wire.setblocking(False)
+        try:
+            self.wire.send(packet)
+        except BlockingIOError:
+            pass
+        self.wire.settimeout(LIMIT)
+        self.drain()
+
+    def drain(self):
+        while not self.silent():
+            self.recv()
+
+    def check_alive(self, card):
+        """A card that its driver has started again sends; what it still held may come before that."""
+        packet = frame(b"alive" * 12)
+        self.drain()
+        card.send(packet)
+        while self.recv() != packet:
+            pass
+
     def silent(self, seconds=0):
         return not select.select([self.wire], [], [], seconds)[0]
+
+
+class CardCase(unittest.TestCase):
+    """model: the device class; driver: one of the classes below."""
+
+    model = driver = None
+
+    def machine(self, options="", **rest):
+        machine = Machine(self.model, options, **rest)
+        self.addCleanup(machine.__exit__, None, None, None)
+        return machine, self.driver(machine.qtest)
 
 
 class Card:

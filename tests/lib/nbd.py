@@ -7,7 +7,10 @@ when it is told to: for tests of what happens while a request is under way.
         server.hold()
         server.wait_held()                                  # a read has come
         server.answer()
+        server.bad = range(512, 1024)                       # reads of these bytes fail
+        server.reads                                        # (offset, length) of all so far
 """
+import errno
 import os
 import shutil
 import socket
@@ -31,6 +34,7 @@ class Server:
         self.path = os.path.join(self.folder, "nbd.sock")
         self.changed = threading.Condition()
         self.holding, self.held = False, 0
+        self.bad, self.reads = range(0), []
         self.listener = socket.socket(socket.AF_UNIX)
         self.listener.bind(self.path)
         self.listener.listen()
@@ -99,14 +103,18 @@ class Server:
 
     def _transmit(self, connection, stream):
         while True:
-            _, _, kind, cookie, _, length = struct.unpack(">IHHQQI", stream.read(28))
-            data = b""
+            _, _, kind, cookie, offset, length = struct.unpack(">IHHQQI", stream.read(28))
+            data, error = b"", 0
             if kind == DISCONNECT:
                 return
             if kind == READ:
-                data = (self.pattern * (length // len(self.pattern) + 1))[:length]
+                self.reads.append((offset, length))
+                if offset < self.bad.stop and self.bad.start < offset + length:
+                    error = errno.EIO
+                else:
+                    data = (self.pattern * (length // len(self.pattern) + 1))[:length]
                 with self.changed:
                     self.held += self.holding
                     self.changed.notify_all()
                     self.changed.wait_for(lambda: not self.holding, LIMIT)
-            connection.sendall(struct.pack(">IIQ", ANSWER, 0, cookie) + data)
+            connection.sendall(struct.pack(">IIQ", ANSWER, error, cookie) + data)

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Packets and virtio-net's header and features, for tests of network cards."""
+import binascii
 import struct
 
 from duodm import SLOWER
@@ -14,6 +15,7 @@ NEEDS_CSUM, TCPV4, TCPV6, UDPL4 = 1, 1, 4, 5
 MAC = bytes.fromhex("525400123456")
 OTHER = bytes.fromhex("525400aaaaaa")
 BROADCAST = b"\xff" * 6
+MULTICAST = bytes.fromhex("01005e0a0b0c")
 
 
 def bits(*names):
@@ -22,6 +24,10 @@ def bits(*names):
 
 def frame(payload, to=MAC, kind=0x88b5):
     return to + OTHER + struct.pack(">H", kind) + payload
+
+
+def fcs(packet):
+    return struct.pack("<I", binascii.crc32(packet))
 
 
 def header(flags=0, gso=0, hdr_len=0, size=0, start=0, offset=0, buffers=0):

@@ -77,6 +77,23 @@ class QTest:
             if self.inb(base) & 0x80:
                 return
 
+    def start_pic(self):
+        """Both 8259s as firmware has them, PCI's pins on interrupt 10 and level-triggered; the lines are told."""
+        for base, vector, cascade in ((0x20, 0x20, 4), (0xA0, 0x28, 2)):
+            self.outb(base, 0x11)
+            for value in (vector, cascade, 1, 0):
+                self.outb(base + 1, value)
+        self.outb(0x4D1, 0x0C)
+        for link in range(4):
+            self.pci_write(1 << 3, 0x60 + link, 10, 1)
+        self.intercept()
+
+    def serve_pic(self):
+        """Take an interrupt of the second 8259, and end it."""
+        self.acknowledge_pic()
+        self.outb(0xA0, 0x20)
+        self.outb(0x20, 0x20)
+
     def irq(self, number):
         return self.levels.get(number, False)
 

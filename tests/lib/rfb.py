@@ -5,6 +5,8 @@ import socket
 import struct
 import time
 
+from duodm import SLOWER
+
 RAW, DESKTOP_SIZE = 0, -223
 
 # DES, for the password. Tables of FIPS 46-3.
@@ -84,8 +86,8 @@ class RFB:
             family = socket.AF_UNIX if isinstance(address, str) else socket.AF_INET
             self.sock = socket.socket(family)
             self.sock.connect(address)
-        self.sock.settimeout(timeout)
-        self.timeout = timeout
+        self.timeout = timeout * SLOWER
+        self.sock.settimeout(self.timeout)
         self._negotiate(password, shared, version)
         self.sock.sendall(struct.pack(">BxxxBBBBHHHBBBxxx", 0, 32, 24, 0, 1, 255, 255, 255,
                                       16, 8, 0))
@@ -169,7 +171,7 @@ class RFB:
 
     def wait_for(self, condition, timeout=None):
         """Take updates until condition(self) is true."""
-        deadline = time.monotonic() + (timeout or self.timeout)
+        deadline = time.monotonic() + (timeout * SLOWER if timeout else self.timeout)
         self.update(False)
         while not condition(self):
             left = deadline - time.monotonic()

@@ -32,10 +32,18 @@
 
 enum kind { NONE, CONTAINER, GROUP, DEVICE, IOMMUFD };
 
+struct mapping {
+    struct vfio_iommu_type1_dma_map request;
+    int owner; /* descriptor of the container, or number of the iommufd's address space */
+};
+
 static struct {
-    int fd[1024]; /* kind by descriptor */
-    struct vfio_iommu_type1_dma_map mappings[MAPPINGS_MAX];
+    int fd[1024];         /* kind by descriptor */
+    unsigned group[1024]; /* its number, of a group's file */
+    struct mapping mappings[MAPPINGS_MAX];
     unsigned mapping_count;
+    int first; /* whose mappings are told of as "map" and "unmap"; others': "other map"... */
+    unsigned ioas_count; /* made so far */
     unsigned calls, round;
 } mock;
 
@@ -126,6 +134,24 @@ static int open_mock(enum kind kind, const char *name)
     return fd;
 }
 
+/* A group's file can be open once only. */
+static int open_group(unsigned number)
+{
+    char name[16];
+    int fd;
+
+    for (fd = 0; fd < 1024; fd++) {
+        if (mock.fd[fd] == GROUP && mock.group[fd] == number) {
+            errno = EBUSY;
+            return -1;
+        }
+    }
+    snprintf(name, sizeof(name), "%u", number);
+    fd = open_mock(GROUP, name);
+    mock.group[fd] = number;
+    return fd;
+}
+
 static int open_device(void);
 
 int open(const char *path, int flags, ...)
@@ -148,20 +174,42 @@ int open(const char *path, int flags, ...)
         if (strncmp(path + 10, "devices/", 8) == 0) {
             return open_device();
         }
-        return open_mock(strcmp(path + 10, "vfio") == 0 ? CONTAINER : GROUP, path + 10);
+        return strcmp(path + 10, "vfio") == 0 ? open_mock(CONTAINER, "vfio")
+                                              : open_group((unsigned)strtoul(path + 10, NULL, 10));
     }
     return (int)syscall(SYS_openat, AT_FDCWD, path, flags, mode);
 }
 
 int open64(const char *path, int flags, ...) __attribute__((alias("open")));
 
+static unsigned count_mappings(int owner)
+{
+    unsigned count = 0;
+
+    for (unsigned i = 0; i < mock.mapping_count; i++) {
+        count += mock.mappings[i].owner == owner;
+    }
+    return count;
+}
+
+static void drop_mappings(int owner)
+{
+    if (count_mappings(owner)) {
+        say("dropped %u\n", count_mappings(owner));
+    }
+    for (unsigned i = mock.mapping_count; i-- > 0;) {
+        if (mock.mappings[i].owner == owner) {
+            mock.mappings[i] = mock.mappings[--mock.mapping_count];
+        }
+    }
+}
+
 int close(int fd)
 {
     if (fd >= 0 && fd < 1024 && mock.fd[fd] != NONE) {
         say("close %d\n", fd);
-        if (mock.fd[fd] == CONTAINER && mock.mapping_count) {
-            say("dropped %u\n", mock.mapping_count);
-            mock.mapping_count = 0;
+        if (mock.fd[fd] == CONTAINER) {
+            drop_mappings(fd);
         }
         mock.fd[fd] = NONE;
     }
@@ -176,7 +224,7 @@ static int fail(int error)
     return -1;
 }
 
-static int iommu_info(struct vfio_iommu_type1_info *info)
+static int iommu_info(int owner, struct vfio_iommu_type1_info *info)
 {
     struct {
         struct vfio_iommu_type1_info info;
@@ -197,7 +245,7 @@ static int iommu_info(struct vfio_iommu_type1_info *info)
     answer.windows[0] = (struct vfio_iova_range){0, 0xfedfffff};
     answer.windows[1] = (struct vfio_iova_range){0xfef00000, (UINT64_C(1) << 39) - 1};
     answer.available.header.id = VFIO_IOMMU_TYPE1_INFO_DMA_AVAIL;
-    answer.available.avail = (uint32_t)(setting("entries", 65535) - mock.mapping_count);
+    answer.available.avail = (uint32_t)(setting("entries", 65535) - count_mappings(owner));
     memcpy(info, &answer, size < sizeof(answer) ? size : sizeof(answer));
     if (size < sizeof(answer)) {
         info->argsz = sizeof(answer);
@@ -206,49 +254,62 @@ static int iommu_info(struct vfio_iommu_type1_info *info)
     return 0;
 }
 
-static int map_dma(const struct vfio_iommu_type1_dma_map *request)
+static const char *prefix_of(int owner)
+{
+    return owner == mock.first ? "" : "other ";
+}
+
+static int map_dma(int owner, const struct vfio_iommu_type1_dma_map *request)
 {
     if (!request->size || (request->iova | request->size | request->vaddr) & 0xfff) {
         return fail(EINVAL);
     }
     for (unsigned i = 0; i < mock.mapping_count; i++) {
-        if (request->iova < mock.mappings[i].iova + mock.mappings[i].size &&
-            mock.mappings[i].iova < request->iova + request->size) {
+        const struct vfio_iommu_type1_dma_map *other = &mock.mappings[i].request;
+
+        if (mock.mappings[i].owner == owner && request->iova < other->iova + other->size &&
+            other->iova < request->iova + request->size) {
             return fail(EEXIST);
         }
     }
-    if (mock.mapping_count == MAPPINGS_MAX || mock.mapping_count == setting("entries", 65535)) {
+    if (mock.mapping_count == MAPPINGS_MAX || count_mappings(owner) == setting("entries", 65535)) {
         return fail(ENOSPC);
     }
-    say("map 0x%llx 0x%llx %u 0x%llx\n", request->iova, request->size, request->flags,
-        request->vaddr);
-    mock.mappings[mock.mapping_count++] = *request;
+    mock.first = mock.mapping_count ? mock.first : owner;
+    say("%smap 0x%llx 0x%llx %u 0x%llx\n", prefix_of(owner), request->iova, request->size,
+        request->flags, request->vaddr);
+    mock.mappings[mock.mapping_count++] = (struct mapping){*request, owner};
     return 0;
 }
 
-static int unmap_dma(struct vfio_iommu_type1_dma_unmap *request)
+static int unmap_dma(int owner, struct vfio_iommu_type1_dma_unmap *request)
 {
     uint64_t end = request->iova + request->size, done = 0;
 
     for (unsigned i = 0; i < mock.mapping_count; i++) {
-        uint64_t start = mock.mappings[i].iova, last = start + mock.mappings[i].size;
+        uint64_t start = mock.mappings[i].request.iova;
+        uint64_t last = start + mock.mappings[i].request.size;
 
-        if (start < end && request->iova < last && (start < request->iova || last > end)) {
+        if (mock.mappings[i].owner == owner && start < end && request->iova < last &&
+            (start < request->iova || last > end)) {
             return fail(EINVAL); /* type1v2 cuts none in two */
         }
     }
     for (unsigned i = mock.mapping_count; i-- > 0;) {
-        if (mock.mappings[i].iova >= request->iova && mock.mappings[i].iova < end) {
-            done += mock.mappings[i].size;
+        const struct mapping *mapping = &mock.mappings[i];
+
+        if (mapping->owner == owner && mapping->request.iova >= request->iova &&
+            mapping->request.iova < end) {
+            done += mapping->request.size;
             mock.mappings[i] = mock.mappings[--mock.mapping_count];
         }
     }
-    say("unmap 0x%llx 0x%llx\n", request->iova, request->size);
+    say("%sunmap 0x%llx 0x%llx\n", prefix_of(owner), request->iova, request->size);
     request->size = done;
     return 0;
 }
 
-static int container_ioctl(unsigned long request, void *argument)
+static int container_ioctl(int fd, unsigned long request, void *argument)
 {
     switch (request) {
     case VFIO_GET_API_VERSION:
@@ -258,17 +319,19 @@ static int container_ioctl(unsigned long request, void *argument)
     case VFIO_SET_IOMMU:
         return 0;
     case VFIO_IOMMU_GET_INFO:
-        return iommu_info(argument);
+        return iommu_info(fd, argument);
     case VFIO_IOMMU_MAP_DMA:
-        return map_dma(argument);
+        return map_dma(fd, argument);
     case VFIO_IOMMU_UNMAP_DMA:
-        return unmap_dma(argument);
+        return unmap_dma(fd, argument);
     default:
         return fail(ENOTTY);
     }
 }
 
-/* ---- The iommufd, which has one address space ---- */
+/* ---- The iommufd; its address spaces are numbered from IOAS_FIRST on ---- */
+
+#define IOAS_FIRST 2000u /* beyond all descriptors: owners of mappings, too */
 
 static int iova_ranges(struct abi_iommu_ioas_iova_ranges *request)
 {
@@ -295,13 +358,14 @@ static int ioas_map(const struct abi_iommu_ioas_map *request)
                  (request->flags & ABI_IOMMU_MAP_WRITEABLE ? 2u : 0),
     };
 
-    return request->flags & ABI_IOMMU_MAP_FIXED_IOVA ? map_dma(&same) : fail(EINVAL);
+    return request->flags & ABI_IOMMU_MAP_FIXED_IOVA ? map_dma((int)request->ioas_id, &same)
+                                                     : fail(EINVAL);
 }
 
 static int ioas_unmap(const struct abi_iommu_ioas_unmap *request)
 {
     struct vfio_iommu_type1_dma_unmap same = {.iova = request->iova, .size = request->length};
-    int result = unmap_dma(&same);
+    int result = unmap_dma((int)request->ioas_id, &same);
 
     return result == 0 && same.size == 0 ? fail(ENOENT) : result;
 }
@@ -310,7 +374,7 @@ static int iommufd_ioctl(unsigned long request, void *argument)
 {
     switch (request) {
     case ABI_IOMMU_IOAS_ALLOC:
-        ((struct abi_iommu_ioas_alloc *)argument)->out_ioas_id = 5;
+        ((struct abi_iommu_ioas_alloc *)argument)->out_ioas_id = IOAS_FIRST + mock.ioas_count++;
         return 0;
     case ABI_IOMMU_IOAS_IOVA_RANGES:
         return iova_ranges(argument);
@@ -319,8 +383,7 @@ static int iommufd_ioctl(unsigned long request, void *argument)
     case ABI_IOMMU_IOAS_UNMAP:
         return ioas_unmap(argument);
     case ABI_IOMMU_DESTROY:
-        say("dropped %u\n", mock.mapping_count);
-        mock.mapping_count = 0;
+        drop_mappings((int)((struct abi_iommu_destroy *)argument)->id);
         return 0;
     default:
         return fail(ENOTTY);
@@ -452,7 +515,9 @@ static int device_ioctl(unsigned long request, void *argument)
                    ? 0
                    : fail(EBADF);
     case ABI_VFIO_ATTACH_IOMMUFD:
-        return ((struct abi_vfio_attach_iommufd *)argument)->pt_id == 5 ? 0 : fail(ENOENT);
+        return ((struct abi_vfio_attach_iommufd *)argument)->pt_id - IOAS_FIRST < mock.ioas_count
+                   ? 0
+                   : fail(ENOENT);
     case VFIO_DEVICE_GET_INFO: {
         struct vfio_device_info *info = argument;
 
@@ -495,7 +560,7 @@ int ioctl(int fd, unsigned long request, ...)
     }
     switch (kind) {
     case CONTAINER:
-        return container_ioctl(request, argument);
+        return container_ioctl(fd, request, argument);
     case IOMMUFD:
         return iommufd_ioctl(request, argument);
     case GROUP:

@@ -68,14 +68,19 @@ class Mock:
         with open(self.path("rom"), "wb") as file:
             file.write(rom)
         self.write("log", "")
-        self.sysfs = self.path("0000:00:05.0")
-        os.makedirs(self.sysfs)
-        os.symlink("/nowhere/iommu_groups/7", os.path.join(self.sysfs, "iommu_group"))
-        os.symlink("/nowhere/drivers/vfio-pci", os.path.join(self.sysfs, "driver"))
-        os.makedirs(os.path.join(self.sysfs, "vfio-dev", "vfio0"))
+        self.sysfs = self.function(5)
         self.vm = None
         self.round = 0
         self.more = {}  # properties of the device
+
+    def function(self, slot, group=7):
+        """The host's folder of a function. All are alike, and each has registers of its own."""
+        folder = self.path(f"0000:00:{slot:02x}.0")
+        os.makedirs(folder)
+        os.symlink(f"/nowhere/iommu_groups/{group}", os.path.join(folder, "iommu_group"))
+        os.symlink("/nowhere/drivers/vfio-pci", os.path.join(folder, "driver"))
+        os.makedirs(os.path.join(folder, "vfio-dev", f"vfio{slot - 5}"))
+        return folder
 
     def path(self, name):
         return os.path.join(self.folder, name)
@@ -100,8 +105,8 @@ class Mock:
             f",{k.replace('_', '-')}={v}" for k, v in {**self.more, **more}.items())
 
     def plug(self, **more):
-        self.vm.qmp.execute("device_add", driver="vfio-pci", sysfsdev=self.sysfs,
-                            **{"id": "v", "addr": "5", **self.more, **more})
+        self.vm.qmp.execute("device_add", driver="vfio-pci",
+                            **{"sysfsdev": self.sysfs, "id": "v", "addr": "5", **self.more, **more})
 
     def log(self):
         with open(self.path("log"), encoding="ascii") as file:

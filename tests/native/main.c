@@ -14,9 +14,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <time.h>
 
 #define BATCH             256
+#define SEED_DEFAULT      20261126
 #define CASES_DEFAULT     200000
 #define SEQUENCES_DEFAULT 10000
 #define TRIES_MAX         200 /* encodings that are not to be run */
@@ -285,7 +285,7 @@ static void select_rows(struct run *run)
 static bool parse_options(struct options *o, int argc, char **argv)
 {
     GOptionEntry entries[] = {
-        {"seed", 's', 0, G_OPTION_ARG_INT64, &o->seed, "Seed; default: of the clock", "S"},
+        {"seed", 's', 0, G_OPTION_ARG_INT64, &o->seed, "Seed [20261126]", "S"},
         {"cases", 'n', 0, G_OPTION_ARG_INT64, &o->cases, "Number of cases", "N"},
         {"first", 'f', 0, G_OPTION_ARG_INT64, &o->first, "Number of the first case", "N"},
         {"only", 'o', 0, G_OPTION_ARG_STRING, &o->only, "Only instructions of this name", "NAME"},
@@ -307,7 +307,7 @@ static bool parse_options(struct options *o, int argc, char **argv)
 
 int main(int argc, char **argv)
 {
-    struct run run = {.options = {.seed = time(NULL),
+    struct run run = {.options = {.seed = SEED_DEFAULT,
                                   .cases = CASES_DEFAULT,
                                   .sequences = SEQUENCES_DEFAULT,
                                   .mismatches = 5}};

@@ -4,7 +4,7 @@
 import os
 import unittest
 
-from duodm import BINARY, SLOWER, Duodm
+from duodm import BINARY, Duodm
 from kernels import CACHE, initramfs_with, kernel
 from rfb import RFB
 from screen import bios_font, read_cell, read_text
@@ -20,7 +20,7 @@ class Firmware(unittest.TestCase):
         vm = Duodm("-accel", "tcg", "-vga", "std", "-vnc", "unix:@/vnc", *options, timeout=60)
         vm.__enter__()
         self.addCleanup(vm.__exit__, None, None, None)
-        return vm, RFB(vm.path("vnc"), timeout=120 * SLOWER)
+        return vm, RFB(vm.path("vnc"), timeout=120)
 
     def test_seabios(self):
         """From its banner to its end without a disk."""
@@ -46,7 +46,7 @@ class Hostile(unittest.TestCase):
                                "guest", "hostile64")
         with Duodm("-accel", "tcg", "-m", "64", "-vga", "std", "-vnc", "unix:@/vnc", "-smp", "2",
                    "-no-shutdown", "-kernel", program, timeout=120) as vm, \
-                RFB(vm.path("vnc"), timeout=60 * SLOWER) as client:
+                RFB(vm.path("vnc"), timeout=60) as client:
             seen = 0
             while seen < 100:
                 client.update(False)
@@ -105,7 +105,7 @@ class Linux(unittest.TestCase):
         with Duodm("-accel", "tcg", "-m", "512", "-vga", "std", "-vnc", "unix:@/vnc",
                    "-kernel", kernel("full"), "-append", "console=tty0 root=/dev/nothing",
                    timeout=60) as vm, \
-                RFB(vm.path("vnc"), timeout=240 * SLOWER) as client:
+                RFB(vm.path("vnc"), timeout=240) as client:
             font = bios_font()
             client.wait_for(lambda c: c.width == 1024 and any(
                 "end Kernel panic - not syncing" in line for line in read_text(c.rgb(), font, 8)))
@@ -118,7 +118,7 @@ class Linux(unittest.TestCase):
                    "-kernel", kernel("full"), "-initrd", ramdisk,
                    "-append", "console=tty0 console=ttyS0 quiet panic=-1", serial=True,
                    timeout=60) as vm, \
-                RFB(vm.path("vnc"), timeout=60 * SLOWER) as client:
+                RFB(vm.path("vnc"), timeout=60) as client:
             vm.serial.expect(rb"duodm-guest# ", timeout=240)
             self.assertEqual(self.shell(vm, "cat /proc/fb"), "0 bochs-drmdrmfb\n")
             self.shell(vm, "clear >/dev/tty0; echo AAAAAAAABBBBCCDE >/dev/tty0")

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """SeaBIOS from Debian's package runs on tcg, its output on the debug console."""
+import time
 import unittest
 
-from duodm import Duodm
+from duodm import SLOWER, Duodm
 from kernels import kernel
 
 FIRMWARE = "/usr/share/seabios/bios-256k.bin"
@@ -16,8 +17,7 @@ class SeaBios(unittest.TestCase):
 
     def wait_for(self, vm, text):
         """The firmware's log is a file: look again at each event of the machine's serial port."""
-        import time
-        deadline = time.monotonic() + 120
+        deadline = time.monotonic() + 120 * SLOWER
         while time.monotonic() < deadline:
             with open(vm.path("fw.log"), "rb") as file:
                 log = file.read()

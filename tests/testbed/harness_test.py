@@ -25,8 +25,7 @@ class Scenarios(unittest.TestCase):
 
 class Frames(unittest.TestCase):
     def test_any_portions_give_the_same_frames(self):
-        seed = random.randrange(1 << 30)
-        chance = random.Random(seed)
+        chance = random.Random(20261126)
         frames = [agent.Frame(chance.randrange(1 << 16), chance.choice("DEX"), 0,
                               chance.randbytes(chance.choice([0, 1, 7, 300, agent.MAX_PAYLOAD])))
                   for _ in range(50)]
@@ -37,8 +36,8 @@ class Frames(unittest.TestCase):
             count = chance.choice([1, 2, 15, 16, 17, 1000, 40000])
             got += parser.feed(stream[:count])
             stream = stream[count:]
-        self.assertEqual(got[0].kind, "H", f"seed {seed}")
-        self.assertEqual(got[1:], frames, f"seed {seed}")
+        self.assertEqual(got[0].kind, "H")
+        self.assertEqual(got[1:], frames)
 
     def test_restart_drops_a_frame_that_was_cut_off(self):
         parser = agent.FrameParser()

@@ -472,16 +472,17 @@ static void test_policies(void)
     static const struct {
         enum block_error_policy policy;
         bool is_write;
-        int error_number;
-        enum block_error_policy action;
+        int result, settled; /* -ECANCELED: once more when the machine goes on */
     } cases[] = {
-        {BLOCK_ERROR_AUTO, true, ENOSPC, BLOCK_ERROR_STOP},
-        {BLOCK_ERROR_AUTO, true, EIO, BLOCK_ERROR_REPORT},
-        {BLOCK_ERROR_AUTO, false, ENOSPC, BLOCK_ERROR_REPORT},
-        {BLOCK_ERROR_ENOSPC, true, EIO, BLOCK_ERROR_REPORT},
-        {BLOCK_ERROR_STOP, false, EIO, BLOCK_ERROR_STOP},
-        {BLOCK_ERROR_IGNORE, true, EIO, BLOCK_ERROR_IGNORE},
-        {BLOCK_ERROR_REPORT, true, ENOSPC, BLOCK_ERROR_REPORT},
+        {BLOCK_ERROR_AUTO, true, -ENOSPC, -ECANCELED},
+        {BLOCK_ERROR_AUTO, true, -EIO, -EIO},
+        {BLOCK_ERROR_AUTO, false, -ENOSPC, -ENOSPC},
+        {BLOCK_ERROR_ENOSPC, true, -EIO, -EIO},
+        {BLOCK_ERROR_STOP, false, -EIO, -ECANCELED},
+        {BLOCK_ERROR_IGNORE, true, -EIO, 0},
+        {BLOCK_ERROR_IGNORE, true, -ECANCELED, -ECANCELED},
+        {BLOCK_ERROR_REPORT, true, -ENOSPC, -ENOSPC},
+        {BLOCK_ERROR_STOP, true, 0, 0},
     };
     enum block_error_policy policy;
     struct fixture fixture;
@@ -494,8 +495,8 @@ static void test_policies(void)
         struct block_error_policies policies = {cases[i].policy, cases[i].policy};
 
         CU_ASSERT_EQUAL(
-            block_handle_error(fixture.backend, policies, cases[i].is_write, cases[i].error_number),
-            cases[i].action);
+            block_settle_error(fixture.backend, policies, cases[i].is_write, cases[i].result),
+            cases[i].settled);
     }
     CU_ASSERT_TRUE(block_error_policy_parse("enospc", true, &policy, NULL));
     CU_ASSERT_FALSE(block_error_policy_parse("enospc", false, &policy, NULL));

@@ -9,6 +9,9 @@
 #include "unit/suite.h"
 #include "vfio/dma-map.h"
 
+#include <semaphore.h>
+#include <unistd.h>
+
 #define MEG             (1ull << 20)
 #define PAGE            4096ull
 #define TRACKED         4096 /* pages of IOVA that the back end remembers */
@@ -22,6 +25,7 @@ struct recorder {
     struct dma_backend backend;
     void *host[TRACKED];
     unsigned calls, fail_at, fail_errno;
+    sem_t *slow; /* the next unmap posts this, takes its time, and fails; NULL: it does not */
 };
 
 struct bench {
@@ -61,6 +65,12 @@ static bool record_unmap(struct dma_backend *backend, struct range range, GError
 
     if (record_fails(recorder, error)) {
         return false;
+    }
+    if (recorder->slow) {
+        sem_post(recorder->slow);
+        recorder->slow = NULL;
+        usleep(1000); /* for what the other thread is about to do */
+        return duodm_fail(error, DUODM_ERROR_IO, "not now");
     }
     for (uint64_t i = 0; i < range.length / PAGE && range.start / PAGE + i < TRACKED; i++) {
         recorder->host[range.start / PAGE + i] = NULL;
@@ -190,6 +200,63 @@ static void test_ram_without_iommu(void)
     CU_ASSERT_PTR_EQUAL(host_of(b, MEG), ram_at(b, 0));
     CU_ASSERT_PTR_NULL(host_of(b, 0));
     CU_ASSERT_EQUAL(b->failures, 0);
+    bench_free(b);
+}
+
+/* cloud-hypervisor 942: RAM that was plugged later was not mapped for the devices that were there.
+ */
+static void test_ram_that_comes_later(void)
+{
+    struct bench *b = bench_new();
+    struct memory_region more;
+
+    CU_ASSERT_TRUE_FATAL(attach(b));
+    CU_ASSERT_TRUE_FATAL(memory_region_init_ram(&more, "more", MEG, NULL));
+    memory_region_add_subregion(&b->system, 8 * MEG, &more);
+    CU_ASSERT_PTR_EQUAL(host_of(b, 8 * MEG), memory_region_host_pointer(&more));
+    CU_ASSERT_PTR_EQUAL(host_of(b, 0), ram_at(b, 0));
+    memory_region_remove_subregion(&b->system, &more);
+    CU_ASSERT_PTR_NULL(host_of(b, 8 * MEG));
+    /* And what comes behind a live IOMMU: the guest had mapped it before it was there. */
+    turn_translation(b, true);
+    guest_map(b, 3 * PAGE, 8 * MEG + PAGE);
+    invalidate(b);
+    CU_ASSERT_PTR_NULL(host_of(b, 3 * PAGE));
+    memory_region_add_subregion(&b->system, 8 * MEG, &more);
+    CU_ASSERT_PTR_EQUAL(host_of(b, 3 * PAGE), (uint8_t *)memory_region_host_pointer(&more) + PAGE);
+    memory_region_remove_subregion(&b->system, &more);
+    CU_ASSERT_PTR_NULL(host_of(b, 3 * PAGE));
+    CU_ASSERT_EQUAL(b->failures, 0);
+    memory_region_destroy(&more);
+    bench_free(b);
+}
+
+/* QEMU on a host with pages of 64 KiB: "page mask is incompatible", and the machine died. A guest's
+ * smaller pages can't be mapped there; each larger one that the host can have is. */
+static void test_host_with_larger_pages(void)
+{
+    struct bench *b = bench_new();
+    g_autoptr(GError) error = NULL;
+
+    b->recorder.backend.page_sizes = ~UINT64_C(0xffff);
+    CU_ASSERT_TRUE_FATAL(attach(b)); /* RAM itself is no trouble */
+    CU_ASSERT_EQUAL(b->recorder.backend.entries, 1);
+    guest_map(b, 5 * PAGE, 1 * MEG);
+    turn_translation(b, true);
+    CU_ASSERT_EQUAL(b->failures, 1); /* at run time: the device is cut off, no more */
+    CU_ASSERT_EQUAL(b->recorder.backend.entries, 0);
+    dma_map_free(b->map);
+    /* At hotplug: an error that names the page and the size that it would have to have. */
+    b->map = dma_map_new(&b->dma, &b->memory, &b->recorder.backend, note_failure, b, &error);
+    CU_ASSERT_PTR_NULL(b->map);
+    CU_ASSERT_PTR_NOT_NULL_FATAL(error);
+    CU_ASSERT_PTR_NOT_NULL(strstr(error->message, "0x5000"));
+    CU_ASSERT_PTR_NOT_NULL(strstr(error->message, "0x10000"));
+    guest_map(b, 5 * PAGE, 0);
+    poke(b, 2 * MEG + 65 * PAGE + 8, 0 | 0x80 | 3); /* 2 MiB at 2 MiB */
+    CU_ASSERT_TRUE_FATAL(attach(b));
+    CU_ASSERT_EQUAL(b->recorder.backend.entries, 1);
+    CU_ASSERT_PTR_EQUAL(host_of(b, 2 * MEG), ram_at(b, 0));
     bench_free(b);
 }
 
@@ -467,8 +534,64 @@ static void test_segments_of_a_buffer(void)
     g_rand_free(rand);
 }
 
+/* A thread that takes back what is mapped at page 5, just before the window is removed. */
+struct taker {
+    struct bench *b;
+    struct memory_listener listener; /* comes before the map's */
+    pthread_t thread;
+    sem_t is_unmapping;
+};
+
+static void *take_back(void *opaque)
+{
+    invalidate(opaque);
+    return NULL;
+}
+
+static void about_to_be_removed(struct memory_listener *listener,
+                                const struct listener_section *section)
+{
+    struct taker *taker = (struct taker *)((char *)listener - offsetof(struct taker, listener));
+
+    if (section->region->kind == MEMORY_IOMMU && section->start == 0 &&
+        host_of(taker->b, 5 * PAGE)) {
+        guest_map(taker->b, 5 * PAGE, 0);
+        taker->b->recorder.slow = &taker->is_unmapping;
+        pthread_create(&taker->thread, NULL, take_back, taker->b);
+        sem_wait(&taker->is_unmapping);
+    }
+}
+
+/* The guest takes a page back while its window is being removed, and the host refuses: what the
+ * host keeps is known in one place, and so unmapped, and counted, once. */
+static void test_refused_while_a_window_is_removed(void)
+{
+    g_autoptr(GString) text = g_string_new(NULL);
+    struct bench *b = bench_new();
+    struct taker taker = {.b = b,
+                          .listener = {.priority = 1, .section_remove = about_to_be_removed}};
+
+    sem_init(&taker.is_unmapping, 0, 0);
+    CU_ASSERT_TRUE_FATAL(attach(b));
+    CU_ASSERT_TRUE_FATAL(memory_listener_register(&taker.listener, &b->dma, NULL));
+    guest_map(b, 5 * PAGE, 1 * MEG);
+    turn_translation(b, true);
+    CU_ASSERT_PTR_NOT_NULL_FATAL(host_of(b, 5 * PAGE));
+    write_register(b, VTD_GCMD, 0, 4);
+    pthread_join(taker.thread, NULL);
+    CU_ASSERT_EQUAL(b->failures, 1);
+    CU_ASSERT_TRUE(dma_map_verify(b->map, text));
+    CU_ASSERT_EQUAL(b->recorder.backend.entries, 1);
+    CU_ASSERT_PTR_EQUAL(host_of(b, 5 * PAGE), ram_at(b, 5 * PAGE));
+    memory_listener_unregister(&taker.listener);
+    sem_destroy(&taker.is_unmapping);
+    bench_free(b);
+}
+
 static const struct unit_test tests[] = {
     {"RAM without IOMMU", test_ram_without_iommu},
+    {"RAM that comes later", test_ram_that_comes_later},
+    {"a host with larger pages", test_host_with_larger_pages},
     {"a BAR moves", test_bar_moves},
     {"a refused BAR is not fatal", test_refused_bar_is_not_fatal},
     {"attach behind a live IOMMU", test_attach_behind_live_iommu},
@@ -481,6 +604,7 @@ static const struct unit_test tests[] = {
     {"RAM that the host refuses for long", test_ram_that_the_host_refuses_for_long},
     {"a window that the host refuses", test_window_that_the_host_refuses},
     {"segments of a buffer", test_segments_of_a_buffer},
+    {"refused while a window is removed", test_refused_while_a_window_is_removed},
     {NULL, NULL},
 };
 

@@ -7,6 +7,7 @@
  * DUODM_TEST_STEPS: how many steps (default 200,000).
  */
 #include "unit/iommu-fixture.h"
+#include "unit/shrink.h"
 #include "unit/suite.h"
 
 #define HOSTS          2
@@ -212,8 +213,9 @@ static const char *check_untouched(const struct fixture_host *before,
     return NULL;
 }
 
-static const char *run_steps(const struct step *steps, unsigned count)
+static const char *run_steps(const void *opaque, unsigned count)
 {
+    const struct step *steps = opaque;
     struct world world = {.f = fixture_new(&fixture_ops)};
     const char *fault = NULL;
 
@@ -261,26 +263,6 @@ static void make_steps(struct step *steps, GRand *random)
     }
 }
 
-/* Leave out what is not needed for the fault. Returns the number of steps left. */
-static unsigned shrink(struct step *steps, unsigned count)
-{
-    for (unsigned chunk = count / 2; chunk; chunk /= 2) {
-        for (unsigned at = 0; at + chunk <= count;) {
-            struct step fewer[SEQUENCE_STEPS];
-
-            memcpy(fewer, steps, at * sizeof(*steps));
-            memcpy(&fewer[at], &steps[at + chunk], (count - at - chunk) * sizeof(*steps));
-            if (run_steps(fewer, count - chunk)) {
-                count -= chunk;
-                memcpy(steps, fewer, count * sizeof(*steps));
-            } else {
-                at++;
-            }
-        }
-    }
-    return count;
-}
-
 static void print_steps(const struct step *steps, unsigned count)
 {
     static const char *const names[] = {"map",        "unmap",  "change", "split",  "later",
@@ -306,7 +288,7 @@ static void test_random_guests(void)
         make_steps(steps, random);
         fault = run_steps(steps, SEQUENCE_STEPS);
         if (fault) {
-            unsigned count = shrink(steps, SEQUENCE_STEPS);
+            unsigned count = shrink_steps(steps, sizeof(*steps), SEQUENCE_STEPS, run_steps);
 
             printf("\n  %s; the shortest sequence (%s):\n", fault, run_steps(steps, count));
             print_steps(steps, count);

@@ -152,14 +152,10 @@ static void test_bad_text(void)
     static const struct {
         const char *text, *message;
     } cases[] = {
-        {"", "needs a model"},
-        {"hots", "did you mean 'host'"},
-        {"host,+avx3", "did you mean 'avx"},
-        {"host,avx=perhaps", "perhaps"},
-        {"host,phys-bits=80", "32 to 52"},
-        {"host,vendor=Me", "GenuineIntel"},
-        {"host,tsc-frequency=fast", "fast"},
-        {"host,", "no such CPU flag"},
+        {"", "no model is named"},           {"hots", "did you mean 'host'"},
+        {"host,+avx3", "did you mean 'avx"}, {"host,avx=perhaps", "perhaps"},
+        {"host,phys-bits=80", "32 to 52"},   {"host,vendor=Me", "GenuineIntel"},
+        {"host,tsc-frequency=fast", "fast"}, {"host,", "no such CPU flag"},
     };
 
     for (unsigned i = 0; i < G_N_ELEMENTS(cases); i++) {

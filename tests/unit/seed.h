@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * Where random tests begin. The seed is the same in each run, so that one tree has one verdict;
- * tests/unit/soak.py goes over new ground, by DUODM_TEST_SEED. It is printed, so that a failure can
+ * tests/soak.py goes over new ground, by DUODM_TEST_SEED. It is printed, so that a failure can
  * be repeated.
  */
 #ifndef DUODM_TESTS_UNIT_SEED_H

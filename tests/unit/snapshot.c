@@ -192,22 +192,45 @@ static struct fixture *make_machine(void)
     return make_machine_of(1);
 }
 
+/* Whose section a byte of a state is in ("name 'instance'"), and where the section's contents
+ * begin: what comes before says whose it is, too. */
+static char *owner_of(const GByteArray *state, size_t at, size_t *contents)
+{
+    size_t start = 0, consumed;
+
+    while (true) {
+        g_autofree char *name = NULL, *instance = NULL;
+
+        g_assert(
+            state_peek(state->data + start, state->len - start, &name, &instance, &consumed, NULL));
+        if (at < start + consumed) {
+            *contents = start + 12 + 2 + strlen(name) + strlen(instance);
+            return g_strdup_printf("%s '%s'", name, instance);
+        }
+        start += consumed;
+    }
+}
+
 static void test_every_truncation_and_flip(void)
 {
     struct fixture *f = make_machine();
     g_autoptr(GByteArray) state = g_byte_array_new(), after = g_byte_array_new();
+    size_t contents;
     bool was_running;
 
     CU_ASSERT_TRUE_FATAL(device_state_save(f->machine, true, state, NULL));
     CU_ASSERT_TRUE(device_state_is_one(state->data, state->len));
     for (unsigned length = 0; length < state->len; length++) {
         g_autofree uint8_t *cut = g_memdup2(state->data, length); /* for ASan */
+        g_autofree char *owner = owner_of(state, length, &contents);
         g_autoptr(GError) error = NULL;
 
         CU_ASSERT_FALSE_FATAL(device_state_load(f->machine, cut, length, &was_running, &error));
         CU_ASSERT_PTR_NOT_NULL_FATAL(error);
+        CU_ASSERT_TRUE_FATAL(length < contents || strstr(error->message, owner));
     }
     for (unsigned at = 0; at < state->len; at++) {
+        g_autofree char *owner = owner_of(state, at, &contents);
         g_autoptr(GError) error = NULL;
         uint8_t bit = (uint8_t)(1u << at % 8);
 
@@ -215,6 +238,7 @@ static void test_every_truncation_and_flip(void)
         CU_ASSERT_FALSE_FATAL(
             device_state_load(f->machine, state->data, state->len, &was_running, &error));
         CU_ASSERT_PTR_NOT_NULL_FATAL(error);
+        CU_ASSERT_TRUE_FATAL(at < contents || strstr(error->message, owner));
         state->data[at] ^= bit;
     }
     CU_ASSERT_TRUE(device_state_save(f->machine, true, after, NULL));

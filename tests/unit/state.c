@@ -43,6 +43,15 @@ static void thing_before_save(void *object)
     ((struct thing *)object)->saves++;
 }
 
+/* What a duodm of tomorrow might write. */
+static const struct state_field fields_unknown[] = {
+    STATE(BOOL, thing, on, 1),
+    {"tomorrow", STATE_UINT8, offsetof(struct thing, byte), 1, 1},
+    STATE_END,
+};
+static const struct state_description version_unknown = {
+    .name = "thing", .version = 1, .fields = fields_unknown};
+
 static const struct state_description version_1 = {
     .name = "thing",
     .version = 1,
@@ -211,9 +220,24 @@ static void test_contradiction_is_undone(void)
     g_byte_array_set_size(pair.stream, 0);
     state_save(pair.stream, &version_1, &pair.from, "pci.0[3]");
     CU_ASSERT_FALSE(load(&pair, pair.stream->data, pair.stream->len, &version_1, &error));
-    CU_ASSERT_PTR_NOT_NULL(error);
+    CU_ASSERT_PTR_NOT_NULL_FATAL(error);
+    CU_ASSERT_PTR_NOT_NULL(strstr(error->message, "thing 'pci.0[3]', field 'byte'"));
     CU_ASSERT_TRUE(equal(&pair.blank, &pair.to));
-    CU_ASSERT_EQUAL(pair.to.loads, 2); /* refused, and recomputed for the old values */
+    CU_ASSERT_EQUAL(pair.to.byte, 0); /* recomputed for the old values */
+    pair_destroy(&pair);
+}
+
+static void test_unknown_field(void)
+{
+    g_autoptr(GError) error = NULL;
+    struct pair pair;
+
+    pair_init(&pair, &version_unknown);
+    CU_ASSERT_FALSE(load(&pair, pair.stream->data, pair.stream->len, &version_1, &error));
+    CU_ASSERT_PTR_NOT_NULL_FATAL(error);
+    CU_ASSERT_PTR_NOT_NULL(strstr(error->message, "thing 'pci.0[3]', field 'byte'"));
+    CU_ASSERT_PTR_NOT_NULL(strstr(error->message, "'tomorrow'"));
+    CU_ASSERT_TRUE(equal(&pair.blank, &pair.to));
     pair_destroy(&pair);
 }
 
@@ -328,6 +352,7 @@ int main(void)
         {"versions", test_versions},
         {"another device's section", test_wrong_device},
         {"a refused load is undone", test_contradiction_is_undone},
+        {"an unknown field", test_unknown_field},
         {"truncated at each byte", test_truncated},
         {"each bit flipped", test_bits_flipped},
         {"forged", test_forged},

@@ -4,105 +4,34 @@
  * become, XSAVE's area. What instructions compute is the native comparison's.
  */
 #include "tcg/avx.h"
-#include "memory/address-space.h"
-#include "memory/region.h"
-#include "tcg/access.h"
-#include "tcg/cpu-model.h"
-#include "tcg/host-sse.h"
-#include "tcg/opcode.h"
-#include "tcg/tlb.h"
-#include "tcg/xsave.h"
 #include "unit/suite.h"
+#include "unit/tcg-fixture.h"
 
-#include <string.h>
+#define LOW  UINT64_C(0x1111111111111111)
+#define HIGH UINT64_C(0x2222222222222222)
 
-#define RAM_BYTES 0x10000
-#define CODE      0x1000u /* where instructions seem to be */
-#define AREA      0x4000u /* EBX points here */
-#define NONE      (-1)
-#define LOW       UINT64_C(0x1111111111111111)
-#define HIGH      UINT64_C(0x2222222222222222)
-
-struct fixture {
-    struct memory_region root, ram;
-    struct address_space as;
-    struct vcpu vcpu;
-    struct cpu cpu;
-    jmp_buf unwind;
-    uint8_t *area; /* host address of AREA */
-};
-
-/* A CPU in flat 32-bit protected mode, paging off, that may use AVX. NULL: the host has none. */
-static struct fixture *fixture_new(void)
+/* One that may use AVX. NULL: the host has none. */
+static struct fixture *avx_fixture_new(void)
 {
     struct host_stubs *stubs = host_stubs_new();
+    struct fixture *f;
 
     if (!stubs) {
         return NULL;
     }
-    struct fixture *f = g_new0(struct fixture, 1);
-    struct cpu *cpu = &f->cpu;
-    memory_region_init_container(&f->root, "root", UINT64_C(1) << 32);
-    g_assert_true(memory_region_init_ram(&f->ram, "ram", RAM_BYTES, NULL));
-    memory_region_add_subregion(&f->root, 0, &f->ram);
-    address_space_init(&f->as, &f->root, "memory");
-    f->area = (uint8_t *)memory_region_host_pointer(&f->ram) + AREA;
-    cpu->stubs = stubs;
-    cpu->memory = &f->as;
-    cpu->vcpu = &f->vcpu;
-    cpu->unwind = &f->unwind;
-    cpu->tlb = tlb_new();
-    cpu->physical_bits = CPU_PHYSICAL_BITS;
-    memset(&cpu->features, 0xff, sizeof(cpu->features));
-    for (unsigned i = 0; i < X86_SEGMENT_COUNT; i++) {
-        cpu->segment[i] = (struct x86_segment){0x10, 0xc093, UINT32_MAX, 0};
-    }
-    cpu->segment[X86_CS] = (struct x86_segment){0x08, 0xc09b, UINT32_MAX, 0};
-    cpu->cr0 = CR0_PE | CR0_MP | CR0_NE | CR0_ET;
-    cpu->cr4 = CR4_OSFXSR | CR4_OSXMMEXCPT | CR4_OSXSAVE;
-    cpu->xcr0 = XCR0_X87 | XCR0_SSE | XCR0_AVX;
-    cpu->mxcsr = MXCSR_RESET;
-    cpu->eflags = FLAG_FIXED;
-    cpu_update_mode(cpu);
-    cpu_update_data_tables(cpu);
-    cpu->gpr[X86_RBX] = AREA;
+    f = fixture_new();
+    f->cpu.stubs = stubs;
+    f->cpu.xcr0 |= XCR0_AVX;
     for (unsigned i = 0; i < 16; i++) {
-        cpu->ymm[i] = (union vector256){.u64 = {LOW, LOW, HIGH, HIGH}};
+        f->cpu.ymm[i] = (union vector256){.u64 = {LOW, LOW, HIGH, HIGH}};
     }
     return f;
 }
 
-static void fixture_free(struct fixture *f)
+static void avx_fixture_free(struct fixture *f)
 {
     host_stubs_free(f->cpu.stubs);
-    tlb_free(f->cpu.tlb);
-    address_space_destroy(&f->as);
-    memory_region_remove_subregion(&f->root, &f->ram);
-    memory_region_destroy(&f->ram);
-    memory_region_destroy(&f->root);
-    g_free(f);
-}
-
-/* Execute one instruction, in hexadecimal. The vector of its exception, or NONE. */
-static int execute(struct fixture *f, const char *text)
-{
-    uint8_t bytes[15] = {0};
-    struct insn insn;
-
-    for (unsigned i = 0; text[2 * i]; i++) {
-        bytes[i] = (uint8_t)(g_ascii_xdigit_value(text[2 * i]) << 4 |
-                             g_ascii_xdigit_value(text[2 * i + 1]));
-    }
-    if (decode_insn(&f->cpu, bytes, sizeof(bytes), &insn) != DECODE_OK) {
-        return EXCEPTION_UD;
-    }
-    f->cpu.current = &insn;
-    f->cpu.rip = CODE + insn.length;
-    if (setjmp(f->unwind)) {
-        return f->cpu.pending_vector;
-    }
-    insn.execute(&f->cpu, &insn);
-    return NONE;
+    fixture_free(f);
 }
 
 struct available {
@@ -133,7 +62,7 @@ static void test_control_bits(void)
         /* ANDN has general registers only */
         {"c4e270f2c1", CR0_TS | CR0_EM, CR4_OSXSAVE, XCR0_AVX, NONE},
     };
-    struct fixture *f = fixture_new();
+    struct fixture *f = avx_fixture_new();
 
     for (unsigned i = 0; f && i < G_N_ELEMENTS(list); i++) {
         f->cpu.cr0 ^= list[i].cr0;
@@ -169,7 +98,7 @@ static void test_undefined_encodings(void)
         {"c4e26990148b", EXCEPTION_UD}, /* the destination is the mask */
         {"c4e271900483", EXCEPTION_UD}, /* the destination is the index */
     };
-    struct fixture *f = fixture_new();
+    struct fixture *f = avx_fixture_new();
 
     for (unsigned i = 0; f && i < G_N_ELEMENTS(list); i++) {
         memset(&f->cpu.ymm[1], 0, sizeof(f->cpu.ymm[1])); /* indexes */
@@ -188,7 +117,7 @@ static void test_features(void)
         {"c5f458c2", FEATURE_AVX},    {"c5f5fcc2", FEATURE_AVX2},   {"c4e27d58c1", FEATURE_AVX2},
         {"c4e27118c1", FEATURE_AVX2}, {"c4e27513c1", FEATURE_F16C}, {"c4e27598c2", FEATURE_FMA},
     };
-    struct fixture *f = fixture_new();
+    struct fixture *f = avx_fixture_new();
 
     for (unsigned i = 0; f && i < G_N_ELEMENTS(list); i++) {
         cpu_features_set(&f->cpu.features, list[i].feature, false);
@@ -210,7 +139,7 @@ static void check_high(const struct fixture *f, unsigned number, uint64_t value)
 
 static void test_upper_halves(void)
 {
-    struct fixture *f = fixture_new();
+    struct fixture *f = avx_fixture_new();
 
     if (!f) {
         return;
@@ -230,12 +159,12 @@ static void test_upper_halves(void)
     CU_ASSERT_EQUAL(execute(f, "c5fc77"), NONE); /* VZEROALL */
     CU_ASSERT_EQUAL(f->cpu.ymm[7].u64[0], 0);
     CU_ASSERT_EQUAL(f->cpu.ymm[8].u64[0], LOW);
-    fixture_free(f);
+    avx_fixture_free(f);
 }
 
 static void test_alignment(void)
 {
-    struct fixture *f = fixture_new();
+    struct fixture *f = avx_fixture_new();
 
     if (!f) {
         return;
@@ -247,13 +176,13 @@ static void test_alignment(void)
     f->cpu.gpr[X86_RBX] = AREA + 1;
     CU_ASSERT_EQUAL(execute(f, "c5fc1003"), NONE); /* VMOVUPS */
     CU_ASSERT_EQUAL(execute(f, "c5f45803"), NONE); /* VADDPS ymm0, ymm1, [ebx] */
-    fixture_free(f);
+    avx_fixture_free(f);
 }
 
 /* What the mask hides is not accessed: here, past the end of memory. */
 static void test_masks(void)
 {
-    struct fixture *f = fixture_new();
+    struct fixture *f = avx_fixture_new();
 
     if (!f) {
         return;
@@ -269,12 +198,12 @@ static void test_masks(void)
     CU_ASSERT_EQUAL(f->cpu.ymm[2].u64[1], 0);
     f->cpu.ymm[1].s32[2] = -1;
     CU_ASSERT_EQUAL(execute(f, "c4e2752c13"), EXCEPTION_GP);
-    fixture_free(f);
+    avx_fixture_free(f);
 }
 
 static void test_xsave(void)
 {
-    struct fixture *f = fixture_new();
+    struct fixture *f = avx_fixture_new();
     uint64_t word;
 
     if (!f) {
@@ -303,7 +232,7 @@ static void test_xsave(void)
     word = XCOMP_COMPACTED | 3; /* a component in XSTATE_BV that XCOMP_BV lacks */
     memcpy(f->area + FXSAVE_BYTES + 8, &word, 8);
     CU_ASSERT_EQUAL(execute(f, "0fae2b"), EXCEPTION_GP);
-    fixture_free(f);
+    avx_fixture_free(f);
 }
 
 static void test_models(void)

@@ -5,6 +5,7 @@
  * code computes the right thing: native/.)
  */
 #include "memory/address-space.h"
+#include "memory/ram-block.h"
 #include "tcg/access.h"
 #include "tcg/cpu-model.h"
 #include "tcg/translate.h"
@@ -367,6 +368,53 @@ static void test_flush(void)
     fixture_free(f);
 }
 
+/* Memory that a passed-through device writes to: nobody is told, and the page's next way into a TLB
+ * is where it is seen. */
+static void test_silent_writer(void)
+{
+    static const uint8_t sub_code[] = {0x48, 0x29, 0xd8}; /* sub rax, rbx */
+    struct fixture *f = fixture_new();
+    enum jit_context context = jit_context(&f->cpu);
+    struct translation *translation = translate(f, add_code, sizeof(add_code));
+
+    run_and_check(f);
+    ram_block_add_silent_writer(f->ram.ram);
+    cpu_tlb_flush(&f->cpu, true);
+    run_and_check(f);
+    CU_ASSERT_PTR_EQUAL(jit_find(f->jit, f->bytes + CODE, context), translation); /* it agrees */
+    memcpy(f->bytes + CODE, sub_code, sizeof(sub_code));
+    cpu_tlb_flush(&f->cpu, true);
+    f->cpu.rip = CODE;
+    f->cpu.gpr[X86_RAX] = 9;
+    f->cpu.exit_block = false;
+    CU_ASSERT_TRUE(jit_run_block(&f->cpu));
+    CU_ASSERT_EQUAL(f->cpu.gpr[X86_RAX], 2);
+    fixture_free(f);
+}
+
+/* Each byte counts, at each length. */
+static void test_checksum(void)
+{
+    uint8_t code[64];
+    GRand *random = test_seeded_rand();
+
+    for (unsigned length = 1; length <= sizeof(code); length++) {
+        uint32_t sum;
+
+        for (unsigned i = 0; i < length; i++) {
+            code[i] = (uint8_t)g_rand_int(random);
+        }
+        sum = jit_checksum(code, length);
+        for (unsigned i = 0; i < length; i++) {
+            code[i] ^= 1;
+            CU_ASSERT_NOT_EQUAL(jit_checksum(code, length), sum);
+            code[i] ^= 1;
+        }
+        CU_ASSERT_EQUAL(jit_checksum(code, length), sum);
+    }
+    g_rand_free(random);
+}
+
 int main(void)
 {
     static const struct unit_test tests[] = {
@@ -376,6 +424,8 @@ int main(void)
         {"STI at the end of a block", test_sti_at_the_end},
         {"full code cache", test_cache_full},
         {"flush", test_flush},
+        {"silent writer", test_silent_writer},
+        {"checksum", test_checksum},
         {NULL, NULL},
     };
 

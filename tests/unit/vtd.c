@@ -1,218 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* The VT-d model, driven as a guest drives it: tables in memory, registers, the queue. */
-#include "iommu/vtd.h"
-#include "iommu/vtd-spec.h"
-#include "unit/iommu-fixture.h"
 #include "unit/suite.h"
+#include "unit/vtd-fixture.h"
 #include "util/little-endian.h"
-
-#define RAM_SIZE   (64ull << 20)
-#define WINDOW     0xfed90000ull
-#define ROOT_TABLE 0x10000ull
-#define CONTEXTS   0x11000ull
-#define QUEUE      0x12000ull
-#define STATUS     0x14000ull
-#define IR_TABLE   0x15000ull
-#define TABLES     0x100000ull /* second-stage tables from here on */
-#define REQUESTER  0x0010      /* 00:02.0 */
-
-struct unit {
-    struct memory_region system, ram;
-    struct address_space memory, dma;
-    struct vtd *vtd;
-    struct vtd_device *device;
-    uint64_t next_table;
-    uint64_t tail; /* of the queue, bytes */
-    unsigned interrupts, changes;
-    uint64_t last_address;
-    uint32_t last_data;
-};
-
-static void send_interrupt(void *opaque, uint64_t address, uint32_t data)
-{
-    struct unit *u = opaque;
-
-    u->interrupts++;
-    u->last_address = address;
-    u->last_data = data;
-}
-
-static void interrupts_changed(void *opaque)
-{
-    ((struct unit *)opaque)->changes++;
-}
-
-static void poke(struct unit *u, gpa_t address, uint64_t value)
-{
-    CU_ASSERT_EQUAL_FATAL(address_space_store(&u->memory, address, 8, MEMORY_ATTRIBUTES_CPU, value),
-                          MEMORY_OK);
-}
-
-static uint64_t peek(struct unit *u, gpa_t address, unsigned size)
-{
-    uint64_t value = 0;
-
-    CU_ASSERT_EQUAL(address_space_load(&u->memory, address, size, MEMORY_ATTRIBUTES_CPU, &value),
-                    MEMORY_OK);
-    return value;
-}
-
-static void write32(struct unit *u, unsigned offset, uint32_t value)
-{
-    CU_ASSERT_EQUAL(
-        address_space_store(&u->memory, WINDOW + offset, 4, MEMORY_ATTRIBUTES_CPU, value),
-        MEMORY_OK);
-}
-
-static void write64(struct unit *u, unsigned offset, uint64_t value)
-{
-    poke(u, WINDOW + offset, value);
-}
-
-static uint32_t read32(struct unit *u, unsigned offset)
-{
-    return (uint32_t)peek(u, WINDOW + offset, 4);
-}
-
-static struct unit *unit_new(unsigned width)
-{
-    struct vtd_config config = {.host_width = 40,
-                                .iova_width = width,
-                                .caching_mode = true,
-                                .interrupt_remapping = true,
-                                .extended_interrupts = true,
-                                .pass_through = true};
-    struct unit *u = g_new0(struct unit, 1);
-    struct vtd_host host = {send_interrupt, interrupts_changed, NULL, u};
-
-    memory_region_init_container(&u->system, "system", 1ull << 52);
-    CU_ASSERT_TRUE_FATAL(memory_region_init_ram(&u->ram, "ram", RAM_SIZE, NULL));
-    memory_region_add_subregion(&u->system, 0, &u->ram);
-    address_space_init(&u->memory, &u->system, "memory");
-    u->vtd = vtd_new(&config, &host, &u->memory, &u->system);
-    memory_region_add_subregion(&u->system, WINDOW, &u->vtd->window);
-    u->device = vtd_get_device(u->vtd, REQUESTER);
-    address_space_init(&u->dma, vtd_device_root(u->device), "dma");
-    u->next_table = TABLES;
-    return u;
-}
-
-static void unit_free(struct unit *u)
-{
-    address_space_destroy(&u->dma);
-    vtd_put_device(u->device);
-    vtd_free(u->vtd);
-    address_space_destroy(&u->memory);
-    memory_region_destroy(&u->ram);
-    memory_region_destroy(&u->system);
-    g_free(u);
-}
-
-/* Guest software. */
-
-static void set_context(struct unit *u, uint16_t requester, uint64_t low, uint64_t high)
-{
-    poke(u, ROOT_TABLE + (requester >> 8) * 16, CONTEXTS | 1);
-    poke(u, CONTEXTS + (requester & 0xff) * 16, low);
-    poke(u, CONTEXTS + (requester & 0xff) * 16 + 8, high);
-}
-
-static uint64_t new_table(struct unit *u)
-{
-    uint64_t table = u->next_table;
-
-    u->next_table += 4096;
-    return table;
-}
-
-/* Map one page of 2^(12 + 9 * (level - 1)) bytes in a table of `levels`. */
-static void map(struct unit *u, uint64_t table, unsigned levels, uint64_t iova, unsigned level,
-                uint64_t target, uint64_t bits)
-{
-    for (unsigned i = levels; i > level; i--) {
-        uint64_t at = table + (iova >> (12 + 9 * (i - 1)) & 511) * 8, entry = peek(u, at, 8);
-
-        if (!entry) {
-            entry = new_table(u) | 3;
-            poke(u, at, entry);
-        }
-        table = entry & ~0xfffull;
-    }
-    poke(u, table + (iova >> (12 + 9 * (level - 1)) & 511) * 8,
-         bits ? target | bits | (level > 1 ? 0x80 : 0) : 0);
-}
-
-static void enable(struct unit *u)
-{
-    write64(u, VTD_RTADDR, ROOT_TABLE);
-    write32(u, VTD_GCMD, VTD_GCMD_ROOT_TABLE);
-    CU_ASSERT(read32(u, VTD_GSTS) & VTD_GCMD_ROOT_TABLE);
-    write64(u, VTD_IQA, QUEUE);
-    write32(u, VTD_GCMD, VTD_GCMD_QUEUED);
-    write32(u, VTD_GCMD, VTD_GCMD_QUEUED | VTD_GCMD_TRANSLATION);
-    CU_ASSERT_EQUAL(read32(u, VTD_GSTS),
-                    VTD_GCMD_ROOT_TABLE | VTD_GCMD_QUEUED | VTD_GCMD_TRANSLATION);
-}
-
-/* Queue a descriptor and a wait for it; true if the wait's status was written. */
-static bool queue(struct unit *u, uint64_t low, uint64_t high)
-{
-    poke(u, STATUS, 0);
-    poke(u, QUEUE + u->tail, low);
-    poke(u, QUEUE + u->tail + 8, high);
-    u->tail = (u->tail + 16) % 4096;
-    poke(u, QUEUE + u->tail, 5 | VTD_WAIT_STATUS | 0x1234ull << 32);
-    poke(u, QUEUE + u->tail + 8, STATUS);
-    u->tail = (u->tail + 16) % 4096;
-    write64(u, VTD_IQT, u->tail);
-    return peek(u, STATUS, 4) == 0x1234;
-}
-
-static bool flush_page(struct unit *u, uint16_t domain, uint64_t iova, unsigned mask)
-{
-    return queue(u, 2 | 3 << 4 | (uint64_t)domain << 16, iova | mask);
-}
-
-static enum memory_result dma_read(struct unit *u, uint64_t iova, uint64_t *value)
-{
-    return address_space_load(
-        &u->dma, iova, 8, (struct memory_attributes){.from_device = true, .requester = REQUESTER},
-        value);
-}
-
-static enum memory_result dma_write(struct unit *u, uint64_t iova, uint64_t value)
-{
-    return address_space_store(
-        &u->dma, iova, 8, (struct memory_attributes){.from_device = true, .requester = REQUESTER},
-        value);
-}
-
-static void expect_fault(struct unit *u, uint64_t page, unsigned reason, bool is_write)
-{
-    unsigned record = vtd_field(read32(u, VTD_FSTS), 15, 8);
-    unsigned at = VTD_FRCD + 16 * record;
-    uint64_t high = peek(u, WINDOW + at + 8, 8);
-
-    CU_ASSERT(read32(u, VTD_FSTS) & VTD_FSTS_PENDING);
-    CU_ASSERT_EQUAL(peek(u, WINDOW + at, 8), page);
-    CU_ASSERT_EQUAL(vtd_field(high, 39, 32), reason);
-    CU_ASSERT_EQUAL(vtd_field(high, 15, 0), REQUESTER);
-    CU_ASSERT_EQUAL(vtd_field(high, 62, 62), !is_write);
-    CU_ASSERT_EQUAL(vtd_field(high, 63, 63), 1);
-    write32(u, at + 12, 1u << 31);
-    CU_ASSERT_EQUAL(read32(u, VTD_FSTS) & VTD_FSTS_PENDING, 0);
-}
-
-/* One page at IOVA 0x1000 -> 0x200000, domain 7, three levels. */
-static uint64_t enable_with_one_page(struct unit *u)
-{
-    uint64_t table = new_table(u);
-
-    map(u, table, 3, 0x1000, 1, 0x200000, 3);
-    set_context(u, REQUESTER, table | 1, 1 | 7 << 8);
-    enable(u);
-    return table;
-}
 
 static void test_registers_at_power_on(void)
 {
@@ -250,6 +40,87 @@ static void test_translation_of_dma(void)
     write32(u, VTD_GCMD, VTD_GCMD_QUEUED);
     CU_ASSERT_EQUAL(dma_read(u, 0x1008, &value), MEMORY_OK);
     CU_ASSERT_EQUAL(value, 0x2222);
+    unit_free(u);
+}
+
+/* 4 KiB, 2 MiB and 1 GiB, in tables of three and of four levels, up to the last byte of each. */
+static void test_pages_of_all_sizes(void)
+{
+    static const unsigned widths[] = {39, 48};
+
+    for (unsigned i = 0; i < G_N_ELEMENTS(widths); i++) {
+        unsigned levels = 3 + i;
+        struct unit *u = unit_new(widths[i]);
+        uint64_t table = new_table(u), top = VTD_BIT(widths[i]), value;
+        const struct {
+            uint64_t iova, target;
+            unsigned level;
+        } pages[] = {
+            {0x7000, 0x300000, 1},
+            {top - 0x1000, 0x301000, 1},
+            {VTD_BIT(36) + 0x200000, 0x1200000, 2},
+            {top - VTD_BIT(30) - 0x200000, 0x1400000, 2},
+            {VTD_BIT(37), 0, 3},
+            {top / 2, 0, 3},
+        };
+
+        for (unsigned k = 0; k < G_N_ELEMENTS(pages); k++) {
+            map(u, table, levels, pages[k].iova, pages[k].level, pages[k].target, 3);
+        }
+        set_context(u, REQUESTER, table | 1, (1 + i) | 7 << 8);
+        enable(u);
+        for (unsigned k = 0; k < G_N_ELEMENTS(pages); k++) {
+            uint64_t size = MIN(0x1000ull << 9 * (pages[k].level - 1), RAM_SIZE); /* that is RAM */
+
+            for (unsigned end = 0; end < 2; end++) {
+                uint64_t offset = end ? size - 8 : 8, stamp = 1000 * i + 10 * k + end;
+
+                CU_ASSERT_EQUAL(dma_write(u, pages[k].iova + offset, stamp), MEMORY_OK);
+                CU_ASSERT_EQUAL(peek(u, pages[k].target + offset, 8), stamp);
+                CU_ASSERT_EQUAL(dma_read(u, pages[k].iova + offset, &value), MEMORY_OK);
+                CU_ASSERT_EQUAL(value, stamp);
+            }
+        }
+        CU_ASSERT_EQUAL(read32(u, VTD_FSTS), 0);
+        CU_ASSERT_NOT_EQUAL(dma_read(u, top, &value), MEMORY_OK);
+        expect_fault(u, top, VTD_FAULT_BEYOND_WIDTH, false);
+        map(u, table, levels, VTD_BIT(35), 3, 0x200000, 3); /* not at a multiple of its size */
+        CU_ASSERT_NOT_EQUAL(dma_read(u, VTD_BIT(35), &value), MEMORY_OK);
+        expect_fault(u, VTD_BIT(35), VTD_FAULT_TABLE_RESERVED, false);
+        unit_free(u);
+    }
+}
+
+/* libvfio-user 586: a queue of 16 KiB lay on four pages that were nowhere near each other, and was
+ * taken for one piece. */
+static void test_dma_over_page_borders(void)
+{
+    static const uint64_t targets[] = {0x305000, 0x301000, 0x400000, 0x302000};
+    struct memory_attributes attributes = {.from_device = true, .requester = REQUESTER};
+    struct unit *u = unit_new(48);
+    uint64_t table = enable_with_one_page(u);
+    uint8_t sent[0x4000], back[0x4000], there[0x1000];
+
+    for (unsigned i = 0; i < 4; i++) {
+        map(u, table, 3, 0x10000 + 0x1000 * i, 1, targets[i], 3);
+    }
+    for (unsigned i = 0; i < sizeof(sent); i++) {
+        sent[i] = (uint8_t)(i * 7 + (i >> 12));
+    }
+    CU_ASSERT_EQUAL(address_space_write(&u->dma, 0x10000, attributes, sent, sizeof(sent)),
+                    MEMORY_OK);
+    for (unsigned i = 0; i < 4; i++) {
+        address_space_read(&u->memory, targets[i], MEMORY_ATTRIBUTES_CPU, there, sizeof(there));
+        CU_ASSERT_EQUAL(memcmp(there, sent + 0x1000 * i, sizeof(there)), 0);
+    }
+    CU_ASSERT_EQUAL(address_space_read(&u->dma, 0x10000, attributes, back, sizeof(back)),
+                    MEMORY_OK);
+    CU_ASSERT_EQUAL(memcmp(sent, back, sizeof(back)), 0);
+    map(u, table, 3, 0x12000, 1, 0, 0); /* a hole in it */
+    CU_ASSERT_TRUE(flush_page(u, 7, 0x12000, 0));
+    CU_ASSERT_NOT_EQUAL(address_space_read(&u->dma, 0x10000, attributes, back, sizeof(back)),
+                        MEMORY_OK);
+    expect_fault(u, 0x12000, VTD_FAULT_READ, false);
     unit_free(u);
 }
 
@@ -558,23 +429,29 @@ static void test_walk_equals_lookups(void)
         uint64_t found = 0;
 
         for (unsigned i = 0; i < 60; i++) {
-            unsigned level = g_rand_int_range(random, 0, 8) ? 1 : 2;
+            unsigned level = 1 + (unsigned)g_rand_int_range(random, 0, 10) / 8;
             uint64_t iova = (uint64_t)g_rand_int_range(random, 0, 4096) << 12;
 
             map(u, context.table, context.levels, level == 2 ? iova & ~0x1fffffull : iova, level,
                 (uint64_t)g_rand_int_range(random, 0, 8) << 21, g_rand_int_range(random, 0, 4));
+            if (i % 20 == 0) { /* 1 GiB, in places where no smaller page is */
+                map(u, context.table, context.levels, (uint64_t)(1 + i / 20) << 30, 3,
+                    (uint64_t)g_rand_int_range(random, 0, 4) << 30, g_rand_int_range(random, 0, 4));
+            }
         }
         CU_ASSERT_TRUE(vtd_second_walk(&u->vtd->tables, &context, (struct range){0, 1ull << 47},
                                        collect, &c, NULL));
         CU_ASSERT_TRUE(c.ordered);
-        for (uint64_t iova = 0; iova < 4096ull << 12;) {
+        for (uint64_t iova = 0; iova < 4ull << 30;) {
             struct iommu_mapping m = {.length = 4096};
             struct vtd_leaf_table leaf = {0};
             bool ok = vtd_second_lookup(&u->vtd->tables, &context, iova, false, &leaf, &m) == 0 ||
                       vtd_second_lookup(&u->vtd->tables, &context, iova, true, &leaf, &m) == 0;
 
             found += ok;
-            iova = ok ? m.iova + m.length : iova + 4096;
+            iova = ok                     ? m.iova + m.length
+                   : iova < 4096ull << 12 ? iova + 4096
+                                          : (iova | 0x1fffff) + 1;
         }
         CU_ASSERT_EQUAL(found, c.count);
         unit_free(u);
@@ -760,6 +637,8 @@ static void test_interrupt_faults(void)
 static const struct unit_test tests[] = {
     {"registers at power-on", test_registers_at_power_on},
     {"translation of DMA", test_translation_of_dma},
+    {"pages of all sizes", test_pages_of_all_sizes},
+    {"DMA over page borders", test_dma_over_page_borders},
     {"faults have their reasons", test_faults_have_their_reasons},
     {"context faults", test_context_faults},
     {"fault event and overflow", test_fault_event_and_overflow},

@@ -54,6 +54,7 @@ struct ata_transfer {
     bool has_image;    /* data come from or go to the image; false: the buffer is all there is */
     uint8_t operation; /* enum block_operation, if has_image */
     bool to_host, fua;
+    bool by_block;       /* reads ahead failed: ask for no more than the host takes at once */
     uint16_t block_size; /* of programmed I/O, bytes */
     uint64_t offset;     /* where in the image the transfer begins, bytes */
     uint64_t length,

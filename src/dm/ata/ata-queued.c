@@ -151,18 +151,7 @@ static void finish(struct ata_queued *queued, int result)
         ata_drive_settle(drive);
         return;
     }
-    if (result < 0 && result != -ECANCELED) {
-        switch (block_handle_error(drive->backend, drive->policies, queued->is_write, -result)) {
-        case BLOCK_ERROR_STOP:
-            result = -ECANCELED;
-            break;
-        case BLOCK_ERROR_IGNORE:
-            result = 0;
-            break;
-        default:
-            break;
-        }
-    }
+    result = block_settle_error(drive->backend, drive->policies, queued->is_write, result);
     if (result == 0) {
         queued->done += request->length;
         if (queued->done < queued->length) {

@@ -30,6 +30,18 @@ static bool map_part(struct ata_drive *drive, uint64_t left)
     return drive->sg.length > 0;
 }
 
+/* Bytes for programmed I/O. A host that reads takes them block by block, and polls for each that is
+ * not there: so as much is read as the buffer holds, which is whole blocks (their sizes are powers
+ * of two). */
+static uint64_t pio_length(const struct ata_drive *drive, uint64_t left)
+{
+    const struct ata_transfer *transfer = &drive->transfer;
+
+    return transfer->to_host
+               ? MIN(left, transfer->by_block ? transfer->block_size : ATA_BUFFER_SIZE)
+               : drive->buffer_end;
+}
+
 /* Fill in drive->request. False: the command has failed instead. In the guard. */
 static bool prepare(struct ata_drive *drive)
 {
@@ -58,9 +70,7 @@ static bool prepare(struct ata_drive *drive)
         request->length = drive->sg.length;
         break;
     case ATA_MODE_PIO:
-        request->length = !transfer->to_host ? drive->buffer_end
-                          : drive->is_packet ? MIN(left, ATA_BUFFER_SIZE)
-                                             : MIN(left, transfer->block_size);
+        request->length = pio_length(drive, left);
         drive->buffer_iov = (struct iovec){drive->buffer, request->length};
         request->iov = &drive->buffer_iov;
         request->iov_count = 1;
@@ -119,6 +129,15 @@ static void fail_request(struct ata_drive *drive)
     ata_fail(drive, drive->transfer.operation == BLOCK_READ ? ATA_ERROR_UNC : ATA_ERROR_ABRT);
 }
 
+/* Was more to be read than the host takes at once? Which block fails is then still to be found. */
+static bool has_read_ahead(const struct ata_drive *drive)
+{
+    const struct ata_transfer *transfer = &drive->transfer;
+
+    return transfer->mode == ATA_MODE_PIO && transfer->to_host && !drive->is_packet &&
+           drive->request.length > transfer->block_size;
+}
+
 /* In the guard. */
 static void finish_request(struct ata_drive *drive, int result)
 {
@@ -131,19 +150,13 @@ static void finish_request(struct ata_drive *drive, int result)
         ata_drive_settle(drive);
         return;
     }
-    if (result < 0 && result != -ECANCELED) {
-        switch (block_handle_error(drive->backend, drive->policies,
-                                   request->operation != BLOCK_READ, -result)) {
-        case BLOCK_ERROR_STOP:
-            result = -ECANCELED;
-            break;
-        case BLOCK_ERROR_IGNORE:
-            result = 0;
-            break;
-        default:
-            break;
-        }
+    if (result < 0 && result != -ECANCELED && has_read_ahead(drive)) {
+        drive->transfer.by_block = true;
+        ata_work(drive);
+        return;
     }
+    result = block_settle_error(drive->backend, drive->policies, request->operation != BLOCK_READ,
+                                result);
     if (result == -ECANCELED) {
         drive->must_submit = true; /* when the machine goes on */
     } else if (result < 0) {

@@ -172,12 +172,13 @@ void block_queue_cancel(struct block_queue *queue);
 unsigned block_queue_in_flight(const struct block_queue *queue);
 
 /*
- * What to do about a failed request (errno is positive): REPORT, IGNORE or STOP. Sends
- * BLOCK_IO_ERROR and, for STOP, pauses the machine. Any thread.
+ * What a device goes on with, of the result of a request (0 or a negative errno): 0 if it was done,
+ * or its error is to be ignored; -ECANCELED if it is to be submitted again when the machine goes
+ * on; else what is reported to the guest. Sends BLOCK_IO_ERROR, and pauses the machine if the
+ * policy says so. Any thread.
  */
-enum block_error_policy block_handle_error(struct block_backend *backend,
-                                           struct block_error_policies policies, bool is_write,
-                                           int error_number);
+int block_settle_error(struct block_backend *backend, struct block_error_policies policies,
+                       bool is_write, int result);
 /* A policy from its text (report, ignore, stop, enospc, auto). */
 bool block_error_policy_parse(const char *text, bool is_write, enum block_error_policy *policy,
                               GError **error);

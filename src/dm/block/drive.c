@@ -265,6 +265,9 @@ static void rename_keys(struct key_values *list)
         if (g_str_equal(item->key, "readonly")) {
             g_free(item->key);
             item->key = g_strdup("read-only");
+        } else if (g_str_equal(item->key, "driver")) {
+            g_free(item->key);
+            item->key = g_strdup("format");
         }
     }
 }
@@ -294,6 +297,14 @@ static void move_to_protocol(json_t *top, json_t *protocol)
     }
 }
 
+/* Is a format= none, but what bytes are kept in? */
+static bool is_protocol(const char *format)
+{
+    static const char *const protocols[] = {"file", "host_device", "nbd", "null-co", NULL};
+
+    return format && g_strv_contains(protocols, format);
+}
+
 /* The image of a -drive: raw over a protocol, and the protocol alone if that is what was said. */
 static json_t *make_blockdev(struct key_values *list, GError **error)
 {
@@ -307,7 +318,7 @@ static json_t *make_blockdev(struct key_values *list, GError **error)
         return NULL;
     }
     members = json_object_get(top, "file"); /* of file.locking=off and the like */
-    if (!file && !members) {
+    if (!file && !members && !is_protocol(format)) {
         duodm_fail(error, DUODM_ERROR_INVALID_ARGUMENT, "needs file=: what the disk is kept in");
         goto fail;
     }
@@ -317,6 +328,11 @@ static json_t *make_blockdev(struct key_values *list, GError **error)
     }
     if (members) {
         json_object_update(protocol, members);
+    }
+    if (is_protocol(format)) {
+        json_object_set_new(protocol, "driver", json_string(format));
+        g_free(format);
+        format = g_strdup("raw");
     }
     if (!json_object_get(protocol, "driver")) {
         json_object_set_new(protocol, "driver", json_string("file"));
@@ -358,7 +374,8 @@ static bool is_empty(const struct key_values *list)
     for (unsigned i = 0; i < list->items->len; i++) {
         const struct key_value *item = g_ptr_array_index(list->items, i);
 
-        if (g_str_equal(item->key, "file") || g_str_has_prefix(item->key, "file.")) {
+        if (g_str_equal(item->key, "file") || g_str_has_prefix(item->key, "file.") ||
+            (g_str_equal(item->key, "format") && is_protocol(item->value))) {
             return false;
         }
     }

@@ -69,15 +69,11 @@ static enum block_error_policy decide(struct block_error_policies policies, bool
     return policy;
 }
 
-enum block_error_policy block_handle_error(struct block_backend *backend,
-                                           struct block_error_policies policies, bool is_write,
-                                           int error_number)
+/* Have the main loop tell the monitors and, if that is the action, stop the machine. */
+static void tell(struct block_errors *errors, struct report report)
 {
-    struct block_errors *errors = backend->errors;
-    struct report report = {is_write, error_number, decide(policies, is_write, error_number)};
-
     if (!errors->event) {
-        return report.action;
+        return;
     }
     pthread_mutex_lock(&errors->lock);
     /* Of many at once the first ones tell enough; but a pause is never lost. */
@@ -86,7 +82,26 @@ enum block_error_policy block_handle_error(struct block_backend *backend,
     }
     pthread_mutex_unlock(&errors->lock);
     event_active(errors->event, EV_TIMEOUT, 0);
-    return report.action;
+}
+
+int block_settle_error(struct block_backend *backend, struct block_error_policies policies,
+                       bool is_write, int result)
+{
+    enum block_error_policy action;
+
+    if (result >= 0 || result == -ECANCELED) {
+        return result;
+    }
+    action = decide(policies, is_write, -result);
+    tell(backend->errors, (struct report){is_write, -result, action});
+    switch (action) {
+    case BLOCK_ERROR_STOP:
+        return -ECANCELED;
+    case BLOCK_ERROR_IGNORE:
+        return 0;
+    default:
+        return result;
+    }
 }
 
 static void emit(const struct block_backend *backend, const struct report *report)

@@ -8,11 +8,12 @@
 #include <pwd.h>
 #include <unistd.h>
 
+const char *const run_with_keys[] = {"chroot", "user", NULL};
+
 bool option_run_with(struct command_line *line, const char *value, GError **error)
 {
-    static const char *const keys[] = {"chroot", "user", NULL};
     struct key_values *list = key_values_parse(value, NULL, error);
-    bool ok = list && key_values_check(list, keys, error);
+    bool ok = list && key_values_check(list, run_with_keys, error);
 
     if (ok && key_values_get(list, "chroot")) {
         g_free(line->chroot);

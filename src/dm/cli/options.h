@@ -54,6 +54,7 @@ struct option {
     option_handler_fn handle;
 };
 extern const struct option option_table[]; /* ended by a NULL name */
+extern const char *const run_with_keys[];  /* of -run-with; ended by NULL */
 
 void command_line_init(struct command_line *line);
 void command_line_clear(struct command_line *line);

@@ -28,6 +28,7 @@ struct virtio_iommu_pci {
     struct virtio_iommu *unit;
     GHashTable *endpoints; /* requester -> struct virtio_iommu_endpoint, each as often as got */
     bool machine_resets;   /* the machine's reset, not the driver's */
+    bool bypass_ends;      /* the driver has taken bypass back; devices may still be at it */
     GByteArray *saved;
     /* A request that is carried out, and answered when devices use nothing any more that it took
      * back. In the I/O thread. */
@@ -173,7 +174,21 @@ static void iommu_features_set(struct virtio_device *device)
 
 static void iommu_config_written(struct virtio_device *device, unsigned offset, unsigned length)
 {
-    virtio_iommu_set_bypass(iommu_of(device)->unit, device->config[VIRTIO_IOMMU_CONFIG_BYPASS]);
+    struct virtio_iommu_pci *iommu = iommu_of(device);
+    bool bypass = device->config[VIRTIO_IOMMU_CONFIG_BYPASS];
+
+    iommu->bypass_ends = !bypass && (iommu->bypass_ends || iommu->unit->bypass);
+    virtio_iommu_set_bypass(iommu->unit, bypass);
+}
+
+/* A driver that has taken memory back from devices in no domain reads that it has when they use it
+ * no more. Requests that it sends meanwhile wait for the same. */
+static void iommu_config_read(struct virtio_device *device)
+{
+    struct virtio_iommu_pci *iommu = iommu_of(device);
+
+    iommu->bypass_ends = iommu->bypass_ends && !iommu_drain_is_empty(&iommu->unit->drain);
+    device->config[VIRTIO_IOMMU_CONFIG_BYPASS] = iommu->unit->bypass || iommu->bypass_ends;
 }
 
 /* When the machine is reset the devices behind come first: forget_all. */
@@ -200,6 +215,7 @@ static void forget_all(void *opaque)
     struct virtio_iommu_pci *iommu = opaque;
 
     virtio_iommu_reset(iommu->unit);
+    iommu->bypass_ends = false;
     iommu->virtio.config[VIRTIO_IOMMU_CONFIG_BYPASS] = iommu->boot_bypass;
     virtio_iommu_set_bypass(iommu->unit, iommu->boot_bypass);
 }
@@ -303,6 +319,7 @@ static void iommu_before_save(struct virtio_device *device)
 {
     struct virtio_iommu_pci *iommu = iommu_of(device);
 
+    iommu_config_read(device);
     g_byte_array_set_size(iommu->saved, 0);
     virtio_iommu_save(iommu->unit, iommu->saved);
 }
@@ -356,6 +373,7 @@ static const struct virtio_class iommu_class = {
     .realize = iommu_realize,
     .unrealize = iommu_unrealize,
     .features_set = iommu_features_set,
+    .config_read = iommu_config_read,
     .config_written = iommu_config_written,
     .reset = iommu_reset,
     .is_resetting = iommu_is_resetting,

@@ -120,16 +120,22 @@ static json_t *query_machines(struct qmp_context *context, json_t *arguments, GE
     return list;
 }
 
-/* Of -chardev, whose `fd` clients look for. */
+static void add_parameter(json_t *list, const char *name)
+{
+    json_array_append_new(list, json_pack("{s:s, s:s}", "name", name, "type", "string"));
+}
+
+/* Of the options that clients look into: -chardev, for its `fd`, and -run-with. */
 static json_t *option_parameters(const char *option)
 {
     json_t *list = json_array();
     g_autoptr(GPtrArray) keys = g_str_equal(option, "chardev") ? chardev_list_keys() : NULL;
 
     for (unsigned i = 0; keys && i < keys->len; i++) {
-        json_array_append_new(list, json_pack("{s:s, s:s}", "name",
-                                              (const char *)g_ptr_array_index(keys, i), "type",
-                                              "string"));
+        add_parameter(list, g_ptr_array_index(keys, i));
+    }
+    for (unsigned i = 0; g_str_equal(option, "run-with") && run_with_keys[i]; i++) {
+        add_parameter(list, run_with_keys[i]);
     }
     return list;
 }

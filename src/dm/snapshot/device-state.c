@@ -298,11 +298,28 @@ static bool add_section(struct contents *contents, const uint8_t *data, size_t l
     return true;
 }
 
+/* The stream has all of its sections, and no more. */
+static bool check_count(const struct contents *contents, size_t length, GError **error)
+{
+    const struct section *last =
+        contents->order->len ? g_ptr_array_index(contents->order, contents->order->len - 1) : NULL;
+    g_autofree char *shown = g_utf8_make_valid(last ? last->key : "the machine", -1);
+
+    if (contents->order->len == contents->head.sections && length == contents->head.length) {
+        return true;
+    }
+    return duodm_fail(error, DUODM_ERROR_INVALID_ARGUMENT,
+                      "saved state: %u sections of %zu bytes where %u of %" PRIu64
+                      " are expected: the stream was cut off or altered after that of %s",
+                      contents->order->len, length, contents->head.sections, contents->head.length,
+                      shown);
+}
+
 /* Take a stream apart: all frames and checksums are good then, and no byte is left over. */
 static bool read_contents(struct contents *contents, const uint8_t *stream, size_t length,
                           GError **error)
 {
-    size_t consumed;
+    size_t consumed, sections_length;
 
     if (!state_load(stream, length, &head_state, &contents->head, HEAD_INSTANCE, &consumed,
                     error)) {
@@ -310,12 +327,7 @@ static bool read_contents(struct contents *contents, const uint8_t *stream, size
     }
     stream += consumed;
     length -= consumed;
-    if (length != contents->head.length) {
-        return duodm_fail(error, DUODM_ERROR_INVALID_ARGUMENT,
-                          "saved state: the stream has %zu bytes after its first section where "
-                          "%" PRIu64 " are expected: it was cut off or altered",
-                          length, contents->head.length);
-    }
+    sections_length = length;
     while (length) {
         if (!add_section(contents, stream, length, &consumed, error)) {
             return false;
@@ -323,10 +335,7 @@ static bool read_contents(struct contents *contents, const uint8_t *stream, size
         stream += consumed;
         length -= consumed;
     }
-    return contents->order->len == contents->head.sections ||
-           duodm_fail(error, DUODM_ERROR_INVALID_ARGUMENT,
-                      "saved state: there are %u sections where %u are expected",
-                      contents->order->len, contents->head.sections);
+    return check_count(contents, sections_length, error);
 }
 
 static bool check_text(const char *what, const uint8_t *saved, const uint8_t *ours, size_t size,

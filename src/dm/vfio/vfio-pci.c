@@ -77,6 +77,12 @@ static bool open_kernel_device(struct vfio_pci *vfio, GError **error)
     struct iommufd *iommufd;
     bool ok;
 
+    if (machine->engine->make_ram) {
+        return duodm_fail(error, DUODM_ERROR_NOT_SUPPORTED,
+                          "engine '%s': the guest's memory belongs to %s, which also has the IOMMU",
+                          machine->engine->name, machine->engine->name);
+    }
+
     if (!folder || !iommufd_object_find(machine, vfio->iommufd_id, &iommufd, error) ||
         !pci_device_follow(&vfio->pci, error) || !vfio_host_device_find(folder, &host, error)) {
         return false;

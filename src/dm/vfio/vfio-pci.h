@@ -169,6 +169,8 @@ bool vfio_event_take(int descriptor);
 bool vfio_intx_enable(struct vfio_pci *vfio, GError **error);
 void vfio_intx_disable(struct vfio_pci *vfio);
 void vfio_intx_signalled(struct vfio_pci *vfio);
+/* The guest accessed a BAR, and what it did there is done. Any thread. */
+void vfio_intx_accessed(struct vfio_pci *vfio);
 /* The guest's command register, or the pin's way to the processors, has changed. */
 void vfio_intx_update(struct vfio_pci *vfio);
 

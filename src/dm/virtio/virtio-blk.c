@@ -134,22 +134,11 @@ static void on_complete(struct block_request *block, int result)
     struct blk_request *request = (struct blk_request *)block;
     struct virtio_blk *blk = blk_of(request->element->queue->device);
 
+    result =
+        block_settle_error(blk->backend, blk->policies, block->operation != BLOCK_READ, result);
     if (result == -ECANCELED) {
         park(request);
         return;
-    }
-    if (result < 0) {
-        switch (block_handle_error(blk->backend, blk->policies, block->operation != BLOCK_READ,
-                                   -result)) {
-        case BLOCK_ERROR_STOP:
-            park(request);
-            return;
-        case BLOCK_ERROR_IGNORE:
-            result = 0;
-            break;
-        default:
-            break;
-        }
     }
     finish(request->element, result < 0 ? STATUS_IOERR : STATUS_OK);
 }

@@ -58,8 +58,8 @@ void virtio_pci_reset(struct device *device);
 void virtio_pci_config_written(struct pci_device *pci, unsigned offset, unsigned length);
 uint32_t virtio_pci_config_read(struct pci_device *pci, unsigned offset, unsigned length);
 
-#define VIRTIO_PCI_CLASS(variable_, virtio_class_, struct_, name_, description_, code_, state_,    \
-                         properties_, transitional_, non_transitional_)                            \
+#define VIRTIO_PCI_CLASS(variable_, virtio_class_, struct_, name_, alias_, description_, code_,    \
+                         state_, properties_, transitional_, non_transitional_)                    \
     static const struct virtio_pci_class variable_##_bus_class = {                                 \
         .pci = {.vendor_id = 0x1af4,                                                               \
                 .subsystem_vendor_id = 0x1af4,                                                     \
@@ -76,6 +76,7 @@ uint32_t virtio_pci_config_read(struct pci_device *pci, unsigned offset, unsigne
     extern const struct device_class variable_;                                                    \
     const struct device_class variable_ = {                                                        \
         .name = name_,                                                                             \
+        .alias = alias_,                                                                           \
         .description = description_,                                                               \
         .bus_type = BUS_PCI,                                                                       \
         .instance_size = sizeof(struct struct_),                                                   \
@@ -95,13 +96,13 @@ uint32_t virtio_pci_config_read(struct pci_device *pci, unsigned offset, unsigne
  */
 #define VIRTIO_PCI_CLASSES(prefix_, virtio_class_, struct_, name_, description_, code_, state_,    \
                            properties_)                                                            \
-    VIRTIO_PCI_CLASS(prefix_##_pci_class, virtio_class_, struct_, name_ "-pci", description_,      \
-                     code_, state_, properties_, false, false);                                    \
+    VIRTIO_PCI_CLASS(prefix_##_pci_class, virtio_class_, struct_, name_ "-pci", name_,             \
+                     description_, code_, state_, properties_, false, false);                      \
     VIRTIO_PCI_CLASS(prefix_##_pci_transitional_class, virtio_class_, struct_,                     \
-                     name_ "-pci-transitional", description_ ", for old drivers too", code_,       \
+                     name_ "-pci-transitional", NULL, description_ ", for old drivers too", code_, \
                      state_, properties_, true, false);                                            \
     VIRTIO_PCI_CLASS(prefix_##_pci_non_transitional_class, virtio_class_, struct_,                 \
-                     name_ "-pci-non-transitional", description_ ", for virtio 1.0 drivers",       \
+                     name_ "-pci-non-transitional", NULL, description_ ", for virtio 1.0 drivers", \
                      code_, state_, properties_, false, true)
 
 #endif

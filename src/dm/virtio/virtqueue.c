@@ -141,6 +141,19 @@ bool chain_count(struct virtqueue *queue, unsigned *count)
     return true;
 }
 
+static void count_piece(struct virtqueue_element *element, unsigned at, struct iovec piece,
+                        bool is_write)
+{
+    element->iovecs[at] = piece;
+    if (is_write) {
+        element->in_count++;
+        element->in_length += piece.iov_len;
+    } else {
+        element->out_count++;
+        element->out_length += piece.iov_len;
+    }
+}
+
 /* Append [address, address + length) as pieces of RAM. */
 bool element_add(struct virtqueue_element *element, const struct descriptor *descriptor)
 {
@@ -173,14 +186,7 @@ bool element_add(struct virtqueue_element *element, const struct descriptor *des
             return virtio_break(device, is_write ? "a buffer to write is not in RAM"
                                                  : "a buffer to read is not in RAM");
         }
-        element->iovecs[at] = (struct iovec){host, length};
-        if (is_write) {
-            element->in_count++;
-            element->in_length += length;
-        } else {
-            element->out_count++;
-            element->out_length += length;
-        }
+        count_piece(element, at, (struct iovec){host, length}, is_write);
         address += length;
         left -= length;
     }
@@ -387,14 +393,7 @@ static bool load_piece(struct virtqueue_element *element, const uint8_t *piece, 
     if (!host) {
         return false;
     }
-    element->iovecs[at] = (struct iovec){host, length};
-    if (is_write) {
-        element->in_count++;
-        element->in_length += length;
-    } else {
-        element->out_count++;
-        element->out_length += length;
-    }
+    count_piece(element, at, (struct iovec){host, length}, is_write);
     return length == wanted;
 }
 

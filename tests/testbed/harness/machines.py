@@ -6,11 +6,17 @@ import os
 from harness.files import add_newer_guest, base_tree
 from harness.iommufd_kernel import IommufdKernel
 from harness.packages import Kernel, package
+from harness.vfio_user_server import add_servers
 from harness.xen_disk import make_xen_disk
 from harness.xen_files import add_dom0_files
 
 # A machine that is short of CPUs delivers too few of the ticks that the kernel waits for at boot.
 APPEND = "console=ttyS0 panic=-1 loglevel=5 no_timer_check"
+
+# QEMU 7.2 has other data in the upper bits of EFLAGS after CMPXCHG16B, until the next instruction that
+# sets flags: an interrupt or an exit in between saves them, and who returns may be in any mode then.
+# Linux allocates memory by that instruction where the processor has it.
+CPU = "EPYC,-cx16"
 
 
 def linux(folder, programs, modules, arguments, append="", module_arguments=None, kernel=None,
@@ -49,7 +55,7 @@ def vfio(folder, programs, modules=(), kernel=None, add_files=None):
     with open(disk, "wb") as f:
         f.truncate(64 << 20)
     return linux(folder, programs, ["kvm_amd", *modules, "vfio_iommu_type1", "vfio_pci"],
-                 ["-M", "q35", "-cpu", "EPYC", "-m", "2048", "-smp", "2",
+                 ["-M", "q35", "-cpu", CPU, "-m", "2048", "-smp", "2",
                   "-device", "intel-iommu,intremap=on,caching-mode=on,aw-bits=48",
                   "-device", "edu,addr=5",
                   "-drive", f"file={disk},format=raw,if=none,id=nvme",
@@ -73,6 +79,7 @@ def xen(folder, programs):
                                       "xenfs", "xen_blkback", "xen_netback", "virtio_blk", "tun",
                                       "bridge"], programs)
     add_dom0_files(tree)
+    add_servers(tree)
     tree.write_cpio(initrd)
     disk = os.path.join(folder, "domain.img")
     make_xen_disk(disk)
@@ -80,7 +87,7 @@ def xen(folder, programs):
     with gzip.open(next_file(package("xen-hypervisor-4.17-amd64"), "boot", "xen-4", ".gz")) as f:
         with open(hypervisor, "wb") as out:
             out.write(f.read())
-    return ["-cpu", "EPYC,-monitor,-smap,-smep,-rdtscp", "-m", "3072", "-smp", "2",
+    return ["-cpu", f"{CPU},-monitor,-smap,-smep,-rdtscp", "-m", "3072", "-smp", "2",
             "-drive", f"file={disk},format=raw,if=none,id=domain",
             "-device", "virtio-blk-pci,drive=domain",
             "-kernel", hypervisor,
