@@ -483,7 +483,7 @@ static bool add_devices_of(struct launch *launch, bool first, GError **error)
         const struct key_values *list = g_ptr_array_index(launch->line.devices, i);
         const char *driver = key_values_get(list, "driver");
 
-        if (comes_first(device_class_find(driver)) != first) {
+        if (comes_first(device_class_find_any(driver)) != first) {
             continue;
         }
         if (!hotplug_add(launch->machine, list, error)) {
