@@ -16,10 +16,11 @@ static struct memory_section look_up(struct address_space *as, gpa_t address, bo
     return memory_lookup(as, address, is_write ? LOOKUP_READ_WRITE : LOOKUP_READ, attributes);
 }
 
-/* Lengthen a section over what follows it in host memory as in the address space. */
+/* Lengthen a section over what follows it in host memory as in the address space. What follows
+ * elsewhere goes to *ahead. */
 static void extend(struct address_space *as, gpa_t address, uint64_t wanted, bool is_write,
                    enum lookup_access access, struct memory_attributes attributes,
-                   struct memory_section *section)
+                   struct memory_section *section, struct dma_ahead *ahead)
 {
     while (section->length < wanted) {
         struct memory_section next =
@@ -28,6 +29,9 @@ static void extend(struct address_space *as, gpa_t address, uint64_t wanted, boo
         if (next.region != section->region || next.offset != section->offset + section->length ||
             !is_usable(&next, is_write) ||
             (uint8_t *)next.host != (uint8_t *)section->host + section->length) {
+            if (ahead) {
+                *ahead = (struct dma_ahead){address + section->length, next};
+            }
             return;
         }
         section->length += next.length;
@@ -50,7 +54,7 @@ void dma_window_look_up(struct dma_window *window)
         return;
     }
     extend(window->as, window->address, window->length, window->is_write,
-           window->is_write ? LOOKUP_READ_WRITE : LOOKUP_READ, window->attributes, &section);
+           window->is_write ? LOOKUP_READ_WRITE : LOOKUP_READ, window->attributes, &section, NULL);
     if (section.length < window->length) {
         return;
     }
@@ -104,15 +108,17 @@ static bool pin_window(const struct memory_section *section, uint64_t *length, b
 
 void *dma_segment_map(struct address_space *as, gpa_t address, uint64_t *length, bool is_write,
                       struct memory_attributes attributes, const struct dma_segment *previous,
-                      struct dma_segment *segment)
+                      struct dma_segment *segment, struct dma_ahead *ahead)
 {
     enum lookup_access access = is_write ? LOOKUP_WRITE : LOOKUP_READ;
-    struct memory_section section = memory_lookup(as, address, access, attributes);
+    bool is_known = ahead && ahead->section.host && ahead->address == address;
+    struct memory_section section =
+        is_known ? ahead->section : memory_lookup(as, address, access, attributes);
 
     if (!is_usable(&section, is_write)) {
         return NULL;
     }
-    extend(as, address, *length, is_write, access, attributes, &section);
+    extend(as, address, *length, is_write, access, attributes, &section, ahead);
     *length = MIN(*length, section.length);
     segment->window = NULL;
     if (G_UNLIKELY(section.region->ram->windows != NULL) &&

@@ -85,14 +85,23 @@ struct dma_segment {
     void *window;          /* pinned: ram-windows.h; NULL: none */
 };
 
+/* What was found where a segment ended. Zero: nothing. */
+struct dma_ahead {
+    gpa_t address;
+    struct memory_section section;
+};
+
 /*
  * The host address of a buffer's first byte, and in *length how much of it (at most what was asked
  * for) lies there in one piece. NULL: no RAM there, or it can't be written. Inside
  * memory_rcu_read_lock. previous: a segment that will be unmapped together with this one, or NULL.
+ * ahead: carried from segment to segment of one buffer, so that each page behind an IOMMU is looked
+ * up once; for who hears of what IOMMUs take back, and is in the same hold of the lock that keeps
+ * that out. NULL: none.
  */
 void *dma_segment_map(struct address_space *as, gpa_t address, uint64_t *length, bool is_write,
                       struct memory_attributes attributes, const struct dma_segment *previous,
-                      struct dma_segment *segment);
+                      struct dma_segment *segment, struct dma_ahead *ahead);
 /* Do the addresses of its first `length` bytes that are in range still lead where they did? Inside
  * memory_rcu_read_lock. */
 bool dma_segment_is_current(const struct dma_segment *segment, uint64_t length, struct range range,

@@ -379,11 +379,12 @@ static double dma_time(struct unit *u, uint64_t pages, unsigned rounds)
     memory_rcu_read_lock();
     for (unsigned round = 0; round < rounds; round++) {
         struct dma_segment segment;
+        struct dma_ahead ahead = {0};
 
         for (uint64_t done = 0, length; done < pages * PAGE; done += length) {
             length = buffer - done % buffer;
-            must(dma_segment_map(&u->view, done, &length, true, from_device, NULL, &segment) !=
-                     NULL,
+            must(dma_segment_map(&u->view, done, &length, true, from_device, NULL, &segment,
+                                 &ahead) != NULL,
                  NULL);
             dma_segment_unmap(&segment, 0);
         }

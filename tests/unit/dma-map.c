@@ -2,6 +2,9 @@
 /* A back end follows an address space: RAM by its listener, what is behind an IOMMU by notifiers.
  */
 #include "iommu/vtd-private.h"
+#include "memory/dma.h"
+#include "memory/rcu.h"
+#include "unit/seed.h"
 #include "unit/iommu-fixture.h"
 #include "unit/suite.h"
 #include "vfio/dma-map.h"
@@ -9,13 +12,14 @@
 #include <semaphore.h>
 #include <unistd.h>
 
-#define MEG        (1ull << 20)
-#define PAGE       4096ull
-#define TRACKED    4096 /* pages of IOVA that the back end remembers */
-#define TABLE_AT   (2 * MEG)
-#define ROOT_AT    (3 * MEG)
-#define CONTEXT_AT (3 * MEG + PAGE)
-#define REQUESTER  0x18
+#define MEG             (1ull << 20)
+#define PAGE            4096ull
+#define TRACKED         4096 /* pages of IOVA that the back end remembers */
+#define TABLE_AT        (2 * MEG)
+#define ROOT_AT         (3 * MEG)
+#define CONTEXT_AT      (3 * MEG + PAGE)
+#define REQUESTER       0x18
+#define PAGES_OF_BUFFER 300
 
 struct recorder {
     struct dma_backend backend;
@@ -489,6 +493,47 @@ static void test_window_that_the_host_refuses(void)
     bench_free(b);
 }
 
+/* The segments of a buffer behind the IOMMU, each page looked up once, are what its pages lead to.
+ */
+static void test_segments_of_a_buffer(void)
+{
+    const struct memory_attributes attributes = {.from_device = true, .requester = REQUESTER};
+    GRand *rand = test_seeded_rand();
+    struct bench *b = bench_new();
+    uint64_t target[PAGES_OF_BUFFER];
+
+    for (unsigned i = 0; i < PAGES_OF_BUFFER; i++) { /* runs, and jumps; one page is not there */
+        target[i] = i && g_rand_int_range(rand, 0, 3) ? target[i - 1] + PAGE
+                                                      : g_rand_int_range(rand, 0, 64) * PAGE;
+        guest_map(b, i * PAGE, i == PAGES_OF_BUFFER - 1 ? 0 : MEG + target[i]);
+    }
+    turn_translation(b, true);
+    for (unsigned with = 0; with < 2; with++) {
+        struct dma_ahead ahead = {0};
+        struct dma_segment segment;
+        uint64_t done = 0x100, length;
+        uint8_t *host;
+
+        memory_rcu_read_lock();
+        while (length = PAGES_OF_BUFFER * PAGE - done,
+               host = dma_segment_map(&b->dma, done, &length, true, attributes, NULL, &segment,
+                                      with ? &ahead : NULL)) {
+            for (uint64_t i = 0; i < length; i += 0x100) {
+                uint64_t page = (done + i) / PAGE, rest = (done + i) % PAGE;
+
+                CU_ASSERT_PTR_EQUAL_FATAL(host + i,
+                                          (uint8_t *)ram_at(b, MEG + target[page]) + rest);
+            }
+            dma_segment_unmap(&segment, 0);
+            done += length;
+        }
+        memory_rcu_read_unlock();
+        CU_ASSERT_EQUAL(done, (PAGES_OF_BUFFER - 1) * PAGE);
+    }
+    bench_free(b);
+    g_rand_free(rand);
+}
+
 /* A thread that takes back what is mapped at page 5, just before the window is removed. */
 struct taker {
     struct bench *b;
@@ -558,6 +603,7 @@ static const struct unit_test tests[] = {
     {"RAM that the host refuses", test_ram_that_the_host_refuses},
     {"RAM that the host refuses for long", test_ram_that_the_host_refuses_for_long},
     {"a window that the host refuses", test_window_that_the_host_refuses},
+    {"segments of a buffer", test_segments_of_a_buffer},
     {"refused while a window is removed", test_refused_while_a_window_is_removed},
     {NULL, NULL},
 };

@@ -203,12 +203,12 @@ static void test_dma(void)
     uint8_t *host;
 
     memory_rcu_read_lock();
-    host = dma_segment_map(&system->as, BASE + PAGE, &length, true, CPU, NULL, &segments[0]);
+    host = dma_segment_map(&system->as, BASE + PAGE, &length, true, CPU, NULL, &segments[0], NULL);
     CU_ASSERT_PTR_EQUAL(host, &system->host[0][PAGE]);
     CU_ASSERT_EQUAL(length, WINDOW - PAGE);
     length = 100;
-    host =
-        dma_segment_map(&system->as, BASE + WINDOW, &length, true, CPU, &segments[0], &segments[1]);
+    host = dma_segment_map(&system->as, BASE + WINDOW, &length, true, CPU, &segments[0],
+                           &segments[1], NULL);
     CU_ASSERT_PTR_EQUAL(host, &system->host[1][0]);
     CU_ASSERT_EQUAL(length, 100);
     memory_rcu_read_unlock();

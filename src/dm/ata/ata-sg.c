@@ -120,7 +120,7 @@ static uint64_t add_pieces(struct ata_sg *sg, struct ata_master *master, uint64_
         struct dma_segment *segment = &sg->segments[sg->count];
         const struct dma_segment *previous = sg->count ? segment - 1 : NULL;
         void *host = dma_segment_map(&master->pci->dma, address + done, &piece, sg->to_memory,
-                                     attributes_of(master), previous, segment);
+                                     attributes_of(master), previous, segment, NULL);
 
         if (!host) {
             break;

@@ -82,7 +82,7 @@ static void discard_run(struct virtio_balloon *balloon, const struct page_run *r
         struct dma_segment segment;
 
         if (!dma_segment_map(memory, address, &length, true,
-                             virtio_dma_attributes(&balloon->virtio), NULL, &segment)) {
+                             virtio_dma_attributes(&balloon->virtio), NULL, &segment, NULL)) {
             break; /* no RAM there: the guest's mistake, and nothing to give back */
         }
         dma_segment_discard(&segment, length);

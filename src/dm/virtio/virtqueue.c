@@ -160,6 +160,7 @@ bool element_add(struct virtqueue_element *element, const struct descriptor *des
     struct virtio_device *device = element->queue->device;
     bool is_write = descriptor->flags & DESCRIPTOR_WRITE;
     uint64_t address = descriptor->address, left = descriptor->length;
+    struct dma_ahead ahead = {0};
 
     if (G_UNLIKELY(!is_write && element->in_count)) {
         return virtio_break(device, "a part to read comes after one to write");
@@ -178,9 +179,9 @@ bool element_add(struct virtqueue_element *element, const struct descriptor *des
             }
             resize_arrays(element, 2 * at);
         }
-        host = dma_segment_map(virtio_dma_space(device), address, &length, is_write,
-                               virtio_dma_attributes(device),
-                               at ? &element->segments[at - 1] : NULL, &element->segments[at]);
+        host = dma_segment_map(
+            virtio_dma_space(device), address, &length, is_write, virtio_dma_attributes(device),
+            at ? &element->segments[at - 1] : NULL, &element->segments[at], &ahead);
         if (G_UNLIKELY(!host)) {
             return virtio_break(device, is_write ? "a buffer to write is not in RAM"
                                                  : "a buffer to read is not in RAM");
@@ -388,7 +389,7 @@ static bool load_piece(struct virtqueue_element *element, const uint8_t *piece, 
     }
     host = dma_segment_map(virtio_dma_space(element->queue->device), address, &length, is_write,
                            virtio_dma_attributes(element->queue->device),
-                           at ? &element->segments[at - 1] : NULL, &element->segments[at]);
+                           at ? &element->segments[at - 1] : NULL, &element->segments[at], NULL);
     if (!host) {
         return false;
     }
