@@ -34,6 +34,19 @@ static const struct absent options[] = {
     {NAMES("spice"), "; the screen is shown over VNC: -vnc (xl: spice=0)"},
     {NAMES("soundhw", "audiodev", "audio"), NO_SOUND},
     {NAMES("fda", "fdb"), "; there are no diskettes"},
+    {NAMES("enable-kvm"), "; it is -accel kvm"},
+    {NAMES("no-kvm"), "; it is -accel tcg"},
+    {NAMES("curses", "sdl"),
+     "; the screen is shown over VNC: -vnc, or -nographic for the serial port"},
+    {NAMES("daemonize"),
+     "; a service manager does that, or '&' (-pidfile tells the process number)"},
+    {NAMES("gdb", "s"),
+     "; the monitor shows registers and memory (info registers, x), -d what happens"},
+    {NAMES("loadvm"), "; a saved machine is loaded by -incoming file:FILE"},
+    {NAMES("mem-path"),
+     "; RAM of a memory file is -object memory-backend-memfd, named by -machine memory-backend="},
+    {NAMES("sandbox"), "; rights are dropped by -runas and -chroot"},
+    {NAMES("snapshot"), "; give it a copy of the image, or an overlay that qemu-nbd serves"},
 };
 
 static const char *find(const struct absent *table, unsigned count, const char *name)
