@@ -3,7 +3,6 @@
 #include "backend-kvm/cpuid.h"
 #include "backend-kvm/kvm-machine.h"
 #include "util/error.h"
-#include "util/log.h"
 
 #include <cpuid.h>
 #include <inttypes.h>

@@ -14,7 +14,6 @@ struct memory_slots {
     GArray *list;   /* struct memory_slot; the index is the number */
     bool quiet;     /* vCPUs are held until commit */
     bool any_doomed;
-    uint64_t changes;
 };
 
 /* A section's whole pages on one side of the cut. */
@@ -54,11 +53,6 @@ const struct memory_slot *memory_slots_list(const struct memory_slots *slots, un
 {
     *count = slots->list->len;
     return (const struct memory_slot *)(void *)slots->list->data;
-}
-
-uint64_t memory_slots_changes(const struct memory_slots *slots)
-{
-    return slots->changes;
 }
 
 /* Sections and slots. */
@@ -158,7 +152,6 @@ static int set_region(struct memory_slots *slots, const struct memory_slot *slot
         .userspace_addr = (uintptr_t)slot->host,
     };
 
-    slots->changes++;
     return slots->ops->set_region(slots->opaque, &region);
 }
 

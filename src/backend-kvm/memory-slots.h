@@ -63,7 +63,5 @@ void memory_slots_mark(struct memory_slots *slots, unsigned number, uint64_t pag
 
 /* Slots in use, in order of number, for tests and the monitor. The array is the slots'. */
 const struct memory_slot *memory_slots_list(const struct memory_slots *slots, unsigned *count);
-/* ioctls made so far. */
-uint64_t memory_slots_changes(const struct memory_slots *slots);
 
 #endif

@@ -64,8 +64,6 @@ bool chardev_accept_many(struct chardev *chardev, chardev_accept_fn accept, void
 bool chardev_is_attached(const struct chardev *chardev);
 /* Is it a multiplexer, whose front ends wait for CHARDEV_FOCUS? */
 bool chardev_is_shared(const struct chardev *chardev);
-/* Is a peer there? Main loop only. */
-bool chardev_is_open(const struct chardev *chardev);
 /* Does some chardev of the machine speak to standard input and output? */
 bool chardev_stdio_is_used(struct machine *machine);
 /* Print the kinds of back end, a line each, for -chardev help. */

@@ -10,7 +10,6 @@
 #include "tcg/msr.h"
 #include "tcg/tcg.h"
 #include "tcg/xsave.h"
-#include "util/error.h"
 
 #include <string.h>
 

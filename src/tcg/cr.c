@@ -3,7 +3,6 @@
 #include "tcg/cr.h"
 #include "tcg/access.h"
 #include "tcg/mmu.h"
-#include "tcg/tlb.h"
 
 #define SEGMENT_ATTR_LONG (1u << 13)
 #define TSS_TYPE_32       (1u << 3) /* of a TSS descriptor's type: not a 16-bit one */

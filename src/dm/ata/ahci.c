@@ -2,7 +2,6 @@
 /* An AHCI host bus adapter as in Intel's ICH9 (Intel 316972, function 8086:2922): AHCI 1.3.1. */
 #include "dm/ata/ahci.h"
 #include "dm/machine.h"
-#include "dm/pci/pci-regs.h"
 
 /* Generic host control: 3.1. */
 #define HBA_CAP 0x00u

@@ -113,11 +113,6 @@ struct block_backend *block_find(struct block_registry *registry, const char *na
     return NULL;
 }
 
-GPtrArray *block_list(struct block_registry *registry)
-{
-    return g_ptr_array_ref(registry->backends);
-}
-
 /* Opening. */
 
 static bool take_names(struct block_registry *registry, struct block_backend *backend,
@@ -576,11 +571,4 @@ void block_drain(struct block_backend *backend)
     }
     __atomic_fetch_sub(&backend->drain_waiters, 1, __ATOMIC_SEQ_CST);
     pthread_mutex_unlock(&backend->drain_lock);
-}
-
-void block_drain_all(struct block_registry *registry)
-{
-    for (unsigned i = 0; i < registry->backends->len; i++) {
-        block_drain(g_ptr_array_index(registry->backends, i));
-    }
 }

@@ -139,7 +139,6 @@ void block_queue_on_completions(struct block_queue *queue);
 /* Wait for a completion, and handle it. The queue's thread, or when that does not run. */
 void block_queue_wait(struct block_queue *queue);
 struct event_base *block_queue_base(const struct block_queue *queue);
-struct block_backend *block_queue_backend(const struct block_queue *queue);
 
 /* error-policy.c. make: false where there is no machine to tell. */
 struct block_errors *block_errors_new(struct block_backend *backend);

@@ -124,7 +124,6 @@ struct block_backend *block_open(struct block_registry *registry, json_t *option
 struct block_backend *block_find(struct block_registry *registry, const char *name, GError **error);
 /* Take a backend out of the registry; fails while a device or another node uses it. */
 bool block_delete(struct block_registry *registry, const char *node_name, GError **error);
-GPtrArray *block_list(struct block_registry *registry); /* of struct block_backend; not owned */
 
 struct block_backend *block_ref(struct block_backend *backend);
 void block_unref(struct block_backend *backend); /* NULL is fine. Main loop */
@@ -153,7 +152,6 @@ bool block_resize(struct block_backend *backend, uint64_t size, GError **error);
 /* Wait until nothing is in flight. New requests must have been stopped by their submitters; those
  * of queues on the caller's own loop are completed from within. Main loop. */
 void block_drain(struct block_backend *backend);
-void block_drain_all(struct block_registry *registry);
 
 /* A queue that completes on base, whose thread alone may use it. Any thread may make it. */
 struct block_queue *block_queue_new(struct block_backend *backend, struct event_base *base,

@@ -62,11 +62,6 @@ struct event_base *block_queue_base(const struct block_queue *queue)
     return queue->base;
 }
 
-struct block_backend *block_queue_backend(const struct block_queue *queue)
-{
-    return queue->backend;
-}
-
 unsigned block_queue_in_flight(const struct block_queue *queue)
 {
     return queue->in_flight;

@@ -9,7 +9,6 @@
 #include "dm/boot/e820.h"
 #include "dm/boot/kernel-loader.h"
 #include "dm/firmware/fw-cfg.h"
-#include "util/error.h"
 #include "util/log.h"
 
 #include <assert.h>

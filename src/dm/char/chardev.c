@@ -316,11 +316,6 @@ char *chardev_filename(const struct chardev *chardev)
     return chardev->backend->filename(chardev);
 }
 
-bool chardev_is_open(const struct chardev *chardev)
-{
-    return chardev->peer_open;
-}
-
 bool chardev_is_attached(const struct chardev *chardev)
 {
     return chardev->frontend || chardev_is_shared(chardev);

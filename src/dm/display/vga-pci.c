@@ -16,7 +16,6 @@
 #include "dm/display/vga-draw.h"
 #include "dm/machine.h"
 #include "dm/pci/pci.h"
-#include "util/error.h"
 #include "util/log.h"
 
 #define REGISTERS_SIZE     0x1000u /* of BAR 2 */

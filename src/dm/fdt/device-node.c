@@ -92,11 +92,6 @@ struct device_node *device_node_add(struct device_node *parent, const char *form
     return node;
 }
 
-const char *device_node_name(const struct device_node *node)
-{
-    return node->name;
-}
-
 char *device_node_path(const struct device_node *node)
 {
     g_autofree char *above = NULL;

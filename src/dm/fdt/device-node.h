@@ -20,8 +20,6 @@ struct device_node *device_node_add(struct device_node *parent, const char *form
     G_GNUC_PRINTF(2, 3);
 /* A child by its name; NULL: there is none. */
 struct device_node *device_node_find(struct device_node *parent, const char *name);
-/* The name, with its unit address. */
-const char *device_node_name(const struct device_node *node);
 /* "/a/b@1". Caller frees. */
 char *device_node_path(const struct device_node *node);
 

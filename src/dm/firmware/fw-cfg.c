@@ -132,16 +132,6 @@ bool fw_cfg_add_file(struct fw_cfg *fw_cfg, const char *name, const void *data, 
     return true;
 }
 
-GBytes *fw_cfg_find_file(struct fw_cfg *fw_cfg, const char *name)
-{
-    for (unsigned i = 0; i < fw_cfg->files->len; i++) {
-        if (strcmp(file_at(fw_cfg, i)->name, name) == 0) {
-            return find_item(fw_cfg, file_at(fw_cfg, i)->key);
-        }
-    }
-    return NULL;
-}
-
 void fw_cfg_select(struct fw_cfg *fw_cfg, uint16_t key)
 {
     fw_cfg->selected = key;

@@ -39,8 +39,6 @@ void fw_cfg_set_u64(struct fw_cfg *fw_cfg, uint16_t key, uint64_t value);
 /* Add a file. The name must be new and fit; copies the data. */
 bool fw_cfg_add_file(struct fw_cfg *fw_cfg, const char *name, const void *data, size_t length,
                      GError **error);
-/* A file's bytes, borrowed; NULL if there is none of that name. */
-GBytes *fw_cfg_find_file(struct fw_cfg *fw_cfg, const char *name);
 
 /* Device class "fw_cfg": sets machine->fw_cfg. */
 extern const struct device_class fw_cfg_class;

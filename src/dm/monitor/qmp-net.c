@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* QMP: network back ends and cards. */
-#include "dm/cli/keyval.h"
 #include "dm/machine.h"
 #include "dm/monitor/net-control.h"
 #include "dm/monitor/qmp-commands.h"

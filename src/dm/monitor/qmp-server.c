@@ -5,7 +5,6 @@
 #include "dm/monitor/monitor-state.h"
 #include "dm/monitor/qmp-commands.h"
 #include "dm/monitor/qmp-framer.h"
-#include "util/log.h"
 
 #include <event2/event.h>
 #include <string.h>

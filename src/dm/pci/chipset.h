@@ -28,8 +28,6 @@
  * hands accesses to CF9h of one byte to region (offset 0). NULL: to nobody.
  */
 void i440fx_set_reset_port(struct pci_device *host, struct memory_region *region);
-/* Is device a host bridge of this class? */
-bool pci_device_is_i440fx(const struct pci_device *device);
 
 /*
  * PIIX3 drives the ISA interrupts that its PIRQ lines are routed to. Others of the chipset that
@@ -55,7 +53,6 @@ struct irq_line piix3_sci_line(struct pci_device *piix3);
 #define PIIX4_SCI_INTERRUPT    9u
 #define PIIX4_S5_SLEEP_TYPE    0u /* SLP_TYP of S5, for \_S5 in the DSDT */
 
-bool pci_device_is_piix4_pm(const struct pci_device *device);
 /* Set PMBASE to io_base and enable the block: in reset handlers of directly loaded kernels. */
 void piix4_pm_enable(struct pci_device *pm, uint16_t io_base);
 

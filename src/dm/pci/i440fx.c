@@ -50,13 +50,6 @@ struct i440fx {
     struct address_space pci_memory; /* what the PCI side answers, for write-only segments */
 };
 
-extern const struct device_class i440fx_class;
-
-bool pci_device_is_i440fx(const struct pci_device *device)
-{
-    return device && device->device.class == &i440fx_class;
-}
-
 void i440fx_set_reset_port(struct pci_device *host, struct memory_region *region)
 {
     ((struct i440fx *)host)->reset_port = region;

@@ -10,7 +10,6 @@
 #include "dm/pci/chipset.h"
 #include "dm/pci/pci-regs.h"
 #include "dm/pci/piix4-smbus.h"
-#include "util/error.h"
 
 /* Config registers: 7.1. */
 #define PMBA           0x40u /* I/O base of the power management block, bits 15:6 */
@@ -45,13 +44,6 @@ struct piix4_pm {
     struct memory_region apm_ports;
     uint8_t apm_control, apm_status; /* APMC, APMS: ports B2h, B3h */
 };
-
-extern const struct device_class piix4_pm_class;
-
-bool pci_device_is_piix4_pm(const struct pci_device *device)
-{
-    return device && device->device.class == &piix4_pm_class;
-}
 
 /* The block at PMBASE. Its registers are 16 and 32 bits wide and may be accessed by parts: a part
  * is read from, or merged into, the whole. */

@@ -6,7 +6,6 @@
  */
 #include "dm/ata/ata-unplug.h"
 #include "dm/machine.h"
-#include "dm/pci/pci-regs.h"
 #include "dm/pci/pci.h"
 #include "util/log.h"
 

@@ -4,7 +4,6 @@
  * it the width, offset and data of writes to do, and how many of them have arrived. A test that a
  * BAR does not have shows width 0.
  */
-#include "dm/machine.h"
 #include "dm/pci/pci.h"
 #include "util/little-endian.h"
 

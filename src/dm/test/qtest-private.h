@@ -18,7 +18,6 @@ bool qtest_intercept_inputs(struct qtest_server *server, const char *path, GErro
 void qtest_intercept_end(struct qtest_server *server);
 
 struct machine *qtest_machine(struct qtest_server *server);
-struct qtest_intercept *qtest_intercepts(struct qtest_server *server); /* MACHINE_GSI_COUNT */
 /* A line to the test that is no reply. Any thread. */
 void qtest_send(struct qtest_server *server, const char *text);
 

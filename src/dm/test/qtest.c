@@ -30,11 +30,6 @@ struct machine *qtest_machine(struct qtest_server *server)
     return server->machine;
 }
 
-struct qtest_intercept *qtest_intercepts(struct qtest_server *server)
-{
-    return server->intercepts;
-}
-
 /* Lock held. */
 static void write_log(struct qtest_server *server, char direction, const char *text)
 {

@@ -10,7 +10,6 @@
 #include "dm/timer/hpet.h"
 #include "dm/intc/local-apic.h"
 #include "dm/machine.h"
-#include "util/error.h"
 #include "util/trace.h"
 
 #define MAX_TIMERS      32

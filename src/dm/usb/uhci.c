@@ -3,7 +3,6 @@
  * UHCI Design Guide 1.1. */
 #include "dm/usb/uhci.h"
 #include "dm/machine.h"
-#include "dm/pci/pci-regs.h"
 
 #define REGISTERS_SIZE 32
 #define BAR            4

@@ -329,11 +329,6 @@ void virtio_mmio_bus_free(struct virtio_mmio_bus *bus)
     g_free(bus);
 }
 
-struct bus *virtio_mmio_bus_base(struct virtio_mmio_bus *bus)
-{
-    return &bus->base;
-}
-
 bool virtio_mmio_slot_is_used(const struct virtio_mmio_bus *bus, unsigned slot)
 {
     return slot < bus->count && bus->slots[slot].device;

@@ -23,7 +23,6 @@ struct virtio_mmio_slot {
 struct virtio_mmio_bus *virtio_mmio_bus_new(struct machine *machine, struct memory_region *space,
                                             const struct virtio_mmio_slot *slots, unsigned count);
 void virtio_mmio_bus_free(struct virtio_mmio_bus *bus);
-struct bus *virtio_mmio_bus_base(struct virtio_mmio_bus *bus);
 /* Is a device in the slot? For what describes the machine to the guest. */
 bool virtio_mmio_slot_is_used(const struct virtio_mmio_bus *bus, unsigned slot);
 

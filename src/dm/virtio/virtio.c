@@ -6,7 +6,6 @@
  */
 #include "dm/virtio/virtqueue-private.h"
 #include "dm/machine.h"
-#include "util/error.h"
 #include "util/log.h"
 #include "util/trace.h"
 
@@ -498,11 +497,6 @@ unsigned virtio_add_queue(struct virtio_device *device, unsigned size_max, size_
     queue->kick_fd = -1;
     forget_queue(queue);
     return index;
-}
-
-void virtio_set_queue_thread(struct virtio_device *device, unsigned index, struct io_thread *thread)
-{
-    device->queues[index].thread = thread;
 }
 
 static uint64_t common_features(const struct virtio_device *device, bool legacy_only)

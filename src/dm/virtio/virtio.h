@@ -210,9 +210,6 @@ bool virtio_after_load(void *device);
  * VIRTIO_QUEUES_MAX. The pointer virtio_queue(index) is good when realize has returned. */
 unsigned virtio_add_queue(struct virtio_device *device, unsigned size_max, size_t data_size,
                           virtqueue_handler_fn handle);
-/* In realize: serve a queue in another thread than the device's. */
-void virtio_set_queue_thread(struct virtio_device *device, unsigned index,
-                             struct io_thread *thread);
 static inline struct virtqueue *virtio_queue(struct virtio_device *device, unsigned index)
 {
     return &device->queues[index];
