@@ -85,13 +85,18 @@ static bool host_map(struct mapping_set *set, const struct iommu_mapping *mappin
     return true;
 }
 
+static void forget_unmapped(struct mapping_set *set, struct range range)
+{
+    trace_iommu_unmap(range.start, range.length);
+    iova_tree_remove(set->held, range.start);
+}
+
 static bool host_unmap(struct mapping_set *set, struct range range, GError **error)
 {
     if (!set->ops->unmap(set->opaque, range, error)) {
         return false;
     }
-    trace_iommu_unmap(range.start, range.length);
-    iova_tree_remove(set->held, range.start);
+    forget_unmapped(set, range);
     return true;
 }
 
@@ -119,18 +124,48 @@ static struct range range_after(struct range range, struct range part)
                              : (struct range){part_last + 1, last - part_last};
 }
 
-/* Widen range to whole recorded mappings. */
-static struct range widen(const struct mapping_set *set, struct range range)
+/*
+ * Unmap recorded mappings, from the first one's start to the last one's end: by one call. If the
+ * host refuses that, one by one, so that only what it refuses then stays; the error is the first of
+ * these.
+ */
+static bool unmap_run(struct mapping_set *set, struct range run, GError **error)
+{
+    struct iommu_mapping mapping;
+    bool is_done, ok = true;
+
+    if (!first_held(set, run, &mapping)) {
+        return true;
+    }
+    is_done = mapping.length < run.length && set->ops->unmap(set->opaque, run, NULL);
+    do {
+        struct range one = iommu_mapping_range(&mapping);
+
+        if (is_done) {
+            forget_unmapped(set, one);
+        } else if (!host_unmap(set, one, ok ? error : NULL)) {
+            mark_unsettled(set, one);
+            ok = false;
+        }
+        run = range_after(run, one);
+    } while (run.length && first_held(set, run, &mapping));
+    return ok;
+}
+
+/* Widen range to whole recorded mappings. False: there are none in it. */
+static bool widen(const struct mapping_set *set, struct range *range)
 {
     struct iommu_mapping mapping;
 
-    if (first_held(set, range, &mapping)) {
-        range = hull(range, iommu_mapping_range(&mapping));
+    if (!first_held(set, *range, &mapping)) {
+        return false;
     }
-    if (first_held(set, (struct range){range_last(range), 1}, &mapping)) {
-        range = hull(range, iommu_mapping_range(&mapping));
+    *range = hull(*range, iommu_mapping_range(&mapping));
+    if (range_last(iommu_mapping_range(&mapping)) < range_last(*range) &&
+        first_held(set, (struct range){range_last(*range), 1}, &mapping)) {
+        *range = hull(*range, iommu_mapping_range(&mapping));
     }
-    return range;
+    return true;
 }
 
 /*
@@ -144,7 +179,9 @@ struct stale_search {
     struct iommu_mapping held;
     bool has_held;
     uint64_t confirmed;
-    GArray *stale; /* of struct range */
+    bool guest_has_some; /* the walk has visited a mapping */
+    bool in_run;         /* the recorded mapping before held is stale */
+    GArray *stale;       /* of struct range: runs of recorded mappings with no other between */
 };
 
 static void take_held(struct stale_search *search)
@@ -156,11 +193,17 @@ static void take_held(struct stale_search *search)
 
 static void finish_held(struct stale_search *search)
 {
-    if (search->confirmed != search->held.length) {
-        struct range range = iommu_mapping_range(&search->held);
+    bool is_stale = search->confirmed != search->held.length;
+    struct range range = iommu_mapping_range(&search->held);
 
+    if (is_stale && search->in_run) {
+        struct range *run = &g_array_index(search->stale, struct range, search->stale->len - 1);
+
+        *run = hull(*run, range);
+    } else if (is_stale) {
         g_array_append_val(search->stale, range);
     }
+    search->in_run = is_stale;
     iova_cursor_next(&search->cursor);
     take_held(search);
 }
@@ -170,6 +213,7 @@ static bool confirm(void *opaque, const struct iommu_mapping *guest, GError **er
     struct stale_search *search = opaque;
     struct range visible = range_intersect(iommu_mapping_range(guest), search->limits);
 
+    search->guest_has_some = true;
     while (search->has_held && visible.length) {
         struct range held = iommu_mapping_range(&search->held);
         struct range common = range_intersect(held, visible);
@@ -185,9 +229,11 @@ static bool confirm(void *opaque, const struct iommu_mapping *guest, GError **er
     return search->has_held; /* nothing is left to confirm: the walk may end */
 }
 
-/* Unmap what the walk does not confirm. Goes on after a failure. */
+/* Unmap what the walk does not confirm. Goes on after a failure. *guest_has_none: the walk found
+ * nothing at all, as it is when the guest has just taken back what it had. */
 static bool remove_stale(struct mapping_set *set, struct range range, struct range limits,
-                         iommu_walk_fn walk, void *walk_opaque, GError **error)
+                         iommu_walk_fn walk, void *walk_opaque, bool *guest_has_none,
+                         GError **error)
 {
     struct stale_search search = {.range = range, .limits = limits};
     g_autoptr(GArray) stale = g_array_new(false, false, sizeof(struct range));
@@ -200,16 +246,12 @@ static bool remove_stale(struct mapping_set *set, struct range range, struct ran
         return true;
     }
     ok = walk(walk_opaque, range, confirm, &search, error) || !search.has_held;
+    *guest_has_none = ok && !search.guest_has_some;
     while (ok && search.has_held) {
         finish_held(&search);
     }
     for (unsigned i = 0; i < stale->len; i++) {
-        struct range one = g_array_index(stale, struct range, i);
-
-        if (!host_unmap(set, one, ok ? error : NULL)) {
-            mark_unsettled(set, one);
-            ok = false;
-        }
+        ok &= unmap_run(set, g_array_index(stale, struct range, i), ok ? error : NULL);
     }
     return ok;
 }
@@ -218,16 +260,33 @@ static bool remove_stale(struct mapping_set *set, struct range range, struct ran
 struct addition {
     struct mapping_set *set;
     struct range limits;
-    iova_t reached;  /* start of the last piece that was mapped, or failed */
-    bool from_empty; /* nothing was recorded when the pass began: no piece can be there already */
+    iova_t reached;     /* start of the last piece that was mapped, or failed */
+    struct range empty; /* nothing was recorded in it when the pass began */
+    bool has_held; /* held is good: the first recorded mapping not below what was looked at last */
+    struct iova_cursor held;
 };
 
+/* The first recorded mapping that overlaps range, which is above what was looked at before. */
+static bool next_held(struct addition *addition, struct range range, struct iommu_mapping *held)
+{
+    if (!addition->has_held) {
+        addition->held = iova_tree_find(addition->set->held, range.start);
+        addition->has_held = true;
+    }
+    for (; iova_cursor_get(&addition->held, held); iova_cursor_next(&addition->held)) {
+        if (range_last(iommu_mapping_range(held)) >= range.start) {
+            return range_overlaps(iommu_mapping_range(held), range);
+        }
+    }
+    return false;
+}
+
 /* The first part of range in which nothing is recorded; length 0: none. */
-static struct range first_gap(const struct mapping_set *set, struct range range)
+static struct range first_gap(struct addition *addition, struct range range)
 {
     struct iommu_mapping held;
 
-    while (first_held(set, range, &held)) {
+    while (next_held(addition, range, &held)) {
         if (held.iova > range.start) {
             return (struct range){range.start, held.iova - range.start};
         }
@@ -242,13 +301,15 @@ static bool add_missing(void *opaque, const struct iommu_mapping *guest, GError 
     struct range left = range_intersect(iommu_mapping_range(guest), addition->limits);
 
     while (left.length) {
-        struct range gap = addition->from_empty ? left : first_gap(addition->set, left);
+        bool is_empty = range_contains_range(addition->empty, left);
+        struct range gap = is_empty ? left : first_gap(addition, left);
         struct iommu_mapping piece = iommu_mapping_crop(guest, gap);
 
         if (!gap.length) {
             break;
         }
         addition->reached = gap.start;
+        addition->has_held = false;
         if (!host_map(addition->set, &piece, error)) {
             return false;
         }
@@ -261,18 +322,22 @@ bool mapping_set_reconcile(struct mapping_set *set, struct range range, struct r
                            iommu_walk_fn walk, void *walk_opaque, GError **error)
 {
     struct addition addition = {.set = set, .limits = limits};
+    bool has_some, guest_has_none = false;
 
     range = range_intersect(hull(range, set->unsettled), limits);
     if (!range.length) {
         return true;
     }
-    range = widen(set, range);
+    has_some = widen(set, &range);
     set->unsettled = (struct range){0, 0};
-    if (!remove_stale(set, range, limits, walk, walk_opaque, error)) {
+    if (has_some && !remove_stale(set, range, limits, walk, walk_opaque, &guest_has_none, error)) {
         mark_unsettled(set, range);
         return false;
     }
-    addition.from_empty = iova_tree_count(set->held) == 0;
+    if (guest_has_none) {
+        return true;
+    }
+    addition.empty = (struct range){range.start, has_some ? 0 : range.length};
     addition.reached = range.start;
     if (!walk(walk_opaque, range, add_missing, &addition, error)) {
         mark_unsettled(
@@ -297,16 +362,29 @@ bool mapping_set_map(struct mapping_set *set, const struct iommu_mapping *mappin
 
 static bool is_cut(const struct mapping_set *set, struct range range)
 {
-    struct range whole = widen(set, range);
+    struct range whole = range;
 
+    widen(set, &whole);
     return whole.start != range.start || whole.length != range.length;
+}
+
+/* From the start of the first recorded mapping in range to the end of the last. */
+static struct range held_in(const struct mapping_set *set, struct range range)
+{
+    struct iova_cursor cursor = iova_tree_find(set->held, range.start);
+    struct iommu_mapping mapping;
+    struct range held = {0, 0};
+
+    for (;
+         iova_cursor_get(&cursor, &mapping) && range_overlaps(iommu_mapping_range(&mapping), range);
+         iova_cursor_next(&cursor)) {
+        held = hull(held, iommu_mapping_range(&mapping));
+    }
+    return held;
 }
 
 bool mapping_set_unmap(struct mapping_set *set, struct range range, GError **error)
 {
-    struct iommu_mapping held;
-    bool ok = true;
-
     if (!range.length) {
         return true;
     }
@@ -316,16 +394,7 @@ bool mapping_set_unmap(struct mapping_set *set, struct range range, GError **err
                           " would cut a mapping in two",
                           range.length, range.start);
     }
-    while (range.length && first_held(set, range, &held)) {
-        struct range one = iommu_mapping_range(&held);
-
-        if (!host_unmap(set, one, ok ? error : NULL)) {
-            mark_unsettled(set, one);
-            ok = false;
-        }
-        range = range_after(range, one);
-    }
-    return ok;
+    return unmap_run(set, held_in(set, range), error);
 }
 
 bool mapping_set_drop_target(struct mapping_set *set, struct range target, GError **error)
@@ -355,6 +424,20 @@ bool mapping_set_clear(struct mapping_set *set, GError **error)
 {
     set->unsettled = (struct range){0, 0};
     return mapping_set_unmap(set, (struct range){0, UINT64_MAX}, error);
+}
+
+uint64_t mapping_set_count_in(const struct mapping_set *set, struct range range)
+{
+    struct iova_cursor cursor = iova_tree_find(set->held, range.start);
+    struct iommu_mapping mapping;
+    uint64_t count = 0;
+
+    for (;
+         iova_cursor_get(&cursor, &mapping) && range_overlaps(iommu_mapping_range(&mapping), range);
+         iova_cursor_next(&cursor)) {
+        count++;
+    }
+    return count;
 }
 
 bool mapping_set_walk(void *opaque, struct range range, iommu_visit_fn visit, void *visit_opaque,

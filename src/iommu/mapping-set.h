@@ -2,7 +2,7 @@
 /*
  * Exactly what a host IOMMU holds on behalf of one notifier, and the calls that change it. A
  * mapping is recorded when the host has accepted it and forgotten when the host has dropped it,
- * never earlier (design.md, section 5; invariants I1 to I5).
+ * never earlier (ARCHITECTURE.md, invariants I1 to I5).
  *
  * Not thread-safe: the IOMMU's lock is held around each call (iommu-region.h).
  */
@@ -15,7 +15,8 @@
 struct mapping_set_ops {
     /* Nothing in the mapping's range is mapped. */
     bool (*map)(void *opaque, const struct iommu_mapping *mapping, GError **error);
-    /* range holds one or several whole mappings that `map` made, and perhaps holes. */
+    /* range holds one or several whole mappings that `map` made, and perhaps holes. If it fails for
+     * several, each is tried by itself. */
     bool (*unmap)(void *opaque, struct range range, GError **error);
 };
 
@@ -56,6 +57,8 @@ void mapping_set_forget(struct mapping_set *set);
 /* Is the host known to lack something that the guest has, or to hold something that it has not? */
 bool mapping_set_is_incomplete(const struct mapping_set *set);
 uint64_t mapping_set_count(const struct mapping_set *set);
+/* Those that overlap a range; also for the host, while it is asked to unmap that. */
+uint64_t mapping_set_count_in(const struct mapping_set *set, struct range range);
 /* Bytes of host memory that the record takes. */
 uint64_t mapping_set_bytes(const struct mapping_set *set);
 /* An iommu_walk_fn over what is recorded; opaque is the set. */

@@ -1,13 +1,16 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * Invalidation (VT-d 6.5). An invalidation is complete, and said to be, when every notifier's host
- * holds what the guest's tables now say (design.md, invariants I2 and I3).
+ * holds what the guest's tables now say (ARCHITECTURE.md, I2 and I3).
  */
 #include "iommu/vtd-private.h"
 #include "memory/translation.h"
 #include "util/trace.h"
 
-#define QUEUE_TURN 2000 /* microseconds of a vCPU's time that its write to the queue may take */
+#include <time.h>
+
+#define QUEUE_TURN                                                                                 \
+    2000000 /* ns of a vCPU's time that its write to the queue may take, and a tick */
 
 void vtd_flush_iotlb(struct vtd *vtd, const struct vtd_flush *flush)
 {
@@ -240,8 +243,9 @@ static bool execute(struct vtd *vtd, const uint64_t descriptor[2])
     }
 }
 
-/* The next descriptor, if there is one: head < tail, and no error stops the queue. */
-static bool fetch(struct vtd *vtd, uint64_t descriptor[2], bool *readable)
+/* Behind what was executed (bytes of it) the next descriptor, if there is one: head < tail, and no
+ * error stops the queue. */
+static bool fetch(struct vtd *vtd, unsigned executed, uint64_t descriptor[2], bool *readable)
 {
     uint64_t queue, head, tail;
     uint8_t bytes[16];
@@ -249,7 +253,8 @@ static bool fetch(struct vtd *vtd, uint64_t descriptor[2], bool *readable)
 
     pthread_mutex_lock(&vtd->lock);
     queue = vtd_get64(vtd, VTD_IQA);
-    head = vtd_get64(vtd, VTD_IQH);
+    head = (vtd_get64(vtd, VTD_IQH) + executed) % VTD_IQA_SIZE(queue);
+    vtd_put64(vtd, VTD_IQH, head);
     tail = vtd_get64(vtd, VTD_IQT) & VTD_IQ_OFFSET;
     more = (vtd_get32(vtd, VTD_GSTS) & VTD_GCMD_QUEUED) && head != tail &&
            !(vtd_get32(vtd, VTD_FSTS) & VTD_FSTS_QUEUE_ERROR);
@@ -268,13 +273,6 @@ static bool fetch(struct vtd *vtd, uint64_t descriptor[2], bool *readable)
     return true;
 }
 
-static void advance(struct vtd *vtd)
-{
-    pthread_mutex_lock(&vtd->lock);
-    vtd_put64(vtd, VTD_IQH, (vtd_get64(vtd, VTD_IQH) + 16) % VTD_IQA_SIZE(vtd_get64(vtd, VTD_IQA)));
-    pthread_mutex_unlock(&vtd->lock);
-}
-
 /* A wait for what devices still use. Copies by what was cached before a flush end meanwhile. */
 static bool must_wait(const struct vtd *vtd, const uint64_t descriptor[2])
 {
@@ -285,23 +283,45 @@ static bool must_wait(const struct vtd *vtd, const uint64_t descriptor[2])
     return !iommu_drain_is_empty(&vtd->drain);
 }
 
+static int64_t nanoseconds(struct timespec time)
+{
+    return time.tv_sec * INT64_C(1000000000) + time.tv_nsec;
+}
+
+/* Time as of the last tick: good enough for a turn, and never a system call, as the exact time is
+ * on some hosts. */
+static int64_t coarse_time(void)
+{
+    struct timespec time;
+
+    clock_gettime(CLOCK_MONOTONIC_COARSE, &time);
+    return nanoseconds(time);
+}
+
+static int64_t turn_end(void)
+{
+    struct timespec tick;
+
+    clock_getres(CLOCK_MONOTONIC_COARSE, &tick);
+    return coarse_time() + nanoseconds(tick) + QUEUE_TURN;
+}
+
 /* False: the time is up, and the queue perhaps not empty. */
 static bool run_until(struct vtd *vtd, int64_t deadline)
 {
     uint64_t descriptor[2];
     bool readable;
 
-    while (fetch(vtd, descriptor, &readable)) {
+    for (unsigned executed = 0; fetch(vtd, executed, descriptor, &readable); executed = 16) {
+        if (executed && coarse_time() > deadline) {
+            return false;
+        }
         if (readable && must_wait(vtd, descriptor)) {
             return true; /* the drain's end has the queue run again */
         }
         if (!readable || !execute(vtd, descriptor)) {
             vtd_raise_fault_status(vtd, VTD_FSTS_QUEUE_ERROR);
             break;
-        }
-        advance(vtd);
-        if (g_get_monotonic_time() > deadline) {
-            return false;
         }
     }
     return true;
@@ -314,7 +334,7 @@ static bool run_until(struct vtd *vtd, int64_t deadline)
  */
 void vtd_queue_run(struct vtd *vtd)
 {
-    int64_t deadline = g_get_monotonic_time() + QUEUE_TURN;
+    int64_t deadline = turn_end();
     bool left = false;
 
     __atomic_store_n(&vtd->queue_kicked, true, __ATOMIC_SEQ_CST);
@@ -324,7 +344,7 @@ void vtd_queue_run(struct vtd *vtd)
         left = !run_until(vtd, deadline);
         pthread_mutex_unlock(&vtd->queue_lock);
         if (left && !vtd->host.queue_left) {
-            deadline += QUEUE_TURN;
+            deadline = turn_end();
             left = false;
             __atomic_store_n(&vtd->queue_kicked, true, __ATOMIC_SEQ_CST);
         }

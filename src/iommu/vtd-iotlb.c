@@ -3,6 +3,7 @@
 
 #define PAGE_BITS 12
 #define LEAF_BITS 21 /* what a table of the last level maps */
+#define PAGE_SIZE (UINT64_C(1) << PAGE_BITS)
 
 void vtd_iotlb_init(struct vtd_iotlb *iotlb)
 {
@@ -45,6 +46,7 @@ void vtd_iotlb_remember(struct vtd_iotlb *iotlb, uint64_t sequence, iova_t iova,
     pthread_mutex_lock(&iotlb->lock);
     if (sequence == iotlb->sequence) {
         *page_slot(iotlb, iova) = *mapping;
+        iotlb->has_large_pages |= mapping->length > PAGE_SIZE;
         if (leaf->access) {
             *leaf_slot(iotlb, iova) = *leaf;
         }
@@ -52,14 +54,24 @@ void vtd_iotlb_remember(struct vtd_iotlb *iotlb, uint64_t sequence, iova_t iova,
     pthread_mutex_unlock(&iotlb->lock);
 }
 
+static void forget_page(struct iommu_mapping *page, struct range range)
+{
+    if (page->length && range_overlaps(iommu_mapping_range(page), range)) {
+        page->length = 0;
+    }
+}
+
+/* A small page is in the slot of its address, a large one in that of any address in it. */
 static void forget_pages(struct vtd_iotlb *iotlb, struct range range)
 {
-    for (unsigned i = 0; i < VTD_IOTLB_PAGES; i++) {
-        struct iommu_mapping *page = &iotlb->pages[i];
-
-        if (page->length && range_overlaps(iommu_mapping_range(page), range)) {
-            page->length = 0;
+    if (!iotlb->has_large_pages && range.length <= VTD_IOTLB_PAGES * PAGE_SIZE) {
+        for (uint64_t done = 0; done < range.length; done += PAGE_SIZE) {
+            forget_page(page_slot(iotlb, range.start + done), range);
         }
+        return;
+    }
+    for (unsigned i = 0; i < VTD_IOTLB_PAGES; i++) {
+        forget_page(&iotlb->pages[i], range);
     }
 }
 
@@ -80,6 +92,7 @@ void vtd_iotlb_set_context(struct vtd_iotlb *iotlb, const struct vtd_context *co
     iotlb->sequence++;
     iotlb->context = *context;
     memset(iotlb->pages, 0, sizeof(iotlb->pages));
+    iotlb->has_large_pages = false;
     memset(iotlb->leaves, 0, sizeof(iotlb->leaves));
     pthread_mutex_unlock(&iotlb->lock);
 }

@@ -21,6 +21,7 @@ struct vtd_iotlb {
     uint64_t sequence;    /* grows with each forgetting */
     struct vtd_context context;
     struct iommu_mapping pages[VTD_IOTLB_PAGES]; /* length 0: empty */
+    bool has_large_pages;                        /* since the context was set */
     struct vtd_leaf_table leaves[VTD_IOTLB_LEAVES];
 };
 
@@ -40,7 +41,7 @@ void vtd_iotlb_look(struct vtd_iotlb *iotlb, iova_t iova, struct vtd_iotlb_look 
  * of that is not 0. */
 void vtd_iotlb_remember(struct vtd_iotlb *iotlb, uint64_t sequence, iova_t iova,
                         const struct iommu_mapping *mapping, const struct vtd_leaf_table *leaf);
-/* A range of addresses; only_pages: tables are where they were (IH, 6.5.2.3). */
+/* A range of whole pages; only_pages: tables are where they were (IH, 6.5.2.3). */
 void vtd_iotlb_forget(struct vtd_iotlb *iotlb, struct range range, bool only_pages);
 /* Another context, and nothing else. */
 void vtd_iotlb_set_context(struct vtd_iotlb *iotlb, const struct vtd_context *context);

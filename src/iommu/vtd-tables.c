@@ -222,6 +222,37 @@ static bool count_visit(struct walk *walk)
                limit);
 }
 
+typedef uint64_t entry_pair __attribute__((vector_size(16)));
+
+/* A table, or the part of it that is looked at, as it is in memory. */
+union table {
+    uint64_t entries[LEVEL_COUNT];
+    entry_pair pairs[LEVEL_COUNT / 2];
+};
+
+#define AT_ONCE 16u /* entries: a sparse table is looked at by these */
+
+static bool are_zero(const entry_pair *pairs)
+{
+    entry_pair any = pairs[0];
+
+    for (unsigned i = 1; i < AT_ONCE / 2; i++) {
+        any |= pairs[i];
+    }
+    return (any[0] | any[1]) == 0;
+}
+
+/* The first entry from i on that is not zero; count: there is none. */
+static unsigned skip_zeros(const union table *table, unsigned i, unsigned count)
+{
+    while (i < count && !table->entries[i]) {
+        bool all = i % AT_ONCE == 0 && i + AT_ONCE <= count && are_zero(&table->pairs[i / 2]);
+
+        i += all ? AT_ONCE : 1;
+    }
+    return i;
+}
+
 /* Visit what lies in the table whose first entry maps `base` at `level`. False: refused. */
 static bool walk_table(struct walk *walk, gpa_t table, unsigned level, iova_t base, unsigned access)
 {
@@ -229,16 +260,17 @@ static bool walk_table(struct walk *walk, gpa_t table, unsigned level, iova_t ba
     unsigned from = walk->first > base ? (unsigned)((walk->first - base) >> shift) : 0;
     uint64_t last_index = (walk->last - base) >> shift;
     unsigned count = MIN((unsigned)MIN(last_index, LEVEL_COUNT - 1), LEVEL_COUNT - 1) - from + 1;
-    uint8_t bytes[LEVEL_COUNT * 8];
+    union table part;
 
     if (!count_visit(walk)) {
         return false;
     }
-    if (!vtd_read_memory(walk->tables, table + from * UINT64_C(8), bytes, count * UINT64_C(8))) {
+    if (!vtd_read_memory(walk->tables, table + from * UINT64_C(8), part.entries,
+                         count * UINT64_C(8))) {
         return true;
     }
-    for (unsigned i = 0; i < count; i++) {
-        uint64_t entry = load_le64(bytes + i * sizeof(entry));
+    for (unsigned i = 0; (i = skip_zeros(&part, i, count)) < count; i++) {
+        uint64_t entry = GUINT64_FROM_LE(part.entries[i]);
         unsigned allowed = access & entry_access(entry);
         iova_t iova = base + ((uint64_t)(from + i) << shift);
         struct iommu_mapping mapping = {iova, VTD_BIT(shift), entry_address(entry), allowed};

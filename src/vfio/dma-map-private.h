@@ -18,17 +18,18 @@ struct dma_map {
     bool registered;                 /* listener: failures go to `failed` */
     bool told;                       /* of one in the change under way */
     pthread_mutex_t
-        lock; /* around the back end: several IOMMU regions may change at a time. Leaf */
-    GHashTable *odd_entries; /* IOVA -> number: entries of what takes none, or more than one */
-    GPtrArray *windows;      /* of struct iommu_window: IOMMU regions that show in as */
-    GPtrArray *ram;          /* of struct dma_ram; under the topology lock */
-    GArray *leftovers; /* of struct range: mapped in the host, which refused to unmap them, and
-                          recorded nowhere else. Under lock */
+        lock;           /* around the back end: several IOMMU regions may change at a time. Leaf */
+    GTree *odd_entries; /* IOVA -> number: entries of what takes none, or more than one */
+    GPtrArray *windows; /* of struct iommu_window: IOMMU regions that show in as */
+    GPtrArray *ram;     /* of struct dma_ram; under the topology lock */
+    GArray *leftovers;  /* of struct range: mapped in the host, which refused to unmap them, and
+                           recorded nowhere else. Under lock */
 };
 
 /* Calls of the back end, under the lock. */
 bool dma_map_host_map(struct dma_map *map, const struct dma_mapping *mapping, GError **error);
-bool dma_map_host_unmap(struct dma_map *map, struct range range, GError **error);
+/* The range has so many guest mappings, or sections, and nothing else. */
+bool dma_map_host_unmap(struct dma_map *map, struct range range, uint64_t mappings, GError **error);
 
 /* Memory that devices may be given: RAM, and what was mapped of other devices (peer to peer). */
 bool dma_map_is_memory(const struct memory_region *region);

@@ -24,24 +24,57 @@ struct iommu_window {
  * Entries that one guest mapping, or section, takes in the host. Nearly always one; the exceptions
  * are kept by IOVA. Under map->lock.
  */
+static gint compare_iovas(gconstpointer a, gconstpointer b, gpointer unused)
+{
+    const iova_t *x = a, *y = b;
+
+    return (*x > *y) - (*x < *y);
+}
+
 static void set_entries(struct dma_map *map, iova_t iova, uint64_t entries)
 {
     if (entries != 1) {
-        uint64_t *key = g_new(uint64_t, 1);
+        iova_t *key = g_new(iova_t, 1);
 
         *key = iova;
-        g_hash_table_insert(map->odd_entries, key, GSIZE_TO_POINTER(entries));
+        g_tree_insert(map->odd_entries, key, GSIZE_TO_POINTER(entries));
     }
 }
 
-static uint64_t take_entries(struct dma_map *map, iova_t iova)
+/* The first exception in a range, or NULL. */
+static GTreeNode *first_odd(const struct dma_map *map, struct range range)
 {
-    gpointer entries;
+    GTreeNode *node = g_tree_lower_bound(map->odd_entries, &range.start);
 
-    if (!g_hash_table_lookup_extended(map->odd_entries, &iova, NULL, &entries)) {
-        return 1;
+    return node && range_contains(range, *(iova_t *)g_tree_node_key(node)) ? node : NULL;
+}
+
+/* Of so many mappings, or sections, which are all that the range has, and of what was left over. */
+static uint64_t count_entries(const struct dma_map *map, struct range range, uint64_t mappings)
+{
+    uint64_t count = mappings;
+
+    for (unsigned i = 0; i < map->leftovers->len; i++) {
+        count += range_contains_range(range, g_array_index(map->leftovers, struct range, i));
     }
-    return GPOINTER_TO_SIZE(entries);
+    for (GTreeNode *node = first_odd(map, range);
+         node && range_contains(range, *(iova_t *)g_tree_node_key(node));
+         node = g_tree_node_next(node)) {
+        count += GPOINTER_TO_SIZE(g_tree_node_value(node)) - 1;
+    }
+    return count;
+}
+
+static void forget_entries(struct dma_map *map, struct range range)
+{
+    for (unsigned i = map->leftovers->len; i-- > 0;) {
+        if (range_contains_range(range, g_array_index(map->leftovers, struct range, i))) {
+            g_array_remove_index_fast(map->leftovers, i);
+        }
+    }
+    for (GTreeNode *node; (node = first_odd(map, range));) {
+        g_tree_remove(map->odd_entries, g_tree_node_key(node));
+    }
 }
 
 bool dma_map_host_map(struct dma_map *map, const struct dma_mapping *mapping, GError **error)
@@ -54,16 +87,16 @@ bool dma_map_host_map(struct dma_map *map, const struct dma_mapping *mapping, GE
     return ok;
 }
 
-bool dma_map_host_unmap(struct dma_map *map, struct range range, GError **error)
+bool dma_map_host_unmap(struct dma_map *map, struct range range, uint64_t mappings, GError **error)
 {
     uint64_t entries;
     bool ok;
 
     pthread_mutex_lock(&map->lock);
-    entries = take_entries(map, range.start);
+    entries = count_entries(map, range, mappings);
     ok = entries == 0 || dma_backend_unmap(map->backend, range, entries, error);
     if (ok) {
-        g_hash_table_remove(map->odd_entries, &range.start);
+        forget_entries(map, range);
     }
     pthread_mutex_unlock(&map->lock);
     return ok;
@@ -155,9 +188,10 @@ static bool window_map(void *opaque, const struct iommu_mapping *guest, GError *
 static bool window_unmap(void *opaque, struct range range, GError **error)
 {
     struct iommu_window *window = opaque;
+    struct range host = {window_iova(window, range.start), range.length};
 
-    return dma_map_host_unmap(
-        window->map, (struct range){window_iova(window, range.start), range.length}, error);
+    return dma_map_host_unmap(window->map, host, mapping_set_count_in(window->notifier.held, range),
+                              error);
 }
 
 static const struct mapping_set_ops window_ops = {window_map, window_unmap};
@@ -354,7 +388,7 @@ static void targets_commit(struct memory_listener *listener)
 
 static void map_free(struct dma_map *map)
 {
-    g_hash_table_destroy(map->odd_entries);
+    g_tree_destroy(map->odd_entries);
     g_ptr_array_free(map->windows, true);
     g_ptr_array_free(map->ram, true);
     g_array_unref(map->leftovers);
@@ -372,7 +406,7 @@ struct dma_map *dma_map_new(struct address_space *as, struct address_space *targ
     map->backend = backend;
     map->failed = failed;
     map->opaque = opaque;
-    map->odd_entries = g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free, NULL);
+    map->odd_entries = g_tree_new_full(compare_iovas, NULL, g_free, NULL);
     map->windows = g_ptr_array_new();
     map->ram = g_ptr_array_new_with_free_func(g_free);
     map->leftovers = g_array_new(false, false, sizeof(struct range));

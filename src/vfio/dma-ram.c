@@ -69,7 +69,7 @@ bool dma_ram_remove(struct dma_map *map, const struct listener_section *section,
         struct dma_ram *ram = g_ptr_array_index(map->ram, i);
 
         if (ram->mapping.iova == pages.start) {
-            ok = !ram->is_held || dma_map_host_unmap(map, pages, error);
+            ok = !ram->is_held || dma_map_host_unmap(map, pages, 1, error);
             if (!ok) {
                 pthread_mutex_lock(&map->lock);
                 g_array_append_val(map->leftovers, pages);
@@ -94,7 +94,7 @@ bool dma_map_clear_leftovers(struct dma_map *map, GError **error)
     for (unsigned i = 0; i < left->len; i++) {
         struct range range = g_array_index(left, struct range, i);
 
-        if (!dma_map_host_unmap(map, range, ok ? error : NULL)) {
+        if (!dma_map_host_unmap(map, range, 1, ok ? error : NULL)) {
             pthread_mutex_lock(&map->lock);
             g_array_append_val(map->leftovers, range);
             pthread_mutex_unlock(&map->lock);

@@ -580,9 +580,15 @@ class Passthrough(unittest.TestCase):
         mock.fail(0, 0)
         iommu.attach(2, self.ENDPOINT)
         self.assertEqual(len(mock.mapped()), 3)
+        mock.fail(1, errno.EIO)  # the one unmap of all three; each by itself can be made
+        iommu.must(viommu.detach_request(2, self.ENDPOINT))
+        self.assertEqual(mock.mapped(), {})
+        mock.fail(0, 0)
+        iommu.must(viommu.unmap_request(2, 2 << 30, 2 << 30))
+        iommu.attach(2, self.ENDPOINT)
         mock.fail(1, errno.EIO)
         self.assertEqual(iommu.status_of(viommu.detach_request(2, self.ENDPOINT)), viommu.DEVERR)
-        self.assertEqual(len(mock.mapped()), 3)
+        self.assertEqual(len(mock.mapped()), 1)
         self.verify(mock)
 
     def test_no_entries_left(self):

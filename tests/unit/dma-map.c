@@ -378,6 +378,34 @@ static void test_entries_are_counted(void)
     bench_free(b);
 }
 
+/* Many mappings are taken back by one call, and each of them is counted, also those to no memory.
+ */
+static void test_a_run_is_counted(void)
+{
+    struct bench *b = bench_new();
+    unsigned calls;
+
+    turn_translation(b, true);
+    for (unsigned i = 0; i < 10; i++) {
+        guest_map(b, 2 * i * PAGE, i == 3 || i == 7 ? 100 * MEG : 1 * MEG);
+    }
+    CU_ASSERT_TRUE_FATAL(attach(b));
+    CU_ASSERT_EQUAL(b->recorder.backend.entries, 8);
+    for (unsigned i = 0; i < 10; i++) {
+        guest_map(b, 2 * i * PAGE, i == 5 ? 1 * MEG : 0);
+    }
+    calls = b->recorder.calls;
+    invalidate(b);
+    CU_ASSERT_EQUAL(b->recorder.calls, calls + 2);
+    CU_ASSERT_EQUAL(b->recorder.backend.entries, 1);
+    guest_map(b, 8 * PAGE, 100 * MEG);
+    invalidate(b);
+    CU_ASSERT_EQUAL(b->recorder.backend.entries, 1);
+    /* A refused unmap of both is made for each; the one to no memory takes no call. */
+    b->recorder.fail_at = b->recorder.calls + 1;
+    bench_free(b);
+}
+
 /* Each host call of an attachment fails once. */
 static void test_each_call_fails(void)
 {
@@ -525,6 +553,7 @@ static const struct unit_test tests[] = {
     {"switch between translated and not", test_switch_between_translated_and_not},
     {"mapping to no memory", test_mapping_to_no_memory},
     {"entries are counted", test_entries_are_counted},
+    {"a run is counted", test_a_run_is_counted},
     {"each call fails", test_each_call_fails},
     {"RAM that the host refuses", test_ram_that_the_host_refuses},
     {"RAM that the host refuses for long", test_ram_that_the_host_refuses_for_long},

@@ -33,9 +33,10 @@ struct fixture_page {
 struct fixture_host {
     struct fixture_page pages[FIXTURE_PAGES];
     unsigned maps, unmaps, mapped;
-    unsigned limit;   /* mappings; 0: none */
-    unsigned calls;   /* of both kinds, for fail_at */
-    unsigned fail_at; /* number of the call that fails, 0: none */
+    unsigned limit;     /* mappings; 0: none */
+    unsigned calls;     /* of both kinds, for fail_at */
+    unsigned fail_at;   /* number of the call that fails, 0: none */
+    unsigned fail_more; /* as many calls after it fail, too */
     int fail_errno;
     bool told; /* of a failure, since the last look */
     unsigned serial;
@@ -54,7 +55,8 @@ struct fixture {
 static inline bool fixture_host_fails(struct fixture_host *host, const char *what, uint64_t iova,
                                       GError **error)
 {
-    if (++host->calls != host->fail_at) {
+    host->calls++;
+    if (!host->fail_at || host->calls - host->fail_at > host->fail_more) {
         return false;
     }
     duodm_fail(error, DUODM_ERROR_IO, "host %s at IOVA 0x%" PRIx64 ": %s", what, iova,

@@ -239,13 +239,39 @@ static void test_failed_unmap_is_kept_and_retried(void)
     CU_ASSERT_TRUE(pair_register(p));
     fixture_guest_unmap(p->f, 3);
     fixture_guest_unmap(p->f, 5);
-    p->host.fail_at = p->host.calls + 1;
+    p->host.fail_at = p->host.calls + 1; /* both, and then the first of them */
+    p->host.fail_more = 1;
     p->host.fail_errno = EBUSY;
     CU_ASSERT_FALSE(fixture_invalidate(p->f, 0, 10));
     CU_ASSERT_EQUAL(p->host.mapped, 1); /* the other was unmapped all the same */
     CU_ASSERT_EQUAL(iommu_notifier_count(&p->notifier), 1);
     CU_ASSERT_TRUE(fixture_invalidate(p->f, 400, 1));
     CU_ASSERT_EQUAL(p->host.mapped, 0);
+    pair_free(p);
+}
+
+/* What is taken back with nothing between that stays costs one call. */
+static void test_runs_are_unmapped_by_one_call(void)
+{
+    struct pair *p = pair_new(&fixture_ops);
+
+    for (unsigned i = 0; i < 10; i++) {
+        fixture_guest_map(p->f, 3 + 2 * i, 1, 100 + i, RW);
+    }
+    CU_ASSERT_TRUE(pair_register(p));
+    for (unsigned i = 0; i < 10; i++) {
+        if (i != 4) {
+            fixture_guest_unmap(p->f, 3 + 2 * i);
+        }
+    }
+    CU_ASSERT_TRUE(fixture_invalidate(p->f, 0, FIXTURE_PAGES));
+    CU_ASSERT_EQUAL(p->host.unmaps, 2);
+    CU_ASSERT_EQUAL(p->host.mapped, 1);
+    CU_ASSERT_EQUAL(pair_differences(p), 0);
+    fixture_guest_map(p->f, 3, 1, 100, RW);
+    CU_ASSERT_TRUE(fixture_invalidate(p->f, 0, FIXTURE_PAGES));
+    p->host.fail_at = p->host.calls + 1; /* at unplug the host can't do both at once */
+    p->host.fail_errno = EBUSY;
     pair_free(p);
 }
 
@@ -522,6 +548,7 @@ static const struct unit_test tests[] = {
     {"a failed unmap is kept and retried", test_failed_unmap_is_kept_and_retried},
     {"unchanged mappings are not touched", test_unchanged_mappings_are_not_touched},
     {"split and joined pages stay", test_split_and_joined_pages_stay},
+    {"runs are unmapped by one call", test_runs_are_unmapped_by_one_call},
     {"unmaps make room for maps", test_unmaps_make_room_for_maps},
     {"access rights are part of a mapping", test_access_rights_are_part_of_a_mapping},
     {"map for all or none", test_map_for_all_or_none},

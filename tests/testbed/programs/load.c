@@ -7,7 +7,8 @@ static const struct {
     int (*run)(int argc, char **argv);
 } LOADS[] = {
     {"randread", load_randread}, {"stream", load_stream}, {"files", load_files},
-    {"edu", load_edu},           {"vfio", load_vfio},     {"kexec", load_kexec},
+    {"disk", load_disk},         {"edu", load_edu},       {"vfio", load_vfio},
+    {"kexec", load_kexec},
 };
 
 int main(int argc, char **argv)
@@ -18,6 +19,6 @@ int main(int argc, char **argv)
             return LOADS[i].run(argc - 2, argv + 2);
         }
     }
-    fprintf(stderr, "usage: load randread|stream|files|edu|vfio|kexec ARGUMENT...\n");
+    fprintf(stderr, "usage: load randread|stream|files|disk|edu|vfio|kexec ARGUMENT...\n");
     return 2;
 }

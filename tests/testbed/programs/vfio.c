@@ -6,6 +6,10 @@
  * see that the device reaches it no more. Prints "vfio N".
  * load vfio many ADDRESS COUNT: make so many mappings, print "many N", keep them until the input
  * ends.
+ * load vfio rate ADDRESS COUNT [PAGES]: map so many pages (one) and take them back, COUNT times;
+ * prints "rate N", how often per second.
+ * load vfio join OTHER ADDRESS COUNT: make so many mappings for another device, then have edu join
+ * it, and see that edu reaches each of them. Prints "joined N", and waits as many does.
  */
 #include <fcntl.h>
 #include <libgen.h>
@@ -42,23 +46,23 @@ static int open_group(const char *address)
     return fd;
 }
 
-static void map(int container, void *page, uint64_t iova)
+static void map(int container, void *page, uint64_t iova, uint64_t size)
 {
     struct vfio_iommu_type1_dma_map request = {
         .argsz = sizeof(request),
         .flags = VFIO_DMA_MAP_FLAG_READ | VFIO_DMA_MAP_FLAG_WRITE,
         .vaddr = (uintptr_t)page,
         .iova = iova,
-        .size = PAGE,
+        .size = size,
     };
 
     must(ioctl(container, VFIO_IOMMU_MAP_DMA, &request) == 0, "VFIO_IOMMU_MAP_DMA");
 }
 
-static void unmap(int container, uint64_t iova)
+static void unmap(int container, uint64_t iova, uint64_t size)
 {
     struct vfio_iommu_type1_dma_unmap request = {
-        .argsz = sizeof(request), .iova = iova, .size = PAGE};
+        .argsz = sizeof(request), .iova = iova, .size = size};
 
     must(ioctl(container, VFIO_IOMMU_UNMAP_DMA, &request) == 0, "VFIO_IOMMU_UNMAP_DMA");
 }
@@ -110,12 +114,12 @@ static int run_map(int container, volatile uint8_t *bar, uint8_t *page, unsigned
     for (unsigned i = 0; i < rounds; i++) {
         uint64_t iova = IOVA + (i % 64) * 3 * PAGE;
 
-        map(container, page, iova);
+        map(container, page, iova, PAGE);
         if (!round_trip(bar, page, iova, &state)) {
             printf("round %u: other data came back\n", i);
             return 1;
         }
-        unmap(container, iova);
+        unmap(container, iova, PAGE);
         round_trip(bar, page, iova, &state);
         if (!is_zero(page + EDU_DMA_SIZE, EDU_DMA_SIZE)) {
             printf("round %u: the device reaches what was taken from it\n", i);
@@ -126,43 +130,122 @@ static int run_map(int container, volatile uint8_t *bar, uint8_t *page, unsigned
     return 0;
 }
 
-static int run_many(int container, void *page, unsigned count)
+static void wait_for_end_of_input(void)
 {
     char byte;
 
-    for (unsigned i = 0; i < count; i++) {
-        map(container, page, IOVA + (uint64_t)i * 2 * PAGE);
-    }
-    printf("many %u\n", count);
     while (read(STDIN_FILENO, &byte, 1) > 0) {
     }
+}
+
+static int run_many(int container, void *page, unsigned count)
+{
+    for (unsigned i = 0; i < count; i++) {
+        map(container, page, IOVA + (uint64_t)i * 2 * PAGE, PAGE);
+    }
+    printf("many %u\n", count);
+    wait_for_end_of_input();
+    return 0;
+}
+
+static int open_container(void)
+{
+    int container = open("/dev/vfio/vfio", O_RDWR);
+
+    must(container >= 0, "/dev/vfio/vfio");
+    return container;
+}
+
+static int join(int container, const char *address)
+{
+    int group = open_group(address);
+
+    must(ioctl(group, VFIO_GROUP_SET_CONTAINER, &container) == 0, "VFIO_GROUP_SET_CONTAINER");
+    return group;
+}
+
+static volatile uint8_t *open_edu(int group, const char *address)
+{
+    int device = ioctl(group, VFIO_GROUP_GET_DEVICE_FD, address);
+
+    must(device >= 0, address);
+    set_master(device);
+    return map_bar(device);
+}
+
+static void *new_pages(uint64_t size)
+{
+    void *pages =
+        mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
+
+    must(pages != MAP_FAILED, "pages");
+    return pages;
+}
+
+static int run_join(const char *other, const char *address, unsigned count)
+{
+    int container = open_container();
+    uint8_t **pages = calloc(count, sizeof(*pages));
+    uint64_t state = now_ns() | 1;
+    volatile uint8_t *bar;
+
+    join(container, other);
+    must(ioctl(container, VFIO_SET_IOMMU, VFIO_TYPE1v2_IOMMU) == 0, "VFIO_SET_IOMMU");
+    for (unsigned i = 0; i < count; i++) {
+        pages[i] = new_pages(PAGE);
+        map(container, pages[i], IOVA + (uint64_t)i * 2 * PAGE, PAGE);
+    }
+    bar = open_edu(join(container, address), address);
+    for (unsigned i = 0; i < count; i++) {
+        if (!round_trip(bar, pages[i], IOVA + (uint64_t)i * 2 * PAGE, &state)) {
+            printf("mapping %u: other data came back\n", i);
+            return 1;
+        }
+    }
+    printf("joined %u\n", count);
+    wait_for_end_of_input();
+    return 0;
+}
+
+static int run_rate(int container, void *pages, uint64_t size, unsigned count)
+{
+    uint64_t start = now_ns();
+
+    for (unsigned i = 0; i < count; i++) {
+        map(container, pages, IOVA, size);
+        unmap(container, IOVA, size);
+    }
+    printf("rate %.0f\n", count / ((double)(now_ns() - start) / 1e9));
     return 0;
 }
 
 int load_vfio(int argc, char **argv)
 {
-    int container, group, device;
     volatile uint8_t *bar;
-    uint8_t *page;
+    int container, group;
+    uint64_t size;
     unsigned count;
+    void *pages;
 
-    if (argc != 3) {
-        fprintf(stderr, "usage: load vfio map|many ADDRESS COUNT\n");
+    if (argc == 4 && strcmp(argv[0], "join") == 0) {
+        return run_join(argv[1], argv[2], (unsigned)strtoul(argv[3], NULL, 10));
+    }
+    if (argc < 3 || argc > 4) {
+        fprintf(stderr,
+                "usage: load vfio map|many|rate ADDRESS COUNT [PAGES], load vfio join OTHER "
+                "ADDRESS COUNT\n");
         return 2;
     }
     count = (unsigned)strtoul(argv[2], NULL, 10);
-    container = open("/dev/vfio/vfio", O_RDWR);
-    must(container >= 0, "/dev/vfio/vfio");
-    group = open_group(argv[1]);
-    must(ioctl(group, VFIO_GROUP_SET_CONTAINER, &container) == 0, "VFIO_GROUP_SET_CONTAINER");
+    size = PAGE * (argc == 4 ? strtoul(argv[3], NULL, 10) : 1);
+    container = open_container();
+    group = join(container, argv[1]);
     must(ioctl(container, VFIO_SET_IOMMU, VFIO_TYPE1v2_IOMMU) == 0, "VFIO_SET_IOMMU");
-    device = ioctl(group, VFIO_GROUP_GET_DEVICE_FD, argv[1]);
-    must(device >= 0, argv[1]);
-    bar = map_bar(device);
-    set_master(device);
-    page =
-        mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
-    must(page != MAP_FAILED, "a page");
-    return strcmp(argv[0], "map") == 0 ? run_map(container, bar, page, count)
-                                       : run_many(container, page, count);
+    bar = open_edu(group, argv[1]);
+    pages = new_pages(size);
+    if (strcmp(argv[0], "rate") == 0) {
+        return run_rate(container, pages, size, count);
+    }
+    return strcmp(argv[0], "map") == 0 ? run_map(container, bar, pages, count)
+                                       : run_many(container, pages, count);
 }
