@@ -136,13 +136,15 @@ static void request_notified(struct xen_channel *channel)
     struct xen_machine *xen = channel->xen;
     struct ioreq_target target = target_of(xen);
     struct ioreq request = read_slot(slot_of(v));
+    uint64_t *count;
 
     if (request.state != STATE_IOREQ_READY) {
         return;
     }
     xen_drain_buffer(xen);
     write_state(slot_of(v), request, STATE_IOREQ_INPROCESS);
-    v->requests[request.type % G_N_ELEMENTS(v->requests)]++;
+    count = &v->requests[request.type % G_N_ELEMENTS(v->requests)];
+    __atomic_store_n(count, *count + 1, __ATOMIC_RELAXED);
     ioreq_perform(&target, &request);
     if (__atomic_load_n(&xen->machine->vcpus_held, __ATOMIC_ACQUIRE)) {
         /* It asked for what has to be done before the vCPU goes on: end, reset, unplug. */

@@ -84,6 +84,7 @@ struct machine_config {
     char *cpu_model;                       /* NULL: the engine's default */
     char *kernel, *initrd, *append, *bios; /* NULL: none */
     char *dtb_dump;                        /* -machine dumpdtb=FILE; NULL: none */
+    char *dmar_dump;                       /* -machine dumpdmar=FILE; NULL: none */
     char *memory_backend; /* -machine memory-backend=ID: what RAM is made of; NULL: as usual */
     bool share_ram;       /* a device wants RAM that other processes can map */
     GPtrArray *firmware_folders; /* of char: -L, to be searched first */

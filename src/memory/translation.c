@@ -12,9 +12,10 @@
 #include <stdint.h>
 #include <time.h>
 
-#define SPINS 100   /* looks at a holder before the processor is given to others */
-#define PAUSE 20000 /* ns, and then between looks: it lost its processor in the middle of a copy   \
-                     */
+#define SPINS 100 /* looks at a holder before the processor is given to others */
+#define PAUSE                                                                                      \
+    20000 /* ns, and then between looks: it lost its processor in the middle of a copy             \
+           */
 
 struct holder {
     uint64_t number; /* atomic; odd: holds. Grows */

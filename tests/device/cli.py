@@ -392,6 +392,17 @@ class Kvm(unittest.TestCase):
         self.assertIn("dirty-ring-size", run("-accel", "kvm,help").stdout)
 
 
+@unittest.skipUnless("xen " in run("-accel", "help").stdout, "xen is not built in")
+class Xen(unittest.TestCase):
+    """Device classes that only this engine has."""
+
+    def test_another_engine_has_no_use_for_them(self):
+        self.assertIn("\nxen-pci-passthrough ", run("-device", "help").stdout)
+        result = run(*QTEST, "-device", "xen-pci-passthrough,hostaddr=00:05.0")
+        self.assertEqual(result.returncode, 1, result.stderr)
+        self.assertIn("is for Xen domains", result.stderr)
+
+
 class Configuration(unittest.TestCase):
     def test_global_applies(self):
         with Duodm("-global", "isa-debugcon.readback=0x55", "-global",

@@ -269,58 +269,19 @@ static const struct option *find_option(const char *name)
     return NULL;
 }
 
-/* What people who come from elsewhere type, and what is there in its place. */
-static const char *elsewhere(const char *name)
-{
-    static const struct {
-        const char *name, *advice;
-    } table[] = {
-        {"curses", "-nographic, or -vnc"},
-        {"daemonize", "a service manager, or '&'; -pidfile tells the process number"},
-        {"enable-kvm", "-accel kvm"},
-        {"gdb", "the monitor's x and info registers, and -d"},
-        {"loadvm", "-incoming file:FILE"},
-        {"mem-path", "-object memory-backend-memfd and -machine memory-backend="},
-        {"no-kvm", "-accel tcg"},
-        {"s", "the monitor's x and info registers, and -d"},
-        {"sandbox", "-runas and -chroot"},
-        {"sdl", "-vnc"},
-        {"snapshot", "a copy of the image, or an overlay served by qemu-nbd"},
-        {"spice", "-vnc"},
-    };
-
-    for (unsigned i = 0; i < G_N_ELEMENTS(table); i++) {
-        if (g_str_equal(name, table[i].name)) {
-            return table[i].advice;
-        }
-    }
-    return NULL;
-}
-
 static bool fail_unknown(const char *argument, const char *name, GError **error)
 {
-    g_autoptr(GPtrArray) names = g_ptr_array_new();
-    const char *near, *advice = elsewhere(name);
+    g_autoptr(GPtrArray) names = g_ptr_array_new_with_free_func(g_free);
+    const char *advice = absent_option_advice(name);
+    g_autofree char *dashed = g_strconcat("-", name, NULL), *hint = NULL;
 
-    if (advice) {
-        return duodm_fail(error, DUODM_ERROR_INVALID_ARGUMENT,
-                          "%s: there is no such option: here it is %s", argument, advice);
-    }
     for (const struct option *option = option_table; option->name; option++) {
-        g_ptr_array_add(names, (void *)option->name);
+        g_ptr_array_add(names, g_strconcat("-", option->name, NULL));
     }
     g_ptr_array_add(names, NULL);
-    near =
-        *absent_option_advice(name) ? NULL : nearest_word(name, (const char *const *)names->pdata);
-    if (near) {
-        return duodm_fail(error, DUODM_ERROR_INVALID_ARGUMENT,
-                          "%s: there is no such option; did you mean '-%s'? ('duodm -help' lists "
-                          "all)",
-                          argument, near);
-    }
+    hint = *advice ? g_strdup(advice) : suggestion(dashed, (const char *const *)names->pdata);
     return duodm_fail(error, DUODM_ERROR_INVALID_ARGUMENT,
-                      "%s: there is no such option%s ('duodm -help' lists all)", argument,
-                      absent_option_advice(name));
+                      "%s: there is no such option%s ('duodm -help' lists all)", argument, hint);
 }
 
 /* What the error of an option begins with: the option and, if it is short, its value. */

@@ -44,6 +44,9 @@ struct pci_device {
     int32_t address;    /* property addr: devfn, -1: any */
     bool multifunction; /* property */
     bool hidden;        /* atomic. Config cycles don't find it: not announced yet, or ejected */
+    /* Set in realize: the device is not ready for a guest yet, and calls pci_device_announce itself
+     * when it is. Main loop. */
+    bool holds_announcement;
     uint8_t devfn;
     uint8_t config[PCI_CONFIG_SIZE];
     uint8_t write_mask[PCI_CONFIG_SIZE]; /* bits that the guest may write */

@@ -55,10 +55,14 @@ def unplug(guest, name, **more):
 
 
 def verify(guest):
+    return verify_by(guest.qmp)
+
+
+def verify_by(qmp):
     """The hosts hold what the guest's tables map; how much that is, as text. A guest at work may just
     be between its tables and the invalidation that tells of them: what is wrong stays wrong."""
     for _ in range(100):
-        answer = guest.qmp.execute("x-iommu-verify")
+        answer = qmp.execute("x-iommu-verify")
         if answer["equal"]:
             return answer["report"]
     raise AssertionError(answer["report"])
