@@ -159,8 +159,8 @@ static void test_viot(void)
 }
 
 /* One unit for all of PCI, and, where messages are remapped, the IOAPIC in its scope, under the
- * requester ID that it sends as. No
- * memory is reserved: no device of these boards does DMA before its driver has it. */
+ * requester ID that it sends as. No memory is reserved: no device of these boards does DMA before
+ * its driver has it. */
 static void test_dmar(void)
 {
     static const uint8_t unit[] = {0, 0, 16,   0,    1, 0, 0, 0, /* DRHD, INCLUDE_PCI_ALL */
