@@ -267,17 +267,17 @@ static struct kvm_segment *segment_of(struct kvm_sregs *sregs, unsigned index)
     return places[index];
 }
 
-/* A failing ioctl leaves zeros: the kernel refuses none of these on a vCPU that exists. */
-void kvm_get_x86_state(struct vcpu *vcpu, struct x86_state *state)
+/* A failing ioctl leaves zeros, and no vCPU that exists has one. */
+bool kvm_get_x86_state(struct vcpu *vcpu, struct x86_state *state)
 {
     const struct kvm_vcpu *v = vcpu->engine;
     struct kvm_regs regs = {0};
     struct kvm_sregs sregs = {0};
     struct kvm_debugregs debugregs = {0};
     struct kvm_mp_state mp_state = {0};
+    bool ok =
+        kvm_ioctl(v->fd, KVM_GET_REGS, &regs) == 0 && kvm_ioctl(v->fd, KVM_GET_SREGS, &sregs) == 0;
 
-    kvm_ioctl(v->fd, KVM_GET_REGS, &regs);
-    kvm_ioctl(v->fd, KVM_GET_SREGS, &sregs);
     kvm_ioctl(v->fd, KVM_GET_DEBUGREGS, &debugregs);
     kvm_ioctl(v->fd, KVM_GET_MP_STATE, &mp_state);
     *state = (struct x86_state){
@@ -304,6 +304,7 @@ void kvm_get_x86_state(struct vcpu *vcpu, struct x86_state *state)
     }
     state->dr[6] = debugregs.dr6;
     state->dr[7] = debugregs.dr7;
+    return ok;
 }
 
 static void set_debug(const struct kvm_vcpu *v, const struct x86_state *state)

@@ -41,7 +41,7 @@ void kvm_start_vcpu(struct kvm_vcpu *v, uint8_t vector);
 
 /* struct engine_ops. */
 void kvm_reset_vcpu(struct vcpu *vcpu);
-void kvm_get_x86_state(struct vcpu *vcpu, struct x86_state *state);
+bool kvm_get_x86_state(struct vcpu *vcpu, struct x86_state *state);
 void kvm_set_x86_state(struct vcpu *vcpu, const struct x86_state *state);
 bool kvm_virtual_to_physical(struct vcpu *vcpu, uint64_t address, uint64_t *physical);
 void kvm_write_apic(struct vcpu *vcpu, unsigned offset, uint32_t value);

@@ -142,10 +142,24 @@ static void suspend(struct machine *machine)
     machine_post(machine, &xen_of(machine)->suspend_task);
 }
 
+static bool is_asleep(const struct xen_machine *xen)
+{
+    uint64_t state;
+
+    return xc_hvm_param_get(xen->control, xen->domid, HVM_PARAM_ACPI_S_STATE, &state) == 0 &&
+           state == 3;
+}
+
 static bool wake_up(struct machine *machine, GError **error)
 {
-    machine_reset(machine); /* devices lost their power, too */
-    return set_sleep_state(xen_of(machine), 0, error);
+    const struct xen_machine *xen = xen_of(machine);
+
+    if (!is_asleep(xen)) {
+        return duodm_fail(error, DUODM_ERROR_NOT_SUPPORTED, "xen: domain %u does not sleep",
+                          xen->domid);
+    }
+    machine_reset_to_wake(machine);
+    return set_sleep_state(xen, 0, error);
 }
 
 /* Not at the end: the toolstack may have removed the entry already. */
@@ -222,6 +236,16 @@ static void end_guest(struct machine *machine, bool restart)
                                 restart ? SHUTDOWN_reboot : SHUTDOWN_poweroff) < 0) {
         xen_warn(xen, "cannot be %s", restart ? "restarted" : "shut down");
     }
+}
+
+/* As long as its toolstack has not removed it. One that is suspended may go on. */
+static bool has_ended(struct machine *machine)
+{
+    const struct xen_machine *xen = xen_of(machine);
+    xc_dominfo_t info;
+
+    return xc_domain_getinfo(xen->control, xen->domid, 1, &info) == 1 && info.domid == xen->domid &&
+           (info.dying || (info.shutdown && info.shutdown_reason != SHUTDOWN_suspend));
 }
 
 static bool drop_rights(struct machine *machine, GError **error)
@@ -308,6 +332,8 @@ const struct engine_ops xen_engine = {
     .pause = xen_pause,
     .destroy = destroy,
     .reset_vcpu = reset_vcpu,
+    .get_state = xen_get_state,
+    .virtual_to_physical = xen_translate,
     .deliver_msi = xen_deliver_msi,
     .is_masked_elsewhere = xen_is_pirq_message,
     .set_gsi = xen_set_gsi,
@@ -319,6 +345,7 @@ const struct engine_ops xen_engine = {
     .set_pci_pin = xen_set_pci_pin,
     .set_pci_link = xen_set_pci_link,
     .end_guest = end_guest,
+    .has_ended = has_ended,
     .suspend = suspend,
     .wake_up = wake_up,
     .drop_rights = drop_rights,

@@ -47,6 +47,8 @@ struct xen_vcpu {
     unsigned index;
     bool answer_held;      /* its request was carried out, but not answered yet */
     struct ioreq answer;   /* then */
+    uint64_t answered_at;  /* TSC, when its last request was answered */
+    bool in_burst;         /* the last two requests came close together */
     uint64_t requests[16]; /* carried out so far, by type; atomic: written by its own thread */
 };
 
@@ -152,6 +154,10 @@ bool xen_deliver_msi(struct machine *machine, const struct msi_message *message)
 
 /* passthrough/passthrough.c */
 extern const struct device_class xen_passthrough_class;
+
+/* registers.c: for monitors. False where Xen does not let us look (any more). */
+bool xen_get_state(struct vcpu *vcpu, struct x86_state *state);
+bool xen_translate(struct vcpu *vcpu, uint64_t address, uint64_t *physical);
 
 /* store.c: xenstore. */
 bool xen_store_open(struct xen_machine *xen, GError **error);

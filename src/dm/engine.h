@@ -78,8 +78,8 @@ struct engine_ops {
     void (*kick)(struct vcpu *vcpu); /* make a running or halted vCPU look at its signals */
     /* Put a vCPU in the power-on state. Paused; vcpu->apic was reset just before. */
     void (*reset_vcpu)(struct vcpu *vcpu);
-    /* Only while paused, or from the vCPU's own thread. */
-    void (*get_state)(struct vcpu *vcpu, struct x86_state *state);
+    /* Only while paused, or from the vCPU's own thread. False: it can't be had (any more). */
+    bool (*get_state)(struct vcpu *vcpu, struct x86_state *state);
     void (*set_state)(struct vcpu *vcpu, const struct x86_state *state);
     /* Write an MSR as WRMSR would; false: that faults. Paused. NULL: the engine can't. */
     bool (*write_msr)(struct vcpu *vcpu, uint32_t msr, uint64_t value);
@@ -140,6 +140,9 @@ struct engine_ops {
     /* The guest turned itself off, or wants to start anew: its owner is told. The guest does not
      * go on after that, though its pending access is answered. */
     void (*end_guest)(struct machine *machine, bool restart);
+    /* Has the guest ended, though its memory is there still? Then it answers nothing any more. Main
+     * loop. NULL: that is not known. */
+    bool (*has_ended)(struct machine *machine);
     /* The guest suspends to RAM (ACPI S3). Any thread, guards held. wake_up ends that. */
     void (*suspend)(struct machine *machine);
     /* Give up all rights but those on this guest. */

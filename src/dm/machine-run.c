@@ -458,6 +458,13 @@ void machine_reset(struct machine *machine)
     }
 }
 
+void machine_reset_to_wake(struct machine *machine)
+{
+    machine->wakes = true;
+    machine_reset(machine);
+    machine->wakes = false;
+}
+
 static void end_run(struct machine *machine, int status)
 {
     machine->exit_status = status;

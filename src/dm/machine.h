@@ -121,6 +121,7 @@ struct machine {
     bool engine_created; /* by machine_create_engine */
     void *engine_data;
     bool engine_apics;       /* set by engine->create: it has the local APICs */
+    bool wakes;              /* the reset under way ends a suspend to RAM: memory is as it was */
     struct event_base *base; /* the main loop */
     struct machine_clock *clock;
 
@@ -267,6 +268,8 @@ void machine_start(struct machine *machine); /* or continue */
 bool machine_continue(struct machine *machine, GError **error);
 void machine_stop(struct machine *machine, enum run_state state);
 void machine_reset(struct machine *machine);
+/* The same at the end of a suspend to RAM (ACPI S3): reset handlers see machine->wakes. */
+void machine_reset_to_wake(struct machine *machine);
 /* Reset, start unless -S, and run the main loop until quit; the exit status of the process. */
 int machine_run(struct machine *machine);
 /* Let no vCPU execute between the two, in whatever state; nobody is told. The result of the first

@@ -284,7 +284,7 @@ static void reset_vcpu(struct vcpu *vcpu)
     cpu_reset(&v->cpu, false);
 }
 
-static void get_state(struct vcpu *vcpu, struct x86_state *state)
+static bool get_state(struct vcpu *vcpu, struct x86_state *state)
 {
     const struct tcg_vcpu *v = vcpu->engine;
     const struct cpu *cpu = &v->cpu;
@@ -308,6 +308,7 @@ static void get_state(struct vcpu *vcpu, struct x86_state *state)
     state->efer = cpu->efer;
     memcpy(state->dr, cpu->dr, sizeof(state->dr));
     state->halted = cpu->halted || cpu->wait_for_sipi;
+    return true;
 }
 
 static void set_state(struct vcpu *vcpu, const struct x86_state *state)

@@ -170,6 +170,9 @@ static inline void apic_write(unsigned offset, uint32_t value)
 void apic_enable(void);
 /* Start all other processors; each calls ap_entry(index) with index 1.. Returns how many. */
 unsigned start_processors(void (*ap_entry)(unsigned index));
+/* The address below 1 MiB, of a page, at which a processor starts in real mode to get to entry(),
+ * which does not return: a waking vector. Not for a program that starts processors. */
+uint32_t prepare_real_mode_entry(void (*entry)(unsigned index));
 void delay_us(unsigned us);
 
 #else /* 32-bit */

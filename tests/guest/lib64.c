@@ -169,33 +169,44 @@ static void send_ipi(uint8_t id, uint32_t low)
     }
 }
 
-/* One after the other, by APIC ID, until none answers. */
-unsigned start_processors(void (*ap_entry)(unsigned index))
+/* What starts in real mode there goes on in ap_main, which calls entry(index). */
+static char *place_trampoline(void (*entry)(unsigned index), unsigned stack)
 {
     char *trampoline = (char *)0x8000;
-    unsigned own = apic_read(0x20) >> 24;
 
-    ap_function = ap_entry;
-    for (unsigned id = 0; id < 8; id++) {
+    ap_function = entry;
+    for (char *from = trampoline_begin, *to = trampoline; from < trampoline_end;) {
+        *to++ = *from++;
+    }
+    *(volatile uint64_t *)(trampoline + trampoline_stack_offset) = (uint64_t)ap_stacks[stack];
+    return trampoline;
+}
+
+uint32_t prepare_real_mode_entry(void (*entry)(unsigned index))
+{
+    return (uint32_t)(uintptr_t)place_trampoline(entry, 1);
+}
+
+/* One after the other, by APIC ID, until two in a row don't answer: in a Xen domain all are even.
+ */
+unsigned start_processors(void (*ap_entry)(unsigned index))
+{
+    unsigned own = apic_read(0x20) >> 24, missed = 0;
+
+    for (unsigned id = 0; id < 8 && missed < 2; id++) {
         unsigned before = ap_started;
 
         if (id == own) {
             continue;
         }
-        for (char *from = trampoline_begin, *to = trampoline; from < trampoline_end;) {
-            *to++ = *from++;
-        }
-        *(volatile uint64_t *)(trampoline + trampoline_stack_offset) =
-            (uint64_t)ap_stacks[before + 1];
+        place_trampoline(ap_entry, before + 1);
         send_ipi((uint8_t)id, 0x4500);
         delay_us(1000);
         send_ipi((uint8_t)id, 0x4608);
         for (unsigned i = 0; i < 20 && ap_started == before; i++) {
             delay_us(5000);
         }
-        if (ap_started == before) {
-            break;
-        }
+        missed = ap_started == before ? missed + 1 : 0;
     }
     return ap_started;
 }

@@ -1,21 +1,25 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * A guest that notices when something happens to it. It counts timer interrupts, writes blocks of
- * the first IDE disk and reads each back before it writes it again, draws on a VGA adapter, and
- * says about once a second how it is: "life TICKS ticks WRITES writes ERRORS errors". What it keeps
- * in memory and what is on the disk must agree, whatever the host does meanwhile: save, restore,
- * migrate. Lines go to the first serial port, and to port E9h for those who can't read that.
+ * the first IDE disk and reads each back before it writes it again, has frames sent back by a peer
+ * on the network, draws on a VGA adapter, and says about once a second how it is: "life TICKS ticks
+ * WRITES writes ECHOES echoes ERRORS errors". What it keeps in memory, what is on the disk and what
+ * comes back must agree, whatever the host does meanwhile: save, restore, migrate. Lines go to the
+ * first serial port, and to port E9h for those who can't read that.
  *
  * A letter from the serial port asks for something:
  *
  * - g: graphics, 640x480, pixel (x, y) as pixel_at() says, the top BAR_LINES in one colour per line
  *   said;
  * - c: read block 16 of the CD in the second channel's first drive, say its first 8 bytes or why
- * not;
+ *   not;
+ * - v: read all blocks of the disk, say their sum, leave it alone from then on;
+ * - s: suspend to RAM;
  * - o: power off;
  * - r: reset.
  */
 #include "guest.h"
+#include "life64-network.h"
 
 #define TICKS_PER_SECOND 50
 #define BLOCKS           64u /* of the disk that are written */
@@ -267,6 +271,27 @@ static void write_block(unsigned block)
     writes++;
 }
 
+/* FNV-1a over the 32-bit words of all blocks, as the disk has them. It is left alone then. */
+static void say_sum(void)
+{
+    uint32_t sum = 0x811c9dc5;
+
+    for (unsigned block = 0; bus_master && block < BLOCKS; block++) {
+        if (generations[block]) {
+            check_block(block, false);
+        } else {
+            transfer_by_dma(block, seen[block], false);
+        }
+        for (unsigned i = 0; i < BLOCK_SIZE / 4; i++) {
+            sum = (sum ^ seen[block][i]) * 0x01000193;
+        }
+    }
+    bus_master = 0;
+    say("life sum ");
+    say_number(sum);
+    say("\n");
+}
+
 static void use_disk(void)
 {
     static uint32_t state = 1;
@@ -444,6 +469,100 @@ static void look_at_buttons(void)
     }
 }
 
+/* Suspend to RAM (ACPI 6.4, 16.1.3): devices forget all, and firmware enters the waking vector. */
+
+static struct {
+    uint32_t function, registers[32]; /* the PM function keeps its ports in the second half */
+} kept[4];
+
+static void keep_function(unsigned i, uint32_t id)
+{
+    kept[i].function = find_function(id);
+    for (uint32_t n = 0; kept[i].function && n < 128 / 4; n++) {
+        kept[i].registers[n] = config_read(kept[i].function | n * 4);
+    }
+}
+
+/* What lets accesses in comes last. */
+static void give_back_function(unsigned i)
+{
+    static const uint8_t order[] = {0x10, 0x14, 0x18, 0x1c, 0x20, 0x24, 0x3c, 0x40, 0x04};
+
+    for (unsigned n = 0; kept[i].function && n < sizeof(order); n++) {
+        config_write(kept[i].function | order[n], kept[i].registers[order[n] / 4]);
+    }
+}
+
+static bool begins_with(const uint8_t *bytes, const char *text)
+{
+    while (*text && *bytes++ == (uint8_t)*text) {
+        text++;
+    }
+    return !*text;
+}
+
+static const uint8_t *find_table(uint32_t root, const char *signature)
+{
+    uint32_t length = *(uint32_t *)(uintptr_t)(root + 4);
+
+    for (uint32_t at = 36; at + 4 <= length; at += 4) {
+        const uint8_t *table = (uint8_t *)(uintptr_t) * (uint32_t *)(uintptr_t)(root + at);
+
+        if (begins_with(table, signature)) {
+            return table;
+        }
+    }
+    return NULL;
+}
+
+/* Of the table (FACS) in which firmware looks for the waking vector. */
+static uint8_t *find_facs(void)
+{
+    for (uint32_t at = 0xe0000; at < 0x100000; at += 16) {
+        if (begins_with((uint8_t *)(uintptr_t)at, "RSD PTR ")) {
+            const uint8_t *fadt = find_table(*(uint32_t *)(uintptr_t)(at + 16), "FACP");
+
+            return fadt ? (uint8_t *)(uintptr_t) * (uint32_t *)(fadt + 36) : NULL;
+        }
+    }
+    return NULL;
+}
+
+static void live(void) __attribute__((noreturn));
+
+static void wake_up(unsigned index)
+{
+    (void)index;
+    for (unsigned i = 0; i < sizeof(kept) / sizeof(kept[0]); i++) {
+        give_back_function(i);
+    }
+    start_network(nic.ports ? find_function(NIC_ID) : 0);
+    start_interrupts();
+    say("life woken\n");
+    live();
+}
+
+static void sleep_in_ram(void)
+{
+    static const uint32_t ids[] = {0x70108086, 0x71138086, 0x11111234, NIC_ID};
+    uint8_t *facs = find_facs();
+
+    if (!facs || !pm_base) {
+        say("life sleep impossible\n");
+        return;
+    }
+    for (unsigned i = 0; i < sizeof(ids) / sizeof(ids[0]); i++) {
+        keep_function(i, ids[i]);
+    }
+    *(volatile uint32_t *)(facs + 12) = prepare_real_mode_entry(wake_up);
+    say("life sleeps\n");
+    asm volatile("cli");
+    asm volatile("outw %w0, %w1" : : "a"(1u << 13 | 1u << 10), "d"((uint16_t)(pm_base + 4)));
+    for (;;) {
+        asm volatile("hlt");
+    }
+}
+
 /* Which processors are plugged in, if that can change. */
 static void look_at_processors(void)
 {
@@ -467,11 +586,17 @@ static void obey(uint8_t letter)
     case 'c':
         read_cd();
         break;
+    case 'v':
+        say_sum();
+        break;
     case 'o':
         power_off();
         break;
     case 'r':
         outb(0x64, 0xfe);
+        break;
+    case 's':
+        sleep_in_ram();
         break;
     default:
         break;
@@ -513,19 +638,21 @@ static void say_how_it_is(void)
     say(" ticks ");
     say_number(writes);
     say(" writes ");
+    say_number(nic.echoes);
+    say(" echoes ");
     say_number(errors);
     say(" errors\n");
     draw_bar();
 }
 
-int main(void)
+static void live(void)
 {
-    find_disk();
-    find_power_management();
-    draw_text();
-    start_interrupts();
-    say("life begins\n");
     for (;;) {
+        const char *wrong = use_network(ticks);
+
+        if (wrong) {
+            fail(wrong, nic.echoes);
+        }
         use_disk();
         look_around();
         say_how_it_is();
@@ -533,4 +660,15 @@ int main(void)
             asm volatile("hlt");
         }
     }
+}
+
+int main(void)
+{
+    find_disk();
+    start_network(find_function(NIC_ID));
+    find_power_management();
+    draw_text();
+    start_interrupts();
+    say("life begins\n");
+    live();
 }

@@ -241,6 +241,13 @@ static void pt_ignore_vcpu(struct vcpu *vcpu)
 {
 }
 
+static bool pt_guest_ended;
+
+static bool pt_has_ended(struct machine *machine)
+{
+    return pt_guest_ended;
+}
+
 static const struct device_class *const pt_classes[] = {&xen_passthrough_class, NULL};
 
 static const struct engine_ops pt_engine = {
@@ -254,6 +261,7 @@ static const struct engine_ops pt_engine = {
     .pause = pt_ignore,
     .kick = pt_ignore_vcpu,
     .reset_vcpu = pt_ignore_vcpu,
+    .has_ended = pt_has_ended,
 };
 
 const struct engine_ops *const engine_table[] = {&pt_engine, NULL};
@@ -274,7 +282,7 @@ static inline void pt_test_init(struct pt_test *test)
     xen_libraries.xc_domain_update_msi_irq = fake_update_msi;
     xen_libraries.xc_domain_unbind_msi_irq = fake_unbind_msi;
     xen_libraries.xc_test_assign_device = fake_test_assign;
-    xen_has_assigned = false;
+    xen_has_assigned = pt_guest_ended = false;
     xen_calls = g_string_new(NULL);
     xen_fails_at = 0;
     xen_next_pirq = 40;

@@ -201,6 +201,25 @@ static void test_plugged_into_a_running_guest(void)
     pt_test_clear(&test);
 }
 
+/* A domain that has shut down, and waits for xl to make another in its place, lets nothing go. */
+static void test_taken_from_a_guest_that_has_ended(void)
+{
+    g_autoptr(GError) error = NULL;
+    struct pt_test test;
+
+    pt_test_init(&test);
+    put_function(&test, HOST, &plain);
+    plug(&test);
+    machine_start(test.machine);
+    CU_ASSERT_FALSE(hotplug_remove(test.machine, "pci-pt-00_05.0", false, &error)); /* no ACPI */
+    CU_ASSERT_PTR_NOT_NULL(hotplug_find(test.machine, "pci-pt-00_05.0"));
+    pt_guest_ended = true;
+    CU_ASSERT_TRUE(hotplug_remove(test.machine, "pci-pt-00_05.0", false, NULL));
+    CU_ASSERT_PTR_NULL(hotplug_find(test.machine, "pci-pt-00_05.0"));
+    machine_stop(test.machine, RUN_STATE_PAUSED);
+    pt_test_clear(&test);
+}
+
 static void test_functions_share_a_pin(void)
 {
     struct pt_test test;
@@ -481,6 +500,7 @@ static const struct unit_test tests[] = {
     {"less than a page", test_less_than_a_page},
     {"rights come later", test_rights_come_later},
     {"plugged into a running guest", test_plugged_into_a_running_guest},
+    {"taken from a guest that has ended", test_taken_from_a_guest_that_has_ended},
     {"functions share a pin", test_functions_share_a_pin},
     {"MSI", test_msi},
     {"MSI-X", test_msix},

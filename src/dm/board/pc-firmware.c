@@ -51,8 +51,18 @@ static void forget_boot_once(void *opaque)
 {
     struct pc *pc = opaque;
 
-    if (pc->resets++ == 1) {
+    if (!pc->machine->wakes && pc->resets++ == 1) {
         set_boot_order(pc, pc->machine->config.boot_order);
+    }
+}
+
+/* By the shutdown code, SeaBIOS tells a processor that is reset from a machine that wakes up. */
+static void tell_that_it_wakes(void *opaque)
+{
+    const struct pc *pc = opaque;
+
+    if (pc->machine->wakes) {
+        mc146818_set_cmos(pc->rtc, 0x0f, 0xfe);
     }
 }
 
@@ -74,6 +84,7 @@ void pc_fill_cmos(struct pc *pc)
     if (config->boot_once) {
         machine_add_reset_handler(machine, forget_boot_once, pc);
     }
+    machine_add_reset_handler(machine, tell_that_it_wakes, pc);
     mc146818_set_cmos(pc->rtc, 0x5f, (uint8_t)(machine->config.smp - 1));
 }
 

@@ -24,15 +24,16 @@ static bool check_cpu(const struct hmp_context *context, GError **error)
 
 bool hmp_get_state(const struct hmp_context *context, struct x86_state *state, GError **error)
 {
-    bool held;
+    bool held, ok;
 
     if (!check_cpu(context, error)) {
         return false;
     }
     held = machine_hold_vcpus(context->machine);
-    context->machine->engine->get_state(context->machine->vcpus[context->cpu], state);
+    ok = context->machine->engine->get_state(context->machine->vcpus[context->cpu], state);
     machine_release_vcpus(context->machine, held);
-    return true;
+    return ok || duodm_fail(error, DUODM_ERROR_FAILED, "the registers of CPU %u can't be had",
+                            context->cpu);
 }
 
 static void print_general(const struct x86_state *state, GString *out)

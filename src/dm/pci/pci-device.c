@@ -237,6 +237,13 @@ void pci_device_announce(struct device *base)
     }
 }
 
+/* Is there a guest that could let go of something? */
+static bool has_guest(struct machine *machine)
+{
+    return machine->state != RUN_STATE_PRELAUNCH &&
+           !(machine->engine->has_ended && machine->engine->has_ended(machine));
+}
+
 bool pci_device_request_unplug(struct device *base, bool force, GError **error)
 {
     struct pci_device *device = pci_device_of(base);
@@ -247,7 +254,7 @@ bool pci_device_request_unplug(struct device *base, bool force, GError **error)
         hotplug_removed(base);
         return true;
     }
-    if (force || base->machine->state == RUN_STATE_PRELAUNCH) {
+    if (force || !has_guest(base->machine)) {
         hotplug_removed(base);
         if (hotplug) {
             hotplug->tell_gone(hotplug, devfn);

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """edu and nvme are assigned to a Xen domain by xl: at its creation, and while it runs."""
-import traceback
-from harness.vfio import check_nvme, write_nvme
+from harness.vfio import READ_NVME_ALWAYS, check_edu, check_nvme, write_nvme
 from harness.xen import Domain, start_toolstack
 
 MACHINE = "xen-passthrough"
@@ -9,7 +8,8 @@ ENGINE = "xen"
 DEVICES = ["xen-pci-passthrough"]
 IN_CI = False
 EDU, NVME = "00:05.0", "00:06.0"  # in L1
-IDS = {EDU: "0x1234", NVME: "0x1b36"}  # their vendors
+VENDORS = {EDU: "0x1234", NVME: "0x1b36"}
+LIMIT = 120.0
 
 
 def give(bed, *addresses):
@@ -19,60 +19,79 @@ def give(bed, *addresses):
         bed.run(f"xl pci-assignable-list | grep -q {address} || xl pci-assignable-add {address}")
 
 
-def find(domain, host):
-    """The guest's address of a device, which it has or will have soon."""
-    return domain.run(f"until grep -l {IDS[host]} /sys/bus/pci/devices/*/vendor | grep -q .; do usleep 50000; done;"
-                      f"basename $(dirname $(grep -l {IDS[host]} /sys/bus/pci/devices/*/vendor))", limit=60)[1].strip()
-
-
-def test_debug(bed):
-    def show(what, f):
-        print("=====", what, flush=True)
-        try:
-            r = f()
-            print(r[1] if isinstance(r, tuple) else r, flush=True)
-        except BaseException:
-            traceback.print_exc()
-            print(flush=True)
-
+def linux(bed, extra, **rest):
     give(bed, EDU, NVME)
-    show("assignable", lambda: bed.run("xl pci-assignable-list; for d in 5 6; do cat /sys/bus/pci/devices/0000:00:0$d.0/resource /sys/bus/pci/devices/0000:00:0$d.0/irq; done"))
-    EXTRA = '\ndevice_model_args_hvm=["-trace","xen_pt_*","-trace","hotplug_*"]'
-    import harness.xen
-    harness.xen.LIMIT = 60
+    return Domain(bed, memory=256, kernel="/boot/vmlinuz", extra=extra, **rest)
 
-    def xen_state():
-        return bed.run("xl dmesg -c >/dev/null; xl debug-keys i; xl debug-keys M; xl dmesg -c | grep -v 'IOAPIC\\|RTE' | tail -n 90", check=False, limit=20)
 
-    def logs():
-        return bed.run("tail -n 40 /var/log/xen/*", check=False, limit=20)
+def find(domain, host):
+    """The guest's address of a device that it has, or will have soon."""
+    files = f"grep -l {VENDORS[host]} /sys/bus/pci/devices/*/vendor"
+    return domain.run(f"until {files} >/dev/null; do usleep 50000; done; "
+                      f"basename $(dirname $({files}))", limit=LIMIT)[1].strip()
 
-    def look(domain):
-        show("devices", lambda: domain.run("for d in /sys/bus/pci/devices/*; do echo $d $(cat $d/vendor $d/device $d/class $d/irq | tr '\\n' ' ') $(head -n 2 $d/resource); done; cat /proc/interrupts; dmesg | tail -n 25", check=False, limit=20))
 
-    domain = Domain(bed, memory=256, kernel="/boot/vmlinuz", append="loglevel=6", check=False, extra=f'pci=["{EDU}","{NVME}"]' + EXTRA)
-    show("created", lambda: str(domain.created) + domain.create_output)
-    show("up", domain.wait_up)
-    show("logs", logs)
-    look(domain)
-    show("edu dma", lambda: domain.run(f"timeout 20 load edu dma {find(domain, EDU)} 3", check=False, limit=30))
-    show("uio", lambda: domain.run("[ -e /dev/uio0 ] || echo 1234 11e8 >/sys/bus/pci/drivers/uio_pci_generic/new_id; ls /dev/uio*", check=False, limit=20))
-    show("intx", lambda: domain.run(f"timeout 15 load edu intx {find(domain, EDU)} 5", check=False, limit=25))
-    sums = []
-    show("nvme", lambda: sums.append(write_nvme(domain, limit=40)))
-    look(domain)
-    show("xen", xen_state)
-    show("detach", lambda: bed.run(f"xl pci-list {domain.name}; xl pci-detach {domain.name} {EDU}; xl pci-list {domain.name}", check=False, limit=40))
-    show("attach", lambda: bed.run(f"xl pci-attach {domain.name} {EDU}; xl pci-list {domain.name}", check=False, limit=40))
-    show("edu dma", lambda: domain.run(f"timeout 20 load edu dma {find(domain, EDU)} 3", check=False, limit=30))
-    show("intx", lambda: domain.run(f"timeout 15 load edu intx {find(domain, EDU)} 5", check=False, limit=25))
-    show("detach", lambda: bed.run(f"xl pci-detach {domain.name} {NVME}; xl pci-list {domain.name}", check=False, limit=40))
-    show("attach", lambda: bed.run(f"xl pci-attach {domain.name} {NVME}; xl pci-list {domain.name}", check=False, limit=40))
-    show("nvme", lambda: domain.run("until [ -e /dev/nvme0n1 ]; do usleep 20000; done", limit=30))
-    show("nvme", lambda: check_nvme(domain, sums[0], limit=30))
-    look(domain)
-    show("logs", logs)
-    show("xl dmesg", lambda: bed.run("xl dmesg | tail -n 40", check=False, limit=20))
-    show("destroy", domain.destroy)
-    show("clean", domain.check_clean)
-    show("assignable", lambda: bed.run("xl pci-assignable-list"))
+def attach(domain, host):
+    domain.bed.run(f"xl pci-attach {domain.name} {host}")
+    assert host in domain.bed.run(f"xl pci-list {domain.name}")[1]
+    return find(domain, host)
+
+
+def detach(domain, host):
+    domain.bed.run(f"xl pci-detach {domain.name} {host}")
+    assert host not in domain.bed.run(f"xl pci-list {domain.name}")[1]
+    assert domain.run(f"grep -l {VENDORS[host]} /sys/bus/pci/devices/*/vendor", check=False)[0] != 0
+
+
+def check_intx(domain, address, count=10):
+    domain.run("[ -e /dev/uio0 ] || echo 1234 11e8 >/sys/bus/pci/drivers/uio_pci_generic/new_id; "
+               "until [ -e /dev/uio0 ]; do usleep 20000; done", limit=LIMIT)
+    assert f"intx {count}\n" in domain.run(f"load edu intx {address} {count}", limit=LIMIT)[1]
+
+
+def wait_for_nvme(domain):
+    domain.run("until [ -e /dev/nvme0n1 ]; do usleep 20000; done", limit=LIMIT)
+
+
+def check_free(bed):
+    listing = bed.run("xl pci-assignable-list")[1]
+    assert EDU in listing and NVME in listing, listing
+
+
+def test_at_creation(bed):
+    with linux(bed, f'pci=["{EDU}","{NVME}"]') as domain:
+        domain.wait_up()
+        address = find(domain, EDU)
+        check_edu(domain, address, limit=LIMIT)
+        check_intx(domain, address)
+        wait_for_nvme(domain)
+        sums = write_nvme(domain, limit=LIMIT)
+        detach(domain, EDU)
+        load = domain.agent.spawn("sh", "-c", READ_NVME_ALWAYS)
+        detach(domain, NVME)
+        load.wait()
+        address = attach(domain, EDU)
+        check_edu(domain, address, limit=LIMIT)
+        check_intx(domain, address)
+        attach(domain, NVME)
+        wait_for_nvme(domain)
+        check_nvme(domain, sums, limit=LIMIT)
+        domain.destroy()
+    domain.check_clean()
+    check_free(bed)
+
+
+def test_attached_and_restarted(bed):
+    """The domain had none at first; the one that xl makes in its place has what was attached."""
+    with linux(bed, 'passthrough="enabled"', stay=True) as domain:
+        domain.wait_up()
+        check_edu(domain, attach(domain, EDU), limit=LIMIT)
+        domain.agent.spawn("reboot", "-f")
+        domain.wait_restarted()
+        address = find(domain, EDU)
+        check_edu(domain, address, limit=LIMIT)
+        check_intx(domain, address)
+        domain.agent.spawn("poweroff", "-f")
+        domain.wait_for(lambda: domain.current_id() == 0, "destroyed by xl")
+    domain.check_clean()
+    check_free(bed)

@@ -9,6 +9,34 @@ ENGINE = "xen"
 IN_CI = False  # firmware's text takes a minute
 
 
+def check_screen(domain):
+    domain.wait_alive()
+    with domain.vnc() as client:
+        domain.check_picture(client)
+
+
+def test_moved(bed):
+    """Saved, restored, saved without an end, migrated: the picture is there, and goes on."""
+    start_toolstack(bed)
+    with LifeDomain(bed, screen=True) as domain:
+        domain.wait_alive()
+        domain.ask("g", "life graphics drawn")
+        bed.run("xl save g1 /tmp/g1.saved")
+        domain.check_clean()
+        bed.run("xl restore -e /tmp/g1.saved")
+        domain.follow()
+        check_screen(domain)
+        bed.run("xl save -c g1 /tmp/g1.saved && rm /tmp/g1.saved")
+        check_screen(domain)
+        before = domain.id
+        bed.run("xl migrate -s '' g1 'xl migrate-receive'")
+        domain.check_clean_of(before)
+        domain.follow()
+        check_screen(domain)
+        domain.destroy()
+    domain.check_clean()
+
+
 def test_text_and_picture(bed):
     start_toolstack(bed)
     with LifeDomain(bed, text=True) as domain:
