@@ -67,22 +67,22 @@ static bool open_handles(struct xen_machine *xen, GError **error)
 
 static bool count_vcpus(struct xen_machine *xen, GError **error)
 {
-    unsigned wanted = xen->machine->config.smp;
+    unsigned wanted = xen->machine->config.smp, count;
 
-    if (xendevicemodel_nr_vcpus(xen->devices, xen->domid, &xen->vcpu_count) < 0) {
-        xen->vcpu_count = 0;
+    if (xendevicemodel_nr_vcpus(xen->devices, xen->domid, &count) < 0) {
         return xen_fail(xen, error, "cannot be attached to (is there such an HVM domain?)");
     }
-    if (xen->vcpu_count > XEN_PAGE_SIZE / sizeof(struct ioreq)) {
+    if (count > XEN_PAGE_SIZE / sizeof(struct ioreq)) {
         return duodm_fail(error, DUODM_ERROR_NOT_SUPPORTED, "xen: domain %u has %u vCPUs, too many",
-                          xen->domid, xen->vcpu_count);
+                          xen->domid, count);
     }
-    if (wanted > xen->vcpu_count) {
+    if (wanted > count) {
         return duodm_fail(error, DUODM_ERROR_INVALID_ARGUMENT,
-                          "-smp: domain %u has %u vCPUs at most, not %u", xen->domid,
-                          xen->vcpu_count, wanted);
+                          "-smp: domain %u has %u vCPUs at most, not %u", xen->domid, count,
+                          wanted);
     }
-    xen->vcpus = g_new0(struct xen_vcpu, xen->vcpu_count);
+    xen->vcpus = g_new0(struct xen_vcpu, count);
+    xen->vcpu_count = count;
     return true;
 }
 

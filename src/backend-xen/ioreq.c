@@ -250,13 +250,16 @@ static struct buf_ioreq take_slot(const struct buffered_iopage *page, uint32_t n
     return slot;
 }
 
-/* Both pointers at once, for Xen may fold them back together at any time. False: nothing waits. */
-static bool next_slot(const struct buffered_iopage *page, uint32_t *next)
+/* How many slots wait, and the first of them. Both pointers at once, for Xen may fold them back
+ * together at any time. None where they are further apart than the ring is long: nobody could say
+ * what they mean. */
+static uint32_t waiting_slots(const struct buffered_iopage *page, uint32_t *next)
 {
     uint64_t both = __atomic_load_n((const uint64_t *)(const void *)page, __ATOMIC_ACQUIRE);
+    uint32_t count = (uint32_t)(both >> 32) - (uint32_t)both;
 
     *next = (uint32_t)both;
-    return (uint32_t)both != (uint32_t)(both >> 32);
+    return count <= IOREQ_BUFFER_SLOT_NUM ? count : 0;
 }
 
 bool ioreq_drain_buffer(const struct ioreq_target *target, struct buffered_iopage *page)
@@ -264,11 +267,12 @@ bool ioreq_drain_buffer(const struct ioreq_target *target, struct buffered_iopag
     uint32_t next;
 
     for (unsigned i = 0; i < IOREQ_BUFFER_SLOT_NUM; i++) {
+        uint32_t waiting = waiting_slots(page, &next);
         struct buf_ioreq slot;
         struct ioreq request;
         unsigned slots;
 
-        if (!next_slot(page, &next)) {
+        if (!waiting) {
             return i > 0;
         }
         slot = take_slot(page, next);
@@ -286,7 +290,7 @@ bool ioreq_drain_buffer(const struct ioreq_target *target, struct buffered_iopag
             request.data |= (uint64_t)take_slot(page, next + 1).data << 32;
         }
         ioreq_perform(target, &request);
-        __atomic_fetch_add(&page->read_pointer, slots, __ATOMIC_RELEASE);
+        __atomic_fetch_add(&page->read_pointer, MIN(slots, waiting), __ATOMIC_RELEASE);
     }
     return true;
 }

@@ -82,6 +82,14 @@ void xen_store_write_state(struct xen_machine *xen, const char *state)
     }
 }
 
+/* The nearest number that there is to the sum of two. */
+static int64_t sum_of(int64_t a, int64_t b)
+{
+    int64_t sum;
+
+    return !__builtin_add_overflow(a, b, &sum) ? sum : b < 0 ? INT64_MIN : INT64_MAX;
+}
+
 /* rtc/timeoffset of the domain's /vm entry: what its builder gives the clock next time. */
 static void write_time_offset(void *opaque)
 {
@@ -98,7 +106,7 @@ static void write_time_offset(void *opaque)
     seconds = store->time_offset;
     store->time_offset = 0;
     pthread_mutex_unlock(&store->lock);
-    text = g_strdup_printf("%" PRId64, (old ? g_ascii_strtoll(old, NULL, 10) : 0) + seconds);
+    text = g_strdup_printf("%" PRId64, sum_of(old ? g_ascii_strtoll(old, NULL, 10) : 0, seconds));
     if (!path || !xs_write(store->handle, XBT_NULL, path, text, strlen(text))) {
         xen_warn(xen, "xenstore: cannot write the clock's offset");
     }
@@ -112,7 +120,7 @@ void xen_store_add_time_offset(struct xen_machine *xen, int64_t seconds)
 
     if (store) {
         pthread_mutex_lock(&store->lock);
-        store->time_offset += seconds;
+        store->time_offset = sum_of(store->time_offset, seconds);
         pthread_mutex_unlock(&store->lock);
         machine_post(xen->machine, &store->write_time_offset);
     }

@@ -436,7 +436,8 @@ class Mappings(Vfio):
     def test_each_request_fails_once(self):
         """Each of the host's calls at hotplug: an error or none, but never anything left (I1)."""
         mock = self.mock(plugged=False)
-        for problem in (errno.ENOMEM, errno.EINVAL, errno.EBUSY):
+        for problem in (errno.ENOMEM, errno.ENOSPC, errno.EINVAL, errno.EEXIST, errno.EBUSY,
+                        errno.EFAULT):
             number = 1
             while self.plug_with_failure(mock, number, problem):
                 number += 1

@@ -4,27 +4,17 @@
  * /dev/iommu, and one PCI device, whose regions are a memory file. The folder $VFIO_MOCK has
  * "config", the device's configuration space as it comes up, and "device", lines NAME VALUE:
  * bar0..bar5 (bytes), intx, msi, msix (vectors), reset (0 or 1), entries (mappings at a time), rom
- * (bytes, of the file "rom"). All that is asked is written to "log"; the n-th request fails if the
- * file "fail" holds "ROUND n ERRNO"; n counts from the round's first. Mappings are checked as the
- * kernel does it.
+ * (bytes, of the file "rom"). See mock.h for "log" and "fail". Mappings are checked as the kernel
+ * does it.
  */
 #define _GNU_SOURCE
+#define MOCK_FOLDER "VFIO_MOCK"
 #include "../../src/vfio/iommufd-abi.h"
+#include "mock.h"
 
-#include <dlfcn.h>
-#include <errno.h>
-#include <fcntl.h>
-#include <inttypes.h>
 #include <linux/vfio.h>
-#include <stdarg.h>
-#include <stdbool.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
-#include <unistd.h>
 
 #define REGION_SHIFT 40
 #define CONFIG_SIZE  4096
@@ -44,84 +34,7 @@ static struct {
     unsigned mapping_count;
     int first; /* whose mappings are told of as "map" and "unmap"; others': "other map"... */
     unsigned ioas_count; /* made so far */
-    unsigned calls, round;
 } mock;
-
-static const char *folder(void)
-{
-    return getenv("VFIO_MOCK");
-}
-
-static void path_of(char *path, size_t size, const char *name)
-{
-    snprintf(path, size, "%s/%s", folder(), name);
-}
-
-static void say(const char *format, ...)
-{
-    char path[512], line[8192];
-    va_list arguments;
-    int fd, length;
-
-    path_of(path, sizeof(path), "log");
-    va_start(arguments, format);
-    length = vsnprintf(line, sizeof(line), format, arguments);
-    va_end(arguments);
-    fd = (int)syscall(SYS_openat, AT_FDCWD, path, O_WRONLY | O_CREAT | O_APPEND, 0600);
-    if (fd >= 0) {
-        if (write(fd, line, (size_t)length) < 0) {
-            abort();
-        }
-        close(fd);
-    }
-}
-
-static uint64_t setting(const char *name, uint64_t otherwise)
-{
-    char path[512], key[32];
-    uint64_t value;
-    FILE *file;
-
-    path_of(path, sizeof(path), "device");
-    file = fopen(path, "r");
-    while (file && fscanf(file, "%31s %" SCNu64, key, &value) == 2) {
-        if (strcmp(key, name) == 0) {
-            otherwise = value;
-        }
-    }
-    if (file) {
-        fclose(file);
-    }
-    return otherwise;
-}
-
-static bool injected(void)
-{
-    char path[512];
-    unsigned at = 0, round = 0;
-    int error = 0;
-    FILE *file;
-
-    path_of(path, sizeof(path), "fail");
-    file = fopen(path, "r");
-    if (!file) {
-        return false;
-    }
-    if (fscanf(file, "%u %u %d", &round, &at, &error) != 3) {
-        at = 0;
-    }
-    fclose(file);
-    if (round != mock.round) {
-        mock.round = round;
-        mock.calls = 0;
-    }
-    if (++mock.calls != at) {
-        return false;
-    }
-    say("injected %d\n", error);
-    errno = error;
-    return true;
-}
 
 /* ---- Files ---- */
 

@@ -420,10 +420,16 @@ static void test_buffer(void)
     CU_ASSERT_EQUAL(ram_of(system)[0x27], 0x11);
     CU_ASSERT_EQUAL(ram_of(system)[0x20], 0x88);
     CU_ASSERT_EQUAL(ram_of(system)[0x30], 0x33);
-    /* Pointers that make no sense end, too. */
+    /* Pointers that make no sense: once, each request after them waited for 2^32 others. */
     page->read_pointer = 5;
     page->write_pointer = 3;
+    CU_ASSERT_FALSE(ioreq_drain_buffer(&system->target, page));
+    /* One of 8 bytes whose second half is not there: the ring is not left past its end. */
+    page->read_pointer = page->write_pointer = 7;
+    buffer_put(page, 0x40, 3, 0x44);
+    page->write_pointer = 8;
     CU_ASSERT_TRUE(ioreq_drain_buffer(&system->target, page));
+    CU_ASSERT_TRUE(ioreq_buffer_is_empty(page));
     g_aligned_free(page);
     system_free(system);
 }
