@@ -215,7 +215,7 @@ static void memory_commit(struct memory_listener *listener)
 /*
  * An event descriptor that the kernel won't take is signalled by duodm after an exit: slower, no
  * more. Memory that it won't take is an error of the machine: before it runs it is told by
- * kvm_check_board, later it stops the machine.
+ * engine_ops.check_board, later it stops the machine.
  */
 static void memory_failed(struct memory_listener *listener, const struct listener_section *section,
                           const GError *error)

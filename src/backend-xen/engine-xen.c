@@ -304,6 +304,8 @@ static const struct property options[] = {
     PROPERTY_END,
 };
 
+static const struct device_class *const devices[] = {&xen_passthrough_class, NULL};
+
 const struct engine_ops xen_engine = {
     .name = "xen",
     .description = "a Xen HVM domain that a toolstack built (xl)",
@@ -311,6 +313,7 @@ const struct engine_ops xen_engine = {
     .options = options,
     .has_vcpus = true,
     .attaches = true,
+    .devices = devices,
     .is_available = is_available,
     .create = create,
     .create_vcpu = create_vcpu,
@@ -322,6 +325,7 @@ const struct engine_ops xen_engine = {
     .get_state = xen_get_state,
     .virtual_to_physical = xen_translate,
     .deliver_msi = xen_deliver_msi,
+    .is_masked_elsewhere = xen_is_pirq_message,
     .set_gsi = xen_set_gsi,
     .make_ram = xen_make_ram,
     .adopt_ram = xen_adopt_ram,

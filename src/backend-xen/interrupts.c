@@ -30,6 +30,18 @@ void xen_set_pci_link(struct machine *machine, unsigned link, unsigned irq)
     xendevicemodel_set_pci_link_route(xen->devices, xen->domid, (uint8_t)link, (uint8_t)irq);
 }
 
+/*
+ * A message without a vector stands for a pirq, whose number is where the destination would be
+ * (Xen's hvm_inject_msi). The guest gets it as an event and masks that: the entry stays as a reset
+ * left it.
+ */
+bool xen_is_pirq_message(const struct msi_message *message)
+{
+    uint64_t pirq = (message->address >> 32 & 0xffffff00u) | (message->address >> 12 & 0xff);
+
+    return (message->data & 0xff) == 0 && pirq != 0;
+}
+
 bool xen_deliver_msi(struct machine *machine, const struct msi_message *message)
 {
     const struct xen_machine *xen = xen_of(machine);

@@ -156,6 +156,7 @@ static bool serve_request(struct xen_vcpu *v)
     struct xen_machine *xen = v->channel.xen;
     struct ioreq_target target = target_of(xen);
     struct ioreq request;
+    uint64_t *count;
 
     if (!is_ready(slot_of(v))) {
         return false;
@@ -164,7 +165,8 @@ static bool serve_request(struct xen_vcpu *v)
     v->in_burst = __rdtsc() - v->answered_at < BURST_CYCLES;
     xen_drain_buffer(xen);
     write_state(slot_of(v), request, STATE_IOREQ_INPROCESS);
-    v->requests[request.type % G_N_ELEMENTS(v->requests)]++;
+    count = &v->requests[request.type % G_N_ELEMENTS(v->requests)];
+    __atomic_store_n(count, *count + 1, __ATOMIC_RELAXED);
     ioreq_perform(&target, &request);
     if (__atomic_load_n(&xen->machine->vcpus_held, __ATOMIC_ACQUIRE)) {
         /* It asked for what has to be done before the vCPU goes on: end, reset, unplug. */

@@ -17,14 +17,24 @@
 
 /* By library. */
 #define XENCTRL_FUNCTIONS(F)                                                                       \
+    F(xc_domain_bind_pt_pci_irq)                                                                   \
     F(xc_domain_decrease_reservation_exact)                                                        \
     F(xc_domain_getinfo)                                                                           \
     F(xc_domain_hvm_getcontext_partial)                                                            \
+    F(xc_domain_ioport_mapping)                                                                    \
+    F(xc_domain_memory_mapping)                                                                    \
     F(xc_domain_populate_physmap_exact)                                                            \
+    F(xc_domain_unbind_msi_irq)                                                                    \
+    F(xc_domain_unbind_pt_irq)                                                                     \
+    F(xc_domain_update_msi_irq)                                                                    \
     F(xc_hvm_param_get)                                                                            \
     F(xc_hvm_param_set)                                                                            \
     F(xc_interface_close)                                                                          \
     F(xc_interface_open)                                                                           \
+    F(xc_physdev_map_pirq)                                                                         \
+    F(xc_physdev_map_pirq_msi)                                                                     \
+    F(xc_physdev_unmap_pirq)                                                                       \
+    F(xc_test_assign_device)                                                                       \
     F(xc_translate_foreign_address)
 #define XENDEVICEMODEL_FUNCTIONS(F)                                                                \
     F(xendevicemodel_close)                                                                        \
@@ -93,17 +103,27 @@ extern struct xen_libraries xen_libraries;
 bool xen_libraries_load(GError **error);
 
 /* Calls go through the pointers. */
+#define xc_domain_bind_pt_pci_irq(...) xen_libraries.xc_domain_bind_pt_pci_irq(__VA_ARGS__)
 #define xc_domain_decrease_reservation_exact(...)                                                  \
     xen_libraries.xc_domain_decrease_reservation_exact(__VA_ARGS__)
 #define xc_domain_getinfo(...) xen_libraries.xc_domain_getinfo(__VA_ARGS__)
 #define xc_domain_hvm_getcontext_partial(...)                                                      \
     xen_libraries.xc_domain_hvm_getcontext_partial(__VA_ARGS__)
+#define xc_domain_ioport_mapping(...) xen_libraries.xc_domain_ioport_mapping(__VA_ARGS__)
+#define xc_domain_memory_mapping(...) xen_libraries.xc_domain_memory_mapping(__VA_ARGS__)
 #define xc_domain_populate_physmap_exact(...)                                                      \
     xen_libraries.xc_domain_populate_physmap_exact(__VA_ARGS__)
+#define xc_domain_unbind_msi_irq(...)     xen_libraries.xc_domain_unbind_msi_irq(__VA_ARGS__)
+#define xc_domain_unbind_pt_irq(...)      xen_libraries.xc_domain_unbind_pt_irq(__VA_ARGS__)
+#define xc_domain_update_msi_irq(...)     xen_libraries.xc_domain_update_msi_irq(__VA_ARGS__)
 #define xc_hvm_param_get(...)             xen_libraries.xc_hvm_param_get(__VA_ARGS__)
 #define xc_hvm_param_set(...)             xen_libraries.xc_hvm_param_set(__VA_ARGS__)
 #define xc_interface_close(...)           xen_libraries.xc_interface_close(__VA_ARGS__)
 #define xc_interface_open(...)            xen_libraries.xc_interface_open(__VA_ARGS__)
+#define xc_physdev_map_pirq(...)          xen_libraries.xc_physdev_map_pirq(__VA_ARGS__)
+#define xc_physdev_map_pirq_msi(...)      xen_libraries.xc_physdev_map_pirq_msi(__VA_ARGS__)
+#define xc_physdev_unmap_pirq(...)        xen_libraries.xc_physdev_unmap_pirq(__VA_ARGS__)
+#define xc_test_assign_device(...)        xen_libraries.xc_test_assign_device(__VA_ARGS__)
 #define xc_translate_foreign_address(...) xen_libraries.xc_translate_foreign_address(__VA_ARGS__)
 #define xendevicemodel_close(...)         xen_libraries.xendevicemodel_close(__VA_ARGS__)
 #define xendevicemodel_create_ioreq_server(...)                                                    \

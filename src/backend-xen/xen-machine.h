@@ -49,7 +49,7 @@ struct xen_vcpu {
     struct ioreq answer;   /* then */
     uint64_t answered_at;  /* TSC, when its last request was answered */
     bool in_burst;         /* the last two requests came close together */
-    uint64_t requests[16]; /* carried out so far, by type; of the vCPU's own thread */
+    uint64_t requests[16]; /* carried out so far, by type; atomic: written by its own thread */
 };
 
 struct xen_ranges;
@@ -149,11 +149,15 @@ void xen_remove_pci_function(struct machine *machine, unsigned devfn);
 void xen_set_gsi(void *machine, unsigned gsi, bool level);
 void xen_set_pci_pin(void *machine, unsigned number, bool level);
 void xen_set_pci_link(struct machine *machine, unsigned link, unsigned irq);
+bool xen_is_pirq_message(const struct msi_message *message);
 bool xen_deliver_msi(struct machine *machine, const struct msi_message *message);
 
 /* registers.c: for monitors. False where Xen does not let us look (any more). */
 bool xen_get_state(struct vcpu *vcpu, struct x86_state *state);
 bool xen_translate(struct vcpu *vcpu, uint64_t address, uint64_t *physical);
+
+/* passthrough/passthrough.c */
+extern const struct device_class xen_passthrough_class;
 
 /* store.c: xenstore. */
 bool xen_store_open(struct xen_machine *xen, GError **error);

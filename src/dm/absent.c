@@ -34,6 +34,16 @@ static const struct absent options[] = {
     {NAMES("spice"), "; the screen is shown over VNC: -vnc (xl: spice=0)"},
     {NAMES("soundhw", "audiodev", "audio"), NO_SOUND},
     {NAMES("fda", "fdb"), "; there are no diskettes"},
+    {NAMES("curses"), "; use -nographic, or -vnc"},
+    {NAMES("sdl"), "; use -vnc"},
+    {NAMES("daemonize"), "; use a service manager, or '&': -pidfile tells the process number"},
+    {NAMES("enable-kvm"), "; use -accel kvm"},
+    {NAMES("no-kvm"), "; use -accel tcg"},
+    {NAMES("gdb", "s"), "; use the monitor's x and info registers, and -d"},
+    {NAMES("loadvm"), "; use -incoming file:FILE"},
+    {NAMES("mem-path"), "; use -object memory-backend-memfd and -machine memory-backend="},
+    {NAMES("sandbox"), "; use -runas and -chroot"},
+    {NAMES("snapshot"), "; use a copy of the image, or an overlay that qemu-nbd serves"},
 };
 
 static const char *find(const struct absent *table, unsigned count, const char *name)

@@ -19,14 +19,14 @@ struct machine;
 struct chardev;
 
 enum chardev_event {
-    CHARDEV_OPENED,
-    CHARDEV_CLOSED,
-    CHARDEV_BREAK,
-    CHARDEV_WRITABLE,
-    CHARDEV_FOCUS
+    CHARDEV_OPENED,   /* a peer is there; at once on attach if it is there already */
+    CHARDEV_CLOSED,   /* it is gone */
+    CHARDEV_BREAK,    /* the serial line's break condition (a multiplexer's Ctrl-A b) */
+    CHARDEV_WRITABLE, /* chardev_write took less before: there is room now */
+    CHARDEV_FOCUS     /* of a multiplexer: what is typed goes to this front end from now on */
 };
 
-/* A user of a chardev (a UART, a monitor). Called from the main-loop thread, no lock held. */
+/* A user of a chardev (a UART, a monitor). Called in the main loop, within `guard` alone. */
 struct chardev_frontend {
     size_t (*can_receive)(void *opaque); /* bytes that receive would take now */
     void (*receive)(void *opaque, const uint8_t *data, size_t length);

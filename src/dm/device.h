@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Devices and buses. A device class is a const struct, listed in device-table.c; a device is made
- * (device_new), given properties (device_set_property), realised (device_realize) and destroyed.
- * The device's author never locks: the core takes device.guard around its callbacks.
+ * Devices and buses. A device class is a const struct, a line of device-classes.def; a device is
+ * made (device_new), given properties (device_set_property), realised (device_realize) and
+ * destroyed. The device's author never locks: the core takes device.guard around its callbacks.
  */
 #ifndef DUODM_DM_DEVICE_H
 #define DUODM_DM_DEVICE_H

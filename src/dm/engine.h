@@ -128,6 +128,9 @@ struct engine_ops {
      * pointer shows is the guest's memory from here on. Before anybody uses it. */
     bool (*adopt_ram)(struct machine *machine, struct memory_region *region, GError **error);
     void (*abandon_ram)(struct machine *machine, struct memory_region *region); /* the mirror */
+    /* Is it a message that the guest masks at its hypervisor, and not by the bit in the function's
+     * MSI-X table? Any thread, any lock held. */
+    bool (*is_masked_elsewhere)(const struct msi_message *message);
     /* A function appears on the root bus, or goes. */
     bool (*add_pci_function)(struct machine *machine, unsigned devfn, GError **error);
     void (*remove_pci_function)(struct machine *machine, unsigned devfn);

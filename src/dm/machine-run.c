@@ -588,7 +588,7 @@ static void receive_state(struct machine *machine)
     g_autoptr(GError) error = NULL;
 
     if (!migration_receive(machine->migration, machine->config.incoming, &error)) {
-        log_warning("-incoming: %s", error->message);
+        log_error("-incoming: %s", error->message);
         end_run(machine, 1);
     }
 }
@@ -610,7 +610,7 @@ int machine_run(struct machine *machine)
     /* loopbreak ends one dispatch; one that was asked for before the loop began is not seen. */
     while (!machine->quit) {
         if (event_base_dispatch(machine->base) < 0) {
-            log_warning("the event loop failed: %s", strerror(errno));
+            log_error("the event loop failed: %s", strerror(errno));
             end_run(machine, 1);
         }
     }

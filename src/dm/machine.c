@@ -8,6 +8,7 @@
 #include "dm/firmware/boot-order.h"
 #include "dm/input/input.h"
 #include "dm/intc/local-apic.h"
+#include "dm/iommu/intel-iommu.h"
 #include "dm/machine-private.h"
 #include "dm/net/net.h"
 #include "dm/object.h"
@@ -65,6 +66,7 @@ void machine_config_clear(struct machine_config *config)
     g_free(config->append);
     g_free(config->bios);
     g_free(config->dtb_dump);
+    g_free(config->dmar_dump);
     g_free(config->memory_backend);
     g_free(config->rtc_base);
     g_free(config->boot_order);
@@ -316,12 +318,22 @@ static bool dump_device_tree(struct machine *machine, GError **error)
     return ok;
 }
 
+static bool dump_dmar(struct machine *machine, GError **error)
+{
+    if (intel_iommu_write_dmar(machine, machine->config.dmar_dump, error)) {
+        return true;
+    }
+    g_prefix_error(error, "-machine dumpdmar: ");
+    return false;
+}
+
 bool machine_complete_board(struct machine *machine, GError **error)
 {
     const struct board_class *board = machine->board;
 
     machine->complete = (!board->complete || board->complete(machine, error)) &&
-                        (!machine->config.dtb_dump || dump_device_tree(machine, error));
+                        (!machine->config.dtb_dump || dump_device_tree(machine, error)) &&
+                        (!machine->config.dmar_dump || dump_dmar(machine, error));
     return machine->complete;
 }
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * One virtual machine: memory, buses, devices, vCPUs, and the engine that runs them. All state
- * hangs off it. Life: machine_new, machine_create_engine, (board and devices) machine_realize,
- * machine_run, machine_free.
+ * hangs off it. Life: machine_new, machine_create_engine, machine_create_board (and the user's
+ * devices), machine_run, machine_free.
  */
 #ifndef DUODM_DM_MACHINE_H
 #define DUODM_DM_MACHINE_H
@@ -84,6 +84,7 @@ struct machine_config {
     char *cpu_model;                       /* NULL: the engine's default */
     char *kernel, *initrd, *append, *bios; /* NULL: none */
     char *dtb_dump;                        /* -machine dumpdtb=FILE; NULL: none */
+    char *dmar_dump;                       /* -machine dumpdmar=FILE; NULL: none */
     char *memory_backend; /* -machine memory-backend=ID: what RAM is made of; NULL: as usual */
     bool share_ram;       /* a device wants RAM that other processes can map */
     GPtrArray *firmware_folders; /* of char: -L, to be searched first */
@@ -102,9 +103,11 @@ struct machine_config {
     GPtrArray *fw_cfg_items; /* of struct fw_cfg_option: -fw_cfg name=,file=|string= */
 };
 
+/* -global. Strings owned. */
 struct global_property {
     char *driver, *property, *value;
 };
+/* -fw_cfg: one of file and string. Owned. */
 struct fw_cfg_option {
     char *name, *file, *string;
 };

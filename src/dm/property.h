@@ -48,13 +48,16 @@ bool property_set(struct machine *machine, void *object, const struct property *
 /* Set all defaults of a table (ended by PROPERTY_END; NULL: none). */
 void property_set_defaults(struct machine *machine, void *object, const struct property *table);
 void property_free_values(void *object, const struct property *table);
+/* By name; NULL: the table (NULL: none) has none such. */
 const struct property *property_find(const struct property *table, const char *name);
 /* The value as text; caller frees. */
 char *property_get_text(const void *object, const struct property *property);
 
 /* Parse "64", "4G", "0x1000", "1.5M" into bytes; refuses overflow, signs and trailing text. */
 bool parse_size(const char *text, char default_suffix, uint64_t *bytes, GError **error);
+/* In the notation of C: 64, 0x40. No sign. */
 bool parse_number(const char *text, uint64_t *value, GError **error);
+/* on, yes, true; off, no, false. */
 bool parse_bool(const char *text, bool *value, GError **error);
 
 /* The candidate nearest to a misspelt word (by edit distance), or NULL if none is near. */

@@ -26,7 +26,7 @@ enum state_type {
 struct state_field {
     const char *name;
     enum state_type type;
-    size_t offset;
+    size_t offset;    /* in the object */
     unsigned count;   /* array elements; 1 for a scalar */
     unsigned version; /* of the description in which the field appeared */
 };

@@ -3,7 +3,7 @@
  * For emulated devices that keep host pointers into memory which an IOMMU shows them (rings, the
  * buffers of requests under way): a watch tells where what an address leads to may have changed,
  * and a drain has the IOMMU's guest wait until what it took back is used no more. So an
- * invalidation is complete only when that is true (design.md, I3).
+ * invalidation is complete only when that is true (ARCHITECTURE.md, I3).
  *
  * How it goes. The IOMMU drops its own cached translations first, then tells watches, with its
  * lock held. The device, under a leaf lock that it holds around each translation too, forgets

@@ -273,11 +273,12 @@ static bool next_held(struct addition *addition, struct range range, struct iomm
         addition->held = iova_tree_find(addition->set->held, range.start);
         addition->has_held = true;
     }
-    while (iova_cursor_get(&addition->held, held) &&
-           range_last(iommu_mapping_range(held)) < range.start) {
-        iova_cursor_next(&addition->held);
+    for (; iova_cursor_get(&addition->held, held); iova_cursor_next(&addition->held)) {
+        if (range_last(iommu_mapping_range(held)) >= range.start) {
+            return range_overlaps(iommu_mapping_range(held), range);
+        }
     }
-    return range.length && addition->held.leaf && range_overlaps(iommu_mapping_range(held), range);
+    return false;
 }
 
 /* The first part of range in which nothing is recorded; length 0: none. */

@@ -2,7 +2,7 @@
 /*
  * Exactly what a host IOMMU holds on behalf of one notifier, and the calls that change it. A
  * mapping is recorded when the host has accepted it and forgotten when the host has dropped it,
- * never earlier (design.md, section 5; invariants I1 to I5).
+ * never earlier (ARCHITECTURE.md, invariants I1 to I5).
  *
  * Not thread-safe: the IOMMU's lock is held around each call (iommu-region.h).
  */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * Invalidation (VT-d 6.5). An invalidation is complete, and said to be, when every notifier's host
- * holds what the guest's tables now say (design.md, invariants I2 and I3).
+ * holds what the guest's tables now say (ARCHITECTURE.md, I2 and I3).
  */
 #include "iommu/vtd-private.h"
 #include "memory/translation.h"
@@ -9,7 +9,8 @@
 
 #include <time.h>
 
-#define QUEUE_TURN 2000000 /* ns of a vCPU's time that its write to the queue may take */
+#define QUEUE_TURN                                                                                 \
+    2000000 /* ns of a vCPU's time that its write to the queue may take, and a tick */
 
 void vtd_flush_iotlb(struct vtd *vtd, const struct vtd_flush *flush)
 {
@@ -282,14 +283,27 @@ static bool must_wait(const struct vtd *vtd, const uint64_t descriptor[2])
     return !iommu_drain_is_empty(&vtd->drain);
 }
 
-/* ns as of the last tick: good enough for a turn, and no system call where the exact time is one.
- */
+static int64_t nanoseconds(struct timespec time)
+{
+    return time.tv_sec * INT64_C(1000000000) + time.tv_nsec;
+}
+
+/* Time as of the last tick: good enough for a turn, and never a system call, as the exact time is
+ * on some hosts. */
 static int64_t coarse_time(void)
 {
     struct timespec time;
 
     clock_gettime(CLOCK_MONOTONIC_COARSE, &time);
-    return time.tv_sec * INT64_C(1000000000) + time.tv_nsec;
+    return nanoseconds(time);
+}
+
+static int64_t turn_end(void)
+{
+    struct timespec tick;
+
+    clock_getres(CLOCK_MONOTONIC_COARSE, &tick);
+    return coarse_time() + nanoseconds(tick) + QUEUE_TURN;
 }
 
 /* False: the time is up, and the queue perhaps not empty. */
@@ -320,7 +334,7 @@ static bool run_until(struct vtd *vtd, int64_t deadline)
  */
 void vtd_queue_run(struct vtd *vtd)
 {
-    int64_t deadline = coarse_time() + QUEUE_TURN;
+    int64_t deadline = turn_end();
     bool left = false;
 
     __atomic_store_n(&vtd->queue_kicked, true, __ATOMIC_SEQ_CST);
@@ -330,7 +344,7 @@ void vtd_queue_run(struct vtd *vtd)
         left = !run_until(vtd, deadline);
         pthread_mutex_unlock(&vtd->queue_lock);
         if (left && !vtd->host.queue_left) {
-            deadline += QUEUE_TURN;
+            deadline = turn_end();
             left = false;
             __atomic_store_n(&vtd->queue_kicked, true, __ATOMIC_SEQ_CST);
         }

@@ -38,12 +38,12 @@ struct mapcache_config {
 };
 
 struct mapcache_statistics {
-    uint64_t windows; /* mapped now, but for those that wait for their readers */
-    uint64_t pinned;  /* of these */
-    uint64_t misses;  /* lookups that mapped, or tried to */
-    uint64_t recycled;
-    uint64_t invalidated;
-    uint64_t failed; /* lookups that found no page, or no room */
+    uint64_t windows;     /* mapped now, but for those that wait for their readers */
+    uint64_t pinned;      /* of these */
+    uint64_t misses;      /* lookups that mapped, or tried to */
+    uint64_t recycled;    /* windows that gave their place to others */
+    uint64_t invalidated; /* windows that mapcache_invalidate took */
+    uint64_t failed;      /* lookups that found no page, or no room */
 };
 
 struct mapcache *mapcache_new(const struct mapcache_ops *ops, void *opaque,

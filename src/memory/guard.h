@@ -6,7 +6,7 @@
  * It also stops a device from being entered again by its own DMA: enter fails, with no lock taken,
  * if the calling thread is in the guard already, or if waiting for it would close a cycle of
  * threads that wait for one another (device A's DMA into B while B's DMA goes into A). The access
- * then fails as a bus error would. See design.md, section 4.
+ * then fails as a bus error would.
  */
 #ifndef DUODM_MEMORY_GUARD_H
 #define DUODM_MEMORY_GUARD_H

@@ -18,6 +18,18 @@ struct cache_slot {
 
 static __thread struct cache_slot cache[CACHE_SLOTS];
 
+/* Large ranges, RAM and what IOMMUs answer, have a second place, by address space: a device that
+ * goes through buffers is in another page each time, but in the same range. */
+#define LARGE_SLOTS 4 /* a power of two */
+#define LARGE_RANGE (UINT64_C(1) << 20)
+
+static __thread struct cache_slot large_cache[LARGE_SLOTS];
+
+static inline bool has_address(const struct cache_slot *slot, uint64_t generation, gpa_t address)
+{
+    return slot->generation == generation && address - slot->start < slot->length;
+}
+
 /* Registers of one device fall into different slots, and so do pages of RAM. */
 static inline struct cache_slot *get_slot(gpa_t address)
 {
@@ -28,15 +40,21 @@ static inline const struct flat_range *find_range(struct address_space *as, gpa_
                                                   uint64_t *hole_length)
 {
     uint64_t generation = __atomic_load_n(&as->generation, __ATOMIC_ACQUIRE);
-    struct cache_slot *slot = get_slot(address);
+    struct cache_slot *slot = get_slot(address), *large = &large_cache[generation % LARGE_SLOTS];
     const struct flat_range *range;
 
-    if (slot->generation == generation && address - slot->start < slot->length) {
+    if (has_address(slot, generation, address)) {
         return slot->range;
+    }
+    if (has_address(large, generation, address)) {
+        return large->range;
     }
     range = flat_view_find(__atomic_load_n(&as->view, __ATOMIC_ACQUIRE), address, hole_length);
     if (range) {
         *slot = (struct cache_slot){generation, range->start, range->length, range};
+        if (range->length >= LARGE_RANGE) {
+            *large = *slot;
+        }
     }
     return range;
 }

@@ -80,3 +80,43 @@ enum memory_result ram_windows_store(struct ram_block *block, uint64_t offset, u
     memory_rcu_read_unlock();
     return result;
 }
+
+bool ram_windows_read(struct memory_region *region, uint64_t offset, void *buffer, uint64_t length)
+{
+    bool ok = true;
+
+    memory_rcu_read_lock();
+    for (uint64_t done = 0; ok && done < length;) {
+        uint64_t part = length - done;
+        const void *host = find(region->ram, offset + done, &part, false);
+
+        ok = host != NULL;
+        if (ok) {
+            host_read((uint8_t *)buffer + done, host, part, false);
+            done += part;
+        }
+    }
+    memory_rcu_read_unlock();
+    return ok;
+}
+
+bool ram_windows_write(struct memory_region *region, uint64_t offset, const void *buffer,
+                       uint64_t length)
+{
+    bool ok = true;
+
+    memory_rcu_read_lock();
+    for (uint64_t done = 0; ok && done < length;) {
+        uint64_t part = length - done;
+        void *host = find(region->ram, offset + done, &part, true);
+
+        ok = host != NULL;
+        if (ok) {
+            host_write(host, (const uint8_t *)buffer + done, part, false);
+            ram_block_set_dirty(region->ram, offset + done, part);
+            done += part;
+        }
+    }
+    memory_rcu_read_unlock();
+    return ok;
+}

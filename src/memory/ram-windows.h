@@ -29,4 +29,10 @@ struct ram_windows {
 void memory_region_init_windowed_ram(struct memory_region *region, const char *name, uint64_t size,
                                      const struct ram_windows *windows, void *opaque);
 
+/* Copy bytes of such a region. False: a page is not there, or can't be written; those before it
+ * were copied. Any thread. */
+bool ram_windows_read(struct memory_region *region, uint64_t offset, void *buffer, uint64_t length);
+bool ram_windows_write(struct memory_region *region, uint64_t offset, const void *buffer,
+                       uint64_t length);
+
 #endif

@@ -65,7 +65,7 @@ struct memory_region_ops {
     struct memory_access_sizes implemented;
 };
 
-/* What an IOMMU region answers for one address (design.md 5). */
+/* What an IOMMU region answers for one address (iommu/iommu-region.h). */
 struct iommu_entry {
     struct address_space *target; /* NULL: fault, nothing may be accessed */
     iova_t iova;                  /* first IOVA that the entry covers */
@@ -145,7 +145,8 @@ void memory_region_init_reservation(struct memory_region *region, const char *na
  * owner may free the region then. Does nothing if the region was zeroed and never made. */
 void memory_region_destroy(struct memory_region *region);
 
-/* Tree edits. A region can be in one container at a time. */
+/* Tree edits. A region can be in one container at a time; offsets and sizes are bytes. What lies
+ * beyond the end of a container is not seen. None of these can fail. */
 void memory_region_add_subregion(struct memory_region *container, uint64_t offset,
                                  struct memory_region *region);
 void memory_region_add_subregion_overlap(struct memory_region *container, uint64_t offset,
@@ -177,7 +178,8 @@ void *memory_region_host_pointer(struct memory_region *region);
 /* The memfd behind a RAM region and the offset of its first byte; -1 if none. */
 int memory_region_fd(struct memory_region *region, uint64_t *offset);
 
-/* A write to [offset, offset + 2^k) of an MMIO region signals fd instead of the callback. */
+/* A write of `size` bytes (1, 2, 4 or 8) at offset, of any value or of that one, of an MMIO region
+ * signals fd instead of the callback. */
 bool memory_region_add_ioeventfd(struct memory_region *region, uint64_t offset, unsigned size,
                                  bool match_value, uint64_t value, int fd, GError **error);
 void memory_region_remove_ioeventfd(struct memory_region *region, uint64_t offset, unsigned size,

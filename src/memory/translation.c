@@ -7,12 +7,15 @@
 #include "memory/translation.h"
 
 #include <pthread.h>
-#include <sched.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <time.h>
 
 #define SPINS 100 /* looks at a holder before the processor is given to others */
+#define PAUSE                                                                                      \
+    20000 /* ns, and then between looks: it lost its processor in the middle of a copy             \
+           */
 
 struct holder {
     uint64_t number; /* atomic; odd: holds. Grows */
@@ -94,7 +97,7 @@ static void wait_for(const struct holder *holder)
         if (looks < SPINS) {
             __builtin_ia32_pause();
         } else {
-            sched_yield();
+            nanosleep(&(struct timespec){0, PAUSE}, NULL);
         }
     }
 }

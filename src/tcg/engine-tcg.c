@@ -32,6 +32,11 @@ static bool check_cpu_model(const char *text, GError **error)
 {
     struct cpu_model model;
 
+    if (g_str_equal(text, "host") || g_str_has_prefix(text, "host,")) {
+        return duodm_fail(error, DUODM_ERROR_INVALID_ARGUMENT,
+                          "the host's processor is for -accel kvm: with tcg, -cpu max has all that "
+                          "there is");
+    }
     return cpu_model_parse(text, &model, error);
 }
 

@@ -67,6 +67,17 @@ void log_warning(const char *format, ...)
     fprintf(stderr, "duodm: warning: %s\n", text);
 }
 
+void log_error(const char *format, ...)
+{
+    g_autofree char *text = NULL;
+    va_list args;
+
+    va_start(args, format);
+    text = g_strdup_vprintf(format, args);
+    va_end(args);
+    fprintf(stderr, "duodm: %s\n", text);
+}
+
 bool log_set_items(const char *list, GError **error)
 {
     g_auto(GStrv) names = g_strsplit(list, ",", -1);

@@ -42,8 +42,11 @@ void log_printf(const char *format, ...) G_GNUC_PRINTF(1, 2);
 
 /* Write "duodm: warning: ..." to standard error. For what a user should know and can mend. */
 void log_warning(const char *format, ...) G_GNUC_PRINTF(1, 2);
+/* Write "duodm: ...": why the machine ends, where there is no caller left to tell. */
+void log_error(const char *format, ...) G_GNUC_PRINTF(1, 2);
 
-/* Set the items from a comma-separated list as -d has it. Errors name the nearest valid item. */
+/* Set the items from a comma-separated list as -d has it. Errors name the item that there is not.
+ */
 bool log_set_items(const char *list, GError **error);
 
 /* Send the log to a file (appending). NULL: standard error. */

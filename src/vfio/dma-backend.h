@@ -15,10 +15,11 @@
 struct dma_mapping {
     iova_t iova;
     uint64_t length;
-    void *host;                   /* of iova; stays valid until unmapped */
-    int fd;                       /* of the memory, for servers that map it themselves; -1: none */
-    uint64_t fd_offset;           /* bytes, of host */
-    unsigned access;              /* mask of enum iommu_access */
+    void *host;         /* of iova; stays valid until unmapped. NULL: region is seen through
+                           windows (memory/ram-windows.h), and only servers can reach it */
+    int fd;             /* of the memory, for servers that map it themselves; -1: none */
+    uint64_t fd_offset; /* bytes, of host */
+    unsigned access;    /* mask of enum iommu_access */
     struct memory_region *region; /* what host is of, for who writes there: to mark it dirty. Stays
                                      until unmapped; NULL: none */
     uint64_t region_offset;       /* bytes, of host */

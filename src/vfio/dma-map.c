@@ -117,7 +117,10 @@ struct dma_mapping dma_map_mapping_of(struct memory_region *region, uint64_t off
                                   .region = region,
                                   .region_offset = offset};
 
-    mapping.host = (uint8_t *)memory_region_host_pointer(region) + offset;
+    mapping.host = memory_region_host_pointer(region);
+    if (mapping.host) {
+        mapping.host = (uint8_t *)mapping.host + offset;
+    }
     mapping.fd = memory_region_fd(region, &mapping.fd_offset);
     mapping.fd_offset += offset;
     if ((access & IOMMU_WRITE) && region->ram) {

@@ -13,8 +13,9 @@
 struct dma_map;
 
 /*
- * The back end could not follow a change (design.md, I5): the devices must be cut off from their
- * bus, and the toolstack told. Called under the topology lock or an IOMMU's lock: only note it.
+ * The back end could not follow a change (ARCHITECTURE.md, I5): the devices must be cut off from
+ * their bus, and the toolstack told. Called under the topology lock or an IOMMU's lock: only note
+ * it.
  */
 typedef void (*dma_map_failed_fn)(void *opaque, const GError *error);
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "vfio/user-dma.h"
 #include "memory/host-access.h"
+#include "memory/ram-windows.h"
 #include "memory/region.h"
 #include "util/error.h"
 
@@ -55,42 +56,50 @@ static bool is_allowed(struct vfio_user_dma *dma, const struct vfio_user_dma_acc
     return true;
 }
 
-/* A part of a transfer that lies in one mapping. */
-typedef void (*piece_fn)(const struct dma_mapping *mapping, uint64_t offset, uint8_t *data,
+/* A part of a transfer that lies in one mapping; false: there is no memory now. */
+typedef bool (*piece_fn)(const struct dma_mapping *mapping, uint64_t offset, uint8_t *data,
                          uint64_t length);
 
-static void read_piece(const struct dma_mapping *mapping, uint64_t offset, uint8_t *data,
+static bool read_piece(const struct dma_mapping *mapping, uint64_t offset, uint8_t *data,
                        uint64_t length)
 {
+    if (!mapping->host) {
+        return ram_windows_read(mapping->region, mapping->region_offset + offset, data, length);
+    }
     host_read(data, (uint8_t *)mapping->host + offset, length, is_device(mapping));
+    return true;
 }
 
-static void write_piece(const struct dma_mapping *mapping, uint64_t offset, uint8_t *data,
+static bool write_piece(const struct dma_mapping *mapping, uint64_t offset, uint8_t *data,
                         uint64_t length)
 {
+    if (!mapping->host) {
+        return ram_windows_write(mapping->region, mapping->region_offset + offset, data, length);
+    }
     host_write((uint8_t *)mapping->host + offset, data, length, is_device(mapping));
     if (mapping->region) {
         memory_region_set_dirty(mapping->region, mapping->region_offset + offset, length);
     }
+    return true;
 }
 
-/* All of it, or nothing. */
+/* All of it, or nothing: unless memory of another domain's goes away meanwhile. */
 static int transfer(struct vfio_user_dma *dma, const struct vfio_user_dma_access *access,
                     unsigned right, piece_fn do_piece, uint8_t *data)
 {
-    bool allowed;
+    bool ok;
 
     pthread_mutex_lock(&dma->lock);
-    allowed = is_allowed(dma, access, right);
-    for (uint64_t done = 0, length; allowed && done < access->count; done += length) {
+    ok = is_allowed(dma, access, right);
+    for (uint64_t done = 0, length; ok && done < access->count; done += length) {
         const struct dma_mapping *mapping = find(dma, access->address + done);
         uint64_t offset = access->address + done - mapping->iova;
 
         length = MIN(access->count - done, mapping->length - offset);
-        do_piece(mapping, offset, data + done, length);
+        ok = do_piece(mapping, offset, data + done, length);
     }
     pthread_mutex_unlock(&dma->lock);
-    return allowed ? 0 : EFAULT;
+    return ok ? 0 : EFAULT;
 }
 
 int vfio_user_dma_read(struct vfio_user_dma *dma, const struct vfio_user_dma_access *access,

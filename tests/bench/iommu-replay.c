@@ -14,6 +14,8 @@
 #include "iommu/notifier.h"
 #include "iommu/vtd-spec.h"
 #include "iommu/vtd.h"
+#include "memory/dma.h"
+#include "memory/rcu.h"
 #include "util/little-endian.h"
 #include "vfio/dma-map.h"
 #include "vfio/type1.h"
@@ -39,6 +41,8 @@
 #define QUEUE          0x12000ull
 #define STATUS         0x13000ull
 #define PAIRS          100000u
+
+static const struct memory_attributes from_device = {.from_device = true};
 
 static double now(void)
 {
@@ -366,6 +370,41 @@ static void bench_pairs(uint64_t count)
     unit_free(u);
 }
 
+/* What a virtqueue does with a buffer: the host addresses of its pages, in runs. */
+static double dma_time(struct unit *u, uint64_t pages, unsigned rounds)
+{
+    const uint64_t buffer = 256 * PAGE;
+    double start = now();
+
+    memory_rcu_read_lock();
+    for (unsigned round = 0; round < rounds; round++) {
+        struct dma_segment segment;
+
+        for (uint64_t done = 0, length; done < pages * PAGE; done += length) {
+            length = buffer - done % buffer;
+            must(dma_segment_map(&u->view, done, &length, true, from_device, NULL, &segment) !=
+                     NULL,
+                 NULL);
+            dma_segment_unmap(&segment, 0);
+        }
+    }
+    memory_rcu_read_unlock();
+    return (now() - start) / (double)(pages * rounds);
+}
+
+static void bench_dma(void)
+{
+    const uint64_t pages = 1 << 14;
+    struct unit *u = unit_new(3 * pages, 48);
+
+    for (uint64_t i = 0; i < pages; i++) {
+        map_page(u, i * PAGE, i * 37 * PAGE % u->ram.size);
+    }
+    printf("DMA to scattered pages: %.1f ns each if the IOTLB has them, %.1f ns if not\n",
+           dma_time(u, 200, 1000) * 1e9, dma_time(u, pages, 10) * 1e9);
+    unit_free(u);
+}
+
 static double empty_time(unsigned width)
 {
     struct unit *u = unit_new(0, width);
@@ -482,6 +521,7 @@ int main(int argc, char **argv)
     printf("replay of nothing: 39 bits %.2f us, 48 bits %.2f us\n", empty_time(39) * 1e6,
            empty_time(48) * 1e6);
     bench_probe();
+    bench_dma();
     bench_pairs(0);
     bench_pairs(100000);
     for (uint64_t count = 1000; count <= largest * 10; count *= 10) {

@@ -124,6 +124,17 @@ BAD = [
     (["-vnc", "1"], ["none"]),
     (["-net", "user"], ["none"]),
     ([*QTEST, "-nic", "usr"], ["user"]),
+    (["-vnc", ":x"], ["':x' is no display"]),
+    # what is elsewhere
+    (["-enable-kvm"], ["-accel kvm"]),
+    (["-daemonize"], ["-pidfile"]),
+    # disks
+    ([*QTEST, "-drive", "file=/"], ["'/' is a directory"]),
+    ([*QTEST, "-hda", "/nonexistent/image"], ["/nonexistent/image"]),
+    ([*QTEST, "-drive", "file=/dev/zero,format=raw"], ["neither a file nor a block device"]),
+    ([*QTEST, "-blockdev", "null-co,node-name=d,size=1M", "-device", "virtio-blk-pci,drive=d", "-device",
+      "virtio-blk-pci,drive=d"], ["'d' is used by a device without an id"]),
+    ([*QTEST, "-incoming", "file:/nonexistent/state"], ["-incoming", "/nonexistent/state"]),
     # log and files
     ([*QTEST, "-d", "nonsense"], ["nonsense"]),
     ([*QTEST, "-D", "/nonexistent/log"], ["/nonexistent/log"]),
@@ -158,6 +169,36 @@ class Bad(unittest.TestCase):
                                             stdin=subprocess.DEVNULL)
                     self.assertEqual(result.returncode, 1, result.stderr)
                     self.assertTrue(result.stderr.startswith(b"duodm: "), result.stderr)
+
+
+class Files(unittest.TestCase):
+    """An unusual kind of file, or one with fewer rights than are wanted, makes nothing hang."""
+
+    def setUp(self):
+        self.folder = tempfile.mkdtemp(prefix="duodm-test-")
+        self.addCleanup(shutil.rmtree, self.folder)
+        self.file = os.path.join(self.folder, "file")
+
+    def test_fifo(self):
+        os.mkfifo(self.file)
+        for more in ("", ",readonly=on"):
+            result = run(*QTEST, "-drive", f"file={self.file},format=raw{more}")
+            self.assertEqual(result.returncode, 1)
+            self.assertIn("neither a file nor a block device", result.stderr)
+
+    def test_disk_that_cannot_be_written(self):
+        with open(self.file, "wb") as file:
+            file.truncate(1 << 20)
+        with Duodm("-drive", f"file={self.file},format=raw,if=ide,id=d,readonly=on", qtest=True) as vm:
+            self.assertEqual(vm.quit(), 0)
+            self.assertIn("drive 'd' is read-only", vm.stderr())
+
+    def test_processor_of_the_host(self):
+        if "tcg " not in run("-accel", "help").stdout:
+            self.skipTest("this build has no engine tcg")
+        result = run("-accel", "tcg", "-cpu", "host,-avx")
+        self.assertEqual(result.returncode, 1)
+        self.assertIn("-cpu max", result.stderr)
 
 
 class HostMemory(unittest.TestCase):
@@ -349,6 +390,17 @@ class Kvm(unittest.TestCase):
 
     def test_help(self):
         self.assertIn("dirty-ring-size", run("-accel", "kvm,help").stdout)
+
+
+@unittest.skipUnless("xen " in run("-accel", "help").stdout, "xen is not built in")
+class Xen(unittest.TestCase):
+    """Device classes that only this engine has."""
+
+    def test_another_engine_has_no_use_for_them(self):
+        self.assertIn("\nxen-pci-passthrough ", run("-device", "help").stdout)
+        result = run(*QTEST, "-device", "xen-pci-passthrough,hostaddr=00:05.0")
+        self.assertEqual(result.returncode, 1, result.stderr)
+        self.assertIn("is for Xen domains", result.stderr)
 
 
 class Configuration(unittest.TestCase):

@@ -5,6 +5,7 @@ import unittest
 from duodm import Duodm, QMPError
 
 INSERTED, REMOVAL, EJECT, REFUSED, GONE = range(0xAE00, 0xAE14, 4)
+PRESENT = REFUSED  # when it is read
 GPE_STATUS, GPE_ENABLE = 0xAFE0, 0xAFE2
 NOTHING = 0xFFFFFFFF
 
@@ -73,6 +74,17 @@ class Hotplug(unittest.TestCase):
         self.assertEqual(self.ids(vm), [])
         self.add(vm, id="r0", addr="5")
         self.assertEqual(self.ids(vm), ["r0"])
+
+    def test_present(self):
+        """Xen's DSDT has _STA from it: Linux removes what is in a slot that is not present."""
+        vm = self.machine("-device", "virtio-rng-pci,id=r0,addr=1f")
+        chipset = vm.qtest.inl(PRESENT) & ~(1 << 31)
+        self.assertEqual(chipset & 3, 3)
+        self.assertEqual(vm.qtest.inl(PRESENT), chipset | 1 << 31)
+        self.add(vm, id="r1", addr="5")
+        self.assertEqual(vm.qtest.inl(PRESENT), chipset | 1 << 31 | 1 << 5)
+        vm.qtest.outl(EJECT, 1 << 5)
+        self.assertEqual(vm.qtest.inl(PRESENT), chipset | 1 << 31)
 
     def test_asked_again_and_refused(self):
         vm = self.machine("-device", "virtio-rng-pci,id=r0,addr=5")

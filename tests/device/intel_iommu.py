@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Device intel-iommu on board pc: virtio devices that do DMA through its tables."""
+import os
 import select
 import struct
+import tempfile
 import time
 import unittest
 
@@ -395,6 +397,35 @@ class Configuration(unittest.TestCase):
                 self.assertEqual(unit.read(vtd.CAP, 8) & 1 << 7, cap)
                 self.assertEqual(unit.read(vtd.ECAP, 8) & 0x58, ecap)
                 self.assertEqual(unit.read(vtd.CAP, 8) >> 16 & 0x3f, 38 if "39" in options else 47)
+
+    def test_table_for_xen(self):
+        """dumpdmar: what acpi_firmware= of a domain takes. Interrupts of a domain are Xen's."""
+        with tempfile.TemporaryDirectory() as folder:
+            path = os.path.join(folder, "dmar")
+
+            def dump(board, *properties):
+                result = run("-M", f"{board},dumpdmar={path}", "-display", "none", "-device",
+                             ",".join(("intel-iommu", *properties)))
+                self.assertEqual(result.returncode, 0, result.stderr)
+                with open(path, "rb") as f:
+                    table = f.read()
+                self.assertEqual(table[:4], b"DMAR")
+                self.assertEqual(struct.unpack_from("<I", table, 4)[0], len(table))
+                self.assertEqual(sum(table) & 0xff, 0)
+                width, flags = table[36:38]
+                kind, length, pci, _, base = struct.unpack_from("<HHBxHQ", table, 48)
+                self.assertEqual((kind, length, pci, base), (0, len(table) - 48, 1, vtd.BASE))
+                return width + 1, flags, len(table)
+
+            self.assertEqual(dump("xenfv"), (48, 0, 64))
+            self.assertEqual(dump("xenfv", "intremap=off", "aw-bits=39"), (39, 0, 64))
+            self.assertEqual(dump("pc"), (48, 1, 72))
+            for arguments, words in ((("xenfv", "-device", "intel-iommu,intremap=on"), "are Xen's"),
+                                     (("xenfv",), "give -device intel-iommu"),
+                                     (("pc", "-device", "intel-iommu,intremap=maybe"), "'maybe'")):
+                result = run("-M", f"{arguments[0]},dumpdmar={path}", "-display", "none", *arguments[1:])
+                self.assertEqual(result.returncode, 1)
+                self.assertIn(words, result.stderr)
 
     def test_monitors(self):
         with machine(*RNG) as vm:

@@ -89,7 +89,6 @@ REFUSED = [
     ("-audiodev none,id=a", "-audiodev", "no sound"),
     ("-machine pc,igd-passthru=on", "-machine pc,igd-passthru=on", "no property"),
     ("-machine xenpv -xen-domid 1", "-machine xenpv", "xenfv"),
-    ("-machine xenfv,suppress-vmdesc=on", "xenfv", "-accel xen"),
     ("-xen-domid 1", "-xen-domid", "-accel xen"),
     ("-chroot /no/such/folder", "-chroot /no/such/folder", "No such file"),
     ("-runas no-such-user", "-runas no-such-user", "user"),

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """vfio-pci behind VT-d over the test port: the host (vfio-mock.c) holds what the guest's tables map,
-and any of its calls may fail at any time (invariants I1 to I6 of the IOMMU layer)."""
+and any of its calls may fail at any time (invariants I1 to I5: ARCHITECTURE.md)."""
 import errno
 import itertools
 import unittest

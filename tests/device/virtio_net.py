@@ -1,10 +1,13 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """virtio-net over the test port: packets against sockets and tap, the control queue, hostile guests."""
+import fcntl
 import os
 import random
 import select
 import socket
 import struct
+import termios
+import time
 import unittest
 
 import virtio
@@ -82,6 +85,12 @@ class Card:
     def silent(self):
         """Nothing is on its way to the wire (what was sent before has been used)."""
         return not select.select([self.wire], [], [], 0)[0]
+
+    def wait_all_read(self):
+        """Wait until duodm has read all that was sent to it: nothing is left in the socket."""
+        end = time.monotonic() + LIMIT
+        while any(fcntl.ioctl(self.wire, termios.TIOCOUTQ, bytes(4))):
+            assert time.monotonic() < end, "packets stay in the socket"
 
 
 class Packets(unittest.TestCase):
@@ -395,6 +404,7 @@ class LegacyAddress(unittest.TestCase):
             card.wire.send(frame(b"old"))
             card.device.reset()
             card.vm.qmp.execute("cont")
+            card.wait_all_read()
             card.device.start()
             card.post(500, count=2)
             card.wire.send(frame(b"new"))

@@ -453,7 +453,7 @@ class Listening(unittest.TestCase):
             self.assertFalse(os.path.exists(vm.path("vnc")))
 
     def test_refused(self):
-        for text, message in ((":x", "number"), ("nothing", "HOST:NUMBER"), (":1,websocket=on",
+        for text, message in ((":x", "HOST:NUMBER"), ("nothing", "HOST:NUMBER"), (":1,websocket=on",
                               "websocket"), (":1,to=0", "to=0"), (":1,share=x", "share=x"),
                               (":99999", "too large"), (":1,nosuch=1", "nosuch"),
                               (":1,tls-creds=x", "tls-creds"), ("unix:/nowhere/x", "nowhere")):

@@ -55,7 +55,7 @@ struct frame32 {
     /* from v86 */ uint32_t v86_es, v86_ds, v86_fs, v86_gs;
 };
 
-/* The first two that start.S needs; guest_init32 makes the rest. */
+/* The first two that start32-own.S needs; guest_init32 makes the rest. */
 uint64_t gdt[32] = {0, 0x00cf9b000000ffff, 0x00cf93000000ffff};
 uint64_t ldt[4], idt[256];
 struct tss32 tss_main, tss_other;

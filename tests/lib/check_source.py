@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Checks of the source as text: who includes whom, licence lines, formatting of new lines.
+"""Checks of the source as text: who includes whom, licence lines, sizes, files that are spoken of.
 
-    check_source.py [includes|licence|names|size]...      all of them by default
+    check_source.py [includes|licence|names|size|mentions]...      all of them by default
 
 Prints one line for each fault and, per check, "ok" or "FAILED". Exit status 1 if any failed.
 """
@@ -95,8 +95,21 @@ def check_size(files):
                 yield f"{path}: {lines} lines, more than {MAX_LINES}: one file, one idea"
 
 
+def check_mentions(files):
+    """A file of ours that a comment or a text speaks of is there: names without a folder, as most are."""
+    there = {os.path.basename(path) for path in files}
+    name = re.compile(r"""(?<![\w./<"'*-])([\w-]+\.(?:c|py|md|def))\b(?!["'])""")
+    for path in files:
+        if not path.endswith((".c", ".h", ".def", ".S", ".py", ".md", ".am")):
+            continue
+        for line, text in enumerate(read(path).splitlines(), 1):
+            for word in name.findall(text):
+                if word not in there:
+                    yield f"{path}:{line}: there is no file {word}"
+
+
 CHECKS = {"includes": check_includes, "licence": check_licence, "names": check_names,
-          "size": check_size}
+          "size": check_size, "mentions": check_mentions}
 
 
 def main():

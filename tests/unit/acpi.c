@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* ACPI tables: pointers, checksums, contents; the loader's commands against the direct way. */
+#include "dm/acpi/acpi-dmar.h"
 #include "dm/acpi/acpi-tables.h"
 #include "dm/acpi/acpi-viot.h"
 #include "unit/suite.h"
@@ -8,7 +9,8 @@
 #define TABLES_BASE 0xe0000u
 #define RSDP_BASE   0xf0000u
 
-static struct acpi_tables *build_with(unsigned cpus, bool hpet, const struct acpi_viot *viot)
+static struct acpi_tables *build_with(unsigned cpus, bool hpet, const struct acpi_viot *viot,
+                                      const struct acpi_dmar *dmar)
 {
     g_autofree uint32_t *ids = g_new(uint32_t, cpus);
     struct acpi_config config = {
@@ -21,6 +23,7 @@ static struct acpi_tables *build_with(unsigned cpus, bool hpet, const struct acp
         .pm_base = 0x600,
         .level_interrupts = 1 << 5 | 1 << 9 | 1 << 10 | 1 << 11,
         .viot = viot,
+        .dmar = dmar,
     };
 
     for (unsigned i = 0; i < cpus; i++) {
@@ -31,7 +34,7 @@ static struct acpi_tables *build_with(unsigned cpus, bool hpet, const struct acp
 
 static struct acpi_tables *build(unsigned cpus, bool hpet)
 {
-    return build_with(cpus, hpet, NULL);
+    return build_with(cpus, hpet, NULL, NULL);
 }
 
 static uint8_t sum(const uint8_t *data, size_t length)
@@ -138,7 +141,7 @@ static void test_viot(void)
         0x30, 0, 0,  0, 0,    0, 0,    0,
     };
     struct acpi_viot viot = {.iommu = 0x18};
-    struct acpi_tables *tables = build_with(1, true, &viot);
+    struct acpi_tables *tables = build_with(1, true, &viot, NULL);
     const uint8_t *table;
 
     acpi_tables_place(tables, TABLES_BASE, RSDP_BASE);
@@ -153,6 +156,34 @@ static void test_viot(void)
     acpi_tables_place(tables, TABLES_BASE, RSDP_BASE);
     CU_ASSERT_PTR_NULL(find(tables, "VIOT", true));
     acpi_tables_free(tables);
+}
+
+/* One unit for all of PCI, and in its scope the IOAPIC, under the requester ID that it sends as. No
+ * memory is reserved: no device of these boards does DMA before its driver has it. */
+static void test_dmar(void)
+{
+    static const uint8_t units[] = {
+        0, 0, 24, 0, 1, 0,    0,    0, 0, 0, 0xd9, 0xfe, 0, 0, 0, 0, /* DRHD, INCLUDE_PCI_ALL */
+        3, 8, 0,  0, 0, 0xf0, 0x1f, 0,                               /* IOAPIC 0 at f0:1f.0 */
+    };
+    struct acpi_dmar dmar = {
+        .base = 0xfed90000, .host_width = 39, .remaps_messages = true, .ioapic = 0xf0f8};
+
+    for (unsigned remapping = 0; remapping < 2; remapping++) {
+        struct acpi_tables *tables;
+        const uint8_t *table;
+
+        dmar.remaps_messages = remapping;
+        tables = build_with(1, true, NULL, &dmar);
+        acpi_tables_place(tables, TABLES_BASE, RSDP_BASE);
+        table = find(tables, "DMAR", true);
+        CU_ASSERT_PTR_NOT_NULL_FATAL(table);
+        CU_ASSERT_EQUAL_FATAL(load_le32(table + 4), 48 + sizeof(units));
+        CU_ASSERT_EQUAL(table[36], 38);        /* one less than the bits of an address */
+        CU_ASSERT_EQUAL(table[37], remapping); /* INTR_REMAP; x2APIC is not opted out of */
+        CU_ASSERT_EQUAL(memcmp(table + 48, units, sizeof(units)), 0);
+        acpi_tables_free(tables);
+    }
 }
 
 /* Do what firmware does with etc/table-loader, and compare with the direct way. */
@@ -199,6 +230,7 @@ int main(void)
         {"processors", test_processors},
         {"without HPET", test_without_hpet},
         {"VIOT", test_viot},
+        {"DMAR", test_dmar},
         {"commands of the loader", test_loader_commands},
         {NULL, NULL},
     };

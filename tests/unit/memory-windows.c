@@ -237,6 +237,33 @@ static void test_dma(void)
     system_free(system);
 }
 
+static void test_copies(void)
+{
+    struct system *system = system_new();
+    uint8_t out[SIZE], in[SIZE] = {0};
+
+    for (unsigned i = 0; i < SIZE; i++) {
+        out[i] = (uint8_t)(i * 5 + i / 256);
+    }
+    CU_ASSERT_TRUE(ram_windows_write(&system->ram, 3, out, SIZE - 3));
+    CU_ASSERT_EQUAL(system->written_bytes, SIZE - 3);
+    CU_ASSERT_TRUE(ram_windows_read(&system->ram, 3, in, SIZE - 3));
+    CU_ASSERT_EQUAL(memcmp(out, in, SIZE - 3), 0);
+    CU_ASSERT_TRUE(ram_windows_read(&system->ram, WINDOW - 1, in, 2));
+    CU_ASSERT_EQUAL(memcmp(out + WINDOW - 4, in, 2), 0);
+    /* As far as there are pages. */
+    system->absent[3] = true;
+    system->read_only[6] = true;
+    memset(in, 0, SIZE);
+    CU_ASSERT_FALSE(ram_windows_read(&system->ram, 2 * PAGE, in, 2 * PAGE));
+    CU_ASSERT_EQUAL(memcmp(out + 2 * PAGE - 3, in, PAGE), 0);
+    CU_ASSERT_EQUAL(in[PAGE], 0);
+    CU_ASSERT_FALSE(ram_windows_write(&system->ram, 6 * PAGE, out, 1));
+    CU_ASSERT_TRUE(ram_windows_read(&system->ram, 6 * PAGE, in, 1));
+    CU_ASSERT_EQUAL(in[0], out[6 * PAGE - 3]);
+    system_free(system);
+}
+
 static void test_dirty_log(void)
 {
     struct system *system = system_new();
@@ -258,6 +285,7 @@ int main(void)
         {"read-only pages", test_read_only_pages},
         {"map pins", test_map_pins},
         {"DMA", test_dma},
+        {"copies", test_copies},
         {"dirty log", test_dirty_log},
     };
 

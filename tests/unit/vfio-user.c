@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* vfio-user: messages, a connection that many threads use, DMA as the server sees it. */
+#include "memory/ram-windows.h"
+#include "memory/rcu.h"
 #include "unit/suite.h"
 #include "util/file-guard.h"
 #include "vfio/user-connection.h"
@@ -512,6 +514,56 @@ static void test_dma(void)
     free(memory);
 }
 
+/* Memory that has no address here: what the server asks for comes and goes by windows. */
+
+static void *find_window(void *opaque, uint64_t offset, uint64_t *length, bool is_write)
+{
+    *length = MIN(*length, PAGE - offset % PAGE);
+    return (uint8_t *)opaque + (offset / PAGE ^ 1) * PAGE +
+           offset % PAGE; /* odd and even swapped */
+}
+
+static void test_dma_by_windows(void)
+{
+    static const struct ram_windows windows = {.find = find_window};
+    struct server server = {0};
+    struct vfio_user_connection *connection = server_start(&server, 60000);
+    struct vfio_user_dma *dma = vfio_user_dma_new(true);
+    uint8_t *memory = aligned_alloc(PAGE, 4 * PAGE), data[2 * PAGE];
+    struct memory_region region;
+    struct dma_mapping mapping = {.iova = 16 * PAGE,
+                                  .length = 2 * PAGE,
+                                  .fd = -1,
+                                  .access = IOMMU_READ | IOMMU_WRITE,
+                                  .region = &region,
+                                  .region_offset = 2 * PAGE};
+    struct vfio_user_dma_access access = {.address = 17 * PAGE - 8, .count = 16};
+
+    memory_region_init_windowed_ram(&region, "windows", 4 * PAGE, &windows, memory);
+    vfio_user_dma_set_connection(dma, connection);
+    CU_ASSERT_TRUE(dma_backend_map(vfio_user_dma_backend(dma), &mapping, NULL));
+    memset(memory, 0, 4 * PAGE);
+    memset(data, 0x33, 16);
+    CU_ASSERT_EQUAL(vfio_user_dma_write(dma, &access, data), 0);
+    CU_ASSERT_EQUAL(memory[4 * PAGE - 8], 0x33);
+    CU_ASSERT_EQUAL(memory[4 * PAGE - 9], 0);
+    CU_ASSERT_EQUAL(memory[2 * PAGE + 7], 0x33);
+    CU_ASSERT_EQUAL(memory[2 * PAGE + 8], 0);
+    memory[2 * PAGE] = 0x44;
+    CU_ASSERT_EQUAL(vfio_user_dma_read(dma, &access, data), 0);
+    CU_ASSERT_EQUAL(data[7], 0x33);
+    CU_ASSERT_EQUAL(data[8], 0x44);
+    access.address = 18 * PAGE - 8;
+    CU_ASSERT_EQUAL(vfio_user_dma_read(dma, &access, data), EFAULT);
+    CU_ASSERT_TRUE(dma_backend_unmap(vfio_user_dma_backend(dma),
+                                     (struct range){16 * PAGE, 2 * PAGE}, 1, NULL));
+    server_end(&server, connection);
+    vfio_user_dma_free(dma);
+    memory_region_destroy(&region);
+    memory_rcu_barrier();
+    free(memory);
+}
+
 static void test_refused_mapping(void)
 {
     struct server server = {.refuse_at = 2};
@@ -587,6 +639,7 @@ static const struct unit_test tests[] = {
     {"no answer", test_silence},
     {"broken by its user", test_broken_by_its_user},
     {"DMA by messages against a model", test_dma},
+    {"DMA by windows", test_dma_by_windows},
     {"a mapping that is refused", test_refused_mapping},
     {"files that are cut short", test_cut_files},
     {NULL, NULL},

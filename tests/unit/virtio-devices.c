@@ -175,6 +175,41 @@ static void test_msix(void)
     fake_machine_free(test.machine);
 }
 
+static bool has_no_vector(const struct msi_message *message)
+{
+    return !(message->data & 0xff);
+}
+
+/* As under xen, where the guest masks some messages at its hypervisor. */
+static void test_masked_elsewhere(void)
+{
+    struct devices_test test;
+    struct engine_ops engine;
+    struct pci_device *pci;
+
+    devices_test_init(&test);
+    engine = *test.machine->engine;
+    engine.is_masked_elsewhere = has_no_vector;
+    test.machine->engine = &engine;
+    pci = add_card(&test);
+    config(&test, pci, PCI_BASE_ADDRESS_0 + 4, 4, MSIX_BAR);
+    config(&test, pci, PCI_COMMAND, 2, PCI_COMMAND_MASTER | PCI_COMMAND_MEMORY);
+    config(&test, pci, pci->msix.capability + 2, 2, 0x8000);
+    msix_write(&test, 64, 8, MESSAGE_ADDRESS);
+    msix_write(&test, 72, 4, 0x777);
+    pci_msix_notify(pci, 4);
+    CU_ASSERT_EQUAL(take_message(&test), 0); /* it has a vector */
+    msix_write(&test, 72, 4, 0x700);
+    CU_ASSERT_EQUAL(take_message(&test), 0x700); /* was pending */
+    pci_msix_notify(pci, 4);
+    CU_ASSERT_EQUAL(take_message(&test), 0x700);
+    CU_ASSERT_EQUAL(msix_read(&test, 76, 4), 1);
+    config(&test, pci, pci->msix.capability + 2, 2, 0xc000); /* all of the function is */
+    pci_msix_notify(pci, 4);
+    CU_ASSERT_EQUAL(take_message(&test), 0);
+    fake_machine_free(test.machine);
+}
+
 /* State that was saved is taken back, and is the same when it is saved again. */
 static void check_state(struct devices_test *test, const char *class, const char *property,
                         const char *value)
@@ -225,6 +260,7 @@ int main(void)
     static const struct unit_test tests[] = {
         {"MSI", test_msi},
         {"MSI-X", test_msix},
+        {"MSI-X that is masked elsewhere", test_masked_elsewhere},
         {"saved state of virtio devices", test_states},
         {NULL, NULL},
     };

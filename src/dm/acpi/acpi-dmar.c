@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "dm/acpi/acpi-dmar.h"
 #include "dm/acpi/acpi-private.h"
+#include "util/little-endian.h"
 
 #define FLAG_INTERRUPT_REMAPPING 0x01
 #define FLAG_ALL_PCI             0x01 /* of a DRHD: all functions that no other unit names */
@@ -21,9 +22,11 @@ static void put_scope(GByteArray *table, uint8_t type, uint8_t id, uint16_t requ
     acpi_put(table, requester & 7, 1);
 }
 
-uint32_t acpi_append_dmar(struct acpi_tables *tables, const struct acpi_dmar *dmar)
+GByteArray *acpi_build_dmar(const struct acpi_dmar *dmar)
 {
-    g_autoptr(GByteArray) table = g_byte_array_new();
+    GByteArray *table = g_byte_array_new();
+    unsigned scope_size = dmar->remaps_messages ? SCOPE_SIZE : 0;
+    uint8_t sum = 0;
 
     acpi_put_header(table, "DMAR", 1);
     acpi_put(table, dmar->host_width - 1u, 1);
@@ -32,11 +35,25 @@ uint32_t acpi_append_dmar(struct acpi_tables *tables, const struct acpi_dmar *dm
     acpi_put(table, 0, 2);
     /* DRHD, 8.3. */
     acpi_put(table, TYPE_DRHD, 2);
-    acpi_put(table, DRHD_SIZE + SCOPE_SIZE, 2);
+    acpi_put(table, DRHD_SIZE + scope_size, 2);
     acpi_put(table, FLAG_ALL_PCI, 1);
     acpi_put(table, 0, 1); /* one page of registers */
     acpi_put(table, 0, 2); /* segment */
     acpi_put(table, dmar->base, 8);
-    put_scope(table, SCOPE_IOAPIC, 0, dmar->ioapic);
+    if (dmar->remaps_messages) {
+        put_scope(table, SCOPE_IOAPIC, 0, dmar->ioapic);
+    }
+    store_le32(table->data + TABLE_LENGTH_OFFSET, table->len);
+    for (unsigned i = 0; i < table->len; i++) {
+        sum += table->data[i];
+    }
+    table->data[TABLE_CHECKSUM_OFFSET] = (uint8_t)-sum;
+    return table;
+}
+
+uint32_t acpi_append_dmar(struct acpi_tables *tables, const struct acpi_dmar *dmar)
+{
+    g_autoptr(GByteArray) table = acpi_build_dmar(dmar);
+
     return acpi_append_table(tables, table->data, table->len);
 }

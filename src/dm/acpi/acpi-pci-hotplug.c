@@ -129,6 +129,23 @@ static void refuse(struct acpi_pci_hotplug *hotplug, uint32_t slots)
 
 /* Registers. */
 
+/* Slots with a function that is not hidden. */
+static uint32_t present(const struct acpi_pci_hotplug *hotplug)
+{
+    uint32_t slots = 0;
+
+    memory_rcu_read_lock();
+    for (unsigned devfn = 0; devfn < 32 * FUNCTIONS; devfn++) {
+        const struct pci_device *device = pci_bus_find(hotplug->bus, (uint8_t)devfn);
+
+        if (device && !__atomic_load_n(&device->hidden, __ATOMIC_ACQUIRE)) {
+            slots |= slot_bit((uint8_t)devfn);
+        }
+    }
+    memory_rcu_read_unlock();
+    return slots;
+}
+
 static enum memory_result ports_read(void *opaque, uint64_t offset, unsigned size,
                                      struct memory_attributes attributes, uint64_t *value)
 {
@@ -136,6 +153,7 @@ static enum memory_result ports_read(void *opaque, uint64_t offset, unsigned siz
 
     *value = offset == ACPI_PCI_INSERTED  ? hotplug->inserted
              : offset == ACPI_PCI_REMOVAL ? hotplug->removal
+             : offset == ACPI_PCI_PRESENT ? present(hotplug)
              : offset == ACPI_PCI_GONE    ? hotplug->gone
                                           : 0;
     return MEMORY_OK;
@@ -193,6 +211,7 @@ static void announce(struct pci_hotplug *base, struct pci_device *device)
 
     if (begin_news(hotplug)) {
         hotplug->inserted |= slot_bit(device->devfn);
+        hotplug->removal &= ~slot_bit(device->devfn);
         end_news(hotplug);
     }
 }
@@ -214,6 +233,8 @@ static void tell_gone(struct pci_hotplug *base, uint8_t devfn)
 
     if (begin_news(hotplug)) {
         hotplug->gone |= slot_bit(devfn);
+        /* Xen's DSDT knows no other way: the guest lets go, and ejects an empty slot. */
+        hotplug->removal |= hotplug->machine->engine->attaches ? slot_bit(devfn) : 0;
         end_news(hotplug);
     }
 }

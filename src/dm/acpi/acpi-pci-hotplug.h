@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * PCI hotplug by ACPI: registers that tell AML which slots of the root bus have news, and in which
- * AML says what became of it; general-purpose event 1 is raised when there is some. The first three
- * are those that the DSDT of Xen's hvmloader uses (tools/libacpi/mk_dsdt.c), too; it reads them
- * only. Bit n of each register is slot n, all 8 functions of it.
+ * AML says what became of it; general-purpose event 1 is raised when there is some. The first four
+ * are those that the DSDT of Xen's hvmloader uses (tools/libacpi/mk_dsdt.c), too: it only reads
+ * INSERTED and REMOVAL, takes PRESENT for _STA, and knows neither REFUSED nor GONE. Bit n of each
+ * register is slot n, all 8 functions of it.
  */
 #ifndef DUODM_DM_ACPI_ACPI_PCI_HOTPLUG_H
 #define DUODM_DM_ACPI_ACPI_PCI_HOTPLUG_H
@@ -20,7 +21,8 @@
 #define ACPI_PCI_INSERTED 0x00u /* have a new device; cleared by writing ones */
 #define ACPI_PCI_REMOVAL  0x04u /* ought to let theirs go; cleared by writing ones */
 #define ACPI_PCI_EJECT    0x08u /* write: the guest is done with them. Reads 0 */
-#define ACPI_PCI_REFUSED  0x0cu /* write: the guest won't let go. Reads 0 */
+#define ACPI_PCI_PRESENT  0x0cu /* read: hold a device that the guest can find */
+#define ACPI_PCI_REFUSED  0x0cu /* write: the guest won't let go */
 #define ACPI_PCI_GONE     0x10u /* lost theirs without a question; cleared by writing ones */
 
 /* Embedded in the chipset's function that has the events; its guard protects all but hotplug. */

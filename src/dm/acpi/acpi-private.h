@@ -5,6 +5,10 @@
 
 #include "dm/acpi/acpi-tables.h"
 
+/* In each table's header (5.2.6). */
+#define TABLE_LENGTH_OFFSET   4u
+#define TABLE_CHECKSUM_OFFSET 9u
+
 /* Fixed ACPI Description Table: fields that all boards set (ACPI 6.5, 5.2.9). */
 #define FADT_SIZE                268u
 #define FADT_REVISION            5

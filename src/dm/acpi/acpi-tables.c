@@ -15,9 +15,6 @@
 #define RESET_PORT         0xcf9u
 #define RESET_VALUE        0x06
 
-#define TABLE_LENGTH_OFFSET   4u
-#define TABLE_CHECKSUM_OFFSET 9u
-
 /* Fixed ACPI Description Table, ACPI 5.0 (5.2.9). */
 #define FADT_FIRMWARE_CTRL  36
 #define FADT_SCI_INT        46

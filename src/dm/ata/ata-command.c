@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* ATA commands: one row each of a table. Packet commands are in atapi*.c, queued ones in
- * ahci-ncq.c. Sections are those of ATA8-ACS, and of ATA/ATAPI-6 for what is obsolete since. */
+ * ata-queued.c. Sections are those of ATA8-ACS, and of ATA/ATAPI-6 for what is obsolete since. */
 #include "dm/ata/ata-drive.h"
 #include "util/little-endian.h"
 

@@ -5,6 +5,7 @@
 #include "dm/firmware/boot-order.h"
 #include "dm/machine.h"
 #include "util/error.h"
+#include "util/log.h"
 
 #define SERIAL_MAX  20
 #define VERSION_MAX 8
@@ -123,7 +124,16 @@ static bool drive_realize(struct ata_drive *drive, GError **error)
 
 static bool disk_realize(struct device *device, GError **error)
 {
-    return drive_realize(drive_of(device), error);
+    struct ata_drive *drive = drive_of(device);
+
+    if (!drive_realize(drive, error)) {
+        return false;
+    }
+    /* ATA knows no disk that can't be written: the guest sees commands fail. */
+    if (block_is_read_only(drive->backend)) {
+        log_warning("drive '%s' is read-only: the guest's writes will fail", drive->drive);
+    }
+    return true;
 }
 
 static bool cd_realize(struct device *device, GError **error)

@@ -251,13 +251,22 @@ out:
     return backend;
 }
 
+/* Who has it; free it. */
+static char *describe_user(const struct block_backend *backend)
+{
+    const char *id = backend->user->device_id;
+
+    return id && *id ? g_strdup_printf("device '%s'", id) : g_strdup("a device without an id");
+}
+
 static bool check_unused(const struct block_registry *registry, const struct block_backend *backend,
                          GError **error)
 {
     if (backend->user) {
-        return duodm_fail(error, DUODM_ERROR_BUSY, "node '%s' is used by device '%s'",
-                          backend->node_name,
-                          backend->user->device_id ? backend->user->device_id : "");
+        g_autofree char *user = describe_user(backend);
+
+        return duodm_fail(error, DUODM_ERROR_BUSY, "node '%s' is used by %s", backend->node_name,
+                          user);
     }
     if (*backend->device_name) {
         return duodm_fail(error, DUODM_ERROR_BUSY,
@@ -417,9 +426,10 @@ static bool lock_image(struct block_backend *protocol, const struct block_user *
 bool block_attach(struct block_backend *backend, struct block_user *user, GError **error)
 {
     if (backend->user) {
-        return duodm_fail(error, DUODM_ERROR_BUSY, "drive '%s' is used by device '%s' already",
-                          *backend->device_name ? backend->device_name : backend->node_name,
-                          backend->user->device_id ? backend->user->device_id : "");
+        g_autofree char *other = describe_user(backend);
+
+        return duodm_fail(error, DUODM_ERROR_BUSY, "drive '%s' is used by %s already",
+                          *backend->device_name ? backend->device_name : backend->node_name, other);
     }
     if (!lock_image(block_protocol(backend), user, error)) {
         return false;

@@ -43,11 +43,32 @@ static const struct fd_registry *fds_of(const struct block_backend *backend)
     return machine ? machine->fds : NULL;
 }
 
+static bool check_kind(const struct block_backend *backend, mode_t mode, GError **error)
+{
+    const char *name = backend->options.filename;
+
+    if (S_ISDIR(mode)) {
+        return duodm_fail(error, DUODM_ERROR_INVALID_ARGUMENT, "image '%s' is a directory", name);
+    }
+    if (backend->driver == &block_driver_host_device && !S_ISBLK(mode)) {
+        return duodm_fail(error, DUODM_ERROR_INVALID_ARGUMENT,
+                          "'%s' is no block device: use driver=file", name);
+    }
+    return S_ISREG(mode) || S_ISBLK(mode) ||
+           duodm_fail(error, DUODM_ERROR_INVALID_ARGUMENT,
+                      "'%s' is neither a file nor a block device", name);
+}
+
 static bool open_image(struct block_backend *backend, int *fd, GError **error)
 {
     const struct block_options *options = &backend->options;
+    struct stat info;
     int problem;
 
+    /* Before it is opened: that of a FIFO may wait for ever. */
+    if (stat(options->filename, &info) == 0 && !check_kind(backend, info.st_mode, error)) {
+        return false;
+    }
     backend->read_only = options->read_only;
     *fd = fd_registry_open(fds_of(backend), options->filename,
                            open_flags(options, options->read_only), 0);
@@ -100,22 +121,6 @@ static bool find_size(struct block_file *file, const struct stat *info, uint64_t
     /* The last sector may be there in part: the rest of it reads as zeroes. */
     *size = ((uint64_t)info->st_size + BLOCK_SECTOR - 1) / BLOCK_SECTOR * BLOCK_SECTOR;
     return true;
-}
-
-static bool check_kind(const struct block_backend *backend, mode_t mode, GError **error)
-{
-    const char *name = backend->options.filename;
-
-    if (S_ISDIR(mode)) {
-        return duodm_fail(error, DUODM_ERROR_INVALID_ARGUMENT, "image '%s' is a folder", name);
-    }
-    if (backend->driver == &block_driver_host_device && !S_ISBLK(mode)) {
-        return duodm_fail(error, DUODM_ERROR_INVALID_ARGUMENT,
-                          "'%s' is no block device: use driver=file", name);
-    }
-    return S_ISREG(mode) || S_ISBLK(mode) ||
-           duodm_fail(error, DUODM_ERROR_INVALID_ARGUMENT,
-                      "'%s' is neither a file nor a block device", name);
 }
 
 static bool set_up(struct block_backend *backend, struct block_file *file, GError **error)

@@ -22,7 +22,7 @@ struct block_queue {
     struct block_queue_handler handler;
     struct block_uring *ring; /* NULL: none */
     unsigned in_flight;
-    bool completing;          /* inside on_completions: a nested kick leaves the reaping to it */
+    bool completing; /* completions are being told: a nested kick leaves the reaping to it */
     struct request_list done; /* ended within submit */
     /* Ended by other threads. */
     pthread_mutex_t lock; /* leaf: protects posted */

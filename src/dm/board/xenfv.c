@@ -9,7 +9,7 @@
 
 static bool xenfv_create(struct machine *machine, const void *options, GError **error)
 {
-    if (!machine->engine->attaches) {
+    if (!machine->engine->attaches && machine->engine->has_vcpus) {
         return duodm_fail(error, DUODM_ERROR_INVALID_ARGUMENT,
                           "machine 'xenfv' is a Xen domain's: give -accel xen, or another machine");
     }

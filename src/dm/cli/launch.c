@@ -53,12 +53,18 @@ static bool is_usable(const struct engine_ops *engine, const char *name, bool na
            (named || !engine->is_good_default || engine->is_good_default(error));
 }
 
-/* Without -accel: the board's only one, or those of this build that run CPUs, in the order of the
- * table. */
+/* It is written to a file, and nothing runs. */
+static bool is_only_described(const struct machine_config *config)
+{
+    return config->dtb_dump || config->dmar_dump;
+}
+
+/* Without -accel: the board's only one (or none, to describe it where there is no such guest), or
+ * those of this build that run CPUs, in the order of the table. */
 static void add_default_engines(struct command_line *line)
 {
     if (line->board && line->board->engine) {
-        option_accel(line, line->board->engine, NULL);
+        option_accel(line, is_only_described(&line->config) ? "qtest" : line->board->engine, NULL);
         return;
     }
     for (unsigned i = 0; engine_table[i]; i++) {
@@ -213,7 +219,8 @@ static void choose_irqchip(struct command_line *line)
         bool remaps = true;
 
         if (g_str_equal(key_values_get(list, "driver"), "intel-iommu") &&
-            (!remapping || (parse_bool(remapping, &remaps, NULL) && remaps)) &&
+            (!remapping || g_str_equal(remapping, "auto") ||
+             (parse_bool(remapping, &remaps, NULL) && remaps)) &&
             line->config.kernel_irqchip == KERNEL_IRQCHIP_DEFAULT) {
             line->config.kernel_irqchip = KERNEL_IRQCHIP_SPLIT;
         }
@@ -476,7 +483,7 @@ static bool add_devices_of(struct launch *launch, bool first, GError **error)
         const struct key_values *list = g_ptr_array_index(launch->line.devices, i);
         const char *driver = key_values_get(list, "driver");
 
-        if (comes_first(device_class_find(driver)) != first) {
+        if (comes_first(device_class_find_any(driver)) != first) {
             continue;
         }
         if (!hotplug_add(launch->machine, list, error)) {
@@ -500,7 +507,7 @@ bool launch_add_devices(struct launch *launch, GError **error)
     if (!machine_complete_board(launch->machine, error)) {
         return false;
     }
-    launch->line.done = launch->machine->config.dtb_dump; /* that was all */
+    launch->line.done = is_only_described(&launch->machine->config); /* that was all */
     return true;
 }
 

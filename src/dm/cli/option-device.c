@@ -18,7 +18,7 @@ static bool is_help(const char *text)
 
 /* -device, -global */
 
-static void list_devices(void)
+static void list_classes(const struct device_class *const *table)
 {
     static const char *const buses[] = {
         [BUS_SYSTEM] = "system",
@@ -30,14 +30,22 @@ static void list_devices(void)
         [BUS_USB] = "USB",
     };
 
-    for (unsigned i = 0; device_class_table[i]; i++) {
-        const struct device_class *class = device_class_table[i];
+    for (; table && *table; table++) {
+        const struct device_class *class = *table;
 
         if (class->user_creatable) {
             printf("%-34s %-13s %s%s%s%s\n", class->name, buses[class->bus_type],
                    class->description, class->alias ? " (alias " : "",
                    class->alias ? class->alias : "", class->alias ? ")" : "");
         }
+    }
+}
+
+static void list_devices(void)
+{
+    list_classes(device_class_table);
+    for (unsigned i = 0; engine_table[i]; i++) {
+        list_classes(engine_table[i]->devices);
     }
 }
 

@@ -65,8 +65,9 @@ const struct board_class *command_line_board(const struct command_line *line)
 
 static bool check_board_property(const struct command_line *line, const char *name, GError **error)
 {
-    static const char *const common[] = {"type", "accel",          "acpi",           "dumpdtb",
-                                         "hpet", "kernel-irqchip", "memory-backend", "help"};
+    static const char *const common[] = {"type",           "accel",          "acpi",
+                                         "dumpdmar",       "dumpdtb",        "hpet",
+                                         "kernel-irqchip", "memory-backend", "help"};
     const struct board_class *board = command_line_board(line);
     g_autoptr(GPtrArray) names = g_ptr_array_new();
     g_autofree char *hint = NULL;
@@ -145,6 +146,11 @@ static bool set_board_option(struct command_line *line, const struct key_value *
         line->config.dtb_dump = g_strdup(item->value);
         return true;
     }
+    if (g_str_equal(item->key, "dumpdmar")) {
+        g_free(line->config.dmar_dump);
+        line->config.dmar_dump = g_strdup(item->value);
+        return true;
+    }
     if (g_str_equal(item->key, "memory-backend")) {
         g_free(line->config.memory_backend);
         line->config.memory_backend = g_strdup(item->value);
@@ -177,11 +183,12 @@ static bool apply_machine(struct command_line *line, const struct key_values *li
     }
     if (key_values_get(list, "help") || key_values_get(list, "?")) {
         printf("  %-20s engines to try, in order\n  %-20s ACPI tables [on]\n"
+               "  %-20s write the ACPI table of intel-iommu to a file, and end\n"
                "  %-20s write the machine as a flattened device tree to a file, and end\n"
                "  %-20s HPET [on]\n"
                "  %-20s interrupt controllers in the kernel (kvm): on, off or split\n"
                "  %-20s what RAM is made of: the id of an -object memory-backend-memfd\n",
-               "accel", "acpi", "dumpdtb", "hpet", "kernel-irqchip", "memory-backend");
+               "accel", "acpi", "dumpdmar", "dumpdtb", "hpet", "kernel-irqchip", "memory-backend");
         print_properties(command_line_board(line) ? command_line_board(line)->properties : NULL);
         line->done = true;
         return true;

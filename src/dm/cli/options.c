@@ -271,24 +271,17 @@ static const struct option *find_option(const char *name)
 
 static bool fail_unknown(const char *argument, const char *name, GError **error)
 {
-    g_autoptr(GPtrArray) names = g_ptr_array_new();
-    const char *near;
+    g_autoptr(GPtrArray) names = g_ptr_array_new_with_free_func(g_free);
+    const char *advice = absent_option_advice(name);
+    g_autofree char *dashed = g_strconcat("-", name, NULL), *hint = NULL;
 
     for (const struct option *option = option_table; option->name; option++) {
-        g_ptr_array_add(names, (void *)option->name);
+        g_ptr_array_add(names, g_strconcat("-", option->name, NULL));
     }
     g_ptr_array_add(names, NULL);
-    near =
-        *absent_option_advice(name) ? NULL : nearest_word(name, (const char *const *)names->pdata);
-    if (near) {
-        return duodm_fail(error, DUODM_ERROR_INVALID_ARGUMENT,
-                          "%s: there is no such option; did you mean '-%s'? ('duodm -help' lists "
-                          "all)",
-                          argument, near);
-    }
+    hint = *advice ? g_strdup(advice) : suggestion(dashed, (const char *const *)names->pdata);
     return duodm_fail(error, DUODM_ERROR_INVALID_ARGUMENT,
-                      "%s: there is no such option%s ('duodm -help' lists all)", argument,
-                      absent_option_advice(name));
+                      "%s: there is no such option%s ('duodm -help' lists all)", argument, hint);
 }
 
 /* What the error of an option begins with: the option and, if it is short, its value. */

@@ -19,8 +19,11 @@
 struct intel_iommu {
     struct device device;
     /* Properties. */
-    bool interrupt_remapping, extended_interrupts, caching_mode, pass_through;
+    char *intremap;
+    bool extended_interrupts, caching_mode, pass_through;
     uint8_t address_width;
+
+    bool interrupt_remapping; /* as intremap says */
 
     struct vtd *vtd;
     struct interrupt_remapper remapper; /* of the IOAPIC */
@@ -180,6 +183,29 @@ static void forget_all(void *opaque)
     vtd_reset(iommu->vtd);
 }
 
+/* A guest that belongs to a hypervisor has its interrupt controllers there. Its board says so where
+ * the engine does not: without a domain, for dumpdmar. */
+static bool choose_remapping(struct intel_iommu *iommu, GError **error)
+{
+    const struct machine *machine = iommu->device.machine;
+    bool is_attached = machine->engine->attaches || machine->board->engine;
+
+    if (g_str_equal(iommu->intremap, "auto")) {
+        iommu->interrupt_remapping = !is_attached;
+        return true;
+    }
+    if (!parse_bool(iommu->intremap, &iommu->interrupt_remapping, error)) {
+        g_prefix_error(error, "property 'intremap': ");
+        return false;
+    }
+    if (iommu->interrupt_remapping && is_attached) {
+        return duodm_fail(error, DUODM_ERROR_NOT_SUPPORTED,
+                          "interrupts of a Xen domain can't be remapped, its interrupt controllers "
+                          "are Xen's: leave intremap=on out");
+    }
+    return true;
+}
+
 static bool check(const struct intel_iommu *iommu, GError **error)
 {
     struct machine *machine = iommu->device.machine;
@@ -227,7 +253,7 @@ static bool intel_iommu_realize(struct device *device, GError **error)
     struct intel_iommu *iommu = (struct intel_iommu *)device;
     struct machine *machine = device->machine;
 
-    if (!check(iommu, error)) {
+    if (!choose_remapping(iommu, error) || !check(iommu, error)) {
         return false;
     }
     iommu->vtd = make_unit(iommu);
@@ -301,6 +327,19 @@ bool intel_iommu_get_dmar(struct machine *machine, struct acpi_dmar *dmar)
     return iommu != NULL;
 }
 
+bool intel_iommu_write_dmar(struct machine *machine, const char *path, GError **error)
+{
+    g_autoptr(GByteArray) table = NULL;
+    struct acpi_dmar dmar;
+
+    if (!intel_iommu_get_dmar(machine, &dmar)) {
+        return duodm_fail(error, DUODM_ERROR_INVALID_ARGUMENT,
+                          "the machine has no such unit: give -device intel-iommu, too");
+    }
+    table = acpi_build_dmar(&dmar);
+    return g_file_set_contents(path, (const char *)table->data, table->len, error);
+}
+
 static void intel_iommu_describe(struct device *device, struct device_tree *tree,
                                  struct device_node *node)
 {
@@ -342,8 +381,10 @@ static const struct state_description intel_iommu_state = {
 };
 
 static const struct property intel_iommu_properties[] = {
-    {"intremap", PROPERTY_BOOL, offsetof(struct intel_iommu, interrupt_remapping), "on", 0, 0,
-     "remaps interrupts; kvm: needs kernel-irqchip=split, and chooses it"},
+    {"intremap", PROPERTY_STRING, offsetof(struct intel_iommu, intremap), "auto", 0, 0,
+     "remaps interrupts: on, off or auto (on, but off under xen, where it is not possible); kvm: "
+     "needs "
+     "kernel-irqchip=split, and chooses it"},
     {"eim", PROPERTY_BOOL, offsetof(struct intel_iommu, extended_interrupts), "on", 0, 0,
      "interrupts can go to x2APIC IDs, above 254 too"},
     {"caching-mode", PROPERTY_BOOL, offsetof(struct intel_iommu, caching_mode), "off", 0, 0,
@@ -357,7 +398,7 @@ static const struct property intel_iommu_properties[] = {
 
 const struct device_class intel_iommu_class = {
     .name = "intel-iommu",
-    .description = "VT-d DMA and interrupt remapping (board pc)",
+    .description = "VT-d DMA and interrupt remapping (boards pc and xenfv)",
     .bus_type = BUS_SYSTEM,
     .instance_size = sizeof(struct intel_iommu),
     .user_creatable = true,

@@ -13,6 +13,8 @@ extern const struct device_class intel_iommu_class;
 
 /* What firmware tables say of the machine's unit; false: it has none. */
 bool intel_iommu_get_dmar(struct machine *machine, struct acpi_dmar *dmar);
+/* Write the DMAR table to a file, for a guest whose firmware is somebody else's. */
+bool intel_iommu_write_dmar(struct machine *machine, const char *path, GError **error);
 /* The machine's unit, or NULL. */
 struct vtd *intel_iommu_find(struct machine *machine);
 

@@ -23,6 +23,10 @@ static bool fail_interface(const char *name, int number, GError **error)
     } else if (number == EINVAL) {
         advice = ": it is no tap interface, or was made for another number of queues";
     }
+    if (!*name) {
+        return duodm_fail(error, DUODM_ERROR_IO, "a new tap interface: %s%s", g_strerror(number),
+                          advice);
+    }
     return duodm_fail(error, DUODM_ERROR_IO, "tap interface '%s': %s%s", name, g_strerror(number),
                       advice);
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* MSI, PCI 3.0, 6.8.1; and the message itself, which MSI-X shares. */
+#include "dm/machine.h"
 #include "dm/pci/pci.h"
 #include "dm/pci/pci-regs.h"
 #include "util/error.h"
@@ -42,6 +43,15 @@ void pci_send_message(struct pci_device *device, uint64_t address, uint32_t data
         address_space_store(&device->dma, address, 4, attributes, data);
     }
     memory_rcu_read_unlock();
+}
+
+bool pci_message_is_masked(const struct pci_device *device, bool bit, uint64_t address,
+                           uint32_t data)
+{
+    const struct engine_ops *engine = device->device.machine->engine;
+    struct msi_message message = {address, data};
+
+    return bit && !(engine->is_masked_elsewhere && engine->is_masked_elsewhere(&message));
 }
 
 bool pci_msi_init(struct pci_device *device, unsigned count, bool is_64, bool can_mask,

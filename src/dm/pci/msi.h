@@ -68,6 +68,9 @@ void pci_msix_notify(struct pci_device *device, unsigned vector);
 bool pci_msix_get_message(struct pci_device *device, unsigned vector, uint64_t *address,
                           uint32_t *data);
 
+/* Does the mask bit that an entry has count, with this message? Any thread. */
+bool pci_message_is_masked(const struct pci_device *device, bool bit, uint64_t address,
+                           uint32_t data);
 /* Send a message as this function. Any thread. */
 void pci_send_message(struct pci_device *device, uint64_t address, uint32_t data);
 

@@ -27,12 +27,6 @@ static uint8_t *entry_of(struct pci_msix *msix, unsigned vector)
 
 /* The following with the lock held. */
 
-static bool is_masked(struct pci_msix *msix, unsigned vector)
-{
-    return msix->function_mask ||
-           (load_le32(entry_of(msix, vector) + ENTRY_CONTROL) & ENTRY_MASKED);
-}
-
 struct message {
     uint64_t address;
     uint32_t data;
@@ -44,6 +38,15 @@ static struct message message_of(struct pci_msix *msix, unsigned vector)
 
     return (struct message){load_le64(entry + ENTRY_ADDRESS) & ~UINT64_C(3),
                             load_le32(entry + ENTRY_DATA)};
+}
+
+static bool is_masked(struct pci_device *device, unsigned vector)
+{
+    struct pci_msix *msix = &device->msix;
+    bool bit = load_le32(entry_of(msix, vector) + ENTRY_CONTROL) & ENTRY_MASKED;
+    struct message message = message_of(msix, vector);
+
+    return msix->function_mask || pci_message_is_masked(device, bit, message.address, message.data);
 }
 
 static bool is_pending(const struct pci_msix *msix, unsigned vector)
@@ -69,7 +72,7 @@ static void send_pending(struct pci_device *device, unsigned first, unsigned end
         bool send;
 
         pthread_mutex_lock(&msix->lock);
-        send = msix->enabled && is_pending(msix, vector) && !is_masked(msix, vector);
+        send = msix->enabled && is_pending(msix, vector) && !is_masked(device, vector);
         if (send) {
             set_pending(msix, vector, false);
             message = message_of(msix, vector);
@@ -237,7 +240,7 @@ void pci_msix_notify(struct pci_device *device, unsigned vector)
     }
     pthread_mutex_lock(&msix->lock);
     if (msix->enabled) {
-        send = !is_masked(msix, vector);
+        send = !is_masked(device, vector);
         if (send) {
             message = message_of(msix, vector);
         } else {
@@ -261,7 +264,7 @@ bool pci_msix_get_message(struct pci_device *device, unsigned vector, uint64_t *
         return false;
     }
     pthread_mutex_lock(&msix->lock);
-    good = msix->enabled && !is_masked(msix, vector);
+    good = msix->enabled && !is_masked(device, vector);
     message = message_of(msix, vector);
     pthread_mutex_unlock(&msix->lock);
     *address = message.address;

@@ -228,6 +228,9 @@ void pci_device_announce(struct device *base)
 {
     struct pci_device *device = pci_device_of(base);
 
+    if (device->holds_announcement) {
+        return;
+    }
     __atomic_store_n(&device->hidden, false, __ATOMIC_RELEASE);
     if (device->pci_bus->hotplug) {
         device->pci_bus->hotplug->announce(device->pci_bus->hotplug, device);
@@ -240,6 +243,10 @@ bool pci_device_request_unplug(struct device *base, bool force, GError **error)
     struct pci_hotplug *hotplug = device->pci_bus->hotplug;
     uint8_t devfn = device->devfn;
 
+    if (device->holds_announcement) {
+        hotplug_removed(base);
+        return true;
+    }
     if (force || base->machine->state == RUN_STATE_PRELAUNCH) {
         hotplug_removed(base);
         if (hotplug) {

@@ -44,6 +44,9 @@ struct pci_device {
     int32_t address;    /* property addr: devfn, -1: any */
     bool multifunction; /* property */
     bool hidden;        /* atomic. Config cycles don't find it: not announced yet, or ejected */
+    /* Set in realize: the device is not ready for a guest yet, and calls pci_device_announce itself
+     * when it is. Main loop. */
+    bool holds_announcement;
     uint8_t devfn;
     uint8_t config[PCI_CONFIG_SIZE];
     uint8_t write_mask[PCI_CONFIG_SIZE]; /* bits that the guest may write */
@@ -169,7 +172,7 @@ void pci_bus_config_write(struct pci_bus *bus, unsigned bus_number, unsigned dev
                           unsigned size, uint32_t value);
 void pci_bus_free(struct pci_bus *bus);
 /* Give every BAR an address and every pin an interrupt line, as firmware would, for kernels that
- * are loaded directly. irq_of_pin: GSI of each of the 4 lines. Returns false if a window is full.
+ * are loaded directly. irq_of_line: GSI of each of the 4 lines. Returns false if a window is full.
  */
 bool pci_bus_assign_resources(struct pci_bus *bus, struct range memory_window,
                               struct range memory64_window, struct range io_window,

@@ -60,8 +60,7 @@ static void finish(void *opaque)
         migration_set_status(migration, MIGRATION_COMPLETED);
     } else {
         migration_set_status(migration, MIGRATION_FAILED);
-        log_warning("the machine's state could not be loaded: %s",
-                    migration->thread_error->message);
+        log_error("the machine's state could not be loaded: %s", migration->thread_error->message);
         machine_request_exit(migration->machine, 1);
     }
     g_byte_array_set_size(migration->state, 0);

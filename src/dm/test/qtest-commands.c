@@ -132,15 +132,20 @@ static uint8_t *read_memory(struct qtest_server *server, char **words, struct ra
 
 static bool read_hex(struct qtest_server *server, char **words, GString *reply, GError **error)
 {
+    static const char digits[] = "0123456789abcdef";
     struct range range;
+    size_t start;
     g_autofree uint8_t *data = read_memory(server, words, &range, error);
 
     if (!data) {
         return false;
     }
     g_string_append(reply, " 0x");
+    start = reply->len;
+    g_string_set_size(reply, start + 2 * range.length);
     for (uint64_t i = 0; i < range.length; i++) {
-        g_string_append_printf(reply, "%02x", data[i]);
+        reply->str[start + 2 * i] = digits[data[i] >> 4];
+        reply->str[start + 2 * i + 1] = digits[data[i] & 15];
     }
     return true;
 }

@@ -5,6 +5,7 @@
  * addresses of the host's: where, and whether, the guest sees them is only a matter of its memory
  * map. So no vCPU can ever touch a mapping that the host has withdrawn.
  */
+#include "dm/machine.h"
 #include "dm/pci/pci-regs.h"
 #include "dm/vfio/vfio-pci.h"
 #include "util/error.h"
@@ -20,6 +21,7 @@ static enum memory_result bar_read(void *opaque, uint64_t offset, unsigned size,
     struct vfio_bar *bar = opaque;
 
     *value = vfio_device_read(bar->vfio->device, bar->number, offset, size);
+    vfio_intx_accessed(bar->vfio);
     return MEMORY_OK;
 }
 
@@ -29,6 +31,7 @@ static enum memory_result bar_write(void *opaque, uint64_t offset, unsigned size
     struct vfio_bar *bar = opaque;
 
     vfio_device_write(bar->vfio->device, bar->number, offset, size, (uint32_t)value);
+    vfio_intx_accessed(bar->vfio);
     return MEMORY_OK;
 }
 
@@ -64,12 +67,15 @@ static bool init_memory(struct vfio_bar *bar, const char *name, uint64_t size, G
 {
     const struct vfio_pci *vfio = bar->vfio;
     GArray *areas = vfio->device->regions[bar->number].areas;
+    /* Where the guest is somebody else's it can't be given memory of ours: all accesses come here.
+     */
+    bool maps = !vfio->no_mmap && !vfio->pci.device.machine->engine->attaches;
 
     memory_region_init_container(&bar->region, name, size);
     memory_region_init_mmio(&bar->accesses, name, size, &bar_ops, bar, NULL);
     memory_region_add_subregion(&bar->region, 0, &bar->accesses);
     bar->mappings = g_new0(struct vfio_mapping, areas->len);
-    for (unsigned i = 0; !vfio->no_mmap && i < areas->len; i++) {
+    for (unsigned i = 0; maps && i < areas->len; i++) {
         if (!add_mapping(bar, g_array_index(areas, struct range, i), error)) {
             return false;
         }

@@ -7,7 +7,8 @@
  * Where interrupt controllers are in the kernel, that does all of it by two event descriptors, for
  * the GSI that the pin leads to. Elsewhere signals come to the I/O thread and EOIs from the
  * controllers here. There, any EOI is taken for this device's: a line that falls too early comes
- * back by the same way.
+ * back by the same way. Where the guest's controllers tell no EOI at all (xen), the next access to
+ * a BAR is taken for it: that a driver serves its device with.
  */
 #include "dm/machine.h"
 #include "dm/pci/pci-regs.h"
@@ -134,6 +135,13 @@ static void on_eoi(void *opaque, unsigned gsi)
     }
     pthread_mutex_unlock(&vfio->intx_lock);
     warn(error);
+}
+
+void vfio_intx_accessed(struct vfio_pci *vfio)
+{
+    if (vfio->pci.device.machine->engine->attaches) {
+        on_eoi(vfio, 0);
+    }
 }
 
 void vfio_intx_update(struct vfio_pci *vfio)

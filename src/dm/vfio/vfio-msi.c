@@ -8,7 +8,7 @@
  */
 #include "dm/machine.h"
 #include "dm/pci/pci-iommu.h"
-#include "dm/pci/pci-regs.h"
+#include "dm/pci/msi-regs.h"
 #include "dm/vfio/vfio-pci.h"
 #include "util/error.h"
 #include "util/little-endian.h"
@@ -18,79 +18,22 @@
 #include <string.h>
 #include <unistd.h>
 
-/* The capability of MSI, PCI 3.0, 6.8.1. */
-#define MSI_CONTROL      2
-#define MSI_ENABLE       0x0001u
-#define MSI_CAPABLE      1 /* shift: log2 of the vectors that the function has */
-#define MSI_ALLOWED      4 /* shift: log2 of those that the guest allows */
-#define MSI_ALLOWED_MASK 0x0070u
-#define MSI_64           0x0080u
-#define MSI_CAN_MASK     0x0100u
-#define MSI_ADDRESS      4
-#define MSI_ADDRESS_HIGH 8
-/* That of MSI-X, 6.8.2. */
-#define MSIX_CONTROL   2
-#define MSIX_ENABLE    0x8000u
-#define MSIX_MASK_ALL  0x4000u
-#define MSIX_SIZE_MASK 0x07ffu
-#define MSIX_TABLE     4
-#define MSIX_PENDING   8
-#define MSIX_BAR_MASK  7u
-#define ENTRY_SIZE     16u
-#define ENTRY_DATA     8
-#define ENTRY_CONTROL  12
-#define ENTRY_MASKED   1u
-
-/* Interrupt messages go to the local APICs, SDM vol. 3, 11.11: the only ones that engines take. */
-#define APIC_WINDOW      UINT64_C(0xfee00000)
-#define APIC_WINDOW_SIZE UINT64_C(0x100000)
-
 #define TABLE_PRIORITY 2 /* above what of the BAR is mapped */
-
-static uint32_t msi_control(const struct vfio_pci *vfio)
-{
-    return vfio->msi ? pci_get(vfio->pci.config, vfio->msi + MSI_CONTROL, 2) : 0;
-}
-
-static uint32_t msix_control(const struct vfio_pci *vfio)
-{
-    return vfio->msix ? pci_get(vfio->pci.config, vfio->msix + MSIX_CONTROL, 2) : 0;
-}
 
 /* The following with the vector lock held. */
 
 /* What the guest's registers say of a vector. */
-static struct vfio_vector read_msi(const struct vfio_pci *vfio, unsigned number)
+static struct assigned_vector read_vector(const struct vfio_pci *vfio, unsigned number)
 {
-    const uint8_t *config = vfio->pci.config;
-    uint32_t control = msi_control(vfio), data;
-    unsigned offset = vfio->msi + (control & MSI_64 ? 12u : 8u);
-    unsigned used = 1u << ((control & MSI_ALLOWED_MASK) >> MSI_ALLOWED);
-    struct vfio_vector vector = {.address = pci_get(config, vfio->msi + MSI_ADDRESS, 4)};
+    struct assigned_vector vector;
 
-    if (control & MSI_64) {
-        vector.address |= (uint64_t)pci_get(config, vfio->msi + MSI_ADDRESS_HIGH, 4) << 32;
+    if (vfio->vectors_kind != VFIO_IRQ_MSIX) {
+        return assigned_msi_vector(&vfio->config, number);
     }
-    data = pci_get(config, offset, 2);
-    vector.data = (data & ~(used - 1)) | number; /* 6.8.1.6 */
-    vector.masked = control & MSI_CAN_MASK && pci_get(config, offset + 4, 4) >> number & 1;
+    vector = assigned_msix_vector(vfio->table + number * MSIX_ENTRY_SIZE);
+    vector.masked = vfio->function_mask ||
+                    pci_message_is_masked(&vfio->pci, vector.masked, vector.address, vector.data);
     return vector;
-}
-
-static struct vfio_vector read_msix(const struct vfio_pci *vfio, unsigned number)
-{
-    const uint8_t *entry = vfio->table + number * ENTRY_SIZE;
-
-    return (struct vfio_vector){
-        .address = load_le64(entry) & ~UINT64_C(3),
-        .data = load_le32(entry + ENTRY_DATA),
-        .masked = vfio->function_mask || (load_le32(entry + ENTRY_CONTROL) & ENTRY_MASKED),
-    };
-}
-
-static struct vfio_vector read_vector(const struct vfio_pci *vfio, unsigned number)
-{
-    return vfio->vectors_kind == VFIO_IRQ_MSIX ? read_msix(vfio, number) : read_msi(vfio, number);
 }
 
 static void watch(struct vfio_pci *vfio, unsigned number)
@@ -129,7 +72,7 @@ static bool is_direct(struct vfio_pci *vfio, const struct vfio_vector *vector,
     *message = (struct msi_message){vector->address, vector->data};
     return irqfd_ops(vfio) && !vector->masked &&
            pci_device_remap_message(&vfio->pci, &message->address, &message->data) &&
-           (message->address & ~(APIC_WINDOW_SIZE - 1)) == APIC_WINDOW;
+           (message->address & ~(MSI_WINDOW_SIZE - 1)) == MSI_WINDOW;
 }
 
 /* Let signals go straight to the guest while nothing has to be looked at, else to the I/O thread.
@@ -182,7 +125,7 @@ static void close_vector(struct vfio_pci *vfio, unsigned number)
 static void update_vector(struct vfio_pci *vfio, unsigned number)
 {
     struct vfio_vector *vector = &vfio->vectors[number];
-    struct vfio_vector wanted = read_vector(vfio, number);
+    struct assigned_vector wanted = read_vector(vfio, number);
     g_autoptr(GError) error = NULL;
     bool is_new = vector->descriptor < 0 && !wanted.masked;
 
@@ -250,14 +193,15 @@ static void disable_vectors(struct vfio_pci *vfio)
 
 static enum vfio_irq wanted_kind(const struct vfio_pci *vfio)
 {
-    return msix_control(vfio) & MSIX_ENABLE ? VFIO_IRQ_MSIX
-           : msi_control(vfio) & MSI_ENABLE ? VFIO_IRQ_MSI
-                                            : VFIO_IRQ_INTX;
+    return assigned_msix_control(&vfio->config) & MSIX_ENABLE ? VFIO_IRQ_MSIX
+           : assigned_msi_control(&vfio->config) & MSI_ENABLE ? VFIO_IRQ_MSI
+                                                              : VFIO_IRQ_INTX;
 }
 
 static unsigned wanted_count(const struct vfio_pci *vfio, enum vfio_irq kind)
 {
-    unsigned allowed = 1u << ((msi_control(vfio) & MSI_ALLOWED_MASK) >> MSI_ALLOWED);
+    unsigned allowed =
+        1u << ((assigned_msi_control(&vfio->config) & MSI_ALLOWED_MASK) >> MSI_ALLOWED);
     unsigned registers =
         kind == VFIO_IRQ_MSIX ? vfio->table_entries : MIN(allowed, PCI_MSI_VECTORS_MAX);
 
@@ -306,7 +250,7 @@ void vfio_msi_update(struct vfio_pci *vfio)
     unsigned count;
 
     pthread_mutex_lock(&vfio->vector_lock);
-    vfio->function_mask = msix_control(vfio) & MSIX_MASK_ALL;
+    vfio->function_mask = assigned_msix_control(&vfio->config) & MSIX_MASK_ALL;
     if (kind != vfio->vectors_kind) {
         change_kind(vfio, kind);
     }
@@ -370,13 +314,14 @@ static enum memory_result table_write(void *opaque, uint64_t offset, unsigned si
                                       struct memory_attributes attributes, uint64_t value)
 {
     struct vfio_pci *vfio = opaque;
-    unsigned number = (unsigned)(offset / ENTRY_SIZE);
-    uint8_t *entry = vfio->table + number * ENTRY_SIZE, bytes[8];
+    unsigned number = (unsigned)(offset / MSIX_ENTRY_SIZE);
+    uint8_t *entry = vfio->table + number * MSIX_ENTRY_SIZE, bytes[8];
 
     store_le64(bytes, value);
     pthread_mutex_lock(&vfio->vector_lock);
     memcpy(vfio->table + offset, bytes, size);
-    store_le32(entry + ENTRY_CONTROL, load_le32(entry + ENTRY_CONTROL) & ENTRY_MASKED);
+    store_le32(entry + MSIX_ENTRY_CONTROL,
+               load_le32(entry + MSIX_ENTRY_CONTROL) & MSIX_ENTRY_MASKED);
     if (vfio->vectors_kind == VFIO_IRQ_MSIX && number < vfio->vector_count) {
         update_vector(vfio, number);
     }
@@ -421,28 +366,17 @@ static const struct memory_region_ops pending_ops = {
 
 /* Life. */
 
-static void clear_table(struct vfio_pci *vfio)
-{
-    memset(vfio->table, 0, vfio->table_entries * ENTRY_SIZE);
-    for (unsigned i = 0; i < vfio->table_entries; i++) {
-        vfio->table[i * ENTRY_SIZE + ENTRY_CONTROL] = ENTRY_MASKED;
-    }
-}
-
 /* Lay a region over the part of a BAR that a register of the capability names. */
 static bool overlay(struct vfio_pci *vfio, unsigned register_offset, struct memory_region *region,
                     const char *name, uint64_t size, const struct memory_region_ops *ops,
                     GError **error)
 {
-    uint32_t place = pci_get(vfio->pci.config, vfio->msix + register_offset, 4);
-    unsigned bar = place & MSIX_BAR_MASK;
-    uint32_t offset = place & ~MSIX_BAR_MASK;
+    unsigned bar;
+    uint32_t offset;
 
-    if (bar >= PCI_BAR_COUNT || !vfio->pci.bars[bar].region || vfio->pci.bars[bar].is_io ||
-        offset > vfio->pci.bars[bar].size || size > vfio->pci.bars[bar].size - offset) {
-        return duodm_fail(error, DUODM_ERROR_NOT_SUPPORTED,
-                          "vfio %s: its %s is said to be at 0x%x of BAR %u, which is not there",
-                          vfio->device->name, name, offset, bar);
+    if (!assigned_msix_place(&vfio->config, register_offset, size, &bar, &offset, error)) {
+        g_prefix_error(error, "vfio ");
+        return false;
     }
     memory_region_init_mmio(region, name, size, ops, vfio, NULL);
     memory_region_add_subregion_overlap(&vfio->bars[bar].region, offset, region, TABLE_PRIORITY);
@@ -451,44 +385,23 @@ static bool overlay(struct vfio_pci *vfio, unsigned register_offset, struct memo
 
 static bool msix_init(struct vfio_pci *vfio, GError **error)
 {
-    unsigned entries = (msix_control(vfio) & MSIX_SIZE_MASK) + 1;
+    unsigned entries = (assigned_msix_control(&vfio->config) & MSIX_SIZE_MASK) + 1;
 
     vfio->table_entries = entries;
-    vfio->table = g_malloc0(entries * ENTRY_SIZE);
-    clear_table(vfio);
-    pci_put(vfio->pci.write_mask, vfio->msix + MSIX_CONTROL, 2, MSIX_ENABLE | MSIX_MASK_ALL);
-    return overlay(vfio, MSIX_TABLE, &vfio->table_region, "MSI-X table", entries * ENTRY_SIZE,
+    vfio->table = g_malloc0(entries * MSIX_ENTRY_SIZE);
+    assigned_msix_clear(vfio->table, entries);
+    return overlay(vfio, MSIX_TABLE, &vfio->table_region, "MSI-X table", entries * MSIX_ENTRY_SIZE,
                    &table_ops, error) &&
            overlay(vfio, MSIX_PENDING, &vfio->pending_region, "MSI-X pending bits",
                    (entries + 63) / 64 * 8, &pending_ops, error);
-}
-
-static void msi_init(struct vfio_pci *vfio)
-{
-    uint8_t *mask = vfio->pci.write_mask;
-    uint32_t control = msi_control(vfio);
-    unsigned data = vfio->msi + (control & MSI_64 ? 12u : 8u);
-    unsigned count = 1u << (control >> MSI_CAPABLE & 7);
-
-    pci_put(mask, vfio->msi + MSI_CONTROL, 2, MSI_ENABLE | MSI_ALLOWED_MASK);
-    pci_put(mask, vfio->msi + MSI_ADDRESS, 4, 0xfffffffcu);
-    if (control & MSI_64) {
-        pci_put(mask, vfio->msi + MSI_ADDRESS_HIGH, 4, UINT32_MAX);
-    }
-    pci_put(mask, data, 2, UINT16_MAX);
-    if (control & MSI_CAN_MASK) {
-        pci_put(mask, data + 4, 4, count >= 32 ? UINT32_MAX : (1u << count) - 1);
-    }
 }
 
 bool vfio_msi_init(struct vfio_pci *vfio, GError **error)
 {
     vfio->vectors_kind = VFIO_IRQ_INTX;
     pthread_mutex_init(&vfio->vector_lock, NULL);
-    if (vfio->msi) {
-        msi_init(vfio);
-    }
-    if (vfio->msix && !msix_init(vfio, error)) {
+    assigned_msi_init(&vfio->config);
+    if (vfio->config.msix && !msix_init(vfio, error)) {
         vfio_msi_destroy(vfio);
         return false;
     }
@@ -512,7 +425,7 @@ void vfio_msi_reset(struct vfio_pci *vfio)
 {
     pthread_mutex_lock(&vfio->vector_lock);
     disable_vectors(vfio);
-    clear_table(vfio);
+    assigned_msix_clear(vfio->table, vfio->table_entries);
     pthread_mutex_unlock(&vfio->vector_lock);
 }
 

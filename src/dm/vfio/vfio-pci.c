@@ -3,6 +3,7 @@
 #include "dm/vfio/vfio-pci.h"
 #include "dm/hotplug.h"
 #include "dm/machine.h"
+#include "dm/pci/host-address.h"
 #include "dm/pci/pci-iommu.h"
 #include "dm/vfio/iommufd-object.h"
 #include "util/error.h"
@@ -10,7 +11,6 @@
 #include "vfio/vfio-kernel.h"
 
 #include <jansson.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -21,27 +21,11 @@ const char *vfio_pci_name(const struct vfio_pci *vfio)
     return vfio->pci.device.id ? vfio->pci.device.id : vfio->device->name;
 }
 
-/* "[DDDD:]BB:DD.F" as the name of its folder in sysfs; NULL: it is none. */
-static char *normal_address(const char *text)
-{
-    static const char *const forms[] = {"%4x:%2x:%2x.%1x%n", "%2x:%2x.%1x%n"};
-    unsigned domain, bus, slot, function;
-    int used = 0;
-
-    if (sscanf(text, forms[0], &domain, &bus, &slot, &function, &used) != 4 || text[used]) {
-        domain = 0;
-        used = 0;
-        if (sscanf(text, forms[1], &bus, &slot, &function, &used) != 3 || text[used]) {
-            return NULL;
-        }
-    }
-    return g_strdup_printf("%04x:%02x:%02x.%x", domain, bus, slot, function);
-}
-
 /* host= or sysfsdev= as the folder of the device in sysfs; its last part is the address. */
 static char *find_folder(const struct vfio_pci *vfio, GError **error)
 {
-    g_autofree char *address = NULL;
+    g_autofree char *name = NULL;
+    struct pci_host_address address;
 
     if (!vfio->host == !vfio->sysfsdev) {
         duodm_fail(error, DUODM_ERROR_INVALID_ARGUMENT,
@@ -58,15 +42,15 @@ static char *find_folder(const struct vfio_pci *vfio, GError **error)
         }
         return folder;
     }
-    address = normal_address(vfio->host);
-    if (!address) {
+    if (!pci_host_address_parse(vfio->host, &address)) {
         duodm_fail(error, DUODM_ERROR_INVALID_ARGUMENT,
                    "property 'host': '%s' is not valid: an address [DDDD:]BB:DD.F, hexadecimal, is "
                    "expected",
                    vfio->host);
         return NULL;
     }
-    return g_build_filename(SYSFS_DEVICES, address, NULL);
+    name = pci_host_address_name(&address);
+    return g_build_filename(SYSFS_DEVICES, name, NULL);
 }
 
 static bool open_kernel_device(struct vfio_pci *vfio, GError **error)
@@ -76,6 +60,12 @@ static bool open_kernel_device(struct vfio_pci *vfio, GError **error)
     struct vfio_host_device host;
     struct iommufd *iommufd;
     bool ok;
+
+    if (machine->engine->make_ram) {
+        return duodm_fail(error, DUODM_ERROR_NOT_SUPPORTED,
+                          "engine '%s': the guest's memory belongs to %s, which also has the IOMMU",
+                          machine->engine->name, machine->engine->name);
+    }
 
     if (!folder || !iommufd_object_find(machine, vfio->iommufd_id, &iommufd, error) ||
         !pci_device_follow(&vfio->pci, error) || !vfio_host_device_find(folder, &host, error)) {
@@ -179,7 +169,6 @@ bool vfio_pci_realize(struct vfio_pci *vfio, bool (*open)(struct vfio_pci *vfio,
 {
     vfio->intx_descriptor = vfio->request_descriptor = vfio->error_descriptor = -1;
     vfio->intx_unmask = -1;
-    vfio->msi = vfio->msix = 0;
     vfio->cut_off = false;
     vfio->cut_off_task = (struct io_task){.run = tell_cut_off, .opaque = vfio};
     vfio->request_task = (struct io_task){.run = on_request, .opaque = vfio};

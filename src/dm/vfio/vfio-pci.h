@@ -6,7 +6,7 @@
 #include "dm/engine.h"
 #include "dm/interrupt-eoi.h"
 #include "dm/io-thread.h"
-#include "dm/pci/pci.h"
+#include "dm/pci/assigned-config.h"
 #include "dm/vfio/vfio-space.h"
 
 struct event;
@@ -49,9 +49,7 @@ struct vfio_pci {
     struct vfio_space *space;
     unsigned group; /* the kernel's: IOMMU group on the host */
     struct vfio_bar bars[PCI_BAR_COUNT];
-    uint8_t emulated[PCI_CONFIG_SIZE]; /* bits of config space that are duodm's; the rest is passed
-                                          on to the device */
-    uint8_t msi, msix;                 /* capabilities' offsets; 0: it has none */
+    struct assigned_config config;
 
     pthread_mutex_t command_lock; /* leaf: of the device's command register, and cut_off */
     bool cut_off;                 /* the host does not map what the guest does: no DMA (I5) */
@@ -169,6 +167,8 @@ bool vfio_event_take(int descriptor);
 bool vfio_intx_enable(struct vfio_pci *vfio, GError **error);
 void vfio_intx_disable(struct vfio_pci *vfio);
 void vfio_intx_signalled(struct vfio_pci *vfio);
+/* The guest accessed a BAR, and what it did there is done. Any thread. */
+void vfio_intx_accessed(struct vfio_pci *vfio);
 /* The guest's command register, or the pin's way to the processors, has changed. */
 void vfio_intx_update(struct vfio_pci *vfio);
 

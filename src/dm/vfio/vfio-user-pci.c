@@ -78,7 +78,8 @@ static bool open_user_device(struct vfio_pci *vfio, GError **error)
         .path = path,
         .name = id ? id : path,
         .timeout = user->timeout,
-        .direct_dma = !user->no_direct_dma && !machine->engine->caches_code,
+        .direct_dma =
+            !user->no_direct_dma && !machine->engine->caches_code && !machine->engine->make_ram,
         .lost = on_lost,
         .opaque = user,
     };
@@ -86,11 +87,6 @@ static bool open_user_device(struct vfio_pci *vfio, GError **error)
 
     if (!path || !pci_device_follow(&vfio->pci, error)) {
         return false;
-    }
-    if (machine->engine->make_ram) {
-        return duodm_fail(error, DUODM_ERROR_NOT_SUPPORTED,
-                          "engine '%s' has no guest memory that a server could be given",
-                          machine->engine->name);
     }
     if (options.direct_dma && memory_region_fd(&machine->ram, NULL) < 0) {
         log_warning("device %s: guest RAM is private, so its server has to ask for each access: "

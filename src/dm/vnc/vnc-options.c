@@ -17,14 +17,10 @@ static bool parse_tcp(struct vnc_options *options, const char *text, GError **er
     uint64_t number;
     size_t length;
 
-    if (!colon) {
+    if (!colon || !parse_number(colon + 1, &number, NULL)) {
         return duodm_fail(error, DUODM_ERROR_INVALID_ARGUMENT,
                           "'%s' is no display: it is HOST:NUMBER, :NUMBER, unix:PATH or none",
                           text);
-    }
-    if (!parse_number(colon + 1, &number, error)) {
-        g_prefix_error(error, "display ");
-        return false;
     }
     if (number > DISPLAY_MAX) {
         return duodm_fail(error, DUODM_ERROR_INVALID_ARGUMENT,

@@ -21,7 +21,7 @@ LOADED_LIBRARIES = ["libslirp.so.0"]
 
 PROGRAMS = {"agent": ["agent.c"], "rights": ["rights.c"],
             "load": ["load.c", "load.h", "randread.c", "stream.c", "files.c",
-                     "edu.c", "edu.h", "vfio.c", "kexec.c", "echo.c"]}
+                     "disk.c", "edu.c", "edu.h", "vfio.c", "kexec.c", "echo.c"]}
 
 
 def build_program(name):
@@ -115,12 +115,8 @@ def add_newer_guest(tree, folder):
     guest = busybox_tree(build_program("agent"))
     guest.add_file(build_program("load"), "/bin/load")
     guest.add("/etc/agent-port", "/dev/ttyS1\n")
-    unpacked = []
-    for path in kernels.modules("backports", "virtio_iommu", "nvme", "virtio_blk"):
-        unpacked.append(os.path.join(folder, os.path.basename(path).removesuffix(".xz")))
-        with open(unpacked[-1], "wb") as f:
-            f.write(kernels.read_module(path))
-    add_modules(guest, unpacked)
+    add_modules(guest, kernels.modules("backports", "virtio_iommu", "nvme", "virtio_blk"))
+    add_modules(guest, kernels.modules("backports", *ASKED_FOR_MODULES), listing="/etc/modules-vfio")
     guest.write_cpio(os.path.join(folder, "newer.cpio"))
     tree.add_file(os.path.join(folder, "newer.cpio"), "/boot/newer/guest.cpio")
     tree.add_file(kernels.kernel("backports"), "/boot/newer/vmlinuz")

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """A kernel with iommufd and devices as files (CONFIG_IOMMUFD, CONFIG_VFIO_DEVICE_CDEV).
 
-Debian's 6.12 has neither, but all that they need of the kernel itself: so the modules of VFIO and
+None of Debian's 6.12 has them, but all that they need of the kernel itself: so the modules of VFIO and
 iommufd alone are built, from Debian's source against Debian's headers, once, in a minute or two.
 """
 import os

@@ -6,11 +6,17 @@ import os
 from harness.files import add_newer_guest, base_tree
 from harness.iommufd_kernel import IommufdKernel
 from harness.packages import Kernel, package
+from harness.vfio_user_server import add_servers
 from harness.xen_disk import make_xen_disk
 from harness.xen_files import add_dom0_files
 
 # A machine that is short of CPUs delivers too few of the ticks that the kernel waits for at boot.
 APPEND = "console=ttyS0 panic=-1 loglevel=5 no_timer_check"
+
+# QEMU 7.2 has other data in the upper bits of EFLAGS after CMPXCHG16B, until the next instruction that
+# sets flags: an interrupt or an exit in between saves them, and who returns may be in any mode then.
+# Linux allocates memory by that instruction where the processor has it.
+CPU = "EPYC,-cx16"
 
 
 def linux(folder, programs, modules, arguments, append="", module_arguments=None, kernel=None,
@@ -45,19 +51,32 @@ def vfio_newer(folder, programs):
 
 def vfio(folder, programs, modules=(), kernel=None, add_files=None):
     """Linux with /dev/kvm, an IOMMU and devices to assign: edu at 00:05.0, nvme at 00:06.0."""
-    disk = os.path.join(folder, "nvme.img")
-    with open(disk, "wb") as f:
-        f.truncate(64 << 20)
     return linux(folder, programs, ["kvm_amd", *modules, "vfio_iommu_type1", "vfio_pci"],
-                 ["-M", "q35", "-cpu", "EPYC", "-m", "2048", "-smp", "2",
+                 ["-M", "q35", "-cpu", CPU, "-m", "2048", "-smp", "2",
                   "-device", "intel-iommu,intremap=on,caching-mode=on,aw-bits=48",
-                  "-device", "edu,addr=5",
-                  "-drive", f"file={disk},format=raw,if=none,id=nvme",
-                  "-device", "nvme,drive=nvme,serial=testbed,addr=6"],
+                  "-device", "edu,addr=5", *nvme(folder)],
                  append="intel_iommu=on", kernel=kernel, add_files=add_files)
 
 
-def xen(folder, programs):
+def nvme(folder):
+    """QEMU's arguments for an nvme at 00:06.0, with an empty file behind it."""
+    disk = os.path.join(folder, "nvme.img")
+    with open(disk, "wb") as f:
+        f.truncate(64 << 20)
+    return ["-drive", f"file={disk},format=raw,if=none,id=nvme",
+            "-device", "nvme,drive=nvme,serial=testbed,addr=6"]
+
+
+def xen_passthrough(folder, programs):
+    """As xen, with an IOMMU and devices to assign: edu at 00:05.0, nvme at 00:06.0. no-sharept: Xen
+    would share the tables of nested paging with VT-d, which are not SVM's."""
+    return ["-M", "q35", "-device", "intel-iommu,intremap=on,caching-mode=off",
+            *xen(folder, programs, modules=["xen_pciback"], options="iommu=no-sharept",
+                 module_arguments={"xen-pciback.ko": "passthrough=0"}),
+            "-device", "edu,addr=5", *nvme(folder)]
+
+
+def xen(folder, programs, modules=(), options="", module_arguments=None):
     """Xen 4.17 with a Linux dom0, xl and a started xenstored. /dev/vda: a disk for a domain.
 
     Without -smap,-smep a PV dom0 dies at its first page fault, without -monitor Xen's idle loop
@@ -71,8 +90,9 @@ def xen(folder, programs):
     initrd = os.path.join(folder, "dom0.cpio")
     tree = base_tree(folder, kernel, ["xen_privcmd", "xen_evtchn", "xen_gntdev", "xen_gntalloc",
                                       "xenfs", "xen_blkback", "xen_netback", "virtio_blk", "tun",
-                                      "bridge"], programs)
+                                      "bridge", *modules], programs, module_arguments)
     add_dom0_files(tree)
+    add_servers(tree)
     tree.write_cpio(initrd)
     disk = os.path.join(folder, "domain.img")
     make_xen_disk(disk)
@@ -80,12 +100,12 @@ def xen(folder, programs):
     with gzip.open(next_file(package("xen-hypervisor-4.17-amd64"), "boot", "xen-4", ".gz")) as f:
         with open(hypervisor, "wb") as out:
             out.write(f.read())
-    return ["-cpu", "EPYC,-monitor,-smap,-smep,-rdtscp", "-m", "3072", "-smp", "2",
+    return ["-cpu", f"{CPU},-monitor,-smap,-smep,-rdtscp", "-m", "3072", "-smp", "2",
             "-drive", f"file={disk},format=raw,if=none,id=domain",
             "-device", "virtio-blk-pci,drive=domain",
             "-kernel", hypervisor,
             "-append", "console=com1 com1=115200,8n1 dom0_mem=1536M loglvl=warning "
-                       "guest_loglvl=all cpuidle=0 dom0_max_vcpus=1 dom0_vcpus_pin",
+                       "guest_loglvl=all cpuidle=0 dom0_max_vcpus=1 dom0_vcpus_pin " + options,
             "-initrd", f"{kernel.image} console=hvc0 quiet panic=-1,{initrd}"]
 
 
@@ -95,4 +115,5 @@ def next_file(root, folder, start, end):
                                    if f.startswith(start) and f.endswith(end)))
 
 
-KINDS = {"iommufd": iommufd, "kvm": kvm, "vfio": vfio, "vfio-newer": vfio_newer, "xen": xen}
+KINDS = {"iommufd": iommufd, "kvm": kvm, "vfio": vfio, "vfio-newer": vfio_newer, "xen": xen,
+         "xen-passthrough": xen_passthrough}

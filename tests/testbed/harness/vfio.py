@@ -47,18 +47,22 @@ def plug(guest, host, name, slot, limit=LIMIT, **more):
     return address
 
 
-def unplug(guest, name):
+def unplug(guest, name, **more):
     """device_del; until the device is gone."""
-    guest.qmp.execute("device_del", id=name)
+    guest.qmp.execute("device_del", id=name, **more)
     while guest.qmp.wait_event("DEVICE_DELETED")["data"].get("device") != name:
         pass
 
 
 def verify(guest):
+    return verify_by(guest.qmp)
+
+
+def verify_by(qmp):
     """The hosts hold what the guest's tables map; how much that is, as text. A guest at work may just
     be between its tables and the invalidation that tells of them: what is wrong stays wrong."""
     for _ in range(100):
-        answer = guest.qmp.execute("x-iommu-verify")
+        answer = qmp.execute("x-iommu-verify")
         if answer["equal"]:
             return answer["report"]
     raise AssertionError(answer["report"])
@@ -92,6 +96,32 @@ def unplug_under_load(guest, name):
     load = guest.start(READ_NVME_ALWAYS)
     unplug(guest, name)
     load.wait()
+
+
+def start_disk_load(guest, threads=4, limit=LIMIT):
+    """Reads and writes of random data on the nvme, checked, until it is taken away."""
+    load = guest.start(f"load disk /dev/nvme0n1 {threads}")
+    load.expect("begun\n", limit)
+    return load
+
+
+def end_disk_load(load, limit=LIMIT):
+    """After the disk was unplugged."""
+    load.expect(r"disk [1-9]\d*\n", limit)
+    assert load.wait(limit) == 0
+
+
+def check_join(guest, edu, nvme, count=10):
+    """Two devices in one domain of the guest: when edu joins it, nvme's mappings are there. nvme is
+    given to the guest's VFIO for that."""
+    load_vfio(guest)
+    bind(guest, edu, nvme)
+    load = guest.start(f"load vfio join {nvme} {edu} {count}")
+    load.expect(f"joined {count}\n")
+    verify(guest)
+    load.end()
+    assert load.wait() == 0
+    verify(guest)
 
 
 def kexec(guest, append=""):

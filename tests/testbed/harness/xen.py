@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Domains of the Xen testbed, made and ended with the real xl."""
+import json
 import re
 import time
 
-from harness.agent import Agent
+from harness.agent import Agent, ChannelQMP
 
 AGENT_PORT = 5555
+MONITOR_PORT = 5556
 AGENT_LINE = f"tcp:127.0.0.1:{AGENT_PORT},server=on,wait=off"
 LIMIT = 600.0  # nested vCPUs crawl when the machine has other work
 START = """
@@ -29,15 +31,21 @@ class Domain:
     kernel: booted directly, with L2's RAM disk if it is L2's kernel; then the second serial line is
     the guest's agent. extra: more lines of its configuration. stay: xl stays, and restarts or
     destroys it when it ends. model: path of another device model. serial: the line of the
-    configuration. paused: it is made, but does not run yet.
+    configuration. paused: it is made, but does not run yet. arguments: more of the device model's
+    options. monitor: QMP for .connect_monitor(), beside xl's.
     """
 
     def __init__(self, bed, name="g1", memory=128, vcpus=1, extra="", model=None, check=True,
-                 kernel=None, append="", stay=False, serial=None, paused=False):
+                 kernel=None, append="", stay=False, serial=None, paused=False,
+                 arguments=(), monitor=False):
         self.bed = bed
         self.name = name
         self.model = model or bed.program.path
         self.agent = None
+        if monitor:
+            arguments = [*arguments, "-qmp", f"tcp:127.0.0.1:{MONITOR_PORT},server=on,wait=off"]
+        if arguments:
+            extra += f"\ndevice_model_args_hvm={json.dumps(list(arguments))}"
         serial = serial or f'serial="file:/tmp/{name}.serial"'
         if kernel:
             extra += f'\nkernel="{kernel}"'
@@ -83,6 +91,11 @@ class Domain:
     def qmp(self, command):
         """A line for the human monitor."""
         return self.bed.run(f"xl qemu-monitor-command {self.name} '{command}'")[1]
+
+    def connect_monitor(self):
+        """A QMP client of the device model: it was asked for with monitor=True."""
+        return ChannelQMP(self.bed.agent.spawn("nc", "127.0.0.1", MONITOR_PORT,
+                                               name=f"{self.name} monitor"))
 
     def serial(self):
         """What the guest said on its first serial line."""

@@ -6,8 +6,9 @@ static const struct {
     const char *name;
     int (*run)(int argc, char **argv);
 } LOADS[] = {
-    {"randread", load_randread}, {"stream", load_stream}, {"files", load_files}, {"edu", load_edu},
-    {"vfio", load_vfio},         {"kexec", load_kexec},   {"echo", load_echo},
+    {"randread", load_randread}, {"stream", load_stream}, {"files", load_files},
+    {"disk", load_disk},         {"edu", load_edu},       {"vfio", load_vfio},
+    {"kexec", load_kexec},       {"echo", load_echo},
 };
 
 int main(int argc, char **argv)
@@ -18,6 +19,6 @@ int main(int argc, char **argv)
             return LOADS[i].run(argc - 2, argv + 2);
         }
     }
-    fprintf(stderr, "usage: load randread|stream|files|edu|vfio|kexec|echo ARGUMENT...\n");
+    fprintf(stderr, "usage: load randread|stream|files|disk|edu|vfio|kexec|echo ARGUMENT...\n");
     return 2;
 }

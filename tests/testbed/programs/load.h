@@ -15,6 +15,7 @@
 int load_randread(int argc, char **argv);
 int load_stream(int argc, char **argv);
 int load_files(int argc, char **argv);
+int load_disk(int argc, char **argv);
 int load_edu(int argc, char **argv);
 int load_vfio(int argc, char **argv);
 int load_kexec(int argc, char **argv);

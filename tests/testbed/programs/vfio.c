@@ -8,6 +8,8 @@
  * ends.
  * load vfio rate ADDRESS COUNT [PAGES]: map so many pages (one) and take them back, COUNT times;
  * prints "rate N", how often per second.
+ * load vfio join OTHER ADDRESS COUNT: make so many mappings for another device, then have edu join
+ * it, and see that edu reaches each of them. Prints "joined N", and waits as many does.
  */
 #include <fcntl.h>
 #include <libgen.h>
@@ -128,16 +130,80 @@ static int run_map(int container, volatile uint8_t *bar, uint8_t *page, unsigned
     return 0;
 }
 
-static int run_many(int container, void *page, unsigned count)
+static void wait_for_end_of_input(void)
 {
     char byte;
 
+    while (read(STDIN_FILENO, &byte, 1) > 0) {
+    }
+}
+
+static int run_many(int container, void *page, unsigned count)
+{
     for (unsigned i = 0; i < count; i++) {
         map(container, page, IOVA + (uint64_t)i * 2 * PAGE, PAGE);
     }
     printf("many %u\n", count);
-    while (read(STDIN_FILENO, &byte, 1) > 0) {
+    wait_for_end_of_input();
+    return 0;
+}
+
+static int open_container(void)
+{
+    int container = open("/dev/vfio/vfio", O_RDWR);
+
+    must(container >= 0, "/dev/vfio/vfio");
+    return container;
+}
+
+static int join(int container, const char *address)
+{
+    int group = open_group(address);
+
+    must(ioctl(group, VFIO_GROUP_SET_CONTAINER, &container) == 0, "VFIO_GROUP_SET_CONTAINER");
+    return group;
+}
+
+static volatile uint8_t *open_edu(int group, const char *address)
+{
+    int device = ioctl(group, VFIO_GROUP_GET_DEVICE_FD, address);
+
+    must(device >= 0, address);
+    set_master(device);
+    return map_bar(device);
+}
+
+static void *new_pages(uint64_t size)
+{
+    void *pages =
+        mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
+
+    must(pages != MAP_FAILED, "pages");
+    return pages;
+}
+
+static int run_join(const char *other, const char *address, unsigned count)
+{
+    int container = open_container();
+    uint8_t **pages = calloc(count, sizeof(*pages));
+    uint64_t state = now_ns() | 1;
+    volatile uint8_t *bar;
+
+    join(container, other);
+    must(ioctl(container, VFIO_SET_IOMMU, VFIO_TYPE1v2_IOMMU) == 0, "VFIO_SET_IOMMU");
+    for (unsigned i = 0; i < count; i++) {
+        pages[i] = new_pages(PAGE);
+        map(container, pages[i], IOVA + (uint64_t)i * 2 * PAGE, PAGE);
     }
+    bar = open_edu(join(container, address), address);
+    for (unsigned i = 0; i < count; i++) {
+        if (!round_trip(bar, pages[i], IOVA + (uint64_t)i * 2 * PAGE, &state)) {
+            printf("mapping %u: other data came back\n", i);
+            return 1;
+        }
+    }
+    printf("joined %u\n", count);
+    wait_for_end_of_input();
     return 0;
 }
 
@@ -155,30 +221,28 @@ static int run_rate(int container, void *pages, uint64_t size, unsigned count)
 
 int load_vfio(int argc, char **argv)
 {
-    int container, group, device;
     volatile uint8_t *bar;
+    int container, group;
     uint64_t size;
-    uint8_t *pages;
     unsigned count;
+    void *pages;
 
+    if (argc == 4 && strcmp(argv[0], "join") == 0) {
+        return run_join(argv[1], argv[2], (unsigned)strtoul(argv[3], NULL, 10));
+    }
     if (argc < 3 || argc > 4) {
-        fprintf(stderr, "usage: load vfio map|many|rate ADDRESS COUNT [PAGES]\n");
+        fprintf(stderr,
+                "usage: load vfio map|many|rate ADDRESS COUNT [PAGES], load vfio join OTHER "
+                "ADDRESS COUNT\n");
         return 2;
     }
     count = (unsigned)strtoul(argv[2], NULL, 10);
     size = PAGE * (argc == 4 ? strtoul(argv[3], NULL, 10) : 1);
-    container = open("/dev/vfio/vfio", O_RDWR);
-    must(container >= 0, "/dev/vfio/vfio");
-    group = open_group(argv[1]);
-    must(ioctl(group, VFIO_GROUP_SET_CONTAINER, &container) == 0, "VFIO_GROUP_SET_CONTAINER");
+    container = open_container();
+    group = join(container, argv[1]);
     must(ioctl(container, VFIO_SET_IOMMU, VFIO_TYPE1v2_IOMMU) == 0, "VFIO_SET_IOMMU");
-    device = ioctl(group, VFIO_GROUP_GET_DEVICE_FD, argv[1]);
-    must(device >= 0, argv[1]);
-    bar = map_bar(device);
-    set_master(device);
-    pages =
-        mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
-    must(pages != MAP_FAILED, "pages");
+    bar = open_edu(group, argv[1]);
+    pages = new_pages(size);
     if (strcmp(argv[0], "rate") == 0) {
         return run_rate(container, pages, size, count);
     }

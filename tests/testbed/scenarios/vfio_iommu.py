@@ -3,8 +3,9 @@
 import contextlib
 
 from harness.vfio import (EDU, KEXEC_DRIVES, NVME, READ_NVME_ALWAYS, bind, check_edu,
-                          check_edu_is_cut_off, check_nvme, iommu_guest, kexec, load_vfio, plug,
-                          rounds, unplug, unplug_under_load, verify, write_nvme)
+                          check_edu_is_cut_off, check_join, check_nvme, end_disk_load, iommu_guest,
+                          kexec, load_vfio, plug, rounds, start_disk_load, unplug,
+                          unplug_under_load, verify, write_nvme)
 
 MACHINE = "vfio"
 DEVICES = ["vfio-pci", "intel-iommu"]
@@ -79,9 +80,29 @@ def test_a_driver_in_the_guests_user_space(bed):
         for _ in range(rounds(bed)):
             edu = plug(guest, EDU, "edu", "0a")
             bind(guest, edu)
-            assert "vfio 20\n" in guest.run(f"load vfio map {edu} 20")[1]
+            assert "vfio 8\n" in guest.run(f"load vfio map {edu} 8")[1]
             verify(guest)
             unplug(guest, "edu")
+
+
+def test_one_joins_the_domain_of_another(bed):
+    """Its mappings are replayed for the second: that reaches all of them."""
+    with iommu_guest(bed) as guest:
+        nvme = plug(guest, NVME, "nvme", "0b")
+        check_join(guest, plug(guest, EDU, "edu", "0a"), nvme)
+
+
+def test_torn_out(bed):
+    """Under load, and the guest is not asked: it lives, and may be given it again."""
+    with iommu_guest(bed, smp=2) as guest:
+        for _ in range(2):
+            nvme = plug(guest, NVME, "nvme", "0b")
+            write_nvme(guest)
+            load = start_disk_load(guest)
+            unplug(guest, "nvme", x_force=True)
+            end_disk_load(load)
+            guest.run(f"while [ -e /sys/bus/pci/devices/{nvme} ]; do usleep 20000; done")
+            assert verify(guest) == ""
 
 
 @contextlib.contextmanager

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """edu and nvme are assigned to a guest on tcg: DMA, interrupts, hotplug, unplug under I/O, VT-d."""
-from harness.vfio import (EDU, KEXEC_DRIVES, NVME, bind, check_edu, check_nvme, iommu_guest, kexec,
-                          plug, rounds, unplug, unplug_under_load, verify, write_nvme)
+from harness.vfio import (EDU, NVME, bind, check_edu, iommu_guest, plug, rounds, unplug,
+                          unplug_under_load, verify, write_nvme)
+from harness.vfio_rounds import Rounds
 
 MACHINE = "vfio"
 ENGINE = "tcg"
@@ -23,22 +24,10 @@ def test_edu_and_nvme(bed):
             unplug_under_load(guest, "nvme")
 
 
-def test_behind_an_iommu(bed):
-    with iommu_guest(bed, *KEXEC_DRIVES, accel="tcg", limit=LIMIT) as guest:
-        for number in range(rounds(bed)):
-            plug(guest, NVME, "nvme", "0b", LIMIT)
-            sums = write_nvme(guest, LIMIT)
-            assert "nvme: vfio type1" in verify(guest)
-            if number % 10 < 2:
-                if number % 10 == 0:
-                    guest.reboot(lambda: guest.qmp.execute("system_reset"))
-                else:
-                    kexec(guest)
-                guest.run("until [ -e /dev/nvme0n1 ]; do usleep 20000; done", limit=LIMIT)
-                check_nvme(guest, sums, LIMIT)
-                verify(guest)
-            unplug_under_load(guest, "nvme")
-            verify(guest)
+def test_rounds_behind_an_iommu(bed):
+    """As vfio-rounds, of which one here is as long as ten there."""
+    count = bed.options.repeat if bed.options.repeat > 3 else 2
+    Rounds(bed, restart_every=(count + 1) // 2, threads=1, limit=LIMIT, accel="tcg").run(count)
 
 
 def test_identity_tables_are_replayed(bed):

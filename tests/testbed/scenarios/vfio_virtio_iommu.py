@@ -3,20 +3,27 @@
 has asked for, always."""
 import contextlib
 
-from harness.vfio import NVME, bind, check_nvme, plug, unplug_under_load, verify, write_nvme
+from harness.vfio import (EDU, NVME, bind, check_edu, check_edu_is_cut_off, check_join, check_nvme,
+                          end_disk_load, load_vfio, plug, rounds, start_disk_load, unplug,
+                          unplug_under_load, verify, write_nvme)
 
 MACHINE = "vfio-newer"
 DEVICES = ["vfio-pci", "virtio-iommu-pci"]
 IN_CI = False
+# A disk that holds mappings before anything is plugged in.
+DISK = ["-drive", "file=/boot/vmlinuz,if=none,id=d,format=raw,readonly=on",
+        "-device", "virtio-blk-pci,drive=d,iommu_platform=on"]
 
 
 @contextlib.contextmanager
 def iommu_guest(bed, append="", properties=""):
-    bind(bed, NVME)
-    with bed.guest("-device", f"virtio-iommu-pci,addr=9{properties}", smp=2, memory=512,
+    bind(bed, EDU, NVME)
+    with bed.guest("-device", f"virtio-iommu-pci,addr=9{properties}", *DISK, smp=2, memory=512,
                    kernel="/boot/newer/vmlinuz", initrd="/boot/newer/guest.cpio",
                    append=f"deferred_probe_timeout=600 {append}") as guest:
         guest.wait_up()
+        guest.run("until [ -e /dev/vda ]; do usleep 20000; done; "
+                  "dd if=/dev/vda of=/dev/null bs=1M count=4 iflag=direct")
         yield guest
 
 
@@ -37,8 +44,10 @@ def check(guest, wanted):
 
 def test_nvme_translated(bed):
     with iommu_guest(bed, properties=",boot-bypass=off") as guest:
-        sums = check(guest, "translated")
-        unplug_under_load(guest, "nvme")
+        for _ in range(rounds(bed)):
+            sums = check(guest, "translated")
+            unplug_under_load(guest, "nvme")
+            verify(guest)
         plug(guest, NVME, "nvme", "0b")
         guest.reboot(lambda: guest.qmp.execute("system_reset"))
         guest.run("until [ -e /dev/nvme0n1 ]; do usleep 20000; done")
@@ -51,6 +60,39 @@ def test_nvme_strict(bed):
         check(guest, "translated")
 
 
-def test_nvme_passed_through(bed):
+def test_both_passed_through(bed):
     with iommu_guest(bed, append="iommu.passthrough=1") as guest:
         check(guest, "pass-through")
+        check_edu(guest, plug(guest, EDU, "edu", "0a"))
+        verify(guest)
+
+
+def test_edu_comes_and_goes_beside_a_busy_disk(bed):
+    """In a domain of its own, in pass-through, driven by the guest's user space."""
+    with iommu_guest(bed) as guest:
+        check(guest, "translated")
+        load_vfio(guest)
+        load = start_disk_load(guest)
+        for _ in range(rounds(bed)):
+            edu = plug(guest, EDU, "edu", "0a")
+            kind = f"/sys/bus/pci/devices/{edu}/iommu_group/type"
+            check_edu_is_cut_off(guest, edu)
+            guest.run(f"echo identity >{kind}")
+            check_edu(guest, edu)
+            verify(guest)
+            guest.run(f"echo DMA >{kind}")
+            check_edu_is_cut_off(guest, edu)
+            bind(guest, edu)
+            assert "vfio 10\n" in guest.run(f"load vfio map {edu} 10")[1]
+            verify(guest)
+            unplug(guest, "edu")
+            verify(guest)
+        unplug(guest, "nvme")
+        end_disk_load(load)
+        verify(guest)
+
+
+def test_one_joins_the_domain_of_another(bed):
+    with iommu_guest(bed) as guest:
+        nvme = plug(guest, NVME, "nvme", "0b")
+        check_join(guest, plug(guest, EDU, "edu", "0a"), nvme)

@@ -1,0 +1,108 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""A Xen domain whose Linux drives VT-d: an emulated disk behind it, an NVMe disk by vfio-user.
+
+Rounds of plugging: --repeat.
+"""
+import contextlib
+import hashlib
+import random
+
+from harness.vfio import READ_NVME_ALWAYS, verify_by
+from harness.vfio_user_server import Server
+from harness.xen import Domain, start_toolstack
+
+MACHINE = "xen"
+ENGINE = "xen"
+DEVICES = ["intel-iommu", "vfio-user-pci"]
+IN_CI = False
+
+IOMMU = ["-device", "intel-iommu,caching-mode=on"]
+DISK = ["-drive", "file=/tmp/disk,format=raw,if=none,id=disk",
+        "-device", "virtio-blk-pci,drive=disk,iommu_platform=on,addr=8"]
+BLOCKS = 1024  # of 512 bytes: the NVMe disk
+
+
+@contextlib.contextmanager
+def domain_behind(bed, append=""):
+    start_toolstack(bed)
+    bed.run("dd if=/dev/zero of=/tmp/disk bs=1M count=8 2>/dev/null; "
+            f"{bed.program.path} -machine xenfv,dumpdmar=/tmp/dmar {' '.join(IOMMU)}")
+    with Domain(bed, memory=256, kernel="/boot/vmlinuz", append=f"intel_iommu=on {append}",
+                extra='acpi_firmware="/tmp/dmar"', arguments=IOMMU + DISK, monitor=True) as domain:
+        domain.wait_up()
+        domain.monitor = domain.connect_monitor()
+        log = domain.run("dmesg")[1]
+        assert "DMAR: IOMMU enabled" in log and "Default domain type: Translated" in log, log
+        yield domain
+        assert not domain.run("dmesg | grep -E 'DMAR: .*fault|BUG:|WARNING:'", check=False)[1]
+        domain.destroy()
+    domain.check_clean()
+
+
+def check_disk(domain):
+    """Written, and read again past the cache."""
+    domain.run("dd if=/dev/urandom of=/tmp/a bs=64k count=16 2>/dev/null && "
+               "dd if=/tmp/a of=/dev/vda bs=64k conv=fsync 2>/dev/null && "
+               "echo 3 >/proc/sys/vm/drop_caches && "
+               "dd if=/dev/vda bs=64k count=16 2>/dev/null | cmp - /tmp/a")
+
+
+def test_emulated_disk(bed):
+    with domain_behind(bed) as domain:
+        check_disk(domain)
+        assert "08.0: translated" in domain.monitor.human("info iommu")
+        verify_by(domain.monitor)
+
+
+def plug(domain, server):
+    domain.monitor.execute("device_add", driver="vfio-user-pci", id="nvme", addr="9",
+                       socket={"type": "unix", "path": server.path}, x_msg_timeout=120000)
+    domain.run("until [ -e /dev/nvme0n1 ]; do usleep 20000; done")
+
+
+def unplug(domain):
+    domain.monitor.execute("device_del", id="nvme")
+    assert domain.monitor.wait_event("DEVICE_DELETED")["data"]["device"] == "nvme"
+    domain.run("until [ ! -e /dev/nvme0n1 ]; do usleep 20000; done")
+
+
+def check_nvme(domain, server, seed):
+    """What the server has is what the driver reads, and what it writes is what the server gets."""
+    data = random.Random(seed).randbytes(64 << 10)
+    server.ok("disk", offset=0, data=data.hex())
+    text = domain.run("dd if=/dev/nvme0n1 bs=16k count=4 iflag=direct 2>/dev/null | md5sum")[1]
+    assert hashlib.md5(data).hexdigest() in text, text
+    text = domain.run("dd if=/dev/urandom of=/tmp/b bs=16k count=4 2>/dev/null && dd if=/tmp/b "
+                      "of=/dev/nvme0n1 bs=16k seek=4 oflag=direct 2>/dev/null && md5sum </tmp/b")[1]
+    held = bytes.fromhex(server.ok("disk", offset=64 << 10, length=64 << 10))
+    assert hashlib.md5(held).hexdigest() in text, text
+
+
+def test_vfio_user(bed):
+    with (Server(bed, "vfio_user_nvme.py", blocks=BLOCKS) as server,
+          domain_behind(bed, "iommu.strict=1") as domain):
+        for number in range(bed.options.repeat):
+            plug(domain, server)
+            check_nvme(domain, server, number)
+            check_disk(domain)
+            verify_by(domain.monitor)
+            mappings = server.mappings()
+            # What the guest maps for it and no more; none of it is memory that the server could map.
+            assert mappings and sum(m[0] for m in mappings.values()) < 64 << 20, mappings
+            assert not any(passed for _, _, passed in mappings.values()), mappings
+            load = domain.agent.spawn("sh", "-c", READ_NVME_ALWAYS)
+            unplug(domain)
+            load.wait()
+            assert server.mappings() == {}
+            check_disk(domain)
+            verify_by(domain.monitor)
+        # Its server dies, and another one takes its place.
+        plug(domain, server)
+        server.kill()
+        assert domain.monitor.wait_event("DEVICE_SERVER_LOST")["data"]["device"] == "nvme"
+        domain.run("dd if=/dev/nvme0n1 of=/dev/null bs=4k count=1 2>/dev/null", check=False)
+        unplug(domain)
+        server.start()
+        plug(domain, server)
+        check_nvme(domain, server, 99)
+        verify_by(domain.monitor)
