@@ -206,12 +206,27 @@ static void hide_dependent(struct cpu_features *features)
     }
 }
 
+/* What is executed by the host's own instruction, and the host has not. */
+static void hide_unavailable(struct cpu_features *features)
+{
+#if defined(__x86_64__)
+    struct cpu_features host;
+
+    host_features_get(&host);
+    if (!cpu_features_have(&host, FEATURE_CX16)) {
+        cpu_features_set(features, FEATURE_CX16,
+                         false); /* execute_cmpxchg16b, and its translation */
+    }
+#endif
+    avx_hide_unavailable(features);
+}
+
 bool cpu_model_parse(const char *text, struct cpu_model *model, GError **error)
 {
     if (!cpu_option_parse(&cpu_option, text, model, error)) {
         return false;
     }
-    avx_hide_unavailable(&model->features);
+    hide_unavailable(&model->features);
     hide_dependent(&model->features);
     return true;
 }
