@@ -63,15 +63,16 @@ def xen(folder, programs):
     Without -smap,-smep a PV dom0 dies at its first page fault, without -monitor Xen's idle loop
     takes a #GP in MWAIT. L0 takes a guest's RDTSCP for the RDTSC that Xen intercepts, at which Xen
     gives the guest a #GP: without -rdtscp Linux dies in a domain as early as it sets its CPU up,
-    and restarts it. dom0 has the first processor, domains the second: where a PV and an HVM vCPU
-    take turns on one, processes of dom0 sometimes find another's FS base. A comma separates
-    modules, so dom0's command line must not hold one.
+    and restarts it. L0's CMPXCHG16B leaves rubbish in the flags, which an exit at that moment keeps:
+    without -cx16 what uses it dies at random. dom0 has the first processor, domains the second:
+    where a PV and an HVM vCPU take turns on one, processes of dom0 sometimes find another's FS base.
+    A comma separates modules, so dom0's command line must not hold one.
     """
     kernel = Kernel("full")
     initrd = os.path.join(folder, "dom0.cpio")
     tree = base_tree(folder, kernel, ["xen_privcmd", "xen_evtchn", "xen_gntdev", "xen_gntalloc",
                                       "xenfs", "xen_blkback", "xen_netback", "virtio_blk", "tun",
-                                      "bridge"], programs)
+                                      "bridge", "ext4", "crc32c_generic"], programs)
     add_dom0_files(tree)
     tree.write_cpio(initrd)
     disk = os.path.join(folder, "domain.img")
@@ -80,7 +81,7 @@ def xen(folder, programs):
     with gzip.open(next_file(package("xen-hypervisor-4.17-amd64"), "boot", "xen-4", ".gz")) as f:
         with open(hypervisor, "wb") as out:
             out.write(f.read())
-    return ["-cpu", "EPYC,-monitor,-smap,-smep,-rdtscp", "-m", "3072", "-smp", "2",
+    return ["-cpu", "EPYC,-monitor,-smap,-smep,-rdtscp,-cx16", "-m", "3072", "-smp", "2",
             "-drive", f"file={disk},format=raw,if=none,id=domain",
             "-device", "virtio-blk-pci,drive=domain",
             "-kernel", hypervisor,
