@@ -82,15 +82,17 @@ def xen(folder, programs, modules=(), options="", module_arguments=None):
     Without -smap,-smep a PV dom0 dies at its first page fault, without -monitor Xen's idle loop
     takes a #GP in MWAIT. L0 takes a guest's RDTSCP for the RDTSC that Xen intercepts, at which Xen
     gives the guest a #GP: without -rdtscp Linux dies in a domain as early as it sets its CPU up,
-    and restarts it. dom0 has the first processor, domains the second: where a PV and an HVM vCPU
-    take turns on one, processes of dom0 sometimes find another's FS base. A comma separates
-    modules, so dom0's command line must not hold one.
+    and restarts it. L0's CMPXCHG16B leaves rubbish in the flags, which an exit at that moment keeps:
+    without -cx16 what uses it dies at random. dom0 has the first processor, domains the second:
+    where a PV and an HVM vCPU take turns on one, processes of dom0 sometimes find another's FS base.
+    A comma separates modules, so dom0's command line must not hold one.
     """
     kernel = Kernel("full")
     initrd = os.path.join(folder, "dom0.cpio")
     tree = base_tree(folder, kernel, ["xen_privcmd", "xen_evtchn", "xen_gntdev", "xen_gntalloc",
                                       "xenfs", "xen_blkback", "xen_netback", "virtio_blk", "tun",
-                                      "bridge", *modules], programs, module_arguments)
+                                      "bridge", "ext4", "crc32c_generic", *modules],
+                     programs, module_arguments)
     add_dom0_files(tree)
     add_servers(tree)
     tree.write_cpio(initrd)
