@@ -13,13 +13,8 @@
 #include <errno.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <x86intrin.h>
 
 #define BUFFER_NAME "buffered"
-
-/* TSC cycles (some 100 us) within which a vCPU's next request belongs to the same burst. Being put
- * to sleep and woken takes a tenth of that where Xen runs on the bare machine. */
-#define BURST_CYCLES 300000u
 
 /* What requests lead to. */
 
@@ -147,22 +142,20 @@ static void answer(struct xen_vcpu *v, const struct ioreq *request)
     __atomic_store_n(&slot->data, request->data, __ATOMIC_RELAXED);
     write_state(slot, *request, STATE_IORESP_READY);
     xenevtchn_notify(v->channel.events, v->channel.port);
-    v->answered_at = __rdtsc();
 }
 
-/* False: there was no request, or its answer is held back. */
-static bool serve_request(struct xen_vcpu *v)
+static void request_notified(struct xen_channel *channel)
 {
-    struct xen_machine *xen = v->channel.xen;
+    struct xen_vcpu *v = (struct xen_vcpu *)channel;
+    struct xen_machine *xen = channel->xen;
     struct ioreq_target target = target_of(xen);
     struct ioreq request;
     uint64_t *count;
 
     if (!is_ready(slot_of(v))) {
-        return false;
+        return;
     }
     request = read_slot(slot_of(v));
-    v->in_burst = __rdtsc() - v->answered_at < BURST_CYCLES;
     xen_drain_buffer(xen);
     write_state(slot_of(v), request, STATE_IOREQ_INPROCESS);
     count = &v->requests[request.type % G_N_ELEMENTS(v->requests)];
@@ -172,39 +165,9 @@ static bool serve_request(struct xen_vcpu *v)
         /* It asked for what has to be done before the vCPU goes on: end, reset, unplug. */
         v->answer = request;
         v->answer_held = true;
-        return false;
+        return;
     }
     answer(v, &request);
-    return true;
-}
-
-/*
- * Drivers access registers in bursts. After a request that came soon after the one before, the next
- * is waited for awake: it costs one system call then, that of its answer, for its event stays
- * masked. False: none came in time, or the thread must leave.
- */
-static bool next_of_burst(const struct xen_vcpu *v)
-{
-    const struct ioreq *slot = slot_of(v);
-
-    while (v->in_burst && !xen_must_leave(v->channel.xen)) {
-        if (is_ready(slot)) {
-            return true;
-        }
-        if (__rdtsc() - v->answered_at > BURST_CYCLES) {
-            return false;
-        }
-        __builtin_ia32_pause();
-    }
-    return false;
-}
-
-static void request_notified(struct xen_channel *channel)
-{
-    struct xen_vcpu *v = (struct xen_vcpu *)channel;
-
-    while (serve_request(v) && next_of_burst(v)) {
-    }
 }
 
 static void request_resumed(struct xen_channel *channel)

@@ -47,8 +47,6 @@ struct xen_vcpu {
     unsigned index;
     bool answer_held;      /* its request was carried out, but not answered yet */
     struct ioreq answer;   /* then */
-    uint64_t answered_at;  /* TSC, when its last request was answered */
-    bool in_burst;         /* the last two requests came close together */
     uint64_t requests[16]; /* carried out so far, by type; atomic: written by its own thread */
 };
 

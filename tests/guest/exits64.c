@@ -42,11 +42,20 @@ static uint32_t read_config(uint32_t address)
     return inl(0xcfc);
 }
 
+/* "XenVMMXenVMM" */
+static bool is_xen_domain(void)
+{
+    uint32_t out[4];
+
+    cpuid(0x40000000, 0, out);
+    return out[1] == 0x566e6558 && out[2] == 0x65584d4d && out[3] == 0x4d4d566e;
+}
+
 /* Under Xen the HPET is no exit to the device model; the platform device's memory is. */
 static uint32_t find_xen_platform(void)
 {
-    for (uint32_t slot = 2; slot < 8; slot++) {
-        if (read_config(slot << 11) == 0x00015853) {
+    for (uint32_t slot = 1; slot < 32; slot++) {
+        if ((read_config(slot << 11) & 0xffff) == 0x5853) {
             return read_config(slot << 11 | 0x14) & ~0xfu;
         }
     }
@@ -89,7 +98,7 @@ int main(void)
 {
     uint32_t platform = find_xen_platform();
 
-    exits = platform ? XEN_EXITS : EXITS;
+    exits = is_xen_domain() ? XEN_EXITS : EXITS;
     apic_enable();
     unsigned processors = 1 + start_processors(other_processor);
 

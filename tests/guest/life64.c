@@ -472,21 +472,22 @@ static void look_at_buttons(void)
 /* Suspend to RAM (ACPI 6.4, 16.1.3): devices forget all, and firmware enters the waking vector. */
 
 static struct {
-    uint32_t function, registers[32]; /* the PM function keeps its ports in the second half */
+    uint32_t function, registers[36];
 } kept[4];
 
 static void keep_function(unsigned i, uint32_t id)
 {
     kept[i].function = find_function(id);
-    for (uint32_t n = 0; kept[i].function && n < 128 / 4; n++) {
+    for (uint32_t n = 0; kept[i].function && n < sizeof(kept[i].registers) / 4; n++) {
         kept[i].registers[n] = config_read(kept[i].function | n * 4);
     }
 }
 
-/* What lets accesses in comes last. */
+/* What lets accesses in comes last; 40h and 80h are the ports of power management, and their
+ * switch. */
 static void give_back_function(unsigned i)
 {
-    static const uint8_t order[] = {0x10, 0x14, 0x18, 0x1c, 0x20, 0x24, 0x3c, 0x40, 0x04};
+    static const uint8_t order[] = {0x10, 0x14, 0x18, 0x1c, 0x20, 0x24, 0x3c, 0x40, 0x80, 0x04};
 
     for (unsigned n = 0; kept[i].function && n < sizeof(order); n++) {
         config_write(kept[i].function | order[n], kept[i].registers[order[n] / 4]);

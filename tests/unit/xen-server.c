@@ -324,7 +324,7 @@ static void join_vcpus(struct server_test *test, struct fake_vcpu vcpus[VCPUS])
     CU_ASSERT_EQUAL(test->wrong, 0);
 }
 
-/* Whatever the thread does when, asleep or awake: each request is carried out and answered once. */
+/* Each request is carried out and answered once, whenever its thread falls asleep. */
 static void test_bursts(void)
 {
     struct server_test test;
