@@ -129,11 +129,27 @@ void xen_store_add_time_offset(struct xen_machine *xen, int64_t seconds)
 /*
  * A device model may also serve paravirtual devices; this one serves none, and says so by an empty
  * list (Xen's docs/misc/qemu-backends.txt). A toolstack that gave the domain such devices all the
- * same is told which of them its guest will wait for in vain.
+ * same (libxl does so with vkbd, unasked) has made back ends for them: their state is set to
+ * closed, for which the guest's drivers do not wait. Linux waits half a minute for one that says
+ * nothing.
  */
-static void refuse_backends(struct xen_store *store)
+static void refuse_backend(const struct xen_store *store, const char *path, const char *device)
 {
-    static const char *const kinds[] = {"qdisk", "qnic", "qusb", "9pfs"};
+    static const char closed[] = "6"; /* xen/io/xenbus.h: XenbusStateClosed */
+    g_autofree char *key = g_strdup_printf("%s/%s/state", path, device);
+
+    if (!xs_write(store->handle, XBT_NULL, key, closed, strlen(closed))) {
+        xen_warn(store->xen, "xenstore: cannot write %s", key);
+    }
+}
+
+static void refuse_backends(const struct xen_store *store)
+{
+    static const struct {
+        const char *kind;
+        bool is_default; /* nobody asked for it: nothing is to be said */
+    } kinds[] = {
+        {"qdisk", false}, {"qnic", false}, {"qusb", false}, {"9pfs", false}, {"vkbd", true}};
     const struct xen_machine *xen = store->xen;
     g_autofree char *list = g_strdup_printf("/local/domain/0/device-model/%u/backends", xen->domid);
 
@@ -142,14 +158,17 @@ static void refuse_backends(struct xen_store *store)
     }
     for (unsigned i = 0; i < G_N_ELEMENTS(kinds); i++) {
         g_autofree char *path =
-            g_strdup_printf("/local/domain/0/backend/%s/%u", kinds[i], xen->domid);
+            g_strdup_printf("/local/domain/0/backend/%s/%u", kinds[i].kind, xen->domid);
         unsigned count = 0;
         char **numbers = xs_directory(store->handle, XBT_NULL, path, &count);
 
         for (unsigned device = 0; numbers && device < count; device++) {
-            log_warning("xen: domain %u: device %s has the back end '%s', which is not available "
-                        "here: the guest can use it as an emulated device only",
-                        xen->domid, numbers[device], kinds[i]);
+            refuse_backend(store, path, numbers[device]);
+            if (!kinds[i].is_default) {
+                log_warning("xen: domain %u: device %s has the back end '%s', which is not "
+                            "available here: the guest can use it as an emulated device only",
+                            xen->domid, numbers[device], kinds[i].kind);
+            }
         }
         free(numbers);
     }

@@ -68,6 +68,21 @@ class Machine(Xen):
         ports = re.findall(r"^range ports (\w+) (\w+)$", domain.log(), re.M)
         self.assertIn(("0x10", "0x1f"), ports)
 
+    def test_back_ends_are_refused(self):
+        """Linux waits half a minute for xl's vkbd if nobody says that it is not served."""
+        domain = self.domain(started=False)
+        backend = "/local/domain/0/backend"
+        states = [f"{backend}/{device}/state" for device in
+                  (f"vkbd/{DOMAIN}/0", f"qdisk/{DOMAIN}/768", f"qdisk/{DOMAIN}/5632",
+                   f"vbd/{DOMAIN}/832", f"vkbd/{DOMAIN + 1}/0")]
+        for state in states:
+            domain.put(state, "1")
+        domain.start()
+        self.assertEqual([domain.stored(state) for state in states], ["6", "6", "6", "1", "1"])
+        self.assertEqual(domain.stored(STATE), "running")
+        self.assertRegex(domain.vm.stderr(), "device 768 has the back end 'qdisk'")
+        self.assertNotIn("vkbd", domain.vm.stderr())
+
     def test_states(self):
         domain = self.domain("-S", started=False)
         qmp = domain.start("-S").qmp

@@ -637,10 +637,34 @@ bool xs_mkdir(struct xs_handle *store, xs_transaction_t transaction, const char 
     return !injected();
 }
 
+/* At most ENTRIES. */
 char **xs_directory(struct xs_handle *store, xs_transaction_t transaction, const char *key,
                     unsigned *count)
 {
+    enum { ENTRIES = 16, NAME = 32 };
+    struct {
+        char *entries[ENTRIES];
+        char names[ENTRIES][NAME];
+    } * list;
+    struct dirent *entry;
+    char path[1024];
+    DIR *folder;
+
+    store_path(path, sizeof(path), key);
+    folder = injected() ? NULL : opendir(path);
     *count = 0;
-    errno = ENOENT;
-    return NULL;
+    if (!folder) {
+        errno = ENOENT;
+        return NULL;
+    }
+    list = calloc(1, sizeof(*list));
+    while (*count < ENTRIES && (entry = readdir(folder))) {
+        if (entry->d_name[0] != '.') {
+            snprintf(list->names[*count], NAME, "%.31s", entry->d_name);
+            list->entries[*count] = list->names[*count];
+            ++*count;
+        }
+    }
+    closedir(folder);
+    return list->entries;
 }

@@ -124,6 +124,13 @@ class Domain:
         except FileNotFoundError:
             return None
 
+    def put(self, key, value):
+        """The toolstack writes to the store."""
+        path = self.path("xs") + key
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        with open(path, "w", encoding="ascii") as file:
+            file.write(value)
+
     def release(self):
         """Some domain has gone: watches fire."""
         with open(self.path("watch-0"), "wb", buffering=0) as fifo:
