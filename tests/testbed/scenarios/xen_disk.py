@@ -6,7 +6,6 @@ from harness.xen_guest import DISK, DiskDomain, check_disk, set_boot
 
 MACHINE = "xen"
 ENGINE = "xen"
-IN_CI = False
 
 
 def test_other_back_end(bed):

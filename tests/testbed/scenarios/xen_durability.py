@@ -11,7 +11,6 @@ from harness.xen import start_toolstack
 
 MACHINE = "xen"
 ENGINE = "xen"
-IN_CI = False
 
 
 def save(bed):

@@ -14,7 +14,6 @@ from harness.xen import Domain, start_toolstack
 MACHINE = "xen"
 ENGINE = "xen"
 DEVICES = ["intel-iommu", "vfio-user-pci"]
-IN_CI = False
 
 IOMMU = ["-device", "intel-iommu,caching-mode=on"]
 DISK = ["-drive", "file=/tmp/disk,format=raw,if=none,id=disk",

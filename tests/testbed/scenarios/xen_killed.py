@@ -5,7 +5,6 @@ from harness.xen import start_toolstack
 
 MACHINE = "xen"
 ENGINE = "xen"
-IN_CI = False
 
 
 def test_killed(bed):

@@ -6,7 +6,6 @@ from harness.xen import Domain, start_toolstack
 MACHINE = "xen-passthrough"
 ENGINE = "xen"
 DEVICES = ["xen-pci-passthrough"]
-IN_CI = False
 EDU, NVME = "00:05.0", "00:06.0"  # in L1
 VENDORS = {EDU: "0x1234", NVME: "0x1b36"}
 LIMIT = 120.0
