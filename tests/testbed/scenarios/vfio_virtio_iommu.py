@@ -74,14 +74,18 @@ def test_both_passed_through(bed):
 
 
 def test_edu_comes_and_goes_beside_a_busy_disk(bed):
-    """In a domain of its own, in pass-through, driven by the guest's user space."""
-    with iommu_guest(bed) as guest:
+    """In a domain of its own, in pass-through, driven by the guest's user space. Linux 6.12 makes a
+    device known to an IOMMU of VIOT when a driver is bound for the first time."""
+    with iommu_guest(bed, properties=",boot-bypass=off") as guest:
         check(guest, "translated")
         load_vfio_without_remapping(guest)
         load = start_disk_load(guest)
         for _ in range(rounds(bed)):
             edu = plug(guest, EDU, "edu", "0a")
             kind = f"/sys/bus/pci/devices/{edu}/iommu_group/type"
+            check_edu_is_cut_off(guest, edu)
+            bind(guest, edu)
+            guest.run(f"echo {edu} >/sys/bus/pci/drivers/vfio-pci/unbind")
             check_edu_is_cut_off(guest, edu)
             guest.run(f"echo identity >{kind}")
             check_edu(guest, edu)
