@@ -28,6 +28,20 @@ void chardev_output_add(struct chardev_output *output, const void *data, size_t 
     chardev_output_send(output);
 }
 
+void chardev_output_flush(struct chardev_output *output)
+{
+    gint64 limit = g_get_monotonic_time() + G_USEC_PER_SEC;
+    size_t before;
+
+    do {
+        before = output->pending->len;
+        if (before && output->frontend->chardev) {
+            chardev_flush(output->frontend->chardev);
+            chardev_output_send(output);
+        }
+    } while (output->pending->len < before && g_get_monotonic_time() < limit);
+}
+
 size_t chardev_output_length(const struct chardev_output *output)
 {
     return output->pending->len;

@@ -15,6 +15,9 @@ void chardev_output_destroy(struct chardev_output *output);
 void chardev_output_add(struct chardev_output *output, const void *data, size_t length);
 /* On CHARDEV_WRITABLE. */
 void chardev_output_send(struct chardev_output *output);
+/* Before the process ends: have the chardev take what waits, unless the other side does not read,
+ * for about a second at most. */
+void chardev_output_flush(struct chardev_output *output);
 /* Bytes that wait. */
 size_t chardev_output_length(const struct chardev_output *output);
 

@@ -217,6 +217,7 @@ struct human_session *human_session_new(struct machine *machine, struct chardev 
 
 void human_session_free(struct human_session *session)
 {
+    chardev_output_flush(&session->output);
     chardev_detach(&session->frontend);
     chardev_output_destroy(&session->output);
     g_ptr_array_unref(session->history);

@@ -133,6 +133,9 @@ struct qmp_session *qmp_session_new(struct monitor_state *monitor, struct charde
 
 void qmp_session_free(struct qmp_session *session)
 {
+    if (!qmp_session_is_dead(session)) {
+        chardev_output_flush(&session->output);
+    }
     chardev_detach(&session->frontend);
     if (session->is_owned) {
         chardev_free(session->chardev);
