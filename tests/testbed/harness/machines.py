@@ -34,9 +34,10 @@ def linux(folder, programs, modules, arguments, append="", module_arguments=None
 
 
 def kvm(folder, programs):
-    """Linux with /dev/kvm (emulated AMD SVM, nested paging), tun and loop devices."""
+    """Linux with /dev/kvm (emulated AMD SVM, nested paging), tun and loop devices. Its processor has
+    CMPXCHG16B: a guest program tries what KVM makes of that."""
     return linux(folder, programs, ["kvm_amd", "tun", "msr"],
-                 ["-cpu", CPU, "-m", "2048", "-smp", "2"])
+                 ["-cpu", "EPYC", "-m", "2048", "-smp", "2"])
 
 
 def iommufd(folder, programs):
