@@ -73,7 +73,7 @@ static void test_control_bits(void)
         f->cpu.cr4 ^= list[i].cr4;
         f->cpu.xcr0 ^= list[i].xcr0;
     }
-    g_clear_pointer(&f, fixture_free);
+    g_clear_pointer(&f, avx_fixture_free);
 }
 
 static void test_undefined_encodings(void)
@@ -104,7 +104,7 @@ static void test_undefined_encodings(void)
         memset(&f->cpu.ymm[1], 0, sizeof(f->cpu.ymm[1])); /* indexes */
         CU_ASSERT_EQUAL(execute(f, list[i].bytes), list[i].vector);
     }
-    g_clear_pointer(&f, fixture_free);
+    g_clear_pointer(&f, avx_fixture_free);
 }
 
 /* 256-bit integer operations are AVX2's, and each feature has its own instructions. */
@@ -128,7 +128,7 @@ static void test_features(void)
         cpu_features_set(&f->cpu.features, FEATURE_AVX2, false);
         CU_ASSERT_EQUAL(execute(f, "c5f1fcc2"), NONE);
     }
-    g_clear_pointer(&f, fixture_free);
+    g_clear_pointer(&f, avx_fixture_free);
 }
 
 static void check_high(const struct fixture *f, unsigned number, uint64_t value)
