@@ -11,7 +11,6 @@ from harness.xen import LIMIT, Domain, start_toolstack
 
 MACHINE = "xen"
 ENGINE = "xen"
-IN_CI = False
 SECONDS_IN_CI = 20
 MOST_MEMORY = 512  # MB that the device model may come to
 DEVICES = ["e1000", "rtl8139", "piix3-usb-uhci", "usb-tablet"]

@@ -4,7 +4,6 @@ from harness.xen import Domain, start_toolstack
 
 MACHINE = "xen"
 ENGINE = "xen"
-IN_CI = False
 
 FUNCTION = "/sys/bus/pci/devices/0000:00:09.0"
 

@@ -7,7 +7,6 @@ from harness.xen import start_toolstack
 
 MACHINE = "xen"
 ENGINE = "xen"
-IN_CI = False
 
 
 def check_registers(domain):

@@ -7,7 +7,6 @@ from harness.xen import start_toolstack
 
 MACHINE = "xen"
 ENGINE = "xen"
-IN_CI = False
 USER = 131072  # xen_files.START
 
 
