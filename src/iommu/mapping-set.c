@@ -49,12 +49,6 @@ uint64_t mapping_set_bytes(const struct mapping_set *set)
     return iova_tree_bytes(set->held);
 }
 
-void mapping_set_forget(struct mapping_set *set)
-{
-    iova_tree_clear(set->held);
-    set->unsettled = (struct range){0, 0};
-}
-
 static struct range hull(struct range a, struct range b)
 {
     uint64_t start, a_last, b_last;

@@ -51,8 +51,6 @@ bool mapping_set_unmap(struct mapping_set *set, struct range range, GError **err
 bool mapping_set_drop_target(struct mapping_set *set, struct range target, GError **error);
 /* Unmap everything. Goes on after a failure; what could not be unmapped stays recorded. */
 bool mapping_set_clear(struct mapping_set *set, GError **error);
-/* The host has dropped everything by itself (its container was closed). */
-void mapping_set_forget(struct mapping_set *set);
 
 /* Is the host known to lack something that the guest has, or to hold something that it has not? */
 bool mapping_set_is_incomplete(const struct mapping_set *set);

@@ -6,6 +6,7 @@
  * sees the first. An uncontended guard costs an exchange of its own word and never comes here.
  */
 #include "memory/guard.h"
+#include "memory/spin-pause.h"
 #include "util/hot-path.h"
 
 #include <assert.h>
@@ -86,14 +87,6 @@ static inline bool try_take(struct access_guard *guard, uintptr_t taken)
 
     return __atomic_compare_exchange_n(&guard->word, &nobody, taken, false, __ATOMIC_ACQUIRE,
                                        __ATOMIC_RELAXED);
-}
-
-/* Tells the processor that this thread only waits. */
-static inline void spin_pause(void)
-{
-#ifdef __x86_64__
-    __builtin_ia32_pause();
-#endif
 }
 
 static bool take_soon(struct access_guard *guard, uintptr_t taken)

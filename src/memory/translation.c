@@ -5,6 +5,7 @@
  * and it is the holders that pay, by one locked instruction.
  */
 #include "memory/translation.h"
+#include "memory/spin-pause.h"
 
 #include <pthread.h>
 #include <stdbool.h>
@@ -95,7 +96,7 @@ static void wait_for(const struct holder *holder)
     for (unsigned looks = 0; __atomic_load_n(&holder->number, __ATOMIC_ACQUIRE) == number;
          looks++) {
         if (looks < SPINS) {
-            __builtin_ia32_pause();
+            spin_pause();
         } else {
             nanosleep(&(struct timespec){0, PAUSE}, NULL);
         }
