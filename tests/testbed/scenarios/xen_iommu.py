@@ -11,6 +11,7 @@ from harness.vfio import READ_NVME_ALWAYS, verify_by
 from harness.vfio_user_server import Server
 from harness.xen import Domain, start_toolstack
 
+TEST_LIMIT = 600
 MACHINE = "xen"
 ENGINE = "xen"
 DEVICES = ["intel-iommu", "vfio-user-pci"]
