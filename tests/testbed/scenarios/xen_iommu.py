@@ -4,11 +4,9 @@
 Rounds of plugging: --repeat. 56 s for two of them.
 """
 import contextlib
-import hashlib
-import random
 
-from harness.vfio import READ_NVME_ALWAYS, verify_by
-from harness.vfio_user_server import Server
+from harness.vfio import verify_by
+from harness.vfio_user import UserNvme, nvme_server
 from harness.xen import Domain, start_toolstack
 
 TEST_LIMIT = 600
@@ -19,7 +17,6 @@ DEVICES = ["intel-iommu", "vfio-user-pci"]
 IOMMU = ["-device", "intel-iommu,caching-mode=on"]
 DISK = ["-drive", "file=/tmp/disk,format=raw,if=none,id=disk",
         "-device", "virtio-blk-pci,drive=disk,iommu_platform=on,addr=8"]
-BLOCKS = 1024  # of 512 bytes: the NVMe disk
 
 
 @contextlib.contextmanager
@@ -55,55 +52,21 @@ def test_emulated_disk(bed):
         verify_by(domain.monitor)
 
 
-def plug(domain, server):
-    domain.monitor.execute("device_add", driver="vfio-user-pci", id="nvme", addr="9",
-                       socket={"type": "unix", "path": server.path}, x_msg_timeout=120000)
-    domain.run("until [ -e /dev/nvme0n1 ]; do usleep 20000; done")
-
-
-def unplug(domain):
-    domain.monitor.execute("device_del", id="nvme")
-    assert domain.monitor.wait_event("DEVICE_DELETED")["data"]["device"] == "nvme"
-    domain.run("until [ ! -e /dev/nvme0n1 ]; do usleep 20000; done")
-
-
-def check_nvme(domain, server, seed):
-    """What the server has is what the driver reads, and what it writes is what the server gets."""
-    data = random.Random(seed).randbytes(64 << 10)
-    server.ok("disk", offset=0, data=data.hex())
-    text = domain.run("dd if=/dev/nvme0n1 bs=16k count=4 iflag=direct 2>/dev/null | md5sum")[1]
-    assert hashlib.md5(data).hexdigest() in text, text
-    text = domain.run("dd if=/dev/urandom of=/tmp/b bs=16k count=4 2>/dev/null && dd if=/tmp/b "
-                      "of=/dev/nvme0n1 bs=16k seek=4 oflag=direct 2>/dev/null && md5sum </tmp/b")[1]
-    held = bytes.fromhex(server.ok("disk", offset=64 << 10, length=64 << 10))
-    assert hashlib.md5(held).hexdigest() in text, text
-
-
 def test_vfio_user(bed):
-    with (Server(bed, "vfio_user_nvme.py", blocks=BLOCKS) as server,
-          domain_behind(bed, "iommu.strict=1") as domain):
+    with (nvme_server(bed) as server, domain_behind(bed, "iommu.strict=1") as domain):
+        nvme = UserNvme(domain, domain.monitor, server)
         for number in range(bed.options.repeat):
-            plug(domain, server)
-            check_nvme(domain, server, number)
+            nvme.plug()
+            nvme.check(number)
             check_disk(domain)
-            verify_by(domain.monitor)
             mappings = server.mappings()
             # What the guest maps for it and no more; none of it is memory that the server could map.
             assert mappings and sum(m[0] for m in mappings.values()) < 64 << 20, mappings
             assert not any(passed for _, _, passed in mappings.values()), mappings
-            load = domain.agent.spawn("sh", "-c", READ_NVME_ALWAYS)
-            unplug(domain)
-            load.wait()
-            assert server.mappings() == {}
+            nvme.unplug_under_load()
             check_disk(domain)
             verify_by(domain.monitor)
-        # Its server dies, and another one takes its place.
-        plug(domain, server)
-        server.kill()
-        assert domain.monitor.wait_event("DEVICE_SERVER_LOST")["data"]["device"] == "nvme"
-        domain.run("dd if=/dev/nvme0n1 of=/dev/null bs=4k count=1 2>/dev/null", check=False)
-        unplug(domain)
-        server.start()
-        plug(domain, server)
-        check_nvme(domain, server, 99)
-        verify_by(domain.monitor)
+        nvme.plug()
+        nvme.change_server()
+        nvme.plug()
+        nvme.check(99)
