@@ -99,8 +99,9 @@ static void test_sizes(void)
 
 static void test_numbers(void)
 {
-    static const char *const bad[] = {
-        "", "-1", "+1", " 1", "1 ", "0x", "1k", "08", "010", "00", "1.0", "18446744073709551616", "ten"};
+    static const char *const bad[] = {"",   "-1", "+1",  " 1", "1 ",  "0x",
+                                      "1k", "08", "010", "00", "1.0", "18446744073709551616",
+                                      "ten"};
     uint64_t value;
     bool flag;
 
