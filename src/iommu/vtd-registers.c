@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* The register window (VT-d 11.4): storage with masks, and what a write sets off. */
 #include "iommu/vtd-private.h"
+#include "util/hot-path.h"
 #include "util/trace.h"
 
 #define VTD_VERSION 0x10u /* 1.0: legacy mode */
@@ -120,7 +121,7 @@ static void completion_registers_written(struct vtd *vtd)
 }
 
 /* What a write to the 32 bits at offset sets off. */
-static void act(struct vtd *vtd, unsigned offset, uint32_t value)
+HOT_PATH static void act(struct vtd *vtd, unsigned offset, uint32_t value)
 {
     switch (offset) {
     case VTD_GCMD:
@@ -155,7 +156,7 @@ static void act(struct vtd *vtd, unsigned offset, uint32_t value)
     }
 }
 
-static void store(struct vtd *vtd, unsigned offset, unsigned size, uint64_t value)
+HOT_PATH static void store(struct vtd *vtd, unsigned offset, unsigned size, uint64_t value)
 {
     pthread_mutex_lock(&vtd->lock);
     pthread_mutex_lock(&vtd->fault_lock);
@@ -171,8 +172,8 @@ static void store(struct vtd *vtd, unsigned offset, unsigned size, uint64_t valu
 
 /* Devices, the unit itself among them, don't reach the registers: its queue could wait for itself.
  */
-static enum memory_result window_write(void *opaque, uint64_t offset, unsigned size,
-                                       struct memory_attributes attributes, uint64_t value)
+HOT_PATH static enum memory_result window_write(void *opaque, uint64_t offset, unsigned size,
+                                                struct memory_attributes attributes, uint64_t value)
 {
     struct vtd *vtd = opaque;
 

@@ -102,9 +102,10 @@ static bool translate(const struct memory_section *section, enum lookup_access a
     return true;
 }
 
-static inline struct memory_section look_up(struct address_space *as, gpa_t address,
-                                            enum lookup_access access,
-                                            struct memory_attributes attributes, bool to_copy)
+HOT_PATH static inline struct memory_section look_up(struct address_space *as, gpa_t address,
+                                                     enum lookup_access access,
+                                                     struct memory_attributes attributes,
+                                                     bool to_copy)
 {
     uint64_t length = UINT64_MAX, hole_length = 0;
     bool is_held = false;
@@ -156,8 +157,19 @@ HOT_PATH struct memory_section memory_lookup_to_copy(struct address_space *as, g
     return look_up(as, address, access, attributes, true);
 }
 
-struct memory_section address_space_lookup(struct address_space *as, gpa_t address, bool is_write,
-                                           struct memory_attributes attributes)
+HOT_PATH const void *address_space_find_ram(struct address_space *as, gpa_t address,
+                                            uint64_t length)
+{
+    uint64_t hole_length;
+    const struct flat_range *range = find_range(as, address, &hole_length);
+    uint64_t skip = range ? address - range->start : 0;
+
+    return range && range->host && length <= range->length - skip ? range->host + skip : NULL;
+}
+
+HOT_PATH struct memory_section address_space_lookup(struct address_space *as, gpa_t address,
+                                                    bool is_write,
+                                                    struct memory_attributes attributes)
 {
     return memory_lookup(as, address, is_write ? LOOKUP_WRITE : LOOKUP_READ, attributes);
 }
