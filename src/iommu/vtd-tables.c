@@ -50,23 +50,21 @@ HOT_PATH bool vtd_read_memory(const struct vtd_tables *tables, gpa_t address, vo
     return ok;
 }
 
-/* An entry of 8 bytes, in one piece. */
+/* An entry of 8 bytes, in one piece. Inside memory_rcu_read_lock. */
 HOT_PATH static bool read_second_entry(const struct vtd_tables *tables, gpa_t address,
                                        uint64_t *entry)
 {
-    const void *host;
-    bool ok = true;
+    const void *host = address_space_find_ram(tables->memory, address, sizeof(*entry));
 
-    memory_rcu_read_lock();
-    host = address_space_find_ram(tables->memory, address, sizeof(*entry));
     if (G_LIKELY(host)) {
         *entry = host_load(host, sizeof(*entry));
-    } else {
-        ok = read_pieces(tables, address, entry, sizeof(*entry));
-        *entry = GUINT64_FROM_LE(*entry);
+        return true;
     }
-    memory_rcu_read_unlock();
-    return ok;
+    if (!read_pieces(tables, address, entry, sizeof(*entry))) {
+        return false;
+    }
+    *entry = GUINT64_FROM_LE(*entry);
+    return true;
 }
 
 HOT_PATH bool vtd_write_memory(const struct vtd_tables *tables, gpa_t address, const void *buffer,
@@ -189,10 +187,10 @@ static uint64_t context_reach(const struct vtd_context *context)
     return VTD_BIT(level_shift(context->levels + 1u));
 }
 
-enum vtd_fault_reason vtd_second_lookup(const struct vtd_tables *tables,
-                                        const struct vtd_context *context, iova_t iova,
-                                        bool is_write, struct vtd_leaf_table *leaf,
-                                        struct iommu_mapping *mapping)
+/* vtd_second_lookup inside memory_rcu_read_lock. */
+static enum vtd_fault_reason look_up(const struct vtd_tables *tables,
+                                     const struct vtd_context *context, iova_t iova, bool is_write,
+                                     struct vtd_leaf_table *leaf, struct iommu_mapping *mapping)
 {
     unsigned wanted = is_write ? IOMMU_WRITE : IOMMU_READ;
     unsigned access = leaf->access ? leaf->access : IOMMU_READ | IOMMU_WRITE;
@@ -226,6 +224,19 @@ enum vtd_fault_reason vtd_second_lookup(const struct vtd_tables *tables,
             return VTD_FAULT_NONE;
         }
     }
+}
+
+enum vtd_fault_reason vtd_second_lookup(const struct vtd_tables *tables,
+                                        const struct vtd_context *context, iova_t iova,
+                                        bool is_write, struct vtd_leaf_table *leaf,
+                                        struct iommu_mapping *mapping)
+{
+    enum vtd_fault_reason reason;
+
+    memory_rcu_read_lock();
+    reason = look_up(tables, context, iova, is_write, leaf, mapping);
+    memory_rcu_read_unlock();
+    return reason;
 }
 
 /* A walk under way. */
@@ -344,28 +355,36 @@ static bool walk_table(struct walk *walk, const struct place *place)
     return true;
 }
 
-/* Down to the first table of which the range takes more than one entry: what a guest invalidates
- * is mostly a page or a few, and has one on each level. */
-HOT_PATH static bool walk_from(struct walk *walk, struct place place)
+/* How a way down the tables ends. */
+enum way_end {
+    WAY_REFUSED, /* by walk_limit */
+    WAY_NOTHING, /* is mapped in the range */
+    WAY_LEAF,    /* has all of it */
+    WAY_TABLE,   /* of which it takes more than one entry */
+};
+
+/* Down as long as the range takes one entry: what a guest invalidates is mostly a page or a few.
+ * Inside memory_rcu_read_lock. */
+HOT_PATH static enum way_end go_down(struct walk *walk, struct place *place,
+                                     struct iommu_mapping *mapping)
 {
-    struct iommu_mapping mapping;
     uint64_t index, entry;
 
-    while (index = (walk->first - place.base) >> level_shift(place.level),
-           index == (walk->last - place.base) >> level_shift(place.level)) {
+    while (index = (walk->first - place->base) >> level_shift(place->level),
+           index == (walk->last - place->base) >> level_shift(place->level)) {
         if (!count_visit(walk)) {
-            return false;
+            return WAY_REFUSED;
         }
-        if (!read_second_entry(walk->tables, place.table + index * 8, &entry) ||
-            !take_entry(walk, &place, index, entry, &mapping)) {
-            return true;
+        if (!read_second_entry(walk->tables, place->table + index * 8, &entry) ||
+            !take_entry(walk, place, index, entry, mapping)) {
+            return WAY_NOTHING;
         }
-        if (is_leaf(entry, place.level)) {
-            return visit_leaf(walk, &mapping);
+        if (is_leaf(entry, place->level)) {
+            return WAY_LEAF;
         }
-        place = place_below(&place, &mapping);
+        *place = place_below(place, mapping);
     }
-    return walk_table(walk, &place);
+    return WAY_TABLE;
 }
 
 HOT_PATH bool vtd_second_walk(const struct vtd_tables *tables, const struct vtd_context *context,
@@ -373,8 +392,10 @@ HOT_PATH bool vtd_second_walk(const struct vtd_tables *tables, const struct vtd_
                               GError **error)
 {
     struct walk walk = {tables, 0, 0, 0, visit, visit_opaque, error};
-    struct place root = {context->table, context->levels, 0, IOMMU_READ | IOMMU_WRITE};
+    struct place place = {context->table, context->levels, 0, IOMMU_READ | IOMMU_WRITE};
     struct range reach = {0, context_reach(context)};
+    struct iommu_mapping mapping;
+    enum way_end end;
 
     range = range_intersect(range, reach);
     if (!range.length) {
@@ -382,5 +403,9 @@ HOT_PATH bool vtd_second_walk(const struct vtd_tables *tables, const struct vtd_
     }
     walk.first = range.start;
     walk.last = range.start + (range.length - 1);
-    return walk_from(&walk, root);
+    memory_rcu_read_lock();
+    end = go_down(&walk, &place, &mapping);
+    memory_rcu_read_unlock();
+    return end == WAY_NOTHING || (end == WAY_LEAF && visit_leaf(&walk, &mapping)) ||
+           (end == WAY_TABLE && walk_table(&walk, &place));
 }
