@@ -5,6 +5,8 @@
 #include "backend-xen/passthrough/xen-message.h"
 #include "unit/suite.h"
 
+#include <unistd.h>
+
 #define HOST  "0000:00:05.0"
 #define SLOT  4u
 #define GUEST 0xe0000000u
@@ -116,6 +118,7 @@ static void test_less_than_a_page(void)
     static const struct host_options small = {.memory_size = 0x100};
     struct pt_test test;
     struct device *device = begin(&test, &small);
+    g_autofree char *resource = g_build_filename(test.sysfs, HOST, "resource0", NULL);
     uint64_t value;
 
     CU_ASSERT_TRUE(xen_was_asked(PIN));
@@ -129,6 +132,9 @@ static void test_less_than_a_page(void)
     address_space_load(&test.machine->as_memory, GUEST + 0x84, 4, MEMORY_ATTRIBUTES_CPU, &value);
     CU_ASSERT_EQUAL(value, 0x12345678);
     CU_ASSERT_TRUE(xen_was_asked(""));
+    CU_ASSERT_EQUAL(truncate(resource, 0), 0); /* Linux takes it away */
+    address_space_load(&test.machine->as_memory, GUEST + 0x84, 4, MEMORY_ATTRIBUTES_CPU, &value);
+    CU_ASSERT_EQUAL(value, UINT32_MAX);
     device_destroy(device);
     pt_test_clear(&test);
 }
