@@ -493,6 +493,32 @@ static void check_error(struct pt_test *test, const char *address, const char *t
     }
 }
 
+static void test_removal_is_told(void)
+{
+    static const char gone[] = "remove@/devices/pci0000:00/" HOST "\0ACTION=remove";
+    static const char *const others[] = {
+        "",
+        "remove@",
+        "remove@/",
+        "remove",
+        "add@/devices/pci0000:00/" HOST,
+        "remove@/devices/pci0000:00/0000:00:06.0",
+        "remove@/devices/pci0000:00/" HOST "/nvme0",
+        "unbind@/devices/pci0000:00/" HOST,
+        "remove@" HOST,
+    };
+
+    CU_ASSERT_TRUE(host_removal_is_told(gone, sizeof(gone), HOST));
+    for (size_t length = 0; length < strlen(gone); length++) {
+        g_autofree char *cut = g_memdup2(gone, length + 1);
+
+        CU_ASSERT_FALSE(host_removal_is_told(cut, length, HOST));
+    }
+    for (unsigned i = 0; i < G_N_ELEMENTS(others); i++) {
+        CU_ASSERT_FALSE(host_removal_is_told(others[i], strlen(others[i]), HOST));
+    }
+}
+
 static void test_errors(void)
 {
     static const struct host_options odd = {.memory_size = 0x3000};
@@ -529,6 +555,7 @@ static const struct unit_test tests[] = {
     {"what guests may write", test_what_guests_may_write},
     {"the end", test_the_end},
     {"each call fails once", test_each_call_fails_once},
+    {"the kernel tells of a removal", test_removal_is_told},
     {"errors", test_errors},
     {NULL, NULL},
 };
