@@ -35,7 +35,9 @@ static void replace(struct file_guard *guard, uintptr_t start, uintptr_t length)
     if (mmap(host, length, PROT_READ | PROT_WRITE,
              MAP_FIXED | MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0) == host) {
         __atomic_store_n(guard->cut, true, __ATOMIC_SEQ_CST);
-        eventfd_write(guard->notify, 1);
+        if (guard->notify >= 0) {
+            eventfd_write(guard->notify, 1);
+        }
     }
 }
 

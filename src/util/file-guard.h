@@ -16,7 +16,8 @@ struct file_guard;
 
 /*
  * Guard length bytes at host, whole pages that can be read. When the file has been cut short *cut
- * (atomic) is true, and notify, an event descriptor, is signalled. Both stay until the removal.
+ * (atomic) is true, and notify, an event descriptor (-1: none), is signalled. Both stay until the
+ * removal.
  */
 struct file_guard *file_guard_add(void *host, size_t length, bool *cut, int notify);
 /* Before the memory is unmapped, when nobody uses it any more. */

@@ -5,6 +5,8 @@
 #include "backend-xen/passthrough/xen-message.h"
 #include "unit/suite.h"
 
+#include <unistd.h>
+
 #define HOST  "0000:00:05.0"
 #define SLOT  4u
 #define GUEST 0xe0000000u
@@ -129,6 +131,33 @@ static void test_less_than_a_page(void)
     address_space_load(&test.machine->as_memory, GUEST + 0x84, 4, MEMORY_ATTRIBUTES_CPU, &value);
     CU_ASSERT_EQUAL(value, 0x12345678);
     CU_ASSERT_TRUE(xen_was_asked(""));
+    device_destroy(device);
+    pt_test_clear(&test);
+}
+
+static uint64_t load(struct pt_test *test, uint32_t address)
+{
+    uint64_t value = 0;
+
+    address_space_load(&test->machine->as_memory, address, 4, MEMORY_ATTRIBUTES_CPU, &value);
+    return value;
+}
+
+/* The host's file of the BAR is there no more, though it was mapped. */
+static void test_memory_is_gone(void)
+{
+    static const struct host_options small = {.memory_size = 0x100};
+    struct pt_test test;
+    struct device *device = begin(&test, &small);
+    g_autofree char *folder = host_folder(&test, HOST);
+    g_autofree char *path = g_build_filename(folder, "resource0", NULL);
+
+    open_memory(&test, GUEST);
+    CU_ASSERT_EQUAL(load(&test, GUEST), 0x5a);
+    CU_ASSERT_EQUAL(truncate(path, 0), 0);
+    CU_ASSERT_EQUAL(load(&test, GUEST), UINT32_MAX);
+    address_space_store(&test.machine->as_memory, GUEST, 4, MEMORY_ATTRIBUTES_CPU, 1);
+    CU_ASSERT_EQUAL(load(&test, GUEST), UINT32_MAX);
     device_destroy(device);
     pt_test_clear(&test);
 }
@@ -524,6 +553,7 @@ static const struct unit_test tests[] = {
     {"ports follow the guest", test_ports_follow_the_guest},
     {"the MSI-X table is left out", test_table_is_left_out},
     {"less than a page", test_less_than_a_page},
+    {"memory is gone", test_memory_is_gone},
     {"rights come later", test_rights_come_later},
     {"plugged into a running guest", test_plugged_into_a_running_guest},
     {"taken from a guest that has ended", test_taken_from_a_guest_that_has_ended},

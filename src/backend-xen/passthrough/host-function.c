@@ -2,6 +2,7 @@
 /* Files: Linux, Documentation/PCI/sysfs-pci.rst. */
 #include "backend-xen/passthrough/host-function.h"
 #include "util/error.h"
+#include "util/file-guard.h"
 #include "util/little-endian.h"
 
 #include <errno.h>
@@ -117,11 +118,18 @@ bool host_function_open(struct host_function *function, const char *root, const 
     return false;
 }
 
-static void close_bar(struct host_bar *bar)
+static void unmap_page(struct host_bar *bar)
 {
     if (bar->page) {
+        file_guard_remove(bar->guard);
         munmap((void *)bar->page, PAGE);
+        bar->page = NULL;
     }
+}
+
+static void close_bar(struct host_bar *bar)
+{
+    unmap_page(bar);
     if (bar->file >= 0) {
         close(bar->file);
     }
@@ -192,14 +200,18 @@ static volatile uint8_t *memory_at(struct host_function *function, struct host_b
     uint64_t number = (bar->start + offset) / PAGE;
 
     if (bar->page && bar->page_number != number) {
-        munmap((void *)bar->page, PAGE);
-        bar->page = NULL;
+        unmap_page(bar);
     }
     if (!bar->page && open_bar(function, bar)) {
         void *page = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, bar->file,
                           (off_t)((number - bar->start / PAGE) * PAGE));
 
-        bar->page = page == MAP_FAILED ? NULL : page;
+        if (page == MAP_FAILED) {
+            return NULL;
+        }
+        /* A function that is pulled out takes its file with it. */
+        bar->guard = file_guard_add(page, PAGE, &bar->is_gone, -1);
+        bar->page = page;
         bar->page_number = number;
     }
     return bar->page ? bar->page + (bar->start + offset) % PAGE : NULL;
@@ -209,17 +221,18 @@ uint32_t host_function_bar_read(struct host_function *function, unsigned number,
                                 unsigned size)
 {
     struct host_bar *bar = &function->bars[number];
-    uint32_t all = UINT32_MAX >> (32 - 8 * size);
+    uint32_t all = UINT32_MAX >> (32 - 8 * size), value;
     const volatile uint8_t *memory;
 
     if (bar->is_io) {
         return open_bar(function, bar) ? read_file(bar->file, offset, size) : all;
     }
     memory = memory_at(function, bar, offset);
-    return !memory     ? all
-           : size == 1 ? *memory
-           : size == 2 ? *(const volatile uint16_t *)memory
-                       : *(const volatile uint32_t *)memory;
+    value = !memory     ? all
+            : size == 1 ? *memory
+            : size == 2 ? *(const volatile uint16_t *)memory
+                        : *(const volatile uint32_t *)memory;
+    return __atomic_load_n(&bar->is_gone, __ATOMIC_RELAXED) ? all : value;
 }
 
 void host_function_bar_write(struct host_function *function, unsigned number, uint64_t offset,

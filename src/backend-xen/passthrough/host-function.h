@@ -21,6 +21,8 @@ struct host_bar {
     /* Memory: the page of it that was reached last, in our address space; NULL: none. */
     volatile uint8_t *page;
     uint64_t page_number; /* of the machine */
+    struct file_guard *guard;
+    bool is_gone; /* the host has no such function any more; atomic */
 };
 
 struct host_function {
