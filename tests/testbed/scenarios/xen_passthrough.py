@@ -94,24 +94,3 @@ def test_attached_and_restarted(bed):
         domain.wait_for(lambda: domain.current_id() == 0, "destroyed by xl")
     domain.check_clean()
     check_free(bed)
-
-
-def test_removed_on_the_host(bed):
-    """dom0's Linux loses a function that the guest is using; later it finds it again."""
-    with linux(bed, f'pci=["{NVME}"]') as domain:
-        domain.wait_up()
-        wait_for_nvme(domain)
-        sums = write_nvme(domain, limit=LIMIT)
-        load = domain.agent.spawn("sh", "-c", READ_NVME_ALWAYS)
-        bed.run(f"echo 1 >/sys/bus/pci/devices/0000:{NVME}/remove")
-        domain.run("until [ ! -e /dev/nvme0n1 ]; do usleep 20000; done", limit=LIMIT)
-        load.wait(LIMIT)
-        # For xl it is still there.
-        bed.run(f"xl pci-detach -f {domain.name} {NVME}; echo 1 >/sys/bus/pci/rescan")
-        give(bed, NVME)
-        attach(domain, NVME)
-        wait_for_nvme(domain)
-        check_nvme(domain, sums, limit=LIMIT)
-        domain.destroy()
-    domain.check_clean()
-    check_free(bed)
