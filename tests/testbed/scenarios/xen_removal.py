@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""dom0's Linux loses a function that a Xen domain is using; later it finds it again. 31 s.
+"""dom0's Linux loses a function that a Xen domain is using; later it finds it again. 16 s.
 
 Not one with MSI-X: of such a one Xen 4.17 keeps a pointer to memory that it frees, and dies of that
 when a domain reaches memory that its device model answers for.
