@@ -6,7 +6,7 @@ Rounds of plugging: --repeat. 56 s for two of them.
 import contextlib
 
 from harness.vfio import verify_by
-from harness.vfio_user import UserNvme, nvme_server
+from harness.vfio_user import UserNvme, check_line_interrupts, nvme_server
 from harness.xen import Domain, start_toolstack
 
 MACHINE = "xen"
@@ -69,3 +69,6 @@ def test_vfio_user(bed):
         nvme.change_server()
         nvme.plug()
         nvme.check(99)
+        nvme.unplug()
+        server.close()
+        check_line_interrupts(bed, domain, domain.monitor)
