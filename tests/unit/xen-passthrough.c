@@ -172,6 +172,7 @@ static void plug(struct pt_test *test)
 static void test_plugged_into_a_running_guest(void)
 {
     struct xen_vcpu vcpu = {0};
+    struct xen_passthrough *pt;
     struct pt_test test;
 
     pt_test_init(&test);
@@ -197,6 +198,18 @@ static void test_plugged_into_a_running_guest(void)
     plug(&test);
     CU_ASSERT_TRUE(hotplug_remove(test.machine, "pci-pt-00_05.0", false, NULL));
     CU_ASSERT_PTR_NULL(hotplug_find(test.machine, "pci-pt-00_05.0"));
+
+    plug(&test); /* Xen is asked less and less often, and then not at all any more */
+    pt = xen_pt_of(hotplug_find(test.machine, "pci-pt-00_05.0"));
+    event_base_loop(test.machine->base, EVLOOP_ONCE);
+    event_base_loop(test.machine->base, EVLOOP_ONCE);
+    CU_ASSERT_EQUAL(pt->ready_waited, 10 + 20);
+    CU_ASSERT_EQUAL(pt->ready_period, 40);
+    pt->ready_waited = 59970;
+    event_base_loop(test.machine->base, EVLOOP_ONCE);
+    CU_ASSERT_PTR_NULL(pt->ready_timer);
+    CU_ASSERT_EQUAL(pt_read(&test, SLOT, PCI_VENDOR_ID, 4), UINT32_MAX);
+    CU_ASSERT_TRUE(hotplug_remove(test.machine, "pci-pt-00_05.0", false, NULL));
     test.machine->complete = false;
     pt_test_clear(&test);
 }

@@ -42,8 +42,10 @@ struct xen_passthrough {
 
     struct host_function host;
     struct assigned_config config;
-    struct event *ready_timer; /* until Xen has assigned the function; NULL: it has */
-    bool was_used;             /* the guest let it do DMA: only a reset makes it forget */
+    /* Until Xen has assigned the function, or nobody believes that it will: then NULL. */
+    struct event *ready_timer;
+    unsigned ready_period, ready_waited; /* ms: until it is asked again; since it was plugged */
+    bool was_used;                       /* the guest let it do DMA: only a reset makes it forget */
 
     /* BARs: pt-bars.c. Pieces under the topology lock. */
     struct xen_pt_bar bars[PCI_BAR_COUNT];

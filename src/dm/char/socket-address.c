@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <netdb.h>
 #include <netinet/in.h>
+#include <poll.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -30,13 +31,19 @@ static bool parse_fd(struct socket_address *address, const char *text, GError **
     return true;
 }
 
-/* getaddrinfo takes any number, modulo 65536. Names of services are left to it. */
-static bool check_port(const char *text, GError **error)
+bool socket_address_check(const struct socket_address *address, GError **error)
 {
+    const char *path = address->path, *port = address->port;
     uint64_t number;
 
-    return !parse_number(text, &number, NULL) || number <= 65535 ||
-           duodm_fail(error, DUODM_ERROR_INVALID_ARGUMENT, "socket: port %s is above 65535", text);
+    if (path && (!*path || strlen(path) >= sizeof(((struct sockaddr_un *)0)->sun_path))) {
+        return duodm_fail(error, DUODM_ERROR_INVALID_ARGUMENT,
+                          "socket: path '%s' must have 1 to %zu bytes", path,
+                          sizeof(((struct sockaddr_un *)0)->sun_path) - 1);
+    }
+    /* getaddrinfo takes any number, modulo 65536. Names of services are left to it. */
+    return !port || !parse_number(port, &number, NULL) || number <= 65535 ||
+           duodm_fail(error, DUODM_ERROR_INVALID_ARGUMENT, "socket: port %s is above 65535", port);
 }
 
 bool socket_address_parse(struct socket_address *address, const struct key_values *options,
@@ -51,17 +58,16 @@ bool socket_address_parse(struct socket_address *address, const struct key_value
         return duodm_fail(error, DUODM_ERROR_INVALID_ARGUMENT,
                           "socket: needs one of path=PATH, host=HOST,port=PORT and fd=NUMBER");
     }
-    if (path && (!*path || strlen(path) >= sizeof(((struct sockaddr_un *)0)->sun_path))) {
-        return duodm_fail(error, DUODM_ERROR_INVALID_ARGUMENT,
-                          "socket: path '%s' must have 1 to %zu bytes", path,
-                          sizeof(((struct sockaddr_un *)0)->sun_path) - 1);
-    }
-    if ((port && !check_port(port, error)) || (fd && !parse_fd(address, fd, error))) {
+    if (fd && !parse_fd(address, fd, error)) {
         return false;
     }
     address->path = g_strdup(path);
     address->host = g_strdup(key_values_get(options, "host"));
     address->port = g_strdup(port);
+    if (!socket_address_check(address, error)) {
+        socket_address_clear(address);
+        return false;
+    }
     return true;
 }
 
@@ -107,7 +113,7 @@ char *socket_address_text(const struct socket_address *address, int fd)
 static int unix_socket(const char *path, struct sockaddr_un *name)
 {
     *name = (struct sockaddr_un){.sun_family = AF_UNIX};
-    strcpy(name->sun_path, path); /* its length was checked by _parse */
+    strcpy(name->sun_path, path); /* socket_address_check saw its length */
     return socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 }
 
@@ -201,11 +207,40 @@ int socket_address_listen(const struct socket_address *address, GError **error)
     return address->path ? listen_unix(address->path, error) : listen_tcp(address, error);
 }
 
-static int connect_one(int family, const struct sockaddr *name, socklen_t length)
+/* Wait for the end of a connect(): 0, or -1 and errno. */
+static int await_connection(int fd, int cancel_fd)
 {
-    int fd = socket(family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    struct pollfd fds[] = {{.fd = cancel_fd, .events = POLLIN}, {.fd = fd, .events = POLLOUT}};
+    socklen_t length = sizeof(int);
+    int result;
 
-    if (fd >= 0 && connect(fd, name, length) == 0 && fcntl(fd, F_SETFL, O_RDWR | O_NONBLOCK) == 0) {
+    while (poll(fds, G_N_ELEMENTS(fds), -1) < 0) {
+        if (errno != EINTR) {
+            return -1;
+        }
+    }
+    if (fds[0].revents) {
+        errno = ECANCELED;
+        return -1;
+    }
+    if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &result, &length) < 0) {
+        return -1;
+    }
+    errno = result;
+    return result ? -1 : 0;
+}
+
+static int connect_one(int family, const struct sockaddr *name, socklen_t length, int cancel_fd)
+{
+    /* One of a unix socket waits for room in the listener's queue, which nothing else tells of. */
+    int flags = family == AF_UNIX ? SOCK_CLOEXEC : SOCK_CLOEXEC | SOCK_NONBLOCK;
+    int fd = socket(family, SOCK_STREAM | flags, 0);
+    int result = fd < 0 ? -1 : connect(fd, name, length);
+
+    if (result < 0 && errno == EINPROGRESS) {
+        result = await_connection(fd, cancel_fd);
+    }
+    if (result == 0 && fcntl(fd, F_SETFL, O_RDWR | O_NONBLOCK) == 0) {
         return fd;
     }
     if (fd >= 0) {
@@ -217,23 +252,24 @@ static int connect_one(int family, const struct sockaddr *name, socklen_t length
     return -1;
 }
 
-int socket_address_connect(const struct socket_address *address, GError **error)
+int socket_address_connect(const struct socket_address *address, int cancel_fd, GError **error)
 {
     int fd = -1;
-
     if (address->path) {
         struct sockaddr_un name = {.sun_family = AF_UNIX};
 
         strcpy(name.sun_path, address->path);
-        fd = connect_one(AF_UNIX, (struct sockaddr *)&name, sizeof(name));
+        fd = connect_one(AF_UNIX, (struct sockaddr *)&name, sizeof(name), cancel_fd);
     } else {
         struct addrinfo *list = resolve(address, false, error);
 
         if (!list) {
             return -1;
         }
-        for (struct addrinfo *info = list; info && fd < 0; info = info->ai_next) {
-            fd = connect_one(info->ai_family, info->ai_addr, info->ai_addrlen);
+        errno = 0;
+        for (struct addrinfo *info = list; info && fd < 0 && errno != ECANCELED;
+             info = info->ai_next) {
+            fd = connect_one(info->ai_family, info->ai_addr, info->ai_addrlen, cancel_fd);
         }
         freeaddrinfo(list);
     }

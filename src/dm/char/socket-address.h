@@ -18,9 +18,12 @@ void socket_address_clear(struct socket_address *address);
  * whose port is shown if port 0 was asked for, or -1. */
 char *socket_address_text(const struct socket_address *address, int fd);
 
+/* Can there be such a path and port? _parse has asked. */
+bool socket_address_check(const struct socket_address *address, GError **error);
+
 /* A non-blocking socket, or -1 and an error. A stale unix socket is replaced. */
 int socket_address_listen(const struct socket_address *address, GError **error);
-/* Blocks while the connection is made; the socket is then non-blocking. */
-int socket_address_connect(const struct socket_address *address, GError **error);
+/* The same. Waits until the connection is made, or until cancel_fd (-1: none) can be read. */
+int socket_address_connect(const struct socket_address *address, int cancel_fd, GError **error);
 
 #endif

@@ -143,7 +143,7 @@ static void socket_acceptable(evutil_socket_t listener, short what, void *opaque
 static void socket_retry(evutil_socket_t fd, short what, void *opaque)
 {
     struct socket_chardev *self = opaque;
-    int connection = socket_address_connect(&self->address, NULL);
+    int connection = socket_address_connect(&self->address, -1, NULL);
 
     if (connection >= 0) {
         start_connection(self, connection);
@@ -216,7 +216,7 @@ static bool open_server(struct socket_chardev *self, bool wait, GError **error)
 
 static bool open_client(struct socket_chardev *self, GError **error)
 {
-    int fd = socket_address_connect(&self->address, self->reconnect ? NULL : error);
+    int fd = socket_address_connect(&self->address, -1, self->reconnect ? NULL : error);
 
     if (fd >= 0) {
         start_connection(self, fd);

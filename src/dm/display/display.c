@@ -4,7 +4,6 @@
 #include "dm/machine.h"
 #include "util/error.h"
 
-
 struct adapter {
     const struct display_adapter_ops *ops;
     void *opaque;

@@ -153,7 +153,7 @@ static void socket_acceptable(evutil_socket_t listener, short what, void *opaque
 static void socket_retry(evutil_socket_t fd, short what, void *opaque)
 {
     struct stream_queue *self = opaque;
-    int connection = socket_address_connect(&stream_of(self)->address, NULL);
+    int connection = socket_address_connect(&stream_of(self)->address, -1, NULL);
 
     if (connection >= 0) {
         begin_connection(self, connection);
@@ -400,7 +400,7 @@ static bool open_socket(struct stream_netdev *stream, struct stream_queue *self,
         stream->listener = socket_address_listen(&stream->address, error);
         return stream->listener >= 0;
     }
-    self->fd = socket_address_connect(&stream->address, stream->reconnect ? NULL : error);
+    self->fd = socket_address_connect(&stream->address, -1, stream->reconnect ? NULL : error);
     return self->fd >= 0 || stream->reconnect;
 }
 

@@ -7,7 +7,9 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <string.h>
+#include <sys/pidfd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -74,13 +76,19 @@ static bool split_host(struct migration_address *address, const char *text, GErr
     return true;
 }
 
-static bool listen_here(struct migration_address *address, GError **error)
+/* To listen on a socket is for now, to connect for the thread. */
+static bool open_socket(struct migration_address *address, bool to_write, GError **error)
 {
     struct socket_address socket = {address->path, address->host, address->port, -1};
 
-    address->fd = socket_address_listen(&socket, error);
-    address->is_listening = true;
-    return address->fd >= 0;
+    if (!socket_address_check(&socket, error)) {
+        return false;
+    }
+    if (!to_write) {
+        address->fd = socket_address_listen(&socket, error);
+        address->is_listening = address->fd >= 0;
+    }
+    return to_write || address->is_listening;
 }
 
 static bool set_kind(struct migration_address *address, GError **error)
@@ -115,10 +123,10 @@ static bool open_any(struct migration_address *address, struct machine *machine,
     }
     if ((rest = after(uri, "unix:"))) {
         address->path = g_strdup(rest);
-        return to_write || listen_here(address, error);
+        return open_socket(address, to_write, error);
     }
     if ((rest = after(uri, "tcp:"))) {
-        return split_host(address, rest, error) && (to_write || listen_here(address, error));
+        return split_host(address, rest, error) && open_socket(address, to_write, error);
     }
     return duodm_fail(error, DUODM_ERROR_INVALID_ARGUMENT,
                       "'%s' is not valid: file:PATH, fd:NAME, exec:COMMAND, unix:PATH or "
@@ -143,7 +151,8 @@ void migration_address_clear(struct migration_address *address)
     if (address->fd >= 0) {
         close(address->fd);
     }
-    if (address->child) {
+    if (address->child) { /* what it still does is of no use */
+        kill(address->child, SIGKILL);
         waitpid(address->child, NULL, 0);
         g_spawn_close_pid(address->child);
     }
@@ -184,25 +193,40 @@ bool migration_address_connect(struct migration_address *address, int cancel_fd,
         return accept_one(address, cancel_fd, error);
     }
     if (address->fd < 0) {
-        address->fd = socket_address_connect(&socket, error);
+        address->fd = socket_address_connect(&socket, cancel_fd, error);
     }
     return address->fd >= 0;
 }
 
-bool migration_address_finish(struct migration_address *address, GError **error)
+/* Wait for the end of the child, and take its status. */
+static bool await_child(struct migration_address *address, int cancel_fd, GError **error)
 {
-    GPid child = address->child;
-    bool good = true;
+    struct snapshot_channel ending = {.cancel_fd = cancel_fd};
+    bool ended, good;
     int status;
 
-    if (close(address->fd) < 0) {
-        good = duodm_fail(error, DUODM_ERROR_IO, "%s: %s", address->uri, g_strerror(errno));
+    ending.fd = pidfd_open(address->child, 0);
+    if (ending.fd < 0) {
+        return duodm_fail(error, DUODM_ERROR_FAILED, "%s: pidfd_open: %s", address->uri,
+                          g_strerror(errno));
     }
-    address->fd = -1;
+    ended = snapshot_wait(&ending, false, error);
+    close(ending.fd);
+    if (!ended) {
+        return false;
+    }
+    good = waitpid(address->child, &status, 0) > 0 && WIFEXITED(status) && !WEXITSTATUS(status);
     address->child = 0;
-    if (child && (waitpid(child, &status, 0) < 0 || !WIFEXITED(status) || WEXITSTATUS(status))) {
-        good =
-            good && duodm_fail(error, DUODM_ERROR_FAILED, "%s: the command failed", address->uri);
+    return good || duodm_fail(error, DUODM_ERROR_FAILED, "%s: the command failed", address->uri);
+}
+
+bool migration_address_finish(struct migration_address *address, int cancel_fd, GError **error)
+{
+    int result = close(address->fd);
+
+    address->fd = -1;
+    if (result < 0) {
+        return duodm_fail(error, DUODM_ERROR_IO, "%s: %s", address->uri, g_strerror(errno));
     }
-    return good;
+    return !address->child || await_child(address, cancel_fd, error);
 }

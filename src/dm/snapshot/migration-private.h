@@ -32,11 +32,12 @@ struct migration_address {
 };
 bool migration_address_open(struct migration_address *address, struct machine *machine,
                             const char *uri, bool to_write, GError **error);
+/* A child of exec: that is still there is killed. */
 void migration_address_clear(struct migration_address *address);
-/* In the thread: connect or accept. */
+/* In the thread: connect or accept. It and the next one end when cancel_fd can be read. */
 bool migration_address_connect(struct migration_address *address, int cancel_fd, GError **error);
 /* In the thread, at the end: did the child of exec: succeed? Closes fd. */
-bool migration_address_finish(struct migration_address *address, GError **error);
+bool migration_address_finish(struct migration_address *address, int cancel_fd, GError **error);
 
 /* What was sent. Written by the thread, read by anyone: atomic. */
 struct migration_counters {

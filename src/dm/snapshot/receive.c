@@ -174,7 +174,8 @@ static bool receive(struct migration *migration, GError **error)
         return false;
     }
     migration->channel.fd = migration->address.fd;
-    return migration_read(migration, error) && migration_address_finish(&migration->address, error);
+    return migration_read(migration, error) &&
+           migration_address_finish(&migration->address, migration->channel.cancel_fd, error);
 }
 
 static void *run(void *opaque)

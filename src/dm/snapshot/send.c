@@ -167,7 +167,8 @@ static bool send(struct migration *migration, GError **error)
     migration->channel.fd = migration->address.fd;
     return migration_ask(migration, begin_active) && migration_send_head(migration, error) &&
            send_running(migration, error) && migration_ask(migration, stop_machine) &&
-           send_rest(migration, error) && migration_address_finish(&migration->address, error);
+           send_rest(migration, error) &&
+           migration_address_finish(&migration->address, migration->channel.cancel_fd, error);
 }
 
 static void *run(void *opaque)

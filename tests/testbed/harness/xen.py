@@ -4,12 +4,11 @@ import json
 import re
 import time
 
-from harness.agent import Agent, ChannelQMP
+from harness.agent import LIMIT, Agent, ChannelQMP
 
 AGENT_PORT = 5555
 MONITOR_PORT = 5556
 AGENT_LINE = f"tcp:127.0.0.1:{AGENT_PORT},server=on,wait=off"
-LIMIT = 600.0  # nested vCPUs crawl when the machine has other work
 START = """
 ip link set lo up
 [ -S /run/xenstored/socket ] || {

@@ -9,6 +9,7 @@ from harness.vfio import verify_by
 from harness.vfio_user import UserNvme, check_line_interrupts, nvme_server
 from harness.xen import Domain, start_toolstack
 
+TEST_LIMIT = 600
 MACHINE = "xen"
 ENGINE = "xen"
 DEVICES = ["intel-iommu", "vfio-user-pci"]
