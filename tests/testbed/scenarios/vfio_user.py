@@ -5,7 +5,7 @@ import contextlib
 from harness.vfio import rounds, verify
 from harness.vfio_user import UserNvme, check_line_interrupts, nvme_server
 
-MACHINE = "kvm"
+MACHINE = "vfio"  # for its one processor
 DEVICES = ["intel-iommu", "vfio-user-pci"]
 IN_CI = False
 
