@@ -7,7 +7,6 @@ from harness.vfio_user import UserNvme, check_line_interrupts, nvme_server
 
 MACHINE = "vfio"  # for its one processor
 DEVICES = ["intel-iommu", "vfio-user-pci"]
-IN_CI = False
 
 MEMORY = 256  # MiB
 SHARED = ["-object", f"memory-backend-memfd,id=ram,size={MEMORY}M",
