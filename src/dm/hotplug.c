@@ -2,6 +2,7 @@
 /* Finding devices, and taking them away. */
 #include "dm/hotplug.h"
 #include "dm/machine.h"
+#include "dm/snapshot/migration.h"
 #include "util/error.h"
 #include "util/trace.h"
 
@@ -51,6 +52,11 @@ bool hotplug_check(const struct device *device, GError **error)
 {
     const struct bus_ops *ops = device->bus->ops;
 
+    if (migration_is_sending(device->machine->migration)) {
+        return duodm_fail(error, DUODM_ERROR_BUSY,
+                          "no device can come or go while the machine is sent: wait until "
+                          "query-migrate says that it is over, or migrate_cancel");
+    }
     if (device->class->cold_only) {
         return duodm_fail(error, DUODM_ERROR_NOT_SUPPORTED,
                           "device '%s' can't be plugged or unplugged: give it with -device",

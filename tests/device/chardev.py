@@ -111,6 +111,20 @@ class Sockets(unittest.TestCase):
                     peer.close()
         server.close()
 
+    def test_host_that_does_not_answer(self):
+        """Its queue is full, so the kernel drops what asks for a connection; nobody waits for that,
+        neither the start nor the monitor."""
+        with socket.create_server(("127.0.0.1", 0), backlog=0) as server, \
+                socket.create_connection(server.getsockname()):
+            port = server.getsockname()[1]
+            with Duodm("-chardev", f"socket,id=c,host=127.0.0.1,port={port},reconnect=1",
+                       "-serial", "chardev:c", "-netdev", "stream,id=n,reconnect=1,addr.type=inet,"
+                       f"addr.host=127.0.0.1,addr.port={port}", "-device",
+                       "virtio-net-pci,netdev=n", qtest=True) as vm:
+                self.assertEqual(filename(vm, "c"), f"disconnected:tcp:127.0.0.1:{port}")
+                vm.qmp.execute("device_add", driver="virtio-rng-pci")
+                self.assertEqual(vm.quit(), 0)
+
     def test_wait(self):
         with Duodm(qtest=True) as outer:
             path = outer.path("s")

@@ -125,6 +125,8 @@ BAD = [
     (["-vnc", "1"], ["none"]),
     (["-net", "user"], ["none"]),
     ([*QTEST, "-nic", "usr"], ["user"]),
+    ([*QTEST, "-vnc", "unix:"], ["1 to 107 bytes"]),
+    ([*QTEST, "-vnc", "unix:" + "x" * 200], ["1 to 107 bytes"]),
     (["-vnc", ":x"], ["':x' is no display"]),
     # what is elsewhere
     (["-enable-kvm"], ["-accel kvm"]),

@@ -63,6 +63,20 @@ class Migration(unittest.TestCase):
             self.begin(uri, "setup")
             self.assertEqual(self.vm.quit(), 0)
 
+    def test_no_hotplug_meanwhile(self):
+        """The receiver, which was started with the same devices, could not take the state."""
+        self.vm.qmp.execute("device_add", driver="virtio-rng-pci", id="before")
+        self.begin("exec:exec sleep 1000", "device")
+        for command, arguments in (("device_add", {"driver": "virtio-rng-pci"}),
+                                   ("device_del", {"id": "before"}),
+                                   ("device_del", {"id": "before", "x-force": True})):
+            with self.subTest(command=command), self.assertRaises(QMPError) as caught:
+                self.vm.qmp.execute(command, **arguments)
+            self.assertIn("while the machine is sent", caught.exception.description)
+        self.check_cancel()
+        self.vm.qmp.execute("device_add", driver="virtio-rng-pci", id="after")
+        self.vm.qmp.execute("device_del", id="after", x_force=True)
+
     def test_reading_from_a_command_that_does_not_end(self):
         with Duodm("-m", "8", "-incoming", "exec:sleep 1000", qtest=True) as vm:
             self.assertEqual(vm.qmp.execute("query-status")["status"], "inmigrate")

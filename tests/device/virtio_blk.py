@@ -4,6 +4,7 @@ images of each kind, NBD servers that come and go."""
 import os
 import random
 import shutil
+import socket
 import struct
 import subprocess
 import tempfile
@@ -521,6 +522,18 @@ class Errors(Base):
             disk.add(OUT, 0, b"q" * 512)
             disk.queue.kick()
             vm.qmp.wait_event("STOP")
+            self.assertEqual(vm.quit(), 0)
+
+
+class SilentServer(unittest.TestCase):
+    def test_nobody_waits_for_ever(self):
+        """It takes the connection, and never says what it has."""
+        with socket.create_server(("127.0.0.1", 0)) as server, Duodm("-m", "8", qtest=True) as vm:
+            with self.assertRaises(QMPError) as caught:
+                vm.qmp.execute("blockdev-add", driver="nbd", node_name="n", open_timeout=1,
+                               server={"type": "inet", "host": "127.0.0.1",
+                                       "port": str(server.getsockname()[1])})
+            self.assertIn("does not answer", caught.exception.description)
             self.assertEqual(vm.quit(), 0)
 
 

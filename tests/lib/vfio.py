@@ -101,6 +101,14 @@ class Mock(played.Played):
         finally:
             os.close(fd)
 
+    def take_away(self):
+        """The host withdraws all that is mapped of the device."""
+        fd = self._device()
+        try:
+            os.ftruncate(fd, 0)
+        finally:
+            os.close(fd)
+
     def triggers(self, kind):
         """Vector -> duodm's event descriptor, as the requests so far leave them."""
         found = {}

@@ -5,6 +5,8 @@
 #include "backend-xen/passthrough/xen-message.h"
 #include "unit/suite.h"
 
+#include <unistd.h>
+
 #define HOST  "0000:00:05.0"
 #define SLOT  4u
 #define GUEST 0xe0000000u
@@ -116,6 +118,7 @@ static void test_less_than_a_page(void)
     static const struct host_options small = {.memory_size = 0x100};
     struct pt_test test;
     struct device *device = begin(&test, &small);
+    g_autofree char *resource = g_build_filename(test.sysfs, HOST, "resource0", NULL);
     uint64_t value;
 
     CU_ASSERT_TRUE(xen_was_asked(PIN));
@@ -129,6 +132,9 @@ static void test_less_than_a_page(void)
     address_space_load(&test.machine->as_memory, GUEST + 0x84, 4, MEMORY_ATTRIBUTES_CPU, &value);
     CU_ASSERT_EQUAL(value, 0x12345678);
     CU_ASSERT_TRUE(xen_was_asked(""));
+    CU_ASSERT_EQUAL(truncate(resource, 0), 0); /* Linux takes it away */
+    address_space_load(&test.machine->as_memory, GUEST + 0x84, 4, MEMORY_ATTRIBUTES_CPU, &value);
+    CU_ASSERT_EQUAL(value, UINT32_MAX);
     device_destroy(device);
     pt_test_clear(&test);
 }
@@ -487,6 +493,32 @@ static void check_error(struct pt_test *test, const char *address, const char *t
     }
 }
 
+static void test_removal_is_told(void)
+{
+    static const char gone[] = "remove@/devices/pci0000:00/" HOST "\0ACTION=remove";
+    static const char *const others[] = {
+        "",
+        "remove@",
+        "remove@/",
+        "remove",
+        "add@/devices/pci0000:00/" HOST,
+        "remove@/devices/pci0000:00/0000:00:06.0",
+        "remove@/devices/pci0000:00/" HOST "/nvme0",
+        "unbind@/devices/pci0000:00/" HOST,
+        "remove@" HOST,
+    };
+
+    CU_ASSERT_TRUE(host_removal_is_told(gone, sizeof(gone), HOST));
+    for (size_t length = 0; length < strlen(gone); length++) {
+        g_autofree char *cut = g_memdup2(gone, length + 1);
+
+        CU_ASSERT_FALSE(host_removal_is_told(cut, length, HOST));
+    }
+    for (unsigned i = 0; i < G_N_ELEMENTS(others); i++) {
+        CU_ASSERT_FALSE(host_removal_is_told(others[i], strlen(others[i]), HOST));
+    }
+}
+
 static void test_errors(void)
 {
     static const struct host_options odd = {.memory_size = 0x3000};
@@ -523,6 +555,7 @@ static const struct unit_test tests[] = {
     {"what guests may write", test_what_guests_may_write},
     {"the end", test_the_end},
     {"each call fails once", test_each_call_fails_once},
+    {"the kernel tells of a removal", test_removal_is_told},
     {"errors", test_errors},
     {NULL, NULL},
 };

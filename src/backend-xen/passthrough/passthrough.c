@@ -183,6 +183,31 @@ static bool wait_until_ready(struct xen_passthrough *pt, GError **error)
     return true;
 }
 
+/* The host's function was pulled out: the guest's goes the same way. */
+static void host_removed(void *opaque)
+{
+    struct xen_passthrough *pt = opaque;
+    struct device *device = &pt->pci.device;
+    g_autoptr(GError) error = NULL;
+
+    log_warning("%s: the host's function is gone, and so is the guest's", pt->host.name);
+    if (!device->bus->ops->request_unplug(device, true, &error)) {
+        log_warning("%s", error->message);
+    }
+}
+
+/* The function can be used without. */
+static void listen_for_removal(struct xen_passthrough *pt)
+{
+    g_autoptr(GError) error = NULL;
+
+    pt->removal =
+        host_removal_listen(pt->pci.device.machine->base, pt->host.name, host_removed, pt, &error);
+    if (!pt->removal) {
+        log_warning("%s", error->message);
+    }
+}
+
 /* Life. */
 
 static bool refuse_iommu(GError **error)
@@ -277,6 +302,7 @@ static bool realize(struct device *device, GError **error)
         host_function_close(&pt->host);
         return false;
     }
+    listen_for_removal(pt);
     return true;
 }
 
@@ -286,6 +312,7 @@ static void unrealize(struct device *device)
     struct xen_passthrough *pt = xen_pt_of(device);
 
     g_clear_pointer(&pt->ready_timer, event_free);
+    g_clear_pointer(&pt->removal, host_removal_end);
     set_command(pt, PCI_COMMAND_INTERRUPT_DISABLE);
     xen_pt_intx_unbind(pt);
     xen_pt_msi_destroy(pt);

@@ -15,6 +15,7 @@
     F(aio_connect_tcp)                                                                             \
     F(aio_connect_unix)                                                                            \
     F(aio_connect_uri)                                                                             \
+    F(aio_disconnect)                                                                              \
     F(aio_flush)                                                                                   \
     F(aio_get_direction)                                                                           \
     F(aio_get_fd)                                                                                  \
@@ -33,17 +34,13 @@
     F(can_trim)                                                                                    \
     F(can_zero)                                                                                    \
     F(close)                                                                                       \
-    F(connect_tcp)                                                                                 \
-    F(connect_unix)                                                                                \
-    F(connect_uri)                                                                                 \
     F(create)                                                                                      \
     F(get_block_size)                                                                              \
     F(get_errno)                                                                                   \
     F(get_error)                                                                                   \
     F(get_size)                                                                                    \
     F(is_read_only)                                                                                \
-    F(set_export_name)                                                                             \
-    F(shutdown)
+    F(set_export_name)
 
 struct nbd_library {
 #define NBD_LIBRARY_MEMBER(name) __typeof__(nbd_##name) *name;

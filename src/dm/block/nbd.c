@@ -18,11 +18,13 @@
 #include <time.h>
 #include <unistd.h>
 
-#define SECOND      1000000000u     /* ns */
-#define RETRY_NS    SECOND          /* between attempts to connect */
-#define PIECE_MAX   (32u << 20)     /* bytes of one command; any server takes that */
-#define BOUNCE_MAX  (2u << 20)      /* bytes of a piece that is gathered from several places */
-#define CANCEL_WAIT (5ull * SECOND) /* for answers, when a queue is to end */
+#define SECOND      1000000000u      /* ns */
+#define RETRY_NS    SECOND           /* between attempts to connect */
+#define PIECE_MAX   (32u << 20)      /* bytes of one command; any server takes that */
+#define BOUNCE_MAX  (2u << 20)       /* bytes of a piece that is gathered from several places */
+#define CANCEL_WAIT (5ull * SECOND)  /* for answers, when a queue is to end */
+#define GREET_WAIT  (10ull * SECOND) /* for a server to answer who connects */
+#define CLOSE_WAIT  (1ull * SECOND)  /* for a server to close what we ended */
 
 enum nbd_link { NBD_UP, NBD_CONNECTING, NBD_DOWN };
 
@@ -40,6 +42,7 @@ struct nbd_state {
     struct nbd_handle *nbd;
     enum nbd_link link;
     uint64_t next_try, give_up, drop_at; /* ns, monotonic; drop_at 0: no queue waits to go */
+    uint64_t greeted_by;                 /* the same: NBD_CONNECTING ends then */
     GQueue unsent;                       /* of struct block_request */
     GHashTable *sent;                    /* the same, as a set */
     char *zeroes;                        /* BOUNCE_MAX bytes, for servers without write-zeroes */
@@ -81,20 +84,6 @@ static int begin_connect(const struct nbd_state *state)
     }
     return state->lib.aio_connect_tcp(state->nbd, options->host ? options->host : "localhost",
                                       options->port ? options->port : "10809");
-}
-
-static int connect_now(const struct nbd_state *state)
-{
-    const struct block_options *options = &state->backend->options;
-
-    if (options->uri) {
-        return state->lib.connect_uri(state->nbd, options->uri);
-    }
-    if (options->unix_path) {
-        return state->lib.connect_unix(state->nbd, options->unix_path);
-    }
-    return state->lib.connect_tcp(state->nbd, options->host ? options->host : "localhost",
-                                  options->port ? options->port : "10809");
 }
 
 static void close_handle(struct nbd_state *state)
@@ -275,6 +264,7 @@ static void learn_abilities(struct nbd_state *state)
 static void begin_reconnect(struct nbd_state *state)
 {
     state->next_try = now_ns() + RETRY_NS;
+    state->greeted_by = now_ns() + GREET_WAIT;
     state->nbd = make_handle(state);
     if (state->nbd && begin_connect(state) == 0) {
         state->link = NBD_CONNECTING;
@@ -330,6 +320,8 @@ static void update_link(struct nbd_state *state)
     } else if (state->link == NBD_CONNECTING &&
                (state->lib.aio_is_ready(state->nbd) || state->lib.aio_is_processing(state->nbd))) {
         gain_connection(state);
+    } else if (state->link == NBD_CONNECTING && now_ns() >= state->greeted_by) {
+        lose_connection(state);
     }
     if (state->link == NBD_DOWN && now_ns() >= state->next_try) {
         begin_reconnect(state);
@@ -406,9 +398,7 @@ static int timeout_ms(const struct nbd_state *state)
         if (state->unsent.length) {
             until = MIN(until, state->give_up);
         }
-        if (state->link == NBD_DOWN) {
-            until = MIN(until, state->next_try);
-        }
+        until = MIN(until, state->link == NBD_DOWN ? state->next_try : state->greeted_by);
     }
     if (until == UINT64_MAX) {
         return -1;
@@ -416,21 +406,20 @@ static int timeout_ms(const struct nbd_state *state)
     return until <= now ? 0 : (int)MIN((until - now) / 1000000 + 1, 1000000);
 }
 
-static void wait_for_events(struct nbd_state *state)
+/* Let libnbd go on when the connection is ready for it; until then wait, or until somebody wakes
+ * us, at most timeout ms (-1: for ever). */
+static void poll_connection(struct nbd_state *state, int timeout)
 {
     struct pollfd fds[2] = {{.fd = state->wake_fd, .events = POLLIN}, {.fd = -1}};
     unsigned direction;
 
-    if (state->nbd && is_gone(state)) {
-        return; /* found out while connecting or sending: there is nothing to wait for */
-    }
     if (state->nbd) {
         direction = state->lib.aio_get_direction(state->nbd);
         fds[1].fd = state->lib.aio_get_fd(state->nbd);
         fds[1].events = (short)((direction & LIBNBD_AIO_DIRECTION_READ ? POLLIN : 0) |
                                 (direction & LIBNBD_AIO_DIRECTION_WRITE ? POLLOUT : 0));
     }
-    if (poll(fds, 2, timeout_ms(state)) <= 0 || !state->nbd) {
+    if (poll(fds, 2, timeout) <= 0 || !state->nbd) {
         return;
     }
     direction = state->lib.aio_get_direction(state->nbd);
@@ -441,6 +430,14 @@ static void wait_for_events(struct nbd_state *state)
                (direction & LIBNBD_AIO_DIRECTION_WRITE)) {
         state->lib.aio_notify_write(state->nbd);
     }
+}
+
+static void wait_for_events(struct nbd_state *state)
+{
+    if (state->nbd && is_gone(state)) {
+        return; /* found out while connecting or sending: there is nothing to wait for */
+    }
+    poll_connection(state, timeout_ms(state));
 }
 
 static void *run_thread(void *opaque)
@@ -498,18 +495,51 @@ static void cancel(struct block_backend *backend, struct block_queue *queue)
     wake(state);
 }
 
+/* What libnbd says of the last call, if it has something to say. */
+static void note_problem(const struct nbd_state *state, char **problem)
+{
+    const char *text = state->lib.get_error();
+
+    if (text) {
+        g_free(*problem);
+        *problem = g_strdup(text);
+    }
+}
+
+/* One attempt, which ends at a time (ns, monotonic). There is no thread yet. */
+static bool connect_until(struct nbd_state *state, uint64_t end, char **problem)
+{
+    state->nbd = make_handle(state);
+    if (!state->nbd || begin_connect(state) < 0) {
+        note_problem(state, problem);
+        return false;
+    }
+    note_problem(state, problem);
+    while (!state->lib.aio_is_ready(state->nbd) && !is_gone(state)) {
+        uint64_t now = now_ns();
+
+        if (now >= end) {
+            g_free(*problem);
+            *problem = g_strdup("it does not answer");
+            return false;
+        }
+        poll_connection(state, (int)((end - now) / 1000000 + 1));
+        note_problem(state, problem);
+    }
+    return !is_gone(state);
+}
+
 /* Connect, for as long as open-timeout says. */
 static bool connect_first(struct nbd_state *state, GError **error)
 {
-    const struct block_options *options = &state->backend->options;
-    uint64_t until = now_ns() + options->open_timeout * SECOND;
+    uint64_t limit = state->backend->options.open_timeout * SECOND, until = now_ns() + limit;
     g_autofree char *name = block_filename(state->backend);
+    g_autofree char *problem = NULL;
 
     for (;;) {
         struct timespec pause = {.tv_nsec = 100000000};
 
-        state->nbd = make_handle(state);
-        if (state->nbd && connect_now(state) == 0) {
+        if (connect_until(state, limit ? until : now_ns() + GREET_WAIT, &problem)) {
             return true;
         }
         close_handle(state);
@@ -521,7 +551,22 @@ static bool connect_first(struct nbd_state *state, GError **error)
     return duodm_fail(error, DUODM_ERROR_IO,
                       "NBD server %s can't be used: %s (is qemu-nbd or nbdkit running there? "
                       "open-timeout=SECONDS waits for it)",
-                      name, state->lib.get_error() ? state->lib.get_error() : "no reason is known");
+                      name, problem ? problem : "no reason is known");
+}
+
+/* The server hears a proper end, and may close first. */
+static void disconnect(struct nbd_state *state)
+{
+    uint64_t until = now_ns() + CLOSE_WAIT, now;
+    eventfd_t wakes;
+
+    if (state->lib.aio_disconnect(state->nbd, 0) < 0) {
+        return;
+    }
+    (void)eventfd_read(state->wake_fd, &wakes); /* what was for the thread */
+    while (!is_gone(state) && (now = now_ns()) < until) {
+        poll_connection(state, (int)((until - now) / 1000000 + 1));
+    }
 }
 
 static bool learn_export(struct nbd_state *state, GError **error)
@@ -618,7 +663,7 @@ static void nbd_driver_close(struct block_backend *backend)
     wake(state);
     pthread_join(state->thread, NULL);
     if (state->link == NBD_UP) {
-        state->lib.shutdown(state->nbd, 0); /* the server hears a proper end */
+        disconnect(state);
     }
     free_state(state);
 }

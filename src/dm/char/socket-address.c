@@ -204,6 +204,9 @@ static int listen_tcp(const struct socket_address *address, GError **error)
 
 int socket_address_listen(const struct socket_address *address, GError **error)
 {
+    if (!socket_address_check(address, error)) {
+        return -1;
+    }
     return address->path ? listen_unix(address->path, error) : listen_tcp(address, error);
 }
 

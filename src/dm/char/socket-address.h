@@ -3,7 +3,7 @@
 #ifndef DUODM_DM_CHAR_SOCKET_ADDRESS_H
 #define DUODM_DM_CHAR_SOCKET_ADDRESS_H
 
-#include "dm/cli/keyval.h"
+#include "dm/keyval.h"
 
 struct socket_address {
     char *path;        /* unix */
@@ -18,7 +18,7 @@ void socket_address_clear(struct socket_address *address);
  * whose port is shown if port 0 was asked for, or -1. */
 char *socket_address_text(const struct socket_address *address, int fd);
 
-/* Can there be such a path and port? _parse has asked. */
+/* Can there be such a path and port? The others ask, too. */
 bool socket_address_check(const struct socket_address *address, GError **error);
 
 /* A non-blocking socket, or -1 and an error. A stale unix socket is replaced. */

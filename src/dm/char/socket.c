@@ -3,7 +3,7 @@
  * Sockets, unix and TCP. A server has one peer at a time and takes the next when that one leaves,
  * unless its user asked for all of them (accept_many). A client may connect again after a loss.
  */
-#include "dm/char/socket-address.h"
+#include "dm/char/connector.h"
 #include "dm/char/stream.h"
 #include "dm/property.h"
 #include "util/error.h"
@@ -23,11 +23,12 @@ struct socket_chardev {
     struct chardev_stream stream;
     struct socket_address address;
     bool server, nodelay;
-    uint64_t reconnect;         /* seconds; 0: never */
-    int listener, fd;           /* -1: none */
-    struct event *listen_event; /* server: a client may be accepted */
-    struct event *retry_event;  /* client: time to connect again */
-    chardev_accept_fn accept;   /* not NULL: all clients go there */
+    uint64_t reconnect;          /* seconds; 0: never */
+    int listener, fd;            /* -1: none */
+    struct event *listen_event;  /* server: a client may be accepted */
+    struct event *retry_event;   /* client: time to connect again */
+    struct connector *connector; /* client: it is being tried */
+    chardev_accept_fn accept;    /* not NULL: all clients go there */
     void *accept_opaque;
     GDestroyNotify free_accept_opaque;
     int passed_fds[MAX_PASSED_FDS]; /* came by SCM_RIGHTS, not yet taken */
@@ -140,14 +141,24 @@ static void socket_acceptable(evutil_socket_t listener, short what, void *opaque
     start_connection(self, fd);
 }
 
+static void socket_connected(void *opaque, int fd)
+{
+    struct socket_chardev *self = opaque;
+
+    self->connector = NULL;
+    if (fd >= 0) {
+        start_connection(self, fd);
+    } else {
+        schedule_retry(self);
+    }
+}
+
 static void socket_retry(evutil_socket_t fd, short what, void *opaque)
 {
     struct socket_chardev *self = opaque;
-    int connection = socket_address_connect(&self->address, -1, NULL);
 
-    if (connection >= 0) {
-        start_connection(self, connection);
-    } else {
+    self->connector = connector_start(self->chardev.base, &self->address, socket_connected, self);
+    if (!self->connector) {
         schedule_retry(self);
     }
 }
@@ -216,14 +227,17 @@ static bool open_server(struct socket_chardev *self, bool wait, GError **error)
 
 static bool open_client(struct socket_chardev *self, GError **error)
 {
-    int fd = socket_address_connect(&self->address, -1, self->reconnect ? NULL : error);
+    int fd;
 
-    if (fd >= 0) {
-        start_connection(self, fd);
+    if (self->reconnect) {
+        socket_retry(-1, 0, self);
         return true;
     }
-    schedule_retry(self);
-    return self->reconnect != 0;
+    fd = socket_address_connect(&self->address, -1, error);
+    if (fd >= 0) {
+        start_connection(self, fd);
+    }
+    return fd >= 0;
 }
 
 static void socket_close(struct chardev *chardev)
@@ -247,6 +261,7 @@ static void socket_close(struct chardev *chardev)
         self->free_accept_opaque(self->accept_opaque);
     }
     g_clear_pointer(&self->retry_event, event_free);
+    g_clear_pointer(&self->connector, connector_cancel);
     socket_address_clear(&self->address);
 }
 

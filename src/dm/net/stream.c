@@ -4,6 +4,7 @@
  * the next when that one leaves; a client may connect again after a loss. There is carrier while a
  * peer is there.
  */
+#include "dm/char/connector.h"
 #include "dm/net/address.h"
 #include "dm/net/backend.h"
 #include "dm/net/framing.h"
@@ -33,6 +34,7 @@ struct stream_queue {
     int fd;                            /* -1: no peer. Written in the loop, under queue.lock */
     struct event *acceptable;          /* server */
     struct event *retry;               /* client */
+    struct connector *connector;       /* client: it is being tried */
     struct event *readable, *writable; /* while there is a peer and the queue is started */
     struct frame_reader reader;
     bool stalled;    /* the reader holds a packet that the NIC had no room for */
@@ -150,14 +152,25 @@ static void socket_acceptable(evutil_socket_t listener, short what, void *opaque
     begin_connection(self, fd);
 }
 
+static void socket_connected(void *opaque, int fd)
+{
+    struct stream_queue *self = opaque;
+
+    self->connector = NULL;
+    if (fd >= 0) {
+        begin_connection(self, fd);
+    } else {
+        schedule_retry(self);
+    }
+}
+
 static void socket_retry(evutil_socket_t fd, short what, void *opaque)
 {
     struct stream_queue *self = opaque;
-    int connection = socket_address_connect(&stream_of(self)->address, -1, NULL);
 
-    if (connection >= 0) {
-        begin_connection(self, connection);
-    } else {
+    self->connector =
+        connector_start(self->queue.base, &stream_of(self)->address, socket_connected, self);
+    if (!self->connector) {
         schedule_retry(self);
     }
 }
@@ -340,8 +353,8 @@ static void stream_start(struct net_queue *queue)
         watch_connection(self);
     } else if (self->acceptable) {
         event_add(self->acceptable, NULL);
-    } else {
-        schedule_retry(self);
+    } else if (stream->reconnect) {
+        socket_retry(-1, 0, self);
     }
 }
 
@@ -351,6 +364,7 @@ static void stream_stop(struct net_queue *queue)
 
     g_clear_pointer(&self->acceptable, event_free);
     g_clear_pointer(&self->retry, event_free);
+    g_clear_pointer(&self->connector, connector_cancel);
     unwatch_connection(self);
 }
 
@@ -400,8 +414,11 @@ static bool open_socket(struct stream_netdev *stream, struct stream_queue *self,
         stream->listener = socket_address_listen(&stream->address, error);
         return stream->listener >= 0;
     }
-    self->fd = socket_address_connect(&stream->address, -1, stream->reconnect ? NULL : error);
-    return self->fd >= 0 || stream->reconnect;
+    if (stream->reconnect) { /* when it has a card */
+        return true;
+    }
+    self->fd = socket_address_connect(&stream->address, -1, error);
+    return self->fd >= 0;
 }
 
 static bool parse_reconnect(const struct key_values *options, uint64_t *seconds, GError **error)

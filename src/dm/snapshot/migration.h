@@ -37,6 +37,8 @@ struct migration_parameters *migration_parameters(struct migration *migration);
 
 /* Begin to send the machine. False: it did not begin. How it ends, migration_query tells. */
 bool migration_start(struct migration *migration, const char *uri, GError **error);
+/* Is the machine being sent? Then no device may come or go: the receiver has what there was. */
+bool migration_is_sending(const struct migration *migration);
 /* Have duodm's writes to memory noted, or no longer: for whoever sends it. Where the engine has the
  * memory, it hears of them (struct ram_windows). */
 void migration_set_logging(struct migration *migration, bool on);

@@ -223,9 +223,14 @@ bool migration_start(struct migration *migration, const char *uri, GError **erro
     return true;
 }
 
+bool migration_is_sending(const struct migration *migration)
+{
+    return migration->has_thread && !migration->is_incoming;
+}
+
 void migration_cancel(struct migration *migration)
 {
-    if (migration->has_thread && !migration->is_incoming) {
+    if (migration_is_sending(migration)) {
         migration->cancelled = true;
         finish(migration);
     }

@@ -112,6 +112,15 @@ class Domain:
             raise AssertionError(f"{problem}; {self.serial()[-3000:]}\n{self.log()}") from problem
         return self
 
+    def follow_restored(self):
+        """It was saved and restored: it has another id, and its agent goes on, between two frames."""
+        self.id = self.current_id()
+        before, line = self.agent, self.bed.agent.spawn("nc", "127.0.0.1", str(AGENT_PORT),
+                                                        name=f"{self.name} agent")
+        self.agent = Agent(line, self.name, self.bed.log)
+        self.agent.parser.started = True
+        self.agent.next_number = before.next_number
+
     def run(self, *arguments, **rest):
         return self.agent.run(*arguments, **rest)
 
