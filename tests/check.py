@@ -173,7 +173,7 @@ def step_system(log):
                   "system/bad_files", "system/disk", "system/network", "system/cards", "system/usb",
                   "system/virtio", "system/microvm", "system/x86_64_v3", "system/compat32",
                   "system/display", "system/ide_boot", "system/intel_iommu",
-                  "system/virtio_iommu", "system/hotplug", "system/snapshot", limit=2400)
+                  "system/virtio_iommu", "system/hotplug", "system/snapshot", limit=3600)
 
 
 def step_testbed(log):

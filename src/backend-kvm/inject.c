@@ -7,6 +7,7 @@
 #include "backend-kvm/kvm-machine.h"
 #include "dm/intc/i8259.h"
 #include "dm/intc/local-apic.h"
+#include "util/hot-path.h"
 
 #include <string.h>
 
@@ -22,7 +23,7 @@ static void inject(struct kvm_vcpu *v, uint8_t vector)
 
 /* Split mode. */
 
-static void ask_8259(struct kvm_vcpu *v)
+HOT_PATH static void ask_8259(struct kvm_vcpu *v)
 {
     struct i8259_pair *pic = v->kvm->machine->pic;
 
@@ -61,7 +62,7 @@ static bool must_sleep(struct kvm_vcpu *v)
     return v->halted || v->wait_for_sipi;
 }
 
-bool kvm_prepare_interrupts(struct kvm_vcpu *v)
+HOT_PATH bool kvm_prepare_interrupts(struct kvm_vcpu *v)
 {
     if (!v->vcpu->apic) {
         ask_8259(v);

@@ -191,6 +191,7 @@ static bool create(struct machine *machine, const void *opaque, GError **error)
     pthread_cond_init(&xen->changed, NULL);
     machine->engine_data = xen;
     machine->engine_apics = true;
+    xen->poll_us = options->poll_us;
     xen->wants_restriction = options->restrict_domid;
     if (attach(xen, options, error)) {
         machine_add_run_listener(machine, run_changed, xen);
@@ -283,9 +284,11 @@ static void print_requests(struct xen_machine *xen, GString *out)
 
         g_string_append_printf(out,
                                "CPU %u: ports %" PRIu64 ", memory %" PRIu64
-                               ", configuration %" PRIu64 ", invalidations %" PRIu64 "\n",
+                               ", configuration %" PRIu64 ", invalidations %" PRIu64 "; %" PRIu64
+                               " without sleep before\n",
                                i, requests[IOREQ_TYPE_PIO], requests[IOREQ_TYPE_COPY],
-                               requests[IOREQ_TYPE_PCI_CONFIG], requests[IOREQ_TYPE_INVALIDATE]);
+                               requests[IOREQ_TYPE_PCI_CONFIG], requests[IOREQ_TYPE_INVALIDATE],
+                               __atomic_load_n(&xen->vcpus[i].channel.watched, __ATOMIC_RELAXED));
     }
 }
 
@@ -311,6 +314,8 @@ static const struct property options[] = {
      "keep no rights but those on this domain (-xen-domid-restrict)"},
     {"mapcache-size", PROPERTY_SIZE, offsetof(struct xen_options, mapcache_size), "8G", 16ull << 20,
      1ull << 40, "bytes of the domain's memory that are mapped at a time, at most"},
+    {"poll-us", PROPERTY_UINT32, offsetof(struct xen_options, poll_us), "100", 0, 10000,
+     "microseconds for which a processor's next request is watched for before a sleep"},
     PROPERTY_END,
 };
 

@@ -170,6 +170,11 @@ static void request_notified(struct xen_channel *channel)
     answer(v, &request);
 }
 
+static bool request_is_due(const struct xen_channel *channel)
+{
+    return is_ready(slot_of((const struct xen_vcpu *)channel));
+}
+
 static void request_resumed(struct xen_channel *channel)
 {
     struct xen_vcpu *v = (struct xen_vcpu *)channel;
@@ -222,6 +227,7 @@ static bool open_channels(struct xen_machine *xen, GError **error)
 
         v->index = i;
         v->channel.handle = request_notified;
+        v->channel.is_due = request_is_due;
         v->channel.resumed = request_resumed;
         if (!xen_channel_open(&v->channel, xen, name, xen->requests->vcpu_ioreq[i].vp_eport,
                               error)) {

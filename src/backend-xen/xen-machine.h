@@ -20,6 +20,7 @@ struct xen_options {
     uint32_t domid;         /* -xen-domid */
     bool restrict_domid;    /* -xen-domid-restrict */
     uint64_t mapcache_size; /* bytes of windows onto the guest's memory */
+    uint32_t poll_us; /* how long to watch for a vCPU's next request before sleeping; 0: never */
 };
 
 struct xen_machine;
@@ -38,6 +39,11 @@ struct xen_channel {
     int thread_id; /* of Linux; atomic; 0: not yet */
     /* The port was notified. In the channel's thread. */
     void (*handle)(struct xen_channel *channel);
+    /* Is there something to handle? In the channel's thread. NULL: an event tells, nothing else. */
+    bool (*is_due)(const struct xen_channel *channel);
+    unsigned misses;  /* watches in vain since the last one that was not, up to a limit */
+    unsigned skip;    /* events after which there is no watch */
+    uint64_t watched; /* handled without an event; atomic: written by the channel's thread */
     /* The thread is let go on: what was held back comes first. NULL: nothing is. */
     void (*resumed)(struct xen_channel *channel);
 };
@@ -57,6 +63,7 @@ struct xen_machine {
     domid_t domid;
     bool wants_restriction; /* -xen-domid-restrict */
     bool restricted;        /* rights were dropped: only the device model's calls are left */
+    uint32_t poll_us;       /* of struct xen_options */
 
     xc_interface *control;
     xendevicemodel_handle *devices;

@@ -210,3 +210,32 @@ int fd_registry_open(const struct fd_registry *registry, const char *path, int f
     }
     return open_member(registry, set, flags);
 }
+
+static bool write_all(int fd, const uint8_t *data, size_t size)
+{
+    while (size) {
+        ssize_t count = write(fd, data, size);
+
+        if (count < 0 && errno != EINTR) {
+            return false;
+        }
+        data += MAX(count, 0);
+        size -= (size_t)MAX(count, 0);
+    }
+    return true;
+}
+
+bool fd_registry_write(const struct fd_registry *registry, const char *path, mode_t mode,
+                       const void *data, size_t size, GError **error)
+{
+    int fd = fd_registry_open(registry, path, O_WRONLY | O_CREAT | O_TRUNC, mode);
+    bool good = fd >= 0 && write_all(fd, data, size);
+    int problem = errno;
+
+    if (fd >= 0 && close(fd) < 0 && good) {
+        good = false;
+        problem = errno;
+    }
+    return good || duodm_fail(error, DUODM_ERROR_IO, "'%s' can't be written: %s", path,
+                              g_strerror(problem));
+}

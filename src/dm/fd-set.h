@@ -38,5 +38,9 @@ int fd_registry_take_named(struct fd_registry *registry, const char *name, GErro
  * else a file. -1 and errno. O_CLOEXEC is always set.
  */
 int fd_registry_open(const struct fd_registry *registry, const char *path, int flags, mode_t mode);
+/* Write all of a file that is so named, and may be a device or a pipe as well. mode: of a new one.
+ */
+bool fd_registry_write(const struct fd_registry *registry, const char *path, mode_t mode,
+                       const void *data, size_t size, GError **error);
 
 #endif

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Adding devices as users name them. */
 #include "dm/absent.h"
-#include "dm/cli/keyval.h"
+#include "dm/keyval.h"
 #include "dm/hotplug.h"
 #include "dm/machine.h"
 #include "util/error.h"
@@ -51,7 +51,8 @@ const struct device_class *device_class_for_user(const char *name, GError **erro
     return NULL;
 }
 
-static bool find_bus(struct machine *machine, const char *name, struct bus **bus, GError **error)
+static bool find_bus(struct machine *machine, const char *driver, const char *name,
+                     struct bus **bus, GError **error)
 {
     g_autoptr(GString) names = g_string_new(NULL);
 
@@ -66,8 +67,9 @@ static bool find_bus(struct machine *machine, const char *name, struct bus **bus
             g_string_append_printf(names, "%s%s", names->len ? ", " : "", candidate->name);
         }
     }
-    return duodm_fail(error, DUODM_ERROR_NOT_FOUND, "there is no bus '%s' (this machine has %s)",
-                      name, names->str);
+    return duodm_fail(error, DUODM_ERROR_NOT_FOUND,
+                      "device '%s': there is no bus '%s' (this machine has %s)", driver, name,
+                      names->str);
 }
 
 static const struct hotplug_kind *kind_of_driver(struct machine *machine, const char *driver)
@@ -112,7 +114,7 @@ bool hotplug_add(struct machine *machine, const struct key_values *list, GError 
     struct device *device;
 
     if ((!kind && !class) || (id && !id_is_free(machine, id, error)) ||
-        (bus_name && !find_bus(machine, bus_name, &bus, error))) {
+        (bus_name && !find_bus(machine, driver, bus_name, &bus, error))) {
         return false;
     }
     if (kind) {

@@ -309,7 +309,7 @@ static bool dump_device_tree(struct machine *machine, GError **error)
     g_autoptr(GBytes) blob = device_node_pack(tree->root);
     gsize size;
     const char *data = g_bytes_get_data(blob, &size);
-    bool ok = g_file_set_contents(machine->config.dtb_dump, data, (gssize)size, error);
+    bool ok = fd_registry_write(machine->fds, machine->config.dtb_dump, 0666, data, size, error);
 
     device_tree_free(tree);
     if (!ok) {

@@ -69,6 +69,10 @@ bool parse_number(const char *text, uint64_t *value, GError **error)
     if (!g_ascii_isdigit(text[0])) {
         return fail_value(error, text, expected);
     }
+    /* 010 is ten to most people, and eight to C and QEMU: neither is to be guessed. */
+    if (text[0] == '0' && g_ascii_isdigit(text[1])) {
+        return fail_value(error, text, "a number without leading zeros");
+    }
     errno = 0;
     number = strtoull(text, &end, 0);
     if (errno || *end) {

@@ -55,7 +55,7 @@ char *property_get_text(const void *object, const struct property *property);
 
 /* Parse "64", "4G", "0x1000", "1.5M" into bytes; refuses overflow, signs and trailing text. */
 bool parse_size(const char *text, char default_suffix, uint64_t *bytes, GError **error);
-/* In the notation of C: 64, 0x40. No sign. */
+/* 64, 0x40. No sign, and no leading zero: 010 is refused, whether meant as ten or as eight. */
 bool parse_number(const char *text, uint64_t *value, GError **error);
 /* on, yes, true; off, no, false. */
 bool parse_bool(const char *text, bool *value, GError **error);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "iommu/iommu-region.h"
 #include "iommu/notifier-private.h"
+#include "util/hot-path.h"
 
 #include <assert.h>
 
@@ -42,7 +43,7 @@ void iommu_region_destroy(struct iommu_region *region)
     memory_region_destroy(&region->region);
 }
 
-bool iommu_region_invalidate(struct iommu_region *region, struct range range)
+HOT_PATH bool iommu_region_invalidate(struct iommu_region *region, struct range range)
 {
     bool ok = true;
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "iommu/iommu-watch.h"
+#include "util/hot-path.h"
 
 #include <assert.h>
 
@@ -25,7 +26,7 @@ void iommu_drain_remove(struct iommu_drain *drain)
     }
 }
 
-bool iommu_drain_is_empty(const struct iommu_drain *drain)
+HOT_PATH bool iommu_drain_is_empty(const struct iommu_drain *drain)
 {
     return __atomic_load_n(&drain->count, __ATOMIC_SEQ_CST) == 0;
 }

@@ -5,6 +5,7 @@
  * ascending order. A node that has become sparse is joined with a neighbour that has room.
  */
 #include "iommu/iova-tree.h"
+#include "util/hot-path.h"
 
 #include <string.h>
 
@@ -135,7 +136,7 @@ static unsigned inner_find(const struct inner *inner, iova_t iova)
     return low - 1;
 }
 
-static void descend(const struct iova_tree *tree, iova_t iova, struct path *path)
+HOT_PATH static void descend(const struct iova_tree *tree, iova_t iova, struct path *path)
 {
     void *node = tree->root;
 
@@ -162,14 +163,14 @@ static bool step_back(struct iova_cursor *cursor)
     return true;
 }
 
-static void skip_leaf_ends(struct iova_cursor *cursor)
+HOT_PATH static void skip_leaf_ends(struct iova_cursor *cursor)
 {
     while (cursor->leaf && cursor->index >= cursor->leaf->count) {
         *cursor = (struct iova_cursor){cursor->leaf->next, 0};
     }
 }
 
-struct iova_cursor iova_tree_find(const struct iova_tree *tree, iova_t iova)
+HOT_PATH struct iova_cursor iova_tree_find(const struct iova_tree *tree, iova_t iova)
 {
     struct path path;
     struct iova_cursor cursor, below;
@@ -188,7 +189,7 @@ struct iova_cursor iova_tree_find(const struct iova_tree *tree, iova_t iova)
     return cursor;
 }
 
-bool iova_cursor_get(const struct iova_cursor *cursor, struct iommu_mapping *mapping)
+HOT_PATH bool iova_cursor_get(const struct iova_cursor *cursor, struct iommu_mapping *mapping)
 {
     const struct slot *slot;
 
@@ -201,7 +202,7 @@ bool iova_cursor_get(const struct iova_cursor *cursor, struct iommu_mapping *map
     return true;
 }
 
-void iova_cursor_next(struct iova_cursor *cursor)
+HOT_PATH void iova_cursor_next(struct iova_cursor *cursor)
 {
     cursor->index++;
     skip_leaf_ends(cursor);
@@ -301,8 +302,8 @@ static struct iova_leaf *split_leaf(struct iova_tree *tree, struct path *path, u
     return right;
 }
 
-static void leaf_insert(struct iova_tree *tree, struct iova_leaf *leaf, unsigned index,
-                        const struct iommu_mapping *mapping)
+HOT_PATH static void leaf_insert(struct iova_tree *tree, struct iova_leaf *leaf, unsigned index,
+                                 const struct iommu_mapping *mapping)
 {
     memmove(&leaf->slots[index + 1], &leaf->slots[index],
             (leaf->count - index) * sizeof(leaf->slots[0]));
@@ -325,7 +326,7 @@ static bool is_append(const struct iova_tree *tree, const struct iommu_mapping *
     return mapping->iova > slot->iova && mapping->iova - slot->iova >= slot_length(slot);
 }
 
-bool iova_tree_insert(struct iova_tree *tree, const struct iommu_mapping *mapping)
+HOT_PATH bool iova_tree_insert(struct iova_tree *tree, const struct iommu_mapping *mapping)
 {
     struct path path;
     struct iova_leaf *leaf;
@@ -423,7 +424,7 @@ static bool join_child(struct iova_tree *tree, struct path *path, unsigned level
     return joined;
 }
 
-bool iova_tree_remove(struct iova_tree *tree, iova_t iova)
+HOT_PATH bool iova_tree_remove(struct iova_tree *tree, iova_t iova)
 {
     struct path path;
     struct iova_leaf *leaf;

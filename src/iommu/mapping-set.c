@@ -2,6 +2,7 @@
 #include "iommu/mapping-set-private.h"
 #include "iommu/iova-tree.h"
 #include "util/error.h"
+#include "util/hot-path.h"
 #include "util/trace.h"
 
 struct mapping_set {
@@ -49,7 +50,7 @@ uint64_t mapping_set_bytes(const struct mapping_set *set)
     return iova_tree_bytes(set->held);
 }
 
-static struct range hull(struct range a, struct range b)
+HOT_PATH static struct range hull(struct range a, struct range b)
 {
     uint64_t start, a_last, b_last;
 
@@ -69,7 +70,8 @@ static void mark_unsettled(struct mapping_set *set, struct range range)
 
 /* The host calls, each with its record. */
 
-static bool host_map(struct mapping_set *set, const struct iommu_mapping *mapping, GError **error)
+HOT_PATH static bool host_map(struct mapping_set *set, const struct iommu_mapping *mapping,
+                              GError **error)
 {
     if (!set->ops->map(set->opaque, mapping, error)) {
         return false;
@@ -85,7 +87,7 @@ static void forget_unmapped(struct mapping_set *set, struct range range)
     iova_tree_remove(set->held, range.start);
 }
 
-static bool host_unmap(struct mapping_set *set, struct range range, GError **error)
+HOT_PATH static bool host_unmap(struct mapping_set *set, struct range range, GError **error)
 {
     if (!set->ops->unmap(set->opaque, range, error)) {
         return false;
@@ -95,8 +97,8 @@ static bool host_unmap(struct mapping_set *set, struct range range, GError **err
 }
 
 /* The first recorded mapping that overlaps range; false: none. */
-static bool first_held(const struct mapping_set *set, struct range range,
-                       struct iommu_mapping *mapping)
+HOT_PATH static bool first_held(const struct mapping_set *set, struct range range,
+                                struct iommu_mapping *mapping)
 {
     struct iova_cursor cursor = iova_tree_find(set->held, range.start);
 
@@ -123,7 +125,7 @@ static struct range range_after(struct range range, struct range part)
  * host refuses that, one by one, so that only what it refuses then stays; the error is the first of
  * these.
  */
-static bool unmap_run(struct mapping_set *set, struct range run, GError **error)
+HOT_PATH static bool unmap_run(struct mapping_set *set, struct range run, GError **error)
 {
     struct iommu_mapping mapping;
     bool is_done, ok = true;
@@ -147,7 +149,7 @@ static bool unmap_run(struct mapping_set *set, struct range run, GError **error)
 }
 
 /* Widen range to whole recorded mappings. False: there are none in it. */
-static bool widen(const struct mapping_set *set, struct range *range)
+HOT_PATH static bool widen(const struct mapping_set *set, struct range *range)
 {
     struct iommu_mapping mapping;
 
@@ -174,8 +176,10 @@ struct stale_search {
     bool has_held;
     uint64_t confirmed;
     bool guest_has_some; /* the walk has visited a mapping */
-    bool in_run;         /* the recorded mapping before held is stale */
-    GArray *stale;       /* of struct range: runs of recorded mappings with no other between */
+    /* Runs of stale recorded mappings with no other between: */
+    bool in_run;      /* the recorded mapping before held is stale, and in `run` */
+    struct range run; /* the last one; length 0: there is none */
+    GArray *runs;     /* those before it, of struct range; NULL: none. One unmap has one run */
 };
 
 static void take_held(struct stale_search *search)
@@ -185,24 +189,33 @@ static void take_held(struct stale_search *search)
                        range_overlaps(iommu_mapping_range(&search->held), search->range);
 }
 
-static void finish_held(struct stale_search *search)
+static void begin_run(struct stale_search *search, struct range range)
+{
+    if (search->run.length) {
+        if (!search->runs) {
+            search->runs = g_array_new(false, false, sizeof(struct range));
+        }
+        g_array_append_val(search->runs, search->run);
+    }
+    search->run = range;
+}
+
+HOT_PATH static void finish_held(struct stale_search *search)
 {
     bool is_stale = search->confirmed != search->held.length;
     struct range range = iommu_mapping_range(&search->held);
 
     if (is_stale && search->in_run) {
-        struct range *run = &g_array_index(search->stale, struct range, search->stale->len - 1);
-
-        *run = hull(*run, range);
+        search->run = hull(search->run, range);
     } else if (is_stale) {
-        g_array_append_val(search->stale, range);
+        begin_run(search, range);
     }
     search->in_run = is_stale;
     iova_cursor_next(&search->cursor);
     take_held(search);
 }
 
-static bool confirm(void *opaque, const struct iommu_mapping *guest, GError **error)
+HOT_PATH static bool confirm(void *opaque, const struct iommu_mapping *guest, GError **error)
 {
     struct stale_search *search = opaque;
     struct range visible = range_intersect(iommu_mapping_range(guest), search->limits);
@@ -223,18 +236,32 @@ static bool confirm(void *opaque, const struct iommu_mapping *guest, GError **er
     return search->has_held; /* nothing is left to confirm: the walk may end */
 }
 
+/* What the search found. */
+HOT_PATH static bool unmap_runs(struct mapping_set *set, struct stale_search *search,
+                                GError **error)
+{
+    bool ok = true;
+
+    for (unsigned i = 0; search->runs && i < search->runs->len; i++) {
+        ok &= unmap_run(set, g_array_index(search->runs, struct range, i), ok ? error : NULL);
+    }
+    if (search->run.length) {
+        ok &= unmap_run(set, search->run, ok ? error : NULL);
+    }
+    g_clear_pointer(&search->runs, g_array_unref);
+    return ok;
+}
+
 /* Unmap what the walk does not confirm. Goes on after a failure. *guest_has_none: the walk found
  * nothing at all, as it is when the guest has just taken back what it had. */
-static bool remove_stale(struct mapping_set *set, struct range range, struct range limits,
-                         iommu_walk_fn walk, void *walk_opaque, bool *guest_has_none,
-                         GError **error)
+HOT_PATH static bool remove_stale(struct mapping_set *set, struct range range, struct range limits,
+                                  iommu_walk_fn walk, void *walk_opaque, bool *guest_has_none,
+                                  GError **error)
 {
-    struct stale_search search = {.range = range, .limits = limits};
-    g_autoptr(GArray) stale = g_array_new(false, false, sizeof(struct range));
+    struct stale_search search = {
+        .range = range, .limits = limits, .cursor = iova_tree_find(set->held, range.start)};
     bool ok;
 
-    search.stale = stale;
-    search.cursor = iova_tree_find(set->held, range.start);
     take_held(&search);
     if (!search.has_held) {
         return true;
@@ -244,10 +271,7 @@ static bool remove_stale(struct mapping_set *set, struct range range, struct ran
     while (ok && search.has_held) {
         finish_held(&search);
     }
-    for (unsigned i = 0; i < stale->len; i++) {
-        ok &= unmap_run(set, g_array_index(stale, struct range, i), ok ? error : NULL);
-    }
-    return ok;
+    return unmap_runs(set, &search, ok ? error : NULL) && ok;
 }
 
 /* Second pass: map what the guest has and the record has not. */
@@ -289,7 +313,7 @@ static struct range first_gap(struct addition *addition, struct range range)
     return range;
 }
 
-static bool add_missing(void *opaque, const struct iommu_mapping *guest, GError **error)
+HOT_PATH static bool add_missing(void *opaque, const struct iommu_mapping *guest, GError **error)
 {
     struct addition *addition = opaque;
     struct range left = range_intersect(iommu_mapping_range(guest), addition->limits);
@@ -312,8 +336,9 @@ static bool add_missing(void *opaque, const struct iommu_mapping *guest, GError 
     return true;
 }
 
-bool mapping_set_reconcile(struct mapping_set *set, struct range range, struct range limits,
-                           iommu_walk_fn walk, void *walk_opaque, GError **error)
+HOT_PATH bool mapping_set_reconcile(struct mapping_set *set, struct range range,
+                                    struct range limits, iommu_walk_fn walk, void *walk_opaque,
+                                    GError **error)
 {
     struct addition addition = {.set = set, .limits = limits};
     bool has_some, guest_has_none = false;
@@ -420,7 +445,7 @@ bool mapping_set_clear(struct mapping_set *set, GError **error)
     return mapping_set_unmap(set, (struct range){0, UINT64_MAX}, error);
 }
 
-uint64_t mapping_set_count_in(const struct mapping_set *set, struct range range)
+HOT_PATH uint64_t mapping_set_count_in(const struct mapping_set *set, struct range range)
 {
     struct iova_cursor cursor = iova_tree_find(set->held, range.start);
     struct iommu_mapping mapping;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "iommu/notifier-private.h"
 #include "util/error.h"
+#include "util/hot-path.h"
 #include "util/trace.h"
 
 /* A probe asks once for each granule: what is smaller than that hides what may be beside it. */
@@ -25,8 +26,8 @@ static bool visit_probed(void *opaque, const struct iommu_mapping *mapping, GErr
 }
 
 /* The guest's side, by whichever way the region has. An iommu_walk_fn; opaque is the notifier. */
-static bool walk_guest(void *opaque, struct range range, iommu_visit_fn visit, void *visit_opaque,
-                       GError **error)
+HOT_PATH static bool walk_guest(void *opaque, struct range range, iommu_visit_fn visit,
+                                void *visit_opaque, GError **error)
 {
     struct iommu_notifier *notifier = opaque;
     struct iommu_region *region = notifier->region;
@@ -39,7 +40,7 @@ static bool walk_guest(void *opaque, struct range range, iommu_visit_fn visit, v
                               error);
 }
 
-bool notifier_update(struct iommu_notifier *notifier, struct range range, GError **error)
+HOT_PATH bool notifier_update(struct iommu_notifier *notifier, struct range range, GError **error)
 {
     range = range_intersect(range, notifier->range);
     if (!range.length) {

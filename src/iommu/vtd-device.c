@@ -5,6 +5,7 @@
  */
 #include "iommu/vtd-private.h"
 #include "util/error.h"
+#include "util/hot-path.h"
 
 #define INTERRUPT_BASE UINT64_C(0xfee00000)
 #define INTERRUPT_SIZE UINT64_C(0x100000)
@@ -77,8 +78,8 @@ static struct iommu_entry translate(struct iommu_region *region, iova_t iova, bo
                                 (mapping.access & IOMMU_WRITE) != 0};
 }
 
-static bool walk(void *opaque, struct range range, iommu_visit_fn visit, void *visit_opaque,
-                 GError **error)
+HOT_PATH static bool walk(void *opaque, struct range range, iommu_visit_fn visit,
+                          void *visit_opaque, GError **error)
 {
     struct vtd_device *device = device_of(opaque);
 
@@ -178,20 +179,36 @@ static void make_view(struct vtd_device *device)
     memory_region_add_subregion_overlap(&device->root, INTERRUPT_BASE, &device->interrupts, 1);
 }
 
+/* Where a requester is in the list, or belongs. */
+static unsigned find_place(const struct vtd *vtd, uint16_t requester, struct vtd_device **found)
+{
+    *found = NULL;
+    for (unsigned i = 0; i < vtd->devices->len; i++) {
+        struct vtd_device *device = g_ptr_array_index(vtd->devices, i);
+
+        if (device->requester >= requester) {
+            *found = device->requester == requester ? device : NULL;
+            return i;
+        }
+    }
+    return vtd->devices->len;
+}
+
 struct vtd_device *vtd_get_device(struct vtd *vtd, uint16_t requester)
 {
     struct vtd_device *device;
+    unsigned place;
 
     memory_topology_begin();
     pthread_mutex_lock(&vtd->lock);
-    device = g_hash_table_lookup(vtd->devices, GUINT_TO_POINTER(requester));
+    place = find_place(vtd, requester, &device);
     if (!device) {
         device = g_new0(struct vtd_device, 1);
         device->vtd = vtd;
         device->requester = requester;
         vtd_iotlb_init(&device->iotlb);
         make_view(device);
-        g_hash_table_insert(vtd->devices, GUINT_TO_POINTER(requester), device);
+        g_ptr_array_insert(vtd->devices, (int)place, device);
         if (vtd_get32(vtd, VTD_GSTS) & VTD_GCMD_TRANSLATION) {
             vtd_device_update_context(device);
             vtd_device_switch(device);
@@ -211,7 +228,7 @@ void vtd_put_device(struct vtd_device *device)
     pthread_mutex_lock(&vtd->lock);
     last = --device->references == 0;
     if (last) {
-        g_hash_table_remove(vtd->devices, GUINT_TO_POINTER(device->requester));
+        g_ptr_array_remove(vtd->devices, device);
     }
     pthread_mutex_unlock(&vtd->lock);
     if (last) {

@@ -5,6 +5,7 @@
  */
 #include "iommu/vtd-private.h"
 #include "memory/translation.h"
+#include "util/hot-path.h"
 #include "util/trace.h"
 
 #include <time.h>
@@ -12,16 +13,13 @@
 #define QUEUE_TURN                                                                                 \
     2000000 /* ns of a vCPU's time that its write to the queue may take, and a tick */
 
-void vtd_flush_iotlb(struct vtd *vtd, const struct vtd_flush *flush)
+HOT_PATH void vtd_flush_iotlb(struct vtd *vtd, const struct vtd_flush *flush)
 {
     struct range everything = {0, VTD_BIT(52)};
     struct range range = flush->range.length ? flush->range : everything;
-    GHashTableIter iter;
-    gpointer value;
 
-    g_hash_table_iter_init(&iter, vtd->devices);
-    while (g_hash_table_iter_next(&iter, NULL, &value)) {
-        struct vtd_device *device = value;
+    for (unsigned i = 0; i < vtd->devices->len; i++) {
+        struct vtd_device *device = g_ptr_array_index(vtd->devices, i);
 
         if (flush->all_domains || device->context.domain == flush->domain) {
             vtd_iotlb_forget(&device->iotlb, range, flush->only_pages);
@@ -33,13 +31,10 @@ void vtd_flush_iotlb(struct vtd *vtd, const struct vtd_flush *flush)
 /* First, under the lock: read contexts again; those whose view changes kind are counted. */
 static unsigned update_contexts(struct vtd *vtd, uint16_t wanted, uint16_t mask, GPtrArray *changed)
 {
-    GHashTableIter iter;
-    gpointer value;
     unsigned switches = 0;
 
-    g_hash_table_iter_init(&iter, vtd->devices);
-    while (g_hash_table_iter_next(&iter, NULL, &value)) {
-        struct vtd_device *device = value;
+    for (unsigned i = 0; i < vtd->devices->len; i++) {
+        struct vtd_device *device = g_ptr_array_index(vtd->devices, i);
 
         if (((device->requester ^ wanted) & mask) == 0) {
             if (vtd_device_update_context(device)) {
@@ -53,13 +48,11 @@ static unsigned update_contexts(struct vtd *vtd, uint16_t wanted, uint16_t mask,
 
 static void switch_views(struct vtd *vtd)
 {
-    GHashTableIter iter;
-    gpointer value;
+    for (unsigned i = 0; i < vtd->devices->len; i++) {
+        struct vtd_device *device = g_ptr_array_index(vtd->devices, i);
 
-    g_hash_table_iter_init(&iter, vtd->devices);
-    while (g_hash_table_iter_next(&iter, NULL, &value)) {
-        if (vtd_device_must_switch(value)) {
-            vtd_device_switch(value);
+        if (vtd_device_must_switch(device)) {
+            vtd_device_switch(device);
         }
     }
 }
@@ -162,7 +155,10 @@ void vtd_command_iotlb(struct vtd *vtd)
     vtd_command_executed(vtd, VTD_UNSETTLED_IOTLB);
 }
 
-/* Queued commands (6.5.2). Each returns false if the descriptor is not a valid one. */
+/*
+ * Queued commands (6.5.2), under the lock; those that can't be executed under it let it go for that
+ * time. Each returns false if the descriptor is not a valid one.
+ */
 
 static bool queued_context(struct vtd *vtd, const uint64_t descriptor[2])
 {
@@ -173,11 +169,13 @@ static bool queued_context(struct vtd *vtd, const uint64_t descriptor[2])
     if (!granularity || descriptor[1]) {
         return false;
     }
+    pthread_mutex_unlock(&vtd->lock);
     vtd_flush_contexts(vtd, (uint16_t)vtd_field(descriptor[0], 47, 32), mask);
+    pthread_mutex_lock(&vtd->lock);
     return true;
 }
 
-static bool queued_iotlb(struct vtd *vtd, const uint64_t descriptor[2])
+HOT_PATH static bool queued_iotlb(struct vtd *vtd, const uint64_t descriptor[2])
 {
     unsigned granularity = vtd_field(descriptor[0], 5, 4);
     struct vtd_flush flush = {.all_domains = granularity == VTD_GLOBAL,
@@ -190,9 +188,7 @@ static bool queued_iotlb(struct vtd *vtd, const uint64_t descriptor[2])
         flush.range = page_range(descriptor[1]);
         flush.only_pages = descriptor[1] & VTD_HINT;
     }
-    pthread_mutex_lock(&vtd->lock);
     vtd_flush_iotlb(vtd, &flush);
-    pthread_mutex_unlock(&vtd->lock);
     return true;
 }
 
@@ -202,12 +198,14 @@ static bool queued_interrupt(struct vtd *vtd, const uint64_t descriptor[2])
         return false;
     }
     if (vtd->host.interrupts_changed) {
+        pthread_mutex_unlock(&vtd->lock);
         vtd->host.interrupts_changed(vtd->host.opaque);
+        pthread_mutex_lock(&vtd->lock);
     }
     return true;
 }
 
-static void queued_wait(struct vtd *vtd, const uint64_t descriptor[2])
+HOT_PATH static void queued_wait(struct vtd *vtd, const uint64_t descriptor[2])
 {
     if (descriptor[0] & VTD_WAIT_STATUS) {
         uint8_t status[4];
@@ -225,7 +223,7 @@ static void queued_wait(struct vtd *vtd, const uint64_t descriptor[2])
     }
 }
 
-static bool execute(struct vtd *vtd, const uint64_t descriptor[2])
+HOT_PATH static bool execute(struct vtd *vtd, const uint64_t descriptor[2])
 {
     trace_vtd_descriptor(descriptor[0], descriptor[1]);
     switch (vtd_field(descriptor[0], 3, 0)) {
@@ -243,33 +241,51 @@ static bool execute(struct vtd *vtd, const uint64_t descriptor[2])
     }
 }
 
-/* Behind what was executed (bytes of it) the next descriptor, if there is one: head < tail, and no
- * error stops the queue. */
-static bool fetch(struct vtd *vtd, unsigned executed, uint64_t descriptor[2], bool *readable)
-{
-    uint64_t queue, head, tail;
-    uint8_t bytes[16];
-    bool more;
+#define AT_ONCE                                                                                    \
+    4 /* descriptors that are fetched together, and executed in one hold of the lock               \
+       */
 
-    pthread_mutex_lock(&vtd->lock);
-    queue = vtd_get64(vtd, VTD_IQA);
-    head = (vtd_get64(vtd, VTD_IQH) + executed) % VTD_IQA_SIZE(queue);
-    vtd_put64(vtd, VTD_IQH, head);
-    tail = vtd_get64(vtd, VTD_IQT) & VTD_IQ_OFFSET;
-    more = (vtd_get32(vtd, VTD_GSTS) & VTD_GCMD_QUEUED) && head != tail &&
+/* What is next in the queue. */
+struct batch {
+    unsigned count;
+    uint64_t descriptors[AT_ONCE][2];
+};
+
+static uint64_t queue_size(const struct vtd *vtd)
+{
+    return VTD_IQA_SIZE(vtd_get64(vtd, VTD_IQA));
+}
+
+/* No: the queue is off or empty, or an error stops it. */
+static bool has_more(const struct vtd *vtd)
+{
+    return vtd_get64(vtd, VTD_IQH) != (vtd_get64(vtd, VTD_IQT) & VTD_IQ_OFFSET) &&
+           (vtd_get32(vtd, VTD_GSTS) & VTD_GCMD_QUEUED) &&
            !(vtd_get32(vtd, VTD_FSTS) & VTD_FSTS_QUEUE_ERROR);
-    pthread_mutex_unlock(&vtd->lock);
-    if (!more) {
+}
+
+/* At least one descriptor: has_more. False: it is not to be had. */
+HOT_PATH static bool fetch(const struct vtd *vtd, struct batch *batch)
+{
+    uint64_t head = vtd_get64(vtd, VTD_IQH), size = queue_size(vtd);
+    uint64_t tail = vtd_get64(vtd, VTD_IQT) & VTD_IQ_OFFSET, end = tail > head ? tail : size;
+    gpa_t address = (vtd_get64(vtd, VTD_IQA) & ~UINT64_C(0xfff)) + head;
+    uint64_t bytes = MIN(end - head, sizeof(batch->descriptors));
+
+    batch->count = (unsigned)bytes / 16;
+    if (tail >= size) {
         return false;
     }
-    *readable =
-        tail < VTD_IQA_SIZE(queue) &&
-        vtd_read_memory(&vtd->tables, (queue & ~UINT64_C(0xfff)) + head, bytes, sizeof(bytes));
-    if (!*readable) {
-        return true;
+    if (!vtd_read_memory(&vtd->tables, address, batch->descriptors, bytes)) {
+        batch->count = 1; /* perhaps the memory ends behind it */
+        if (!vtd_read_memory(&vtd->tables, address, batch->descriptors, 16)) {
+            return false;
+        }
     }
-    descriptor[0] = load_le64(bytes);
-    descriptor[1] = load_le64(bytes + 8);
+    for (unsigned i = 0; i < batch->count; i++) {
+        batch->descriptors[i][0] = GUINT64_FROM_LE(batch->descriptors[i][0]);
+        batch->descriptors[i][1] = GUINT64_FROM_LE(batch->descriptors[i][1]);
+    }
     return true;
 }
 
@@ -281,6 +297,31 @@ static bool must_wait(const struct vtd *vtd, const uint64_t descriptor[2])
     }
     memory_translation_synchronize();
     return !iommu_drain_is_empty(&vtd->drain);
+}
+
+/* Fetch some and execute them, under the lock. True: there are more, and nothing to wait for. */
+HOT_PATH static bool run_batch(struct vtd *vtd)
+{
+    struct batch batch;
+
+    if (!has_more(vtd)) {
+        return false;
+    }
+    if (!fetch(vtd, &batch)) {
+        vtd_raise_fault_status(vtd, VTD_FSTS_QUEUE_ERROR);
+        return false;
+    }
+    for (unsigned i = 0; i < batch.count; i++) {
+        if (must_wait(vtd, batch.descriptors[i])) {
+            return false; /* the drain's end has the queue run again */
+        }
+        if (!execute(vtd, batch.descriptors[i])) {
+            vtd_raise_fault_status(vtd, VTD_FSTS_QUEUE_ERROR);
+            return false;
+        }
+        vtd_put64(vtd, VTD_IQH, (vtd_get64(vtd, VTD_IQH) + 16) % queue_size(vtd));
+    }
+    return has_more(vtd);
 }
 
 static int64_t nanoseconds(struct timespec time)
@@ -306,25 +347,25 @@ static int64_t turn_end(void)
     return coarse_time() + nanoseconds(tick) + QUEUE_TURN;
 }
 
-/* False: the time is up, and the queue perhaps not empty. */
-static bool run_until(struct vtd *vtd, int64_t deadline)
+/* *deadline 0: none is set yet, which the first batch, nearly always the only one, does without.
+ * False: the time is up, and the queue perhaps not empty. */
+HOT_PATH static bool run_until(struct vtd *vtd, int64_t *deadline)
 {
-    uint64_t descriptor[2];
-    bool readable;
+    for (;;) {
+        bool more;
 
-    for (unsigned executed = 0; fetch(vtd, executed, descriptor, &readable); executed = 16) {
-        if (executed && coarse_time() > deadline) {
+        pthread_mutex_lock(&vtd->lock);
+        more = run_batch(vtd);
+        pthread_mutex_unlock(&vtd->lock);
+        if (!more) {
+            return true;
+        }
+        if (!*deadline) {
+            *deadline = turn_end();
+        } else if (coarse_time() > *deadline) {
             return false;
         }
-        if (readable && must_wait(vtd, descriptor)) {
-            return true; /* the drain's end has the queue run again */
-        }
-        if (!readable || !execute(vtd, descriptor)) {
-            vtd_raise_fault_status(vtd, VTD_FSTS_QUEUE_ERROR);
-            break;
-        }
     }
-    return true;
 }
 
 /*
@@ -332,19 +373,19 @@ static bool run_until(struct vtd *vtd, int64_t deadline)
  * So nobody waits; and nobody works for ever on what others queue meanwhile, for after a turn
  * the rest is the host's business (queue_left).
  */
-void vtd_queue_run(struct vtd *vtd)
+HOT_PATH void vtd_queue_run(struct vtd *vtd)
 {
-    int64_t deadline = turn_end();
+    int64_t deadline = 0;
     bool left = false;
 
     __atomic_store_n(&vtd->queue_kicked, true, __ATOMIC_SEQ_CST);
     while (!left && __atomic_load_n(&vtd->queue_kicked, __ATOMIC_SEQ_CST) &&
            pthread_mutex_trylock(&vtd->queue_lock) == 0) {
         __atomic_store_n(&vtd->queue_kicked, false, __ATOMIC_SEQ_CST);
-        left = !run_until(vtd, deadline);
+        left = !run_until(vtd, &deadline);
         pthread_mutex_unlock(&vtd->queue_lock);
         if (left && !vtd->host.queue_left) {
-            deadline = turn_end();
+            deadline = 0;
             left = false;
             __atomic_store_n(&vtd->queue_kicked, true, __ATOMIC_SEQ_CST);
         }

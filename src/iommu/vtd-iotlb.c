@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "iommu/vtd-iotlb.h"
+#include "util/hot-path.h"
 
 #define PAGE_BITS 12
 #define LEAF_BITS 21 /* what a table of the last level maps */
@@ -49,6 +50,7 @@ void vtd_iotlb_remember(struct vtd_iotlb *iotlb, uint64_t sequence, iova_t iova,
         iotlb->has_large_pages |= mapping->length > PAGE_SIZE;
         if (leaf->access) {
             *leaf_slot(iotlb, iova) = *leaf;
+            iotlb->has_leaves = true;
         }
     }
     pthread_mutex_unlock(&iotlb->lock);
@@ -75,13 +77,21 @@ static void forget_pages(struct vtd_iotlb *iotlb, struct range range)
     }
 }
 
-void vtd_iotlb_forget(struct vtd_iotlb *iotlb, struct range range, bool only_pages)
+static void forget_leaves(struct vtd_iotlb *iotlb)
+{
+    if (iotlb->has_leaves) {
+        memset(iotlb->leaves, 0, sizeof(iotlb->leaves));
+        iotlb->has_leaves = false;
+    }
+}
+
+HOT_PATH void vtd_iotlb_forget(struct vtd_iotlb *iotlb, struct range range, bool only_pages)
 {
     pthread_mutex_lock(&iotlb->lock);
     iotlb->sequence++;
     forget_pages(iotlb, range);
     if (!only_pages) {
-        memset(iotlb->leaves, 0, sizeof(iotlb->leaves));
+        forget_leaves(iotlb);
     }
     pthread_mutex_unlock(&iotlb->lock);
 }
@@ -93,6 +103,6 @@ void vtd_iotlb_set_context(struct vtd_iotlb *iotlb, const struct vtd_context *co
     iotlb->context = *context;
     memset(iotlb->pages, 0, sizeof(iotlb->pages));
     iotlb->has_large_pages = false;
-    memset(iotlb->leaves, 0, sizeof(iotlb->leaves));
+    forget_leaves(iotlb);
     pthread_mutex_unlock(&iotlb->lock);
 }

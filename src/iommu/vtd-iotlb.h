@@ -20,8 +20,9 @@ struct vtd_iotlb {
     pthread_mutex_t lock; /* leaf */
     uint64_t sequence;    /* grows with each forgetting */
     struct vtd_context context;
-    struct iommu_mapping pages[VTD_IOTLB_PAGES]; /* length 0: empty */
     bool has_large_pages;                        /* since the context was set */
+    bool has_leaves;                             /* since all leaves were forgotten */
+    struct iommu_mapping pages[VTD_IOTLB_PAGES]; /* length 0: empty */
     struct vtd_leaf_table leaves[VTD_IOTLB_LEAVES];
 };
 

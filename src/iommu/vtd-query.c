@@ -3,28 +3,6 @@
 #include "iommu/notifier-private.h"
 #include "iommu/vtd-private.h"
 
-static gint by_requester(gconstpointer a, gconstpointer b)
-{
-    const struct vtd_device *const *x = a, *const *y = b;
-
-    return (*x)->requester - (*y)->requester;
-}
-
-/* All devices in order. The lock is held. */
-static GPtrArray *list_devices(struct vtd *vtd)
-{
-    GPtrArray *list = g_ptr_array_new();
-    GHashTableIter iter;
-    gpointer value;
-
-    g_hash_table_iter_init(&iter, vtd->devices);
-    while (g_hash_table_iter_next(&iter, NULL, &value)) {
-        g_ptr_array_add(list, value);
-    }
-    g_ptr_array_sort(list, by_requester);
-    return list;
-}
-
 static struct vtd_device_info device_info(const struct vtd_device *device)
 {
     struct vtd_device_info info = {.requester = device->requester,
@@ -42,11 +20,9 @@ static struct vtd_device_info device_info(const struct vtd_device *device)
 
 void vtd_query(struct vtd *vtd, struct vtd_info *info)
 {
-    g_autoptr(GPtrArray) devices = NULL;
     uint32_t status;
 
     pthread_mutex_lock(&vtd->lock);
-    devices = list_devices(vtd);
     status = vtd_get32(vtd, VTD_GSTS);
     *info = (struct vtd_info){
         .translation = status & VTD_GCMD_TRANSLATION,
@@ -55,8 +31,8 @@ void vtd_query(struct vtd *vtd, struct vtd_info *info)
         .root = vtd->root,
         .devices = g_array_new(false, false, sizeof(struct vtd_device_info)),
     };
-    for (unsigned i = 0; i < devices->len; i++) {
-        struct vtd_device_info device = device_info(g_ptr_array_index(devices, i));
+    for (unsigned i = 0; i < vtd->devices->len; i++) {
+        struct vtd_device_info device = device_info(g_ptr_array_index(vtd->devices, i));
 
         g_array_append_val(info->devices, device);
     }

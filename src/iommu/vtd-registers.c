@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* The register window (VT-d 11.4): storage with masks, and what a write sets off. */
 #include "iommu/vtd-private.h"
+#include "util/hot-path.h"
 #include "util/trace.h"
 
 #define VTD_VERSION 0x10u /* 1.0: legacy mode */
@@ -29,10 +30,9 @@ static void set_masks(struct vtd *vtd)
         uint64_t writable;
     } masks[] = {
         {VTD_RTADDR, ~UINT64_C(0xfff)},   {VTD_CCMD, 0xe0000003ffffffff},
-        {VTD_IQT, VTD_IQ_OFFSET},         {VTD_IQA, ~UINT64_C(0xff8)},
-        {VTD_IRTA, ~UINT64_C(0x7f0)},     {VTD_IVA, ~UINT64_C(0xf80)},
-        {VTD_IOTLB, 0xb003ffff00000000},  {VTD_FEADDR, 0xfffffffffffffffc},
-        {VTD_IEADDR, 0xfffffffffffffffc},
+        {VTD_IQA, ~UINT64_C(0xff8)},      {VTD_IRTA, ~UINT64_C(0x7f0)},
+        {VTD_IVA, ~UINT64_C(0xf80)},      {VTD_IOTLB, 0xb003ffff00000000},
+        {VTD_FEADDR, 0xfffffffffffffffc}, {VTD_IEADDR, 0xfffffffffffffffc},
     };
 
     for (unsigned i = 0; i < G_N_ELEMENTS(masks); i++) {
@@ -136,9 +136,6 @@ static void act(struct vtd *vtd, unsigned offset, uint32_t value)
             vtd_command_iotlb(vtd);
         }
         break;
-    case VTD_IQT:
-        vtd_queue_run(vtd);
-        break;
     case VTD_FSTS:
         vtd_fault_registers_written(vtd);
         vtd_queue_run(vtd); /* a cleared IQE lets the queue go on */
@@ -169,16 +166,29 @@ static void store(struct vtd *vtd, unsigned offset, unsigned size, uint64_t valu
     pthread_mutex_unlock(&vtd->lock);
 }
 
+/* The register that is written for each of a guest's mappings. */
+HOT_PATH static void write_queue_tail(struct vtd *vtd, uint64_t value)
+{
+    pthread_mutex_lock(&vtd->lock);
+    vtd_put64(vtd, VTD_IQT, value & VTD_IQ_OFFSET);
+    pthread_mutex_unlock(&vtd->lock);
+    vtd_queue_run(vtd);
+}
+
 /* Devices, the unit itself among them, don't reach the registers: its queue could wait for itself.
  */
-static enum memory_result window_write(void *opaque, uint64_t offset, unsigned size,
-                                       struct memory_attributes attributes, uint64_t value)
+HOT_PATH static enum memory_result window_write(void *opaque, uint64_t offset, unsigned size,
+                                                struct memory_attributes attributes, uint64_t value)
 {
     struct vtd *vtd = opaque;
 
     trace_vtd_write(offset, size, value);
     if (attributes.from_device) {
         return MEMORY_DECODE_ERROR;
+    }
+    if (G_LIKELY(offset == VTD_IQT)) {
+        write_queue_tail(vtd, value);
+        return MEMORY_OK;
     }
     if (offset + size > VTD_REGISTERS_SIZE) {
         return MEMORY_OK;

@@ -2,6 +2,7 @@
 #include "iommu/vtd-tables.h"
 #include "memory/host-access.h"
 #include "util/error.h"
+#include "util/hot-path.h"
 #include "util/little-endian.h"
 
 #include <inttypes.h>
@@ -13,47 +14,72 @@
 
 static const struct memory_attributes by_iommu = {.from_device = true};
 
-/* The RAM at an address, from there on. Inside memory_rcu_read_lock. */
-static struct memory_section find_ram(const struct vtd_tables *tables, gpa_t address, bool is_write)
+/* What lies in several pieces, or behind windows. Inside memory_rcu_read_lock. */
+static bool read_pieces(const struct vtd_tables *tables, gpa_t address, void *buffer,
+                        uint64_t length)
 {
-    struct memory_section section =
-        address_space_lookup(tables->memory, address, is_write, by_iommu);
+    uint64_t part;
 
-    if (is_write && !section.writable) {
-        section.host = NULL;
+    for (uint64_t done = 0; done < length; done += part) {
+        struct memory_section section =
+            address_space_lookup(tables->memory, address + done, false, by_iommu);
+
+        if (!section.host) {
+            return false;
+        }
+        part = MIN(length - done, section.length);
+        host_read((uint8_t *)buffer + done, section.host, part, false);
     }
-    return section;
+    return true;
 }
 
-bool vtd_read_memory(const struct vtd_tables *tables, gpa_t address, void *buffer, uint64_t length)
+HOT_PATH bool vtd_read_memory(const struct vtd_tables *tables, gpa_t address, void *buffer,
+                              uint64_t length)
 {
-    uint64_t part = 0;
+    const void *host;
     bool ok = true;
 
     memory_rcu_read_lock();
-    for (uint64_t done = 0; ok && done < length; done += part) {
-        struct memory_section section = find_ram(tables, address + done, false);
-
-        ok = section.host != NULL;
-        part = MIN(length - done, section.length);
-        if (ok) {
-            host_read((uint8_t *)buffer + done, section.host, part, false);
-        }
+    host = address_space_find_ram(tables->memory, address, length);
+    if (G_LIKELY(host)) {
+        host_read(buffer, host, length, false);
+    } else {
+        ok = read_pieces(tables, address, buffer, length);
     }
     memory_rcu_read_unlock();
     return ok;
 }
 
-bool vtd_write_memory(const struct vtd_tables *tables, gpa_t address, const void *buffer,
-                      uint64_t length)
+/* An entry of 8 bytes, in one piece. Inside memory_rcu_read_lock. */
+HOT_PATH static bool read_second_entry(const struct vtd_tables *tables, gpa_t address,
+                                       uint64_t *entry)
+{
+    const void *host = address_space_find_ram(tables->memory, address, sizeof(*entry));
+
+    if (G_LIKELY(host)) {
+        *entry = host_load(host, sizeof(*entry));
+        return true;
+    }
+    if (!read_pieces(tables, address, entry, sizeof(*entry))) {
+        return false;
+    }
+    *entry = GUINT64_FROM_LE(*entry);
+    return true;
+}
+
+HOT_PATH bool vtd_write_memory(const struct vtd_tables *tables, gpa_t address, const void *buffer,
+                               uint64_t length)
 {
     struct memory_section section;
     bool ok;
 
     memory_rcu_read_lock();
-    section = find_ram(tables, address, true);
-    ok = section.host && section.length >= length &&
-         address_space_write(tables->memory, address, by_iommu, buffer, length) == MEMORY_OK;
+    section = address_space_lookup(tables->memory, address, true, by_iommu);
+    ok = section.writable && section.length >= length;
+    if (ok) {
+        host_write(section.host, buffer, length, false);
+        memory_region_set_dirty(section.region, section.offset, length);
+    }
     memory_rcu_read_unlock();
     return ok;
 }
@@ -140,7 +166,8 @@ static bool is_leaf(uint64_t entry, unsigned level)
     return level == 1 || ((entry & VTD_SECOND_LARGE) && level <= 3);
 }
 
-static bool has_reserved_bits(const struct vtd_tables *tables, uint64_t entry, unsigned level)
+HOT_PATH static bool has_reserved_bits(const struct vtd_tables *tables, uint64_t entry,
+                                       unsigned level)
 {
     uint64_t reserved = is_leaf(entry, level) ? VTD_BIT(level_shift(level)) - PAGE_SIZE
                         : level > 3           ? VTD_SECOND_LARGE
@@ -160,10 +187,10 @@ static uint64_t context_reach(const struct vtd_context *context)
     return VTD_BIT(level_shift(context->levels + 1u));
 }
 
-enum vtd_fault_reason vtd_second_lookup(const struct vtd_tables *tables,
-                                        const struct vtd_context *context, iova_t iova,
-                                        bool is_write, struct vtd_leaf_table *leaf,
-                                        struct iommu_mapping *mapping)
+/* vtd_second_lookup inside memory_rcu_read_lock. */
+static enum vtd_fault_reason look_up(const struct vtd_tables *tables,
+                                     const struct vtd_context *context, iova_t iova, bool is_write,
+                                     struct vtd_leaf_table *leaf, struct iommu_mapping *mapping)
 {
     unsigned wanted = is_write ? IOMMU_WRITE : IOMMU_READ;
     unsigned access = leaf->access ? leaf->access : IOMMU_READ | IOMMU_WRITE;
@@ -176,10 +203,9 @@ enum vtd_fault_reason vtd_second_lookup(const struct vtd_tables *tables,
         unsigned shift = level_shift(level);
         uint64_t index = iova >> shift & (LEVEL_COUNT - 1), entry;
 
-        if (!vtd_read_memory(tables, table + index * 8, &entry, sizeof(entry))) {
+        if (!read_second_entry(tables, table + index * 8, &entry)) {
             return VTD_FAULT_TABLE_ACCESS;
         }
-        entry = GUINT64_FROM_LE(entry);
         access &= entry_access(entry);
         if (!(access & wanted)) {
             return is_write ? VTD_FAULT_WRITE : VTD_FAULT_READ;
@@ -198,6 +224,19 @@ enum vtd_fault_reason vtd_second_lookup(const struct vtd_tables *tables,
             return VTD_FAULT_NONE;
         }
     }
+}
+
+enum vtd_fault_reason vtd_second_lookup(const struct vtd_tables *tables,
+                                        const struct vtd_context *context, iova_t iova,
+                                        bool is_write, struct vtd_leaf_table *leaf,
+                                        struct iommu_mapping *mapping)
+{
+    enum vtd_fault_reason reason;
+
+    memory_rcu_read_lock();
+    reason = look_up(tables, context, iova, is_write, leaf, mapping);
+    memory_rcu_read_unlock();
+    return reason;
 }
 
 /* A walk under way. */
@@ -253,45 +292,110 @@ static unsigned skip_zeros(const union table *table, unsigned i, unsigned count)
     return i;
 }
 
-/* Visit what lies in the table whose first entry maps `base` at `level`. False: refused. */
-static bool walk_table(struct walk *walk, gpa_t table, unsigned level, iova_t base, unsigned access)
+/* Where a walk is: a table whose first entry maps `base`, and what the levels above it allow. */
+struct place {
+    gpa_t table;
+    unsigned level;
+    iova_t base;
+    unsigned access;
+};
+
+/* What entry `index` maps, or the table it leads to (as `translated`). False: nothing. */
+HOT_PATH static bool take_entry(const struct walk *walk, const struct place *place, uint64_t index,
+                                uint64_t entry, struct iommu_mapping *mapping)
 {
-    unsigned shift = level_shift(level);
-    unsigned from = walk->first > base ? (unsigned)((walk->first - base) >> shift) : 0;
-    uint64_t last_index = (walk->last - base) >> shift;
+    unsigned shift = level_shift(place->level);
+
+    *mapping = (struct iommu_mapping){place->base + (index << shift), VTD_BIT(shift),
+                                      entry_address(entry), place->access & entry_access(entry)};
+    return mapping->access && !has_reserved_bits(walk->tables, entry, place->level);
+}
+
+static struct place place_below(const struct place *place, const struct iommu_mapping *mapping)
+{
+    return (struct place){mapping->translated, place->level - 1, mapping->iova, mapping->access};
+}
+
+static bool visit_leaf(struct walk *walk, const struct iommu_mapping *mapping)
+{
+    return count_visit(walk) && walk->visit(walk->visit_opaque, mapping, walk->error);
+}
+
+/* Visit what lies in a table. False: refused. */
+static bool walk_table(struct walk *walk, const struct place *place)
+{
+    unsigned shift = level_shift(place->level);
+    unsigned from =
+        walk->first > place->base ? (unsigned)((walk->first - place->base) >> shift) : 0;
+    uint64_t last_index = (walk->last - place->base) >> shift;
     unsigned count = MIN((unsigned)MIN(last_index, LEVEL_COUNT - 1), LEVEL_COUNT - 1) - from + 1;
     union table part;
 
     if (!count_visit(walk)) {
         return false;
     }
-    if (!vtd_read_memory(walk->tables, table + from * UINT64_C(8), part.entries,
+    if (!vtd_read_memory(walk->tables, place->table + from * UINT64_C(8), part.entries,
                          count * UINT64_C(8))) {
         return true;
     }
     for (unsigned i = 0; (i = skip_zeros(&part, i, count)) < count; i++) {
         uint64_t entry = GUINT64_FROM_LE(part.entries[i]);
-        unsigned allowed = access & entry_access(entry);
-        iova_t iova = base + ((uint64_t)(from + i) << shift);
-        struct iommu_mapping mapping = {iova, VTD_BIT(shift), entry_address(entry), allowed};
+        struct iommu_mapping mapping;
+        struct place below;
 
-        if (!allowed || has_reserved_bits(walk->tables, entry, level)) {
+        if (!take_entry(walk, place, from + i, entry, &mapping)) {
             continue;
         }
-        if (is_leaf(entry, level)
-                ? !count_visit(walk) || !walk->visit(walk->visit_opaque, &mapping, walk->error)
-                : !walk_table(walk, entry_address(entry), level - 1, iova, allowed)) {
+        below = place_below(place, &mapping);
+        if (is_leaf(entry, place->level) ? !visit_leaf(walk, &mapping)
+                                         : !walk_table(walk, &below)) {
             return false;
         }
     }
     return true;
 }
 
-bool vtd_second_walk(const struct vtd_tables *tables, const struct vtd_context *context,
-                     struct range range, iommu_visit_fn visit, void *visit_opaque, GError **error)
+/* How a way down the tables ends. */
+enum way_end {
+    WAY_REFUSED, /* by walk_limit */
+    WAY_NOTHING, /* is mapped in the range */
+    WAY_LEAF,    /* has all of it */
+    WAY_TABLE,   /* of which it takes more than one entry */
+};
+
+/* Down as long as the range takes one entry: what a guest invalidates is mostly a page or a few.
+ * Inside memory_rcu_read_lock. */
+HOT_PATH static enum way_end go_down(struct walk *walk, struct place *place,
+                                     struct iommu_mapping *mapping)
+{
+    uint64_t index, entry;
+
+    while (index = (walk->first - place->base) >> level_shift(place->level),
+           index == (walk->last - place->base) >> level_shift(place->level)) {
+        if (!count_visit(walk)) {
+            return WAY_REFUSED;
+        }
+        if (!read_second_entry(walk->tables, place->table + index * 8, &entry) ||
+            !take_entry(walk, place, index, entry, mapping)) {
+            return WAY_NOTHING;
+        }
+        if (is_leaf(entry, place->level)) {
+            return WAY_LEAF;
+        }
+        *place = place_below(place, mapping);
+    }
+    return WAY_TABLE;
+}
+
+HOT_PATH bool vtd_second_walk(const struct vtd_tables *tables, const struct vtd_context *context,
+                              struct range range, iommu_visit_fn visit, void *visit_opaque,
+                              GError **error)
 {
     struct walk walk = {tables, 0, 0, 0, visit, visit_opaque, error};
+    struct place place = {context->table, context->levels, 0, IOMMU_READ | IOMMU_WRITE};
     struct range reach = {0, context_reach(context)};
+    struct iommu_mapping mapping;
+    enum way_end end;
 
     range = range_intersect(range, reach);
     if (!range.length) {
@@ -299,5 +403,9 @@ bool vtd_second_walk(const struct vtd_tables *tables, const struct vtd_context *
     }
     walk.first = range.start;
     walk.last = range.start + (range.length - 1);
-    return walk_table(&walk, context->table, context->levels, 0, IOMMU_READ | IOMMU_WRITE);
+    memory_rcu_read_lock();
+    end = go_down(&walk, &place, &mapping);
+    memory_rcu_read_unlock();
+    return end == WAY_NOTHING || (end == WAY_LEAF && visit_leaf(&walk, &mapping)) ||
+           (end == WAY_TABLE && walk_table(&walk, &place));
 }

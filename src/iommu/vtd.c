@@ -24,7 +24,7 @@ struct vtd *vtd_new(const struct vtd_config *config, const struct vtd_host *host
     vtd->system = system;
     vtd->tables = (struct vtd_tables){memory, config->host_width, config->iova_width,
                                       config->pass_through, config->walk_limit};
-    vtd->devices = g_hash_table_new(NULL, NULL);
+    vtd->devices = g_ptr_array_new();
     iommu_drain_init(&vtd->drain, devices_have_ended, vtd);
     pthread_mutex_init(&vtd->queue_lock, NULL);
     pthread_mutex_init(&vtd->lock, NULL);
@@ -35,9 +35,9 @@ struct vtd *vtd_new(const struct vtd_config *config, const struct vtd_host *host
 
 void vtd_free(struct vtd *vtd)
 {
-    assert(g_hash_table_size(vtd->devices) == 0);
+    assert(vtd->devices->len == 0);
     memory_region_destroy(&vtd->window);
-    g_hash_table_destroy(vtd->devices);
+    g_ptr_array_unref(vtd->devices);
     iommu_drain_destroy(&vtd->drain);
     pthread_mutex_destroy(&vtd->fault_lock);
     pthread_mutex_destroy(&vtd->lock);

@@ -71,7 +71,7 @@ struct vtd {
     uint8_t write_masks[VTD_REGISTERS_SIZE]; /* bits that a write sets */
     uint8_t clear_masks[VTD_REGISTERS_SIZE]; /* bits that a write of 1 clears */
     struct iommu_drain drain;                /* what emulated devices can't let go at once */
-    GHashTable *devices;                     /* requester -> struct vtd_device; under the lock */
+    GPtrArray *devices; /* of struct vtd_device, by requester; under the lock */
 };
 
 /* memory: the address space of guest physical memory, for tables; system: its root. */

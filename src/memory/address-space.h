@@ -102,6 +102,12 @@ struct memory_section {
 };
 struct memory_section address_space_lookup(struct address_space *as, gpa_t address, bool is_write,
                                            struct memory_attributes attributes);
+/*
+ * The short way to a few bytes of RAM or ROM that are read: their host address, if `length` bytes
+ * from there lie in one piece of it. NULL: they don't, or it is not that simple (an IOMMU,
+ * windows): address_space_lookup tells. Inside memory_rcu_read_lock.
+ */
+const void *address_space_find_ram(struct address_space *as, gpa_t address, uint64_t length);
 
 /* One access to the callbacks of a region found by lookup, with all checks of ops. size 1..8.
  * Inside the same memory_rcu_read_lock as the lookup. */

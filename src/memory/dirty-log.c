@@ -6,6 +6,7 @@
 #include "memory/ram-block.h"
 #include "memory/ram-windows.h"
 #include "memory/topology.h"
+#include "util/hot-path.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -68,12 +69,12 @@ void ram_block_watch(struct ram_block *block,
     __atomic_store_n(&block->written, written, __ATOMIC_RELEASE);
 }
 
-void ram_block_add_silent_writer(struct ram_block *block)
+HOT_PATH void ram_block_add_silent_writer(struct ram_block *block)
 {
     __atomic_store_n(&block->has_silent_writers, true, __ATOMIC_RELEASE);
 }
 
-static void tell_watcher(struct ram_block *block, uint64_t offset, uint64_t length)
+HOT_PATH static void tell_watcher(struct ram_block *block, uint64_t offset, uint64_t length)
 {
     void (*written)(void *opaque, const uint8_t *host, uint64_t length) =
         __atomic_load_n(&block->written, __ATOMIC_ACQUIRE);
@@ -86,7 +87,7 @@ static void tell_watcher(struct ram_block *block, uint64_t offset, uint64_t leng
     }
 }
 
-void ram_block_set_dirty(struct ram_block *block, uint64_t offset, uint64_t length)
+HOT_PATH void ram_block_set_dirty(struct ram_block *block, uint64_t offset, uint64_t length)
 {
     uint32_t clients = ram_block_dirty_clients(block);
     uint64_t first, last;
@@ -180,7 +181,8 @@ void memory_region_dirty_log_stop(struct memory_region *region, enum dirty_clien
     memory_topology_commit();
 }
 
-void memory_region_set_dirty(struct memory_region *region, uint64_t offset, uint64_t length)
+HOT_PATH void memory_region_set_dirty(struct memory_region *region, uint64_t offset,
+                                      uint64_t length)
 {
     if (region->ram) {
         ram_block_set_dirty(region->ram, offset, length);

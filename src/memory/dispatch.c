@@ -168,7 +168,7 @@ HOT_PATH static enum memory_result write_steps(struct memory_region *region, uin
     return MEMORY_OK;
 }
 
-static bool enter(struct memory_region *region, uint64_t offset)
+HOT_PATH static bool enter(struct memory_region *region, uint64_t offset)
 {
     if (region->guard && !access_guard_enter(region->guard)) {
         trace_memory_reentry(region->name, offset);
@@ -177,7 +177,7 @@ static bool enter(struct memory_region *region, uint64_t offset)
     return true;
 }
 
-static void leave(struct memory_region *region)
+HOT_PATH static void leave(struct memory_region *region)
 {
     if (region->guard) {
         access_guard_leave(region->guard);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "memory/host-access.h"
+#include "util/hot-path.h"
 
-void host_read_units(void *buffer, const void *host, uint64_t length)
+HOT_PATH void host_read_units(void *buffer, const void *host, uint64_t length)
 {
     uint8_t *to = buffer;
     const uint8_t *from = host;
@@ -17,7 +18,7 @@ void host_read_units(void *buffer, const void *host, uint64_t length)
     }
 }
 
-void host_write_units(void *host, const void *buffer, uint64_t length)
+HOT_PATH void host_write_units(void *host, const void *buffer, uint64_t length)
 {
     const uint8_t *from = buffer;
     uint8_t *to = host;

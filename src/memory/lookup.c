@@ -36,27 +36,35 @@ static inline struct cache_slot *get_slot(gpa_t address)
     return &cache[((address >> 4) ^ (address >> 12) ^ (address >> 20)) % CACHE_SLOTS];
 }
 
+/* Apart, so that a hit need not save registers. */
+__attribute__((noinline)) static const struct flat_range *
+find_in_view(struct address_space *as, gpa_t address, uint64_t generation, uint64_t *hole_length)
+{
+    const struct flat_range *range =
+        flat_view_find(__atomic_load_n(&as->view, __ATOMIC_ACQUIRE), address, hole_length);
+
+    if (range) {
+        struct cache_slot slot = {generation, range->start, range->length, range};
+
+        *get_slot(address) = slot;
+        if (range->length >= LARGE_RANGE) {
+            large_cache[generation % LARGE_SLOTS] = slot;
+        }
+    }
+    return range;
+}
+
 static inline const struct flat_range *find_range(struct address_space *as, gpa_t address,
                                                   uint64_t *hole_length)
 {
     uint64_t generation = __atomic_load_n(&as->generation, __ATOMIC_ACQUIRE);
-    struct cache_slot *slot = get_slot(address), *large = &large_cache[generation % LARGE_SLOTS];
-    const struct flat_range *range;
+    const struct cache_slot *slot = get_slot(address);
+    const struct cache_slot *large = &large_cache[generation % LARGE_SLOTS];
 
-    if (has_address(slot, generation, address)) {
-        return slot->range;
-    }
-    if (has_address(large, generation, address)) {
-        return large->range;
-    }
-    range = flat_view_find(__atomic_load_n(&as->view, __ATOMIC_ACQUIRE), address, hole_length);
-    if (range) {
-        *slot = (struct cache_slot){generation, range->start, range->length, range};
-        if (range->length >= LARGE_RANGE) {
-            *large = *slot;
-        }
-    }
-    return range;
+    return has_address(slot, generation, address) ? slot->range
+           : has_address(large, generation, address)
+               ? large->range
+               : find_in_view(as, address, generation, hole_length);
 }
 
 static inline struct memory_section section_of(const struct flat_range *range, gpa_t address,
@@ -102,44 +110,63 @@ static bool translate(const struct memory_section *section, enum lookup_access a
     return true;
 }
 
-static inline struct memory_section look_up(struct address_space *as, gpa_t address,
-                                            enum lookup_access access,
-                                            struct memory_attributes attributes, bool to_copy)
+/* From a range that an IOMMU answers on to what is behind. */
+static struct memory_section look_behind(struct address_space *as, const struct flat_range *range,
+                                         gpa_t address, enum lookup_access access,
+                                         struct memory_attributes attributes, bool to_copy)
 {
     uint64_t length = UINT64_MAX, hole_length = 0;
-    bool is_held = false;
 
-    for (unsigned depth = 0; depth <= IOMMU_DEPTH_MAX; depth++) {
-        const struct flat_range *range = find_range(as, address, &hole_length);
-        struct memory_section section;
+    if (to_copy) {
+        memory_translation_hold();
+    }
+    for (unsigned depth = 0; depth < IOMMU_DEPTH_MAX; depth++) {
+        struct memory_section section = section_of(range, address, access);
 
+        if (!translate(&section, access, attributes, &as, &address, &length)) {
+            break;
+        }
+        range = find_range(as, address, &hole_length);
         if (!range) {
             length = MIN(length, hole_length);
             break;
         }
-        section = section_of(range, address, access);
-        section.is_transient |= depth > 0;
-        section.space = as;
-        if (G_LIKELY(!range->is_iommu)) {
+        if (!range->is_iommu) {
+            section = section_of(range, address, access);
+            section.is_transient = true;
+            section.space = as;
             section.length = MIN(section.length, length);
-            section.is_held = is_held && section.host;
-            if (is_held && !section.host) {
+            section.is_held = to_copy && section.host;
+            if (to_copy && !section.host) {
                 memory_translation_release();
             }
             return section;
         }
-        if (to_copy && !is_held) {
-            memory_translation_hold();
-            is_held = true;
-        }
-        if (!translate(&section, access, attributes, &as, &address, &length)) {
-            break;
-        }
     }
-    if (is_held) {
+    if (to_copy) {
         memory_translation_release();
     }
     return (struct memory_section){.length = length};
+}
+
+HOT_PATH static inline struct memory_section look_up(struct address_space *as, gpa_t address,
+                                                     enum lookup_access access,
+                                                     struct memory_attributes attributes,
+                                                     bool to_copy)
+{
+    uint64_t hole_length = 0;
+    const struct flat_range *range = find_range(as, address, &hole_length);
+    struct memory_section section;
+
+    if (G_UNLIKELY(!range)) {
+        return (struct memory_section){.length = hole_length};
+    }
+    if (G_UNLIKELY(range->is_iommu)) {
+        return look_behind(as, range, address, access, attributes, to_copy);
+    }
+    section = section_of(range, address, access);
+    section.space = as;
+    return section;
 }
 
 HOT_PATH struct memory_section memory_lookup(struct address_space *as, gpa_t address,
@@ -156,8 +183,26 @@ HOT_PATH struct memory_section memory_lookup_to_copy(struct address_space *as, g
     return look_up(as, address, access, attributes, true);
 }
 
-struct memory_section address_space_lookup(struct address_space *as, gpa_t address, bool is_write,
-                                           struct memory_attributes attributes)
+/* Tables are in RAM, each in another page: the large range first. */
+HOT_PATH const void *address_space_find_ram(struct address_space *as, gpa_t address,
+                                            uint64_t length)
+{
+    uint64_t generation = __atomic_load_n(&as->generation, __ATOMIC_ACQUIRE), hole_length, skip;
+    const struct cache_slot *large = &large_cache[generation % LARGE_SLOTS];
+    const struct flat_range *range = G_LIKELY(has_address(large, generation, address))
+                                         ? large->range
+                                         : find_range(as, address, &hole_length);
+
+    if (!range || !range->host) {
+        return NULL;
+    }
+    skip = address - range->start;
+    return length <= range->length - skip ? range->host + skip : NULL;
+}
+
+HOT_PATH struct memory_section address_space_lookup(struct address_space *as, gpa_t address,
+                                                    bool is_write,
+                                                    struct memory_attributes attributes)
 {
     return memory_lookup(as, address, is_write ? LOOKUP_WRITE : LOOKUP_READ, attributes);
 }

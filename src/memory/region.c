@@ -4,6 +4,7 @@
 #include "memory/ram-block.h"
 #include "memory/ram-windows.h"
 #include "memory/topology.h"
+#include "util/hot-path.h"
 
 #include <assert.h>
 #include <string.h>
@@ -321,12 +322,12 @@ void memory_region_set_coalesced(struct memory_region *region, bool coalesced)
     region->coalesced = coalesced;
 }
 
-void *memory_region_host_pointer(struct memory_region *region)
+HOT_PATH void *memory_region_host_pointer(struct memory_region *region)
 {
     return region->ram ? region->ram->host : NULL;
 }
 
-int memory_region_fd(struct memory_region *region, uint64_t *offset)
+HOT_PATH int memory_region_fd(struct memory_region *region, uint64_t *offset)
 {
     if (offset) {
         *offset = 0;

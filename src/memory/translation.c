@@ -6,6 +6,7 @@
  */
 #include "memory/translation.h"
 #include "memory/spin-pause.h"
+#include "util/hot-path.h"
 
 #include <pthread.h>
 #include <stdbool.h>
@@ -65,7 +66,7 @@ static void register_thread(void)
 
 /* What the holder asks an IOMMU comes after the exchange, as what the synchroniser had that forget
  * came before its own: one of the two sees the other. */
-void memory_translation_hold(void)
+HOT_PATH void memory_translation_hold(void)
 {
     struct holder *holder = &this_holder;
 
@@ -77,7 +78,7 @@ void memory_translation_hold(void)
     }
 }
 
-void memory_translation_release(void)
+HOT_PATH void memory_translation_release(void)
 {
     struct holder *holder = &this_holder;
 
@@ -103,7 +104,7 @@ static void wait_for(const struct holder *holder)
     }
 }
 
-void memory_translation_synchronize(void)
+HOT_PATH void memory_translation_synchronize(void)
 {
     pthread_mutex_lock(&holders_lock); /* a locked instruction: what was forgotten is seen to be */
     for (const struct holder *holder = holders.next; holder != &holders; holder = holder->next) {

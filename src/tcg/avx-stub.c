@@ -143,16 +143,14 @@ void host_stub_run(const void *stub, struct stub_frame *frame)
 
 #endif
 
-void avx_hide_unavailable(struct cpu_features *features)
+void avx_hide_unavailable(struct cpu_features *features, const struct cpu_features *host)
 {
     static const enum cpu_feature by_host[] = {FEATURE_AVX, FEATURE_AVX2, FEATURE_FMA,
                                                FEATURE_F16C};
     struct host_stubs *stubs = host_stubs_new();
-    struct cpu_features host;
 
-    host_features_get(&host);
     for (unsigned i = 0; i < G_N_ELEMENTS(by_host); i++) {
-        if (!stubs || !cpu_features_have(&host, by_host[i])) {
+        if (!stubs || !cpu_features_have(host, by_host[i])) {
             cpu_features_set(features, by_host[i], false);
         }
     }

@@ -20,8 +20,8 @@ void host_stubs_free(struct host_stubs *stubs);
 
 /* What this machine's processor executes and its system has enabled: CPUID. */
 void host_features_get(struct cpu_features *features);
-/* Take from *features what this host can't execute (AVX, AVX2, FMA, F16C). */
-void avx_hide_unavailable(struct cpu_features *features);
+/* Take from *features what a host with these can't execute (AVX, AVX2, FMA, F16C). */
+void avx_hide_unavailable(struct cpu_features *features, const struct cpu_features *host);
 
 /* #UD or #NM if AVX is not to be used now: SDM vol. 2, 2.4, "exception type 1". */
 void avx_check(struct cpu *cpu);

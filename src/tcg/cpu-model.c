@@ -206,27 +206,25 @@ static void hide_dependent(struct cpu_features *features)
     }
 }
 
-/* What is executed by the host's own instruction, and the host has not. */
-static void hide_unavailable(struct cpu_features *features)
+void cpu_features_hide_unavailable(struct cpu_features *features, const struct cpu_features *host)
 {
 #if defined(__x86_64__)
-    struct cpu_features host;
-
-    host_features_get(&host);
-    if (!cpu_features_have(&host, FEATURE_CX16)) {
-        cpu_features_set(features, FEATURE_CX16,
-                         false); /* execute_cmpxchg16b, and its translation */
+    if (!cpu_features_have(host, FEATURE_CX16)) { /* execute_cmpxchg16b, and its translation */
+        cpu_features_set(features, FEATURE_CX16, false);
     }
 #endif
-    avx_hide_unavailable(features);
+    avx_hide_unavailable(features, host);
 }
 
 bool cpu_model_parse(const char *text, struct cpu_model *model, GError **error)
 {
+    struct cpu_features host;
+
     if (!cpu_option_parse(&cpu_option, text, model, error)) {
         return false;
     }
-    hide_unavailable(&model->features);
+    host_features_get(&host);
+    cpu_features_hide_unavailable(&model->features, &host);
     hide_dependent(&model->features);
     return true;
 }

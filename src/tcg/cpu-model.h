@@ -29,6 +29,8 @@ struct cpu_model {
 
 /* Read -cpu's text (cpu-option.h); NULL: the default model. */
 bool cpu_model_parse(const char *text, struct cpu_model *model, GError **error);
+/* Take from *features what is done by the host's own instruction, where the host has none. */
+void cpu_features_hide_unavailable(struct cpu_features *features, const struct cpu_features *host);
 void cpu_model_list(FILE *out);
 /* CPUID 1 EAX. */
 uint32_t cpu_model_signature(const struct cpu_model *model);

@@ -5,10 +5,13 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stdint.h>
+#include <string.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/uio.h>
 #include <unistd.h>
+
+#define PAGE ((uintptr_t)4096)
 
 /*
  * A place in the list. The signal handler looks at all of them without a lock: length is 0 while a
@@ -17,8 +20,7 @@
 struct file_guard {
     uintptr_t start;  /* atomic */
     uintptr_t length; /* bytes; atomic */
-    bool *cut;
-    int notify;
+    struct file_guard_owner *owner;
     struct file_guard *next; /* set once */
 };
 
@@ -27,16 +29,26 @@ static struct file_guard *guards;                        /* atomic */
 static struct sigaction others; /* what was there before our handler; set before it is */
 static bool is_installed;       /* under the lock */
 
-static void replace(struct file_guard *guard, uintptr_t start, uintptr_t length)
+/* Async-signal-safe, as all that it calls. */
+static bool replace(const struct file_guard *guard, uintptr_t start, uintptr_t length)
 {
+    struct file_guard_owner *owner = guard->owner;
+    int notify = __atomic_load_n(&owner->notify, __ATOMIC_SEQ_CST);
     /* NOLINTNEXTLINE(performance-no-int-to-ptr) */
     void *host = (void *)start;
 
     if (mmap(host, length, PROT_READ | PROT_WRITE,
-             MAP_FIXED | MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0) == host) {
-        __atomic_store_n(guard->cut, true, __ATOMIC_SEQ_CST);
-        eventfd_write(guard->notify, 1);
+             MAP_FIXED | MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0) != host) {
+        return false;
     }
+    if (owner->is_device) {
+        memset(host, 0xff, length);
+    }
+    __atomic_store_n(&owner->cut, true, __ATOMIC_SEQ_CST);
+    if (notify >= 0) {
+        eventfd_write(notify, 1);
+    }
+    return true;
 }
 
 /* Async-signal-safe. */
@@ -48,8 +60,9 @@ static bool replace_at(uintptr_t address)
         uintptr_t start = __atomic_load_n(&guard->start, __ATOMIC_ACQUIRE);
 
         if (length && address - start < length) {
-            replace(guard, start, length);
-            return true;
+            /* A device's page alone: its memory may be larger than what we can fill with ones. */
+            return guard->owner->is_device ? replace(guard, address & ~(PAGE - 1), PAGE)
+                                           : replace(guard, start, length);
         }
     }
     return false;
@@ -74,7 +87,7 @@ static void install(void)
     }
 }
 
-struct file_guard *file_guard_add(void *host, size_t length, bool *cut, int notify)
+struct file_guard *file_guard_add(void *host, size_t length, struct file_guard_owner *owner)
 {
     struct file_guard *guard;
 
@@ -87,8 +100,7 @@ struct file_guard *file_guard_add(void *host, size_t length, bool *cut, int noti
         guard->next = guards;
         __atomic_store_n(&guards, guard, __ATOMIC_RELEASE);
     }
-    guard->cut = cut;
-    guard->notify = notify;
+    guard->owner = owner;
     __atomic_store_n(&guard->start, (uintptr_t)host, __ATOMIC_RELEASE);
     __atomic_store_n(&guard->length, length, __ATOMIC_RELEASE);
     pthread_mutex_unlock(&lock);
@@ -119,9 +131,8 @@ bool file_guard_repair(void)
 
     pthread_mutex_lock(&lock);
     for (struct file_guard *guard = guards; guard; guard = guard->next) {
-        if (guard->length && !is_whole(guard->start, guard->length)) {
-            replace(guard, guard->start, guard->length);
-            repaired = true;
+        if (guard->length && !guard->owner->is_device && !is_whole(guard->start, guard->length)) {
+            repaired |= replace(guard, guard->start, guard->length);
         }
     }
     pthread_mutex_unlock(&lock);

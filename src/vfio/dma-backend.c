@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "vfio/dma-backend.h"
 #include "util/error.h"
+#include "util/hot-path.h"
 
 #include <inttypes.h>
 
@@ -27,8 +28,8 @@ static bool is_in_a_window(const struct dma_backend *backend, struct range range
     return backend->windows->len == 0;
 }
 
-static bool check(const struct dma_backend *backend, const struct dma_mapping *mapping,
-                  GError **error)
+HOT_PATH static bool check(const struct dma_backend *backend, const struct dma_mapping *mapping,
+                           GError **error)
 {
     uint64_t mask = dma_backend_page_size(backend) - 1;
 
@@ -53,7 +54,8 @@ static bool check(const struct dma_backend *backend, const struct dma_mapping *m
     return true;
 }
 
-bool dma_backend_map(struct dma_backend *backend, const struct dma_mapping *mapping, GError **error)
+HOT_PATH bool dma_backend_map(struct dma_backend *backend, const struct dma_mapping *mapping,
+                              GError **error)
 {
     if (!check(backend, mapping, error) || !backend->ops->map(backend, mapping, error)) {
         return false;
@@ -62,8 +64,8 @@ bool dma_backend_map(struct dma_backend *backend, const struct dma_mapping *mapp
     return true;
 }
 
-bool dma_backend_unmap(struct dma_backend *backend, struct range range, uint64_t entries,
-                       GError **error)
+HOT_PATH bool dma_backend_unmap(struct dma_backend *backend, struct range range, uint64_t entries,
+                                GError **error)
 {
     if (!backend->ops->unmap(backend, range, error)) {
         return false;

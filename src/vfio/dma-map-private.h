@@ -19,7 +19,8 @@ struct dma_map {
     bool told;                       /* of one in the change under way */
     pthread_mutex_t
         lock;           /* around the back end: several IOMMU regions may change at a time. Leaf */
-    GTree *odd_entries; /* IOVA -> number: entries of what takes none, or more than one */
+    GTree *odd_entries; /* IOVA -> number: entries of what takes none, or more than one; NULL: none
+                           yet */
     GPtrArray *windows; /* of struct iommu_window: IOMMU regions that show in as */
     GPtrArray *ram;     /* of struct dma_ram; under the topology lock */
     GArray *leftovers;  /* of struct range: mapped in the host, which refused to unmap them, and

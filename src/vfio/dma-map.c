@@ -2,6 +2,7 @@
 #include "iommu/notifier.h"
 #include "memory/ram-block.h"
 #include "util/error.h"
+#include "util/hot-path.h"
 #include "util/trace.h"
 #include "vfio/dma-map-private.h"
 
@@ -31,12 +32,15 @@ static gint compare_iovas(gconstpointer a, gconstpointer b, gpointer unused)
     return (*x > *y) - (*x < *y);
 }
 
-static void set_entries(struct dma_map *map, iova_t iova, uint64_t entries)
+HOT_PATH static void set_entries(struct dma_map *map, iova_t iova, uint64_t entries)
 {
     if (entries != 1) {
         iova_t *key = g_new(iova_t, 1);
 
         *key = iova;
+        if (!map->odd_entries) {
+            map->odd_entries = g_tree_new_full(compare_iovas, NULL, g_free, NULL);
+        }
         g_tree_insert(map->odd_entries, key, GSIZE_TO_POINTER(entries));
     }
 }
@@ -44,13 +48,14 @@ static void set_entries(struct dma_map *map, iova_t iova, uint64_t entries)
 /* The first exception in a range, or NULL. */
 static GTreeNode *first_odd(const struct dma_map *map, struct range range)
 {
-    GTreeNode *node = g_tree_lower_bound(map->odd_entries, &range.start);
+    GTreeNode *node = map->odd_entries ? g_tree_lower_bound(map->odd_entries, &range.start) : NULL;
 
     return node && range_contains(range, *(iova_t *)g_tree_node_key(node)) ? node : NULL;
 }
 
 /* Of so many mappings, or sections, which are all that the range has, and of what was left over. */
-static uint64_t count_entries(const struct dma_map *map, struct range range, uint64_t mappings)
+HOT_PATH static uint64_t count_entries(const struct dma_map *map, struct range range,
+                                       uint64_t mappings)
 {
     uint64_t count = mappings;
 
@@ -65,7 +70,7 @@ static uint64_t count_entries(const struct dma_map *map, struct range range, uin
     return count;
 }
 
-static void forget_entries(struct dma_map *map, struct range range)
+HOT_PATH static void forget_entries(struct dma_map *map, struct range range)
 {
     for (unsigned i = map->leftovers->len; i-- > 0;) {
         if (range_contains_range(range, g_array_index(map->leftovers, struct range, i))) {
@@ -87,7 +92,8 @@ bool dma_map_host_map(struct dma_map *map, const struct dma_mapping *mapping, GE
     return ok;
 }
 
-bool dma_map_host_unmap(struct dma_map *map, struct range range, uint64_t mappings, GError **error)
+HOT_PATH bool dma_map_host_unmap(struct dma_map *map, struct range range, uint64_t mappings,
+                                 GError **error)
 {
     uint64_t entries;
     bool ok;
@@ -102,14 +108,14 @@ bool dma_map_host_unmap(struct dma_map *map, struct range range, uint64_t mappin
     return ok;
 }
 
-bool dma_map_is_memory(const struct memory_region *region)
+HOT_PATH bool dma_map_is_memory(const struct memory_region *region)
 {
     return region->kind == MEMORY_RAM || region->kind == MEMORY_RAM_DEVICE ||
            region->kind == MEMORY_ROM;
 }
 
-struct dma_mapping dma_map_mapping_of(struct memory_region *region, uint64_t offset, iova_t iova,
-                                      uint64_t length, unsigned access)
+HOT_PATH struct dma_mapping dma_map_mapping_of(struct memory_region *region, uint64_t offset,
+                                               iova_t iova, uint64_t length, unsigned access)
 {
     struct dma_mapping mapping = {.iova = iova,
                                   .length = length,
@@ -138,8 +144,8 @@ static iova_t window_iova(const struct iommu_window *window, iova_t iova)
 
 /* Map the pieces of memory that a guest mapping leads to. What is no memory is left out: a device
  * that goes there finds nothing. Under map->lock and RCU; *entries: how many were made. */
-static bool map_pieces(struct iommu_window *window, const struct iommu_mapping *guest,
-                       uint64_t *entries, GError **error)
+HOT_PATH static bool map_pieces(struct iommu_window *window, const struct iommu_mapping *guest,
+                                uint64_t *entries, GError **error)
 {
     bool is_write = guest->access & IOMMU_WRITE;
 
@@ -166,7 +172,7 @@ static bool map_pieces(struct iommu_window *window, const struct iommu_mapping *
     return true;
 }
 
-static bool window_map(void *opaque, const struct iommu_mapping *guest, GError **error)
+HOT_PATH static bool window_map(void *opaque, const struct iommu_mapping *guest, GError **error)
 {
     struct iommu_window *window = opaque;
     struct dma_map *map = window->map;
@@ -188,7 +194,7 @@ static bool window_map(void *opaque, const struct iommu_mapping *guest, GError *
     return ok;
 }
 
-static bool window_unmap(void *opaque, struct range range, GError **error)
+HOT_PATH static bool window_unmap(void *opaque, struct range range, GError **error)
 {
     struct iommu_window *window = opaque;
     struct range host = {window_iova(window, range.start), range.length};
@@ -391,7 +397,7 @@ static void targets_commit(struct memory_listener *listener)
 
 static void map_free(struct dma_map *map)
 {
-    g_tree_destroy(map->odd_entries);
+    g_clear_pointer(&map->odd_entries, g_tree_unref);
     g_ptr_array_free(map->windows, true);
     g_ptr_array_free(map->ram, true);
     g_array_unref(map->leftovers);
@@ -409,7 +415,6 @@ struct dma_map *dma_map_new(struct address_space *as, struct address_space *targ
     map->backend = backend;
     map->failed = failed;
     map->opaque = opaque;
-    map->odd_entries = g_tree_new_full(compare_iovas, NULL, g_free, NULL);
     map->windows = g_ptr_array_new();
     map->ram = g_ptr_array_new_with_free_func(g_free);
     map->leftovers = g_array_new(false, false, sizeof(struct range));

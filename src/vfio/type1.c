@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "vfio/type1.h"
 #include "util/error.h"
+#include "util/hot-path.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -43,7 +44,8 @@ static bool fail_errno(GError **error, const char *what, const char *advice)
                       advice ? "; " : "", advice ? advice : "");
 }
 
-static bool map(struct dma_backend *backend, const struct dma_mapping *mapping, GError **error)
+HOT_PATH static bool map(struct dma_backend *backend, const struct dma_mapping *mapping,
+                         GError **error)
 {
     struct type1_container *container = type1_of_backend(backend);
     struct vfio_iommu_type1_dma_map request = {
@@ -67,7 +69,7 @@ static bool map(struct dma_backend *backend, const struct dma_mapping *mapping, 
                                         : "");
 }
 
-static bool unmap(struct dma_backend *backend, struct range range, GError **error)
+HOT_PATH static bool unmap(struct dma_backend *backend, struct range range, GError **error)
 {
     struct type1_container *container = type1_of_backend(backend);
     struct vfio_iommu_type1_dma_unmap request = {

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "vfio/user-device.h"
 #include "util/error.h"
-#include "util/file-guard.h"
 #include "vfio/user-connection.h"
 #include "vfio/user-dma.h"
 
@@ -20,8 +19,6 @@ struct vfio_user_device {
     struct vfio_user_connection *connection;
     struct vfio_user_dma *dma;
     int files[VFIO_REGION_COUNT]; /* of regions that can be mapped; -1: none */
-    GHashTable *guards;           /* mapped memory's address -> struct file_guard */
-    bool cut;                     /* atomic: a file became shorter than what is mapped of it */
     bool automasked;              /* INTx is masked by its signal */
     void (*lost)(void *opaque);
     void *opaque;
@@ -48,8 +45,9 @@ static const char *examine(void *opaque)
 {
     const struct vfio_user_device *user = opaque;
 
-    return __atomic_load_n(&user->cut, __ATOMIC_SEQ_CST) ? "it cut short a file that is mapped"
-                                                         : NULL;
+    return __atomic_load_n(&user->device.owner.cut, __ATOMIC_SEQ_CST)
+               ? "it cut short a file that is mapped"
+               : NULL;
 }
 
 static void on_lost(void *opaque)
@@ -167,18 +165,13 @@ static void *region_map(struct vfio_device *device, unsigned region, struct rang
                    area.length, region, g_strerror(errno));
         return NULL;
     }
-    g_hash_table_insert(user_of(device)->guards, host,
-                        file_guard_add(host, area.length, &user_of(device)->cut,
-                                       vfio_user_wake_descriptor(user_of(device)->connection)));
+    vfio_device_guard(device, host, area.length);
     return host;
 }
 
 static void region_unmap(struct vfio_device *device, void *host, uint64_t length)
 {
-    GHashTable *guards = user_of(device)->guards;
-
-    file_guard_remove(g_hash_table_lookup(guards, host));
-    g_hash_table_remove(guards, host);
+    vfio_device_unguard(device, host);
     munmap(host, length);
 }
 
@@ -402,7 +395,6 @@ static void user_free(struct vfio_device *device)
             close(user->files[i]);
         }
     }
-    g_hash_table_destroy(user->guards);
     vfio_device_clear(device);
     g_free(user);
 }
@@ -426,7 +418,6 @@ struct vfio_device *vfio_user_device_new(const struct vfio_user_options *options
 
     vfio_device_init(&user->device, &user_ops, options->name);
     memset(user->files, 0xff, sizeof(user->files));
-    user->guards = g_hash_table_new(NULL, NULL);
     user->lost = options->lost;
     user->opaque = options->opaque;
     user->dma = vfio_user_dma_new(options->direct_dma);
@@ -436,6 +427,7 @@ struct vfio_device *vfio_user_device_new(const struct vfio_user_options *options
         user_free(&user->device);
         return NULL;
     }
+    user->device.owner.notify = vfio_user_wake_descriptor(user->connection);
     vfio_user_dma_set_connection(user->dma, user->connection);
     if (!read_device(user, error)) {
         user_free(&user->device);

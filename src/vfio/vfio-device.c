@@ -6,7 +6,12 @@
 void vfio_device_init(struct vfio_device *device, const struct vfio_device_ops *ops,
                       const char *name)
 {
-    *device = (struct vfio_device){.ops = ops, .name = g_strdup(name)};
+    *device = (struct vfio_device){
+        .ops = ops,
+        .name = g_strdup(name),
+        .owner.notify = -1,
+        .guards = g_hash_table_new(NULL, NULL),
+    };
     for (unsigned i = 0; i < VFIO_REGION_COUNT; i++) {
         device->regions[i].areas = g_array_new(false, false, sizeof(struct range));
     }
@@ -17,7 +22,19 @@ void vfio_device_clear(struct vfio_device *device)
     for (unsigned i = 0; i < VFIO_REGION_COUNT; i++) {
         g_array_unref(device->regions[i].areas);
     }
+    g_hash_table_destroy(device->guards);
     g_free(device->name);
+}
+
+void vfio_device_guard(struct vfio_device *device, void *host, uint64_t length)
+{
+    g_hash_table_insert(device->guards, host, file_guard_add(host, length, &device->owner));
+}
+
+void vfio_device_unguard(struct vfio_device *device, void *host)
+{
+    file_guard_remove(g_hash_table_lookup(device->guards, host));
+    g_hash_table_remove(device->guards, host);
 }
 
 void vfio_device_free(struct vfio_device *device)

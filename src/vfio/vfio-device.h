@@ -7,6 +7,7 @@
 #ifndef DUODM_VFIO_VFIO_DEVICE_H
 #define DUODM_VFIO_VFIO_DEVICE_H
 
+#include "util/file-guard.h"
 #include "util/range.h"
 
 #include <glib.h>
@@ -21,7 +22,7 @@ enum vfio_irq {
     VFIO_IRQ_INTX,
     VFIO_IRQ_MSI,
     VFIO_IRQ_MSIX,
-    VFIO_IRQ_ERROR,   /* an uncorrectable error of the device */
+    VFIO_IRQ_ERROR,   /* an uncorrectable error of the device, or mapped memory was taken away */
     VFIO_IRQ_REQUEST, /* its owner wants the device back */
     VFIO_IRQ_COUNT
 };
@@ -68,12 +69,18 @@ struct vfio_device {
     struct vfio_region regions[VFIO_REGION_COUNT];
     unsigned vectors[VFIO_IRQ_COUNT]; /* interrupts of each kind; 0: it has none */
     bool can_reset;
+    /* Of mapped memory: its owner.cut says that the other side has taken some of it away. */
+    struct file_guard_owner owner;
+    GHashTable *guards; /* address of mapped memory -> struct file_guard */
 };
 
 /* For transports: the parts that all have. name is copied. */
 void vfio_device_init(struct vfio_device *device, const struct vfio_device_ops *ops,
                       const char *name);
 void vfio_device_clear(struct vfio_device *device);
+/* For transports: mapped memory, until it is unmapped. */
+void vfio_device_guard(struct vfio_device *device, void *host, uint64_t length);
+void vfio_device_unguard(struct vfio_device *device, void *host);
 void vfio_device_free(struct vfio_device *device); /* by its transport. NULL is fine */
 
 /* Little-endian numbers of 1, 2 or 4 bytes. Outside of the region, and on failure: all ones. */

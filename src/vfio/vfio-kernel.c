@@ -19,6 +19,7 @@ struct vfio_kernel_device {
     struct vfio_host_device host;
     int fd;
     bool can_reset_function; /* VFIO_DEVICE_RESET */
+    bool has_error_irq;      /* the kernel tells of errors; that we do in any case */
 };
 
 static struct vfio_kernel_device *kernel_of(struct vfio_device *device)
@@ -63,11 +64,13 @@ static void *region_map(struct vfio_device *device, unsigned region, struct rang
                    device->name, area.length, region, g_strerror(errno));
         return NULL;
     }
+    vfio_device_guard(device, host, area.length);
     return host;
 }
 
 static void region_unmap(struct vfio_device *device, void *host, uint64_t length)
 {
+    vfio_device_unguard(device, host);
     munmap(host, length);
 }
 
@@ -80,6 +83,12 @@ static int set_triggers(struct vfio_device *device, enum vfio_irq irq, unsigned 
     g_autofree struct vfio_irq_set *set = g_malloc0(size);
     int result;
 
+    if (irq == VFIO_IRQ_ERROR) {
+        __atomic_store_n(&device->owner.notify, count ? descriptors[0] : -1, __ATOMIC_SEQ_CST);
+        if (!kernel_of(device)->has_error_irq) {
+            return 0;
+        }
+    }
     set->argsz = (uint32_t)size;
     set->flags =
         VFIO_IRQ_SET_ACTION_TRIGGER | (count ? VFIO_IRQ_SET_DATA_EVENTFD : VFIO_IRQ_SET_DATA_NONE);
@@ -225,6 +234,8 @@ static bool read_device(struct vfio_kernel_device *kernel, GError **error)
             return false;
         }
     }
+    kernel->has_error_irq = kernel->device.vectors[VFIO_IRQ_ERROR];
+    kernel->device.vectors[VFIO_IRQ_ERROR] = 1; /* memory that is taken away is one, too */
     return true;
 }
 
@@ -257,6 +268,7 @@ struct vfio_device *vfio_kernel_device_new(struct vfio_container *container,
     struct vfio_kernel_device *kernel = g_new0(struct vfio_kernel_device, 1);
 
     vfio_device_init(&kernel->device, &kernel_ops, host->address);
+    kernel->device.owner.is_device = true;
     kernel->container = container;
     kernel->host =
         (struct vfio_host_device){g_strdup(host->folder), g_strdup(host->address), host->group};

@@ -6,6 +6,7 @@ import re
 from harness.vfio import EDU, bind, load_vfio
 
 REPLAY = "tests/bench/iommu-replay"  # in the build's folder
+REPLAYED = 1000000  # mappings, at most
 ENTRIES = "/sys/module/vfio_iommu_type1/parameters/dma_entry_limit"
 IN_GUEST = "0000:00:0a.0"
 MEMORY = 256  # MiB of the guest
@@ -94,5 +95,5 @@ def run_replay(bed):
     with open(program, "rb") as f:
         bed.agent.put("/tmp/iommu-replay", f.read(), 0o755)
     bind(bed, EDU)
-    bed.run(f"echo 200000 >{ENTRIES}")
-    print(bed.run(f"/tmp/iommu-replay --type1 {EDU} 100000")[1], end="", flush=True)
+    bed.run(f"echo {REPLAYED + 1000} >{ENTRIES}")
+    print(bed.run(f"/tmp/iommu-replay --type1 {EDU} {REPLAYED}")[1], end="", flush=True)

@@ -134,6 +134,21 @@ class Trees(unittest.TestCase):
         self.assertEqual(result.returncode, 1)
         self.assertIn("dumpdtb", result.stderr)
 
+    def test_pipe(self):
+        """What is no file is written to, not replaced."""
+        with tempfile.TemporaryDirectory() as folder:
+            for option in (("-M", "pc,dumpdtb=FILE"),
+                           ("-M", "pc,dumpdmar=FILE", "-device", "intel-iommu")):
+                path = os.path.join(folder, "pipe")
+                os.mkfifo(path)
+                pipe = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+                result = run("-accel", "qtest", "-nodefaults",
+                             *[word.replace("FILE", path) for word in option])
+                self.assertEqual((result.returncode, result.stderr), (0, ""))
+                self.assertIn(os.read(pipe, 4), (b"\xd0\x0d\xfe\xed", b"DMAR"))
+                os.close(pipe)
+                os.unlink(path)
+
     def test_fw_cfg_has_it(self):
         with Duodm("-M", "microvm", qtest=True) as vm:
             def read(key, length):

@@ -8,7 +8,7 @@ import unittest
 
 from duodm import QMPError
 from seed import seeded
-from vfio import CONFIG, INTX, MSI, MSIX, REQUEST, UNMASK, Mock, example_config
+from vfio import CONFIG, ERROR, INTX, MSI, MSIX, REQUEST, UNMASK, Mock, example_config
 
 DEVFN = 5 << 3
 COMMAND, MASTER, MEMORY, IO, NO_INTX = 4, 4, 2, 1, 0x400
@@ -194,6 +194,20 @@ class Bars(Vfio):
         self.assertEqual(mock.mapped()[BAR0][0], 0x2000)  # up to the page of the MSI-X table
         self.write(mock, COMMAND, 0, 2)
         self.assertEqual(set(mock.mapped()), before)
+
+    def test_taken_away(self):
+        """Whoever touches mapped memory that is gone would get a SIGBUS; the kernel may lack errors' events."""
+        for tells_errors in (1, 0):
+            mock = self.mock(error=tells_errors)
+            self.map_bars(mock)
+            mock.take_away()
+            mock.vm.qtest.writel(BAR0 + 8, 1)
+            self.assertEqual(mock.vm.qtest.readl(BAR0 + 12), 0xFFFFFFFF)
+            self.assertEqual(mock.vm.qtest.readl(BAR0 + 0x1FFC), 0xFFFFFFFF)
+            mock.vm.qmp.wait_event("STOP")
+            self.assertEqual(mock.vm.qmp.execute("query-status")["status"], "internal-error")
+            self.assertEqual(mock.vm.quit(), 0)
+            self.assertIn("device v was taken away", mock.vm.stderr())
 
     def test_without_mmap(self):
         mock = self.mock(device={"x_no_mmap": "on"})
@@ -392,6 +406,14 @@ class Mappings(Vfio):
         text = self.fails("no entry left", mock.plug)
         self.assertIn("0x", text)
         self.assertEqual(mock.mapped(), {})
+
+    def test_uncorrectable_error(self):
+        mock = self.mock()
+        mock.interrupt(ERROR)
+        mock.vm.qmp.wait_event("STOP")
+        self.assertEqual(mock.vm.qmp.execute("query-status")["status"], "internal-error")
+        mock.vm.quit()
+        self.assertIn("device v had an uncorrectable error", mock.vm.stderr())
 
     def test_group_that_is_not_viable(self):
         mock = self.mock(plugged=False, viable=0)

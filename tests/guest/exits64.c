@@ -18,6 +18,11 @@ enum {
     HPET_PERIOD = 0xfed00004,
 };
 
+enum {
+    FREE_MEMORY = 0xf0000000, /* where hvmloader puts BARs */
+    MEMORY_SPACE = 1 << 1,    /* of the command register */
+};
+
 static volatile unsigned go, done;
 static volatile uint16_t other_port;
 static unsigned exits = EXITS;
@@ -42,6 +47,12 @@ static uint32_t read_config(uint32_t address)
     return inl(0xcfc);
 }
 
+static void write_config(uint32_t address, uint32_t value)
+{
+    outl(0xcf8, 0x80000000 | address);
+    outl(0xcfc, value);
+}
+
 /* "XenVMMXenVMM" */
 static bool is_xen_domain(void)
 {
@@ -51,12 +62,26 @@ static bool is_xen_domain(void)
     return out[1] == 0x566e6558 && out[2] == 0x65584d4d && out[3] == 0x4d4d566e;
 }
 
+/* The place of a BAR of memory. Under one device model firmware's choice is gone when a kernel is
+ * started: then it gets one. */
+static uint32_t place_bar(uint32_t function, uint32_t bar)
+{
+    uint32_t address = read_config(function | bar) & ~0xfu;
+
+    if (!address) {
+        address = FREE_MEMORY;
+        write_config(function | bar, address);
+        write_config(function | 4, MEMORY_SPACE);
+    }
+    return address;
+}
+
 /* Under Xen the HPET is no exit to the device model; the platform device's memory is. */
 static uint32_t find_xen_platform(void)
 {
     for (uint32_t slot = 1; slot < 32; slot++) {
         if ((read_config(slot << 11) & 0xffff) == 0x5853) {
-            return read_config(slot << 11 | 0x14) & ~0xfu;
+            return place_bar(slot << 11, 0x14);
         }
     }
     return 0;
@@ -100,8 +125,8 @@ int main(void)
 
     exits = is_xen_domain() ? XEN_EXITS : EXITS;
     apic_enable();
-    unsigned processors = 1 + start_processors(other_processor);
 
+    /* The others are not started yet: one that spins might be on the same processor of the host. */
     print("begin one\n");
     write_port(PORT_FIRST);
     print("end one\n");
@@ -113,7 +138,7 @@ int main(void)
         read_memory(platform);
         print("end platform\n");
     }
-    if (processors > 1) {
+    if (start_processors(other_processor)) {
         measure_two("same", PORT_FIRST);
         measure_two("different", PORT_SECOND);
     }

@@ -72,7 +72,7 @@ void print(const char *text);
 /* The value's digits, somewhere in text. */
 #define DECIMAL_SIZE 24
 const char *decimal(unsigned long value, char text[DECIMAL_SIZE]);
-void print_decimal(unsigned value);
+void print_decimal(unsigned long value);
 void print_hex(uint64_t value);
 void guest_exit(int failed) __attribute__((noreturn));
 void guest_init(void);

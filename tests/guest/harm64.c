@@ -10,7 +10,7 @@
  * on the first serial port and port E9h. What it does may end it: by a reset, or by a device that
  * writes over its code.
  */
-#include "guest.h"
+#include "harm.h"
 
 #define SAY_EVERY    1024
 #define FUNCTIONS    32
@@ -19,16 +19,11 @@
 #define DISK_PORT    0x1f0
 #define DISK_CONTROL 0x3f6
 
-extern uint32_t multiboot_info;
 static uint64_t state, seed;
 
 static uint64_t random64(void)
 {
-    /* xorshift64*: Vigna, "An experimental exploration of Marsaglia's xorshift generators". */
-    state ^= state >> 12;
-    state ^= state << 25;
-    state ^= state >> 27;
-    return state * 0x2545f4914f6cdd1d;
+    return random_next(&state);
 }
 
 static uint32_t random_below(uint32_t limit)
@@ -429,33 +424,10 @@ static void do_harm(void)
     }
 }
 
-/* N of "seed=N" on the command line, or 0. */
-static uint64_t given_seed(void)
-{
-    const uint32_t *info = (const uint32_t *)(uintptr_t)multiboot_info;
-    const char *line = info && info[0] & 4 ? (const char *)(uintptr_t)info[4] : "";
-    uint64_t value = 0;
-
-    for (; *line; line++) {
-        if (line[0] == 's' && line[1] == 'e' && line[2] == 'e' && line[3] == 'd' &&
-            line[4] == '=') {
-            for (line += 5; *line >= '0' && *line <= '9'; line++) {
-                value = value * 10 + (uint64_t)(*line - '0');
-            }
-            break;
-        }
-    }
-    return value;
-}
-
 int main(void)
 {
-    uint32_t low, high;
-
-    asm volatile("rdtsc" : "=a"(low), "=d"(high));
     seed = given_seed();
-    seed = seed ? seed : ((uint64_t)high << 32 | low);
-    state = seed * 0x9e3779b97f4a7c15 | 1;
+    state = random_state(seed);
     find_functions();
     for (uint64_t operations = 0;; operations++) {
         if (operations % SAY_EVERY == 0) {

@@ -1,20 +1,35 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * A guest that means harm: random values into every kind of register that it can reach, until a
- * write resets the machine or a fault, for which it has no handler, shuts the processor down. Each
- * boot begins with another seed. tests/system/hostile.py counts the resets.
+ * write resets the machine or a fault, for which it has no handler, shuts the processor down.
+ * tests/system/hostile.py counts the resets.
+ *
+ * "seed=N" on the command line, else the time, seeds it; each boot goes on to other numbers. It
+ * says "hostile SEED BOOT" on the first serial port: with "seed=SEED boot=BOOT" that boot is the
+ * first.
  */
-#include "guest.h"
+#include "harm.h"
 
 static uint64_t state;
 
 static uint64_t random64(void)
 {
-    /* xorshift64*: Vigna, "An experimental exploration of Marsaglia's xorshift generators". */
-    state ^= state >> 12;
-    state ^= state << 25;
-    state ^= state >> 27;
-    return state * 0x2545f4914f6cdd1d;
+    return random_next(&state);
+}
+
+/*
+ * Which boot this is, since the machine was made: in memory that no loader writes, and that a
+ * reset leaves alone. A random write may well change it, with equal seeds in the same way.
+ */
+static uint64_t count_boot(void)
+{
+    struct {
+        uint64_t mark, boot;
+    } volatile *kept = (void *)0x3000000;
+
+    kept->boot = kept->mark == 0x686f7374696c65 ? kept->boot + 1 : given_number("boot");
+    kept->mark = 0x686f7374696c65;
+    return kept->boot;
 }
 
 static void write_port(uint16_t port, uint32_t value)
@@ -104,11 +119,15 @@ static void do_harm(uint64_t choice)
 
 int main(void)
 {
-    uint32_t low, high;
+    uint64_t seed = given_seed(), boot = count_boot();
     void (*nowhere)(void) = (void (*)(void))0xd0000000;
 
-    asm volatile("rdtsc" : "=a"(low), "=d"(high));
-    state = ((uint64_t)high << 32 | low) * 0x9e3779b97f4a7c15 | 1;
+    print("hostile ");
+    print_decimal(seed);
+    print(" ");
+    print_decimal(boot);
+    print("\n");
+    state = random_state(seed + boot);
     asm volatile("lidt %0" : : "m"(no_table));
     for (unsigned i = 0; i < 20000; i++) {
         do_harm(random64() >> 32);

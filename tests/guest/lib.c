@@ -41,7 +41,7 @@ const char *decimal(unsigned long value, char text[DECIMAL_SIZE])
     return text + i;
 }
 
-void print_decimal(unsigned value)
+void print_decimal(unsigned long value)
 {
     char text[DECIMAL_SIZE];
 

@@ -8,9 +8,12 @@ import os
 import random
 
 
+def seed():
+    return int(os.environ.get("DUODM_TEST_SEED", "20261126"), 0)
+
+
 @contextlib.contextmanager
 def seeded(test):
     """with seeded(self) as rng: a generator, whose seed is told with what fails."""
-    seed = int(os.environ.get("DUODM_TEST_SEED", "20261126"), 0)
-    with test.subTest(DUODM_TEST_SEED=seed):
-        yield random.Random(seed)
+    with test.subTest(DUODM_TEST_SEED=seed()):
+        yield random.Random(seed())

@@ -1,19 +1,12 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """duodm with a passed-through device that vfio-mock.c plays: what it was asked, and its registers."""
-import atexit
 import ctypes
-import functools
 import os
 import re
-import shutil
 import struct
-import subprocess
-import tempfile
-import time
 
-from duodm import Duodm, SLOWER
+import played
 
-HERE = os.path.dirname(os.path.abspath(__file__))
 CONFIG, REGION_SHIFT = 7, 40
 INTX, MSI, MSIX, ERROR, REQUEST = range(5)
 TRIGGER, UNMASK = 1 << 5, 1 << 4
@@ -45,32 +38,18 @@ def example_config():
     return config
 
 
-@functools.lru_cache(None)
-def library():
-    """vfio-mock.c, compiled once."""
-    folder = tempfile.mkdtemp(prefix="duodm-vfio-mock-")
-    atexit.register(shutil.rmtree, folder, True)
-    path = os.path.join(folder, "mock.so")
-    subprocess.run([os.environ.get("CC", "gcc"), "-shared", "-fPIC", "-O1", "-o", path,
-                    os.path.join(HERE, "vfio-mock.c")], check=True)
-    return path
-
-
-class Mock:
+class Mock(played.Played):
     """The device and the folder through which vfio-mock.c knows it."""
 
     def __init__(self, config=None, rom=b"", **settings):
-        self.folder = tempfile.mkdtemp(prefix="duodm-vfio-")
+        super().__init__("vfio", played.build("vfio", "vfio-mock.c"))
         settings = {"bar0": 16384, "bar2": 32, "intx": 1, "msi": 4, "msix": 8, "rom": len(rom), **settings}
         self.write("device", "".join(f"{k} {v}\n" for k, v in settings.items()))
         with open(self.path("config"), "wb") as file:
             file.write(config or example_config())
         with open(self.path("rom"), "wb") as file:
             file.write(rom)
-        self.write("log", "")
         self.sysfs = self.function(5)
-        self.vm = None
-        self.round = 0
         self.more = {}  # properties of the device
 
     def function(self, slot, group=7):
@@ -82,23 +61,8 @@ class Mock:
         os.makedirs(os.path.join(folder, "vfio-dev", f"vfio{slot - 5}"))
         return folder
 
-    def path(self, name):
-        return os.path.join(self.folder, name)
-
-    def write(self, name, text):
-        with open(self.path(name) + ".new", "w", encoding="ascii") as file:
-            file.write(text)
-        os.replace(self.path(name) + ".new", self.path(name))
-
-    def environment(self):
-        env = dict(os.environ, VFIO_MOCK=self.folder)
-        env["LD_PRELOAD"] = " ".join(filter(None, [library(), env.get("LD_PRELOAD")]))
-        env["ASAN_OPTIONS"] = env.get("ASAN_OPTIONS", "") + ":verify_asan_link_order=0"
-        return env
-
     def start(self, *arguments, **rest):
-        self.vm = Duodm(*arguments, qtest=True, env=self.environment(), **rest)
-        return self.vm
+        return super().start(*arguments, qtest=True, **rest)
 
     def option(self, **more):
         return "vfio-pci,id=v,addr=5,sysfsdev=" + self.sysfs + "".join(
@@ -107,18 +71,6 @@ class Mock:
     def plug(self, **more):
         self.vm.qmp.execute("device_add", driver="vfio-pci",
                             **{"sysfsdev": self.sysfs, "id": "v", "addr": "5", **self.more, **more})
-
-    def log(self):
-        with open(self.path("log"), encoding="ascii") as file:
-            return file.read()
-
-    def fail(self, number, error):
-        """The request with that number from now on fails (0: none)."""
-        self.round += 1
-        if number:
-            self.write("fail", f"{self.round} {number} {error}\n")
-        elif os.path.exists(self.path("fail")):
-            os.unlink(self.path("fail"))
 
     def descriptor(self, number):
         """A descriptor of duodm's, as one of ours."""
@@ -146,6 +98,14 @@ class Mock:
         fd = self._device()
         try:
             os.pwrite(fd, value.to_bytes(size, "little"), region << REGION_SHIFT | offset)
+        finally:
+            os.close(fd)
+
+    def take_away(self):
+        """The host withdraws all that is mapped of the device."""
+        fd = self._device()
+        try:
+            os.ftruncate(fd, 0)
         finally:
             os.close(fd)
 
@@ -182,16 +142,3 @@ class Mock:
             else:
                 held = {s: v for s, v in held.items() if not start <= s < start + length}
         return held
-
-    def wait_log(self, pattern, count=1):
-        deadline = time.monotonic() + 10 * SLOWER
-        while len(re.findall(pattern, self.log(), re.M)) < count:
-            if time.monotonic() > deadline:
-                raise TimeoutError(f"{pattern} x{count} is not in:\n{self.log()[-3000:]}")
-            self.vm.qmp.execute("query-status")
-
-    def close(self):
-        if self.vm:
-            self.vm.close()
-            self.vm = None
-        shutil.rmtree(self.folder, ignore_errors=True)

@@ -2,12 +2,12 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """A vfio-user server that plays an NVMe controller (NVM Express 1.3) with one namespace in memory: as
 much of it as a driver of an operating system needs. Started as vfio_user_server.py is, with the
-setting "blocks" (of 512 bytes)."""
+settings "blocks" (of 512 bytes) and "line" (true: INTx, and no MSI-X)."""
 import json
 import struct
 import sys
 
-from vfio_user_server import CONFIG, MSIX, PAGE, Problem, Server, config_space
+from vfio_user_server import CONFIG, INTX, MSIX, PAGE, Problem, Server, config_space
 
 CAP, VS, CC, CSTS, AQA, ASQ, ACQ, DOORBELLS = 0, 8, 0x14, 0x1C, 0x24, 0x28, 0x30, 0x1000
 ENABLE, READY, SHUT_DOWN = 1, 1, 8
@@ -37,6 +37,9 @@ class Nvme(Server):
         self.config = config_space()
         self.config[9:12] = bytes([2, 8, 1])
         self.config[0x1C] = 0
+        if self.settings.get("line"):
+            self.config[0x34] = 0x50  # what follows MSI-X
+        self.line_told = False
         self.registers = bytearray(4 * PAGE)
         struct.pack_into("<QI", self.registers, CAP, 63 | 1 << 16 | 20 << 24 | 1 << 37, 0x10300)
         self.submissions, self.completions, self.events = {}, {}, []
@@ -72,6 +75,8 @@ class Nvme(Server):
     def ring(self, doorbell, value):
         number = doorbell // 2
         if doorbell % 2:
+            if number in self.completions:
+                self.completions[number].head = value
             return
         queue = self.submissions.get(number)
         if not queue:
@@ -107,8 +112,24 @@ class Nvme(Server):
         answers.tail += 1
         if answers.tail == answers.entries:
             answers.tail, answers.phase = 0, answers.phase ^ 1
-        if answers.vector is not None:
+        if answers.vector is not None and self.settings.get("line"):
+            self.raise_line()
+        elif answers.vector is not None:
             self.interrupt(MSIX, answers.vector)
+
+    def raise_line(self):
+        """INTx is up while an answer waits to be taken; the client is told once, until it unmasks."""
+        if not self.line_told and any(q.vector is not None and q.head != q.tail
+                                      for q in self.completions.values()):
+            self.line_told = True
+            self.interrupt(INTX)
+
+    def do_set_irqs(self, payload, fds):
+        result = super().do_set_irqs(payload, fds)
+        if struct.unpack_from("<I", payload, 8)[0] == INTX:
+            self.line_told = False
+            return (*result, (), self.raise_line)
+        return result
 
     # Data: by page addresses (PRP).
 

@@ -1,20 +1,15 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """duodm as the device model of a domain that xen-mock.c plays: the test is the domain's processors."""
-import atexit
-import functools
 import mmap
 import os
 import re
 import select
-import shutil
 import struct
 import subprocess
-import tempfile
-import time
 
-from duodm import Duodm, SLOWER
+import played
+from duodm import SLOWER
 
-HERE = os.path.dirname(os.path.abspath(__file__))
 PAGE = 4096
 PAGES_MAX = 1 << 20
 BUFFER_PORT, VCPU_PORT = 99, 100
@@ -23,33 +18,21 @@ READY, DONE = 1, 3
 DOMAIN = 3
 
 
-@functools.lru_cache(None)
 def library():
-    """xen-mock.c, compiled once; None where Xen's headers are missing."""
-    folder = tempfile.mkdtemp(prefix="duodm-xen-mock-")
-    atexit.register(shutil.rmtree, folder, True)
-    path = os.path.join(folder, "mock.so")
+    """xen-mock.c; None where Xen's headers are missing."""
     flags = subprocess.run(["pkg-config", "--cflags", "glib-2.0"], capture_output=True, text=True,
                            check=False).stdout.split()
-    result = subprocess.run(
-        [os.environ.get("CC", "gcc"), "-shared", "-fPIC", "-O1", "-pthread",
-         "-I" + os.path.join(HERE, "..", "..", "src"), *flags, "-o", path,
-         os.path.join(HERE, "xen-mock.c"), os.path.join(HERE, "xen-mock-rest.c")],
-        capture_output=True, check=False)
-    return path if result.returncode == 0 else None
+    return played.build("xen", "xen-mock.c", "xen-mock-rest.c", flags=tuple(flags))
 
 
-class Domain:
+class Domain(played.Played):
     """Its memory, its store and its processors, which stand still but for what a test does."""
 
     def __init__(self, vcpus=2, memory=64):
-        self.folder = tempfile.mkdtemp(prefix="duodm-xen-")
+        super().__init__("xen", library())
         self.vcpus = vcpus
         self.size = memory << 20
-        self.round = 0
-        self.vm = None
         self.write("device", f"vcpus {vcpus}\n")
-        self.write("log", "")
         pages = self.size // PAGE
         with open(self.path("frames"), "wb") as file:
             file.write(struct.pack(f"<{pages}I", *range(1, pages + 1)))
@@ -57,14 +40,6 @@ class Domain:
         with open(self.path("memory"), "wb") as file:
             file.truncate(PAGES_MAX * PAGE)
         self.new_server()
-
-    def path(self, name):
-        return os.path.join(self.folder, name)
-
-    def write(self, name, text):
-        with open(self.path(name) + ".new", "w", encoding="ascii") as file:
-            file.write(text)
-        os.replace(self.path(name) + ".new", self.path(name))
 
     def new_server(self):
         """Pages of requests that nobody has seen."""
@@ -78,44 +53,12 @@ class Domain:
                 str(self.size >> 20), "-smp", f"1,maxcpus={self.vcpus}", "-no-shutdown",
                 "-display", "none", *arguments)
 
-    def environment(self):
-        env = dict(os.environ, XEN_MOCK=self.folder)
-        env["LD_PRELOAD"] = " ".join(filter(None, [library(), env.get("LD_PRELOAD")]))
-        env["ASAN_OPTIONS"] = env.get("ASAN_OPTIONS", "") + ":verify_asan_link_order=0"
-        return env
-
     def start(self, *arguments, machine="xenfv", **rest):
-        self.vm = Duodm(*self.line(*arguments, machine=machine), env=self.environment(), **rest)
-        return self.vm
-
-    def stop(self):
-        if self.vm:
-            self.vm.close()
-            self.vm = None
+        return super().start(*self.line(*arguments, machine=machine), **rest)
 
     def close(self):
-        self.stop()
+        super().close()
         self.requests.close()
-        shutil.rmtree(self.folder, ignore_errors=True)
-
-    def log(self):
-        with open(self.path("log"), encoding="ascii") as file:
-            return file.read()
-
-    def wait_log(self, pattern):
-        deadline = time.monotonic() + 10 * SLOWER
-        while not re.search(pattern, self.log(), re.M):
-            if time.monotonic() > deadline:
-                raise TimeoutError(f"{pattern} is not in:\n{self.log()[-3000:]}")
-            self.vm.qmp.execute("query-status")
-
-    def fail(self, number, error):
-        """The call with that number from now on fails (0: none)."""
-        self.round += 1
-        if number:
-            self.write("fail", f"{self.round} {number} {error}\n")
-        elif os.path.exists(self.path("fail")):
-            os.unlink(self.path("fail"))
 
     def stored(self, key):
         try:

@@ -106,11 +106,14 @@ static bool host_has(enum cpu_feature feature)
 
 void native_host_features(struct cpu_features *features)
 {
+    struct cpu_features host;
+
     memset(features, 0, sizeof(*features));
     for (unsigned i = FEATURE_NONE + 1; i < FEATURE_COUNT; i++) {
         cpu_features_set(features, i, host_has(i));
     }
-    avx_hide_unavailable(features);
+    host_features_get(&host);
+    avx_hide_unavailable(features, &host);
 }
 
 /* Loads of segment registers and far transfers: user mode, but the system's own descriptors. */

@@ -8,6 +8,7 @@ from duodm import BINARY, Duodm
 from kernels import CACHE, initramfs_with, kernel
 from rfb import RFB
 from screen import bios_font, read_cell, read_text
+from seed import seed
 
 
 def shows(text, font):
@@ -45,7 +46,8 @@ class Hostile(unittest.TestCase):
         program = os.path.join(os.environ.get("DUODM_BUILD") or os.path.dirname(BINARY), "tests",
                                "guest", "hostile64")
         with Duodm("-accel", "tcg", "-m", "64", "-vga", "std", "-vnc", "unix:@/vnc", "-smp", "2",
-                   "-no-shutdown", "-kernel", program, timeout=120) as vm, \
+                   "-no-shutdown", "-kernel", program, "-append", f"seed={seed()}",
+                   timeout=120) as vm, \
                 RFB(vm.path("vnc"), timeout=60) as client:
             seen = 0
             while seen < 100:

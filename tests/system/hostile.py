@@ -6,6 +6,7 @@ import tempfile
 import unittest
 
 from duodm import BINARY, Duodm, Stream, run
+from seed import seed
 
 FOLDER = os.path.join(os.environ.get("DUODM_BUILD") or os.path.dirname(BINARY), "tests", "guest")
 HARM = int(os.environ.get("DUODM_TEST_HARM", "48"))
@@ -31,21 +32,21 @@ class Hostile(unittest.TestCase):
 
     def test_random_writes_everywhere(self):
         for cpus in ("1", "2"):
-            with self.subTest(cpus=cpus), \
+            with self.subTest(cpus=cpus, DUODM_TEST_SEED=seed()), \
                     Duodm("-accel", "tcg", "-m", "64", "-display", "none", "-no-shutdown",
                           "-smp", cpus, "-kernel", os.path.join(FOLDER, "hostile64"),
-                          "-device", "pc-testdev", "-device", "pci-testdev",
+                          "-append", f"seed={seed()}", "-device", "pc-testdev", "-device", "pci-testdev",
                           "-serial", "file:@/serial", timeout=120) as vm:
                 self.run_down(vm, RESETS)
 
     def test_harm_to_devices(self):
         """Disk, network cards, USB, screen, driven with random commands, lists and rings."""
-        for seed in range(1, 4):
+        for number in range(1, 4):
             ours, theirs = socket.socketpair()
-            with self.subTest(seed=seed), ours, \
+            with self.subTest(seed=number), ours, \
                     Duodm("-accel", "tcg", "-m", "64", "-no-shutdown", "-vga", "std", "-bios",
                           "bios-256k.bin", "-kernel", os.path.join(FOLDER, "harm64"),
-                          "-append", f"seed={seed}", "-display", "none",
+                          "-append", f"seed={number}", "-display", "none",
                           "-drive", "file.driver=null-co,file.size=64M,format=raw,if=ide,index=0",
                           "-device", "ide-cd,bus=ide.1,unit=0", "-device", "e1000,romfile=",
                           "-device", "rtl8139,romfile=", "-usb", "-device", "usb-tablet",
@@ -57,7 +58,7 @@ class Hostile(unittest.TestCase):
                 said = Stream(ours, 120)
                 for _ in range(HARM):  # each after 1024 operations, or after a restart
                     try:
-                        said.expect(rb"harm %d \d+\n" % seed, timeout=20)
+                        said.expect(rb"harm %d \d+\n" % number, timeout=20)
                     except TimeoutError:  # it has harmed itself
                         vm.qmp.execute("system_reset")
                         vm.qmp.execute("cont")

@@ -64,6 +64,21 @@ class Linux(unittest.TestCase):
         held = bytes.fromhex(server.ok("disk", offset=1 << 20, length=8 << 16))
         self.assertIn(hashlib.md5(held).hexdigest(), second)
 
+    def check_line(self, vm):
+        """One that has INTx alone."""
+        server = vfio_user.Server("vfio_user_nvme.py", blocks=BLOCKS, line=True)
+        self.addCleanup(server.close)
+        self.plug(vm, server)
+        self.check_disk(vm, server, 7)
+        self.assertIn("IO-APIC", self.shell(vm, "grep nvme /proc/interrupts"))
+        self.unplug(vm, server)
+
+    def unplug(self, vm, server):
+        vm.qmp.execute("device_del", id="u")
+        vm.qmp.wait_event("DEVICE_DELETED")
+        self.wait_for(vm, f"! ls {DISK} >/dev/null 2>&1")
+        self.assertEqual(server.mappings(), {})
+
     def test_disk_comes_and_goes_and_dies(self):
         server = vfio_user.Server("vfio_user_nvme.py", blocks=BLOCKS)
         self.addCleanup(server.close)
@@ -77,10 +92,7 @@ class Linux(unittest.TestCase):
                 self.assertTrue(vm.qmp.execute("x-iommu-verify")["equal"])
                 self.assertGreater(len(server.mappings()), 0)
                 self.assertLess(sum(m[0] for m in server.mappings().values()), 64 << 20)
-                vm.qmp.execute("device_del", id="u")
-                vm.qmp.wait_event("DEVICE_DELETED")
-                self.wait_for(vm, f"! ls {DISK} >/dev/null 2>&1")
-                self.assertEqual(server.mappings(), {})
+                self.unplug(vm, server)
             self.plug(vm, server)
             server.kill()
             self.assertEqual(vm.qmp.wait_event("DEVICE_SERVER_LOST")["data"]["device"], "u")
@@ -92,6 +104,8 @@ class Linux(unittest.TestCase):
             server.start()
             self.plug(vm, server)
             self.check_disk(vm, server, 5)
+            self.unplug(vm, server)
+            self.check_line(vm)
             self.assertEqual(self.shell(vm, "dmesg | grep -E 'DMAR.*fault|BUG:|WARNING:'"), "")
 
 

@@ -247,8 +247,9 @@ static const char *run_steps(const void *opaque, unsigned count)
     return fault;
 }
 
-static void make_steps(struct step *steps, GRand *random)
+static void make_steps(void *opaque, GRand *random)
 {
+    struct step *steps = opaque;
     static const unsigned accesses[] = {IOMMU_READ, IOMMU_WRITE, IOMMU_READ | IOMMU_WRITE};
 
     for (unsigned i = 0; i < SEQUENCE_STEPS; i++) {
@@ -263,8 +264,9 @@ static void make_steps(struct step *steps, GRand *random)
     }
 }
 
-static void print_steps(const struct step *steps, unsigned count)
+static void print_steps(const void *opaque, unsigned count)
 {
+    const struct step *steps = opaque;
     static const char *const names[] = {"map",        "unmap",  "change", "split",  "later",
                                         "invalidate", "switch", "plug",   "unplug", "fail"};
 
@@ -277,26 +279,16 @@ static void print_steps(const struct step *steps, unsigned count)
 
 static void test_random_guests(void)
 {
-    const char *text = g_getenv("DUODM_TEST_STEPS");
-    unsigned long left = text ? strtoul(text, NULL, 0) : 200000;
-    GRand *random = test_seeded_rand();
-    struct step steps[SEQUENCE_STEPS];
+    static const struct random_sequences guests = {
+        .size = sizeof(struct step),
+        .steps = SEQUENCE_STEPS,
+        .in_total = 200000,
+        .make = make_steps,
+        .run = run_steps,
+        .print = print_steps,
+    };
 
-    for (; left >= SEQUENCE_STEPS; left -= SEQUENCE_STEPS) {
-        const char *fault;
-
-        make_steps(steps, random);
-        fault = run_steps(steps, SEQUENCE_STEPS);
-        if (fault) {
-            unsigned count = shrink_steps(steps, sizeof(*steps), SEQUENCE_STEPS, run_steps);
-
-            printf("\n  %s; the shortest sequence (%s):\n", fault, run_steps(steps, count));
-            print_steps(steps, count);
-            CU_FAIL("an invariant broke");
-            break;
-        }
-    }
-    g_rand_free(random);
+    run_random_sequences(&guests);
 }
 
 /* Each host call of a scenario fails once, with each error that hosts give. */

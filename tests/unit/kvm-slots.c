@@ -357,7 +357,7 @@ static void test_random_changes(void)
 
 int main(void)
 {
-    static const struct test_case tests[] = {
+    static const struct unit_test tests[] = {
         {"slots are cut at 1 MiB", test_cut_at_one_mib},
         {"shadowing leaves the slot above", test_shadowing_leaves_high_slot},
         {"read-only needs a new slot", test_read_only_needs_new_slot},
@@ -366,7 +366,8 @@ int main(void)
         {"refusals", test_refusals},
         {"no slot left", test_no_slot_left},
         {"random changes", test_random_changes},
+        {NULL, NULL},
     };
 
-    return run_tests("kvm slots", tests, G_N_ELEMENTS(tests));
+    return memory_unit_run("kvm slots", tests);
 }

@@ -447,7 +447,7 @@ static void test_threads(void)
 
 int main(void)
 {
-    static const struct test_case tests[] = {
+    static const struct unit_test tests[] = {
         {"hit, reach", test_hit_and_reach},
         {"a page comes back", test_page_comes_back},
         {"read-only kept apart", test_read_only_kept_apart},
@@ -458,7 +458,8 @@ int main(void)
         {"map fails", test_map_fails},
         {"random changes", test_random_changes},
         {"threads", test_threads},
+        {NULL, NULL},
     };
 
-    return run_tests("mapcache", tests, G_N_ELEMENTS(tests));
+    return memory_unit_run("mapcache", tests);
 }

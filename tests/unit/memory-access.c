@@ -587,7 +587,7 @@ static void test_iommu_loop(void)
     iommu_destroy(&two);
 }
 
-static const struct test_case tests[] = {
+static const struct unit_test tests[] = {
     {"RAM", test_ram},
     {"long copies", test_long_copies},
     {"ROM", test_rom},
@@ -604,9 +604,10 @@ static const struct test_case tests[] = {
     {"IOMMU: what it forgets is not used", test_iommu_forgets},
     {"IOMMU faults", test_iommu_faults},
     {"IOMMU loops", test_iommu_loop},
+    {NULL, NULL},
 };
 
 int main(void)
 {
-    return run_tests("memory-access", tests, G_N_ELEMENTS(tests));
+    return memory_unit_run("memory-access", tests);
 }

@@ -355,7 +355,7 @@ static void test_eventfd_errors(void)
     bench_destroy(&bench);
 }
 
-static const struct test_case tests[] = {
+static const struct unit_test tests[] = {
     {"sizes, alignment, both endiannesses", test_sizes},
     {"errors give ones", test_errors_give_ones},
     {"nothing answers", test_nothing_answers},
@@ -364,9 +364,10 @@ static const struct test_case tests[] = {
     {"missing callbacks", test_missing_callbacks},
     {"event descriptors", test_eventfds},
     {"event descriptor errors", test_eventfd_errors},
+    {NULL, NULL},
 };
 
 int main(void)
 {
-    return run_tests("memory-dispatch", tests, G_N_ELEMENTS(tests));
+    return memory_unit_run("memory-dispatch", tests);
 }

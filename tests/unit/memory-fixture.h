@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* What the tests of the memory layer share: seeded random numbers, a listener that remembers, and
- * running a table of tests. */
+/* What the tests of the memory layer share: random numbers, and a listener that remembers. */
 #ifndef DUODM_TESTS_MEMORY_FIXTURE_H
 #define DUODM_TESTS_MEMORY_FIXTURE_H
 
@@ -8,39 +7,21 @@
 #include "memory/listener.h"
 #include "memory/rcu.h"
 #include "seed.h"
+#include "suite.h"
 
-#include <CUnit/Basic.h>
-#include <stdio.h>
 #include <stdlib.h>
 
 #define CPU MEMORY_ATTRIBUTES_CPU
 
-struct test_case {
-    const char *name;
-    void (*run)(void);
-};
-
-static inline int run_tests(const char *suite_name, const struct test_case *tests, size_t count)
+/* unit_run, and then what RCU has still to free. */
+static inline int memory_unit_run(const char *name, const struct unit_test *tests)
 {
-    CU_pSuite suite;
-    unsigned failures;
+    int status = unit_run(name, tests);
 
-    if (CU_initialize_registry() != CUE_SUCCESS) {
-        return 1;
+    if (!status) { /* a failed test may have left something locked */
+        memory_rcu_barrier();
     }
-    suite = CU_add_suite(suite_name, NULL, NULL);
-    for (size_t i = 0; suite && i < count; i++) {
-        CU_add_test(suite, tests[i].name, tests[i].run);
-    }
-    CU_basic_set_mode(CU_BRM_VERBOSE);
-    CU_basic_run_tests();
-    failures = CU_get_number_of_failures();
-    CU_cleanup_registry();
-    if (failures || !suite) {
-        return 1; /* and whatever a failed test has left locked */
-    }
-    memory_rcu_barrier();
-    return 0;
+    return status;
 }
 
 /* xorshift64* */

@@ -161,12 +161,13 @@ static void test_an_edit_shares_the_rest(void)
     flat_view_retire(next, true);
 }
 
-static const struct test_case tests[] = {
+static const struct unit_test tests[] = {
     {"random replacements", test_random_replacements},
     {"an edit shares the rest", test_an_edit_shares_the_rest},
+    {NULL, NULL},
 };
 
 int main(void)
 {
-    return run_tests("memory-flat-view", tests, G_N_ELEMENTS(tests));
+    return memory_unit_run("memory-flat-view", tests);
 }

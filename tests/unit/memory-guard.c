@@ -253,16 +253,17 @@ static void test_two_devices_do_not_lock_up(void)
     machine_destroy(&machine);
 }
 
-static const struct test_case tests[] = {
+static const struct unit_test tests[] = {
     {"enter and leave", test_enter_and_leave},
     {"re-entry is refused", test_reentry_is_refused},
     {"threads exclude each other", test_threads_exclude_each_other},
     {"rings of threads come apart", test_rings_of_threads_come_apart},
     {"a device's own DMA is refused", test_own_dma_is_refused},
     {"two devices in each other's registers do not lock up", test_two_devices_do_not_lock_up},
+    {NULL, NULL},
 };
 
 int main(void)
 {
-    return run_tests("memory-guard", tests, G_N_ELEMENTS(tests));
+    return memory_unit_run("memory-guard", tests);
 }

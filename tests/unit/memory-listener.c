@@ -367,7 +367,7 @@ static void test_address_space_goes_first(void)
     system_free(system);
 }
 
-static const struct test_case tests[] = {
+static const struct unit_test tests[] = {
     {"replay", test_replay},
     {"only differences", test_only_differences},
     {"an overlap cuts and joins", test_overlap_cuts_and_joins},
@@ -379,9 +379,10 @@ static const struct test_case tests[] = {
     {"event descriptors follow the region", test_eventfds_follow_the_region},
     {"a window on and off", test_window_on_and_off},
     {"the address space goes first", test_address_space_goes_first},
+    {NULL, NULL},
 };
 
 int main(void)
 {
-    return run_tests("memory-listener", tests, G_N_ELEMENTS(tests));
+    return memory_unit_run("memory-listener", tests);
 }

@@ -473,11 +473,12 @@ static void test_random_edits(void)
     g_free(world);
 }
 
-static const struct test_case tests[] = {
+static const struct unit_test tests[] = {
     {"random edits agree with the rules, byte by byte", test_random_edits},
+    {NULL, NULL},
 };
 
 int main(void)
 {
-    return run_tests("memory-property", tests, G_N_ELEMENTS(tests));
+    return memory_unit_run("memory-property", tests);
 }

@@ -339,7 +339,7 @@ static void test_text(void)
     world_destroy(&world);
 }
 
-static const struct test_case tests[] = {
+static const struct unit_test tests[] = {
     {"the later one wins among equals", test_later_wins_among_equals},
     {"the higher priority wins", test_priority_wins},
     {"priority is local to a container", test_priority_is_local_to_a_container},
@@ -354,9 +354,10 @@ static const struct test_case tests[] = {
     {"views are shared", test_views_are_shared},
     {"impossible RAM", test_impossible_ram},
     {"text", test_text},
+    {NULL, NULL},
 };
 
 int main(void)
 {
-    return run_tests("memory-region", tests, G_N_ELEMENTS(tests));
+    return memory_unit_run("memory-region", tests);
 }

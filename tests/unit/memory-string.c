@@ -177,12 +177,13 @@ static void test_no_reentry(void)
     system_free(system);
 }
 
-static const struct test_case tests[] = {
+static const struct unit_test tests[] = {
     {"as each by itself", test_random_strings},
     {"no reentry", test_no_reentry},
+    {NULL, NULL},
 };
 
 int main(void)
 {
-    return run_tests("memory-string", tests, G_N_ELEMENTS(tests));
+    return memory_unit_run("memory-string", tests);
 }

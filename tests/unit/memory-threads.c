@@ -247,12 +247,13 @@ static void test_two_editors(void)
     memory_region_destroy(&root);
 }
 
-static const struct test_case tests[] = {
+static const struct unit_test tests[] = {
     {"readers during edits", test_readers_during_edits},
     {"two editors", test_two_editors},
+    {NULL, NULL},
 };
 
 int main(void)
 {
-    return run_tests("memory-threads", tests, G_N_ELEMENTS(tests));
+    return memory_unit_run("memory-threads", tests);
 }

@@ -278,7 +278,7 @@ static void test_dirty_log(void)
 
 int main(void)
 {
-    static const struct test_case tests[] = {
+    static const struct unit_test tests[] = {
         {"read and write", test_read_and_write},
         {"loads and stores over borders", test_load_and_store_over_borders},
         {"missing pages", test_missing_pages},
@@ -287,7 +287,8 @@ int main(void)
         {"DMA", test_dma},
         {"copies", test_copies},
         {"dirty log", test_dirty_log},
+        {NULL, NULL},
     };
 
-    return run_tests("RAM in windows", tests, G_N_ELEMENTS(tests));
+    return memory_unit_run("RAM in windows", tests);
 }

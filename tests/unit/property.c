@@ -99,14 +99,15 @@ static void test_sizes(void)
 
 static void test_numbers(void)
 {
-    static const char *const bad[] = {
-        "", "-1", "+1", " 1", "1 ", "0x", "1k", "08", "1.0", "18446744073709551616", "ten"};
+    static const char *const bad[] = {"",   "-1", "+1",  " 1", "1 ",  "0x",
+                                      "1k", "08", "010", "00", "1.0", "18446744073709551616",
+                                      "ten"};
     uint64_t value;
     bool flag;
 
     CU_ASSERT_TRUE(parse_number("18446744073709551615", &value, NULL) && value == UINT64_MAX);
     CU_ASSERT_TRUE(parse_number("0xF8", &value, NULL) && value == 0xf8);
-    CU_ASSERT_TRUE(parse_number("010", &value, NULL) && value == 8);
+    CU_ASSERT_TRUE(parse_number("0x010", &value, NULL) && value == 16);
     CU_ASSERT_TRUE(parse_number("0", &value, NULL) && value == 0);
     for (unsigned i = 0; i < G_N_ELEMENTS(bad); i++) {
         CU_ASSERT_FALSE(parse_number(bad[i], &value, NULL));

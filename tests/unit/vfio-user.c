@@ -597,27 +597,53 @@ static void check_cut(bool by_kernel)
 {
     int file = memfd_create("cut", MFD_CLOEXEC), notify = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
     struct file_guard *guard;
-    bool cut = false;
+    struct file_guard_owner owner = {.notify = notify};
     uint64_t count;
     uint8_t *host;
 
     CU_ASSERT_EQUAL_FATAL(ftruncate(file, 4 * PAGE), 0);
     host = mmap(NULL, 4 * PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
-    guard = file_guard_add(host, 4 * PAGE, &cut, notify);
+    guard = file_guard_add(host, 4 * PAGE, &owner);
     memset(host, 7, 4 * PAGE);
     CU_ASSERT_FALSE(file_guard_repair());
     CU_ASSERT_EQUAL_FATAL(ftruncate(file, PAGE), 0);
-    CU_ASSERT_FALSE(__atomic_load_n(&cut, __ATOMIC_SEQ_CST));
+    CU_ASSERT_FALSE(__atomic_load_n(&owner.cut, __ATOMIC_SEQ_CST));
     if (by_kernel) {
         CU_ASSERT_TRUE(file_guard_repair());
     }
     CU_ASSERT_EQUAL(((volatile uint8_t *)host)[3 * PAGE], 0);
-    CU_ASSERT_TRUE(__atomic_load_n(&cut, __ATOMIC_SEQ_CST));
+    CU_ASSERT_TRUE(__atomic_load_n(&owner.cut, __ATOMIC_SEQ_CST));
     CU_ASSERT_EQUAL(read(notify, &count, sizeof(count)), sizeof(count));
     CU_ASSERT_FALSE(file_guard_repair());
     file_guard_remove(guard);
     munmap(host, 4 * PAGE);
     close(notify);
+    close(file);
+}
+
+/* Registers that the host withdraws: ones, a page at a time; and nobody but who wants them reads
+ * them. */
+static void test_withdrawn_registers(void)
+{
+    int file = memfd_create("registers", MFD_CLOEXEC);
+    struct file_guard_owner owner = {.is_device = true, .notify = -1};
+    struct file_guard *guard;
+    volatile uint8_t *host;
+
+    CU_ASSERT_EQUAL_FATAL(ftruncate(file, 4 * PAGE), 0);
+    host = mmap(NULL, 4 * PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
+    guard = file_guard_add((void *)host, 4 * PAGE, &owner);
+    host[0] = 7;
+    CU_ASSERT_EQUAL_FATAL(ftruncate(file, PAGE), 0);
+    CU_ASSERT_FALSE(file_guard_repair());
+    CU_ASSERT_FALSE(__atomic_load_n(&owner.cut, __ATOMIC_SEQ_CST));
+    host[PAGE + 1] = 1;
+    CU_ASSERT_TRUE(__atomic_load_n(&owner.cut, __ATOMIC_SEQ_CST));
+    CU_ASSERT_EQUAL(host[PAGE], 0xff);
+    CU_ASSERT_EQUAL(host[4 * PAGE - 1], 0xff);
+    CU_ASSERT_EQUAL(host[0], 7);
+    file_guard_remove(guard);
+    munmap((void *)host, 4 * PAGE);
     close(file);
 }
 
@@ -642,6 +668,7 @@ static const struct unit_test tests[] = {
     {"DMA by windows", test_dma_by_windows},
     {"a mapping that is refused", test_refused_mapping},
     {"files that are cut short", test_cut_files},
+    {"registers that are withdrawn", test_withdrawn_registers},
     {NULL, NULL},
 };
 

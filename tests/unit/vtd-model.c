@@ -672,8 +672,9 @@ static const char *run_steps(const void *opaque, unsigned count)
     return fault ? fault : last;
 }
 
-static void make_steps(struct step *steps, GRand *random)
+static void make_steps(void *opaque, GRand *random)
 {
+    struct step *steps = opaque;
     static const enum step_kind kinds[] = {
         STEP_SET,   STEP_SET,   STEP_SET,     STEP_SET,         STEP_SET,   STEP_SET,
         STEP_LATER, STEP_FLUSH, STEP_CONTEXT, STEP_PLUG,        STEP_FAIL,  STEP_SAVE,
@@ -705,8 +706,9 @@ static void make_steps(struct step *steps, GRand *random)
     steps[2 * DEVICES].kind = STEP_TRANSLATION;
 }
 
-static void print_steps(const struct step *steps, unsigned count)
+static void print_steps(const void *opaque, unsigned count)
 {
+    const struct step *steps = opaque;
     static const char *const names[] = {"set",   "later", "flush", "context", "translation",
                                         "reset", "save",  "plug",  "fail"};
 
@@ -722,25 +724,16 @@ static void print_steps(const struct step *steps, unsigned count)
 
 static void test_random_guests(void)
 {
-    const char *text = g_getenv("DUODM_TEST_STEPS");
-    unsigned long left = text ? strtoul(text, NULL, 0) : 30000;
-    g_autoptr(GRand) random = test_seeded_rand();
-    struct step steps[SEQUENCE_STEPS];
+    static const struct random_sequences guests = {
+        .size = sizeof(struct step),
+        .steps = SEQUENCE_STEPS,
+        .in_total = 30000,
+        .make = make_steps,
+        .run = run_steps,
+        .print = print_steps,
+    };
 
-    for (; left >= SEQUENCE_STEPS; left -= SEQUENCE_STEPS) {
-        const char *fault;
-
-        make_steps(steps, random);
-        fault = run_steps(steps, SEQUENCE_STEPS);
-        if (fault) {
-            unsigned count = shrink_steps(steps, sizeof(*steps), SEQUENCE_STEPS, run_steps);
-
-            printf("\n  %s; the shortest sequence (%s):\n", fault, run_steps(steps, count));
-            print_steps(steps, count);
-            CU_FAIL("an invariant broke");
-            break;
-        }
-    }
+    run_random_sequences(&guests);
 }
 
 static const struct unit_test tests[] = {

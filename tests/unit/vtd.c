@@ -376,6 +376,53 @@ static void test_bad_descriptors_stop_the_queue(void)
     }
 }
 
+/* Descriptors are fetched several at a time: those before a bad one are executed, and IQH shows it.
+ */
+static void test_bad_descriptor_among_good_ones(void)
+{
+    for (unsigned bad = 0; bad < 9; bad++) {
+        struct unit *u = unit_new(39);
+        uint64_t head;
+
+        enable_with_one_page(u);
+        head = peek(u, WINDOW + VTD_IQH, 8);
+        poke(u, STATUS, 0);
+        for (unsigned i = 0; i < 9; i++) {
+            poke(u, QUEUE + head + 16 * i, i == bad ? 9 : 5 | VTD_WAIT_STATUS | (i + 1ull) << 32);
+            poke(u, QUEUE + head + 16 * i + 8, STATUS);
+        }
+        write64(u, VTD_IQT, head + 16 * 9);
+        CU_ASSERT_EQUAL(peek(u, WINDOW + VTD_IQH, 8), head + 16 * bad);
+        CU_ASSERT_EQUAL(peek(u, STATUS, 4), bad);
+        CU_ASSERT(read32(u, VTD_FSTS) & VTD_FSTS_QUEUE_ERROR);
+        unit_free(u);
+    }
+}
+
+/* Where memory ends in the middle of the queue, what lies in it is executed. */
+static void test_queue_at_the_end_of_memory(void)
+{
+    const uint64_t start = RAM_SIZE - 4096;
+    struct unit *u = unit_new(39);
+
+    enable_with_one_page(u);
+    write32(u, VTD_GCMD, VTD_GCMD_TRANSLATION);
+    for (unsigned i = 0; i < 256; i++) {
+        poke(u, start + 16 * i, 5 | VTD_WAIT_STATUS | (i + 1ull) << 32);
+        poke(u, start + 16 * i + 8, STATUS);
+    }
+    write64(u, VTD_IQT, 0);
+    write64(u, VTD_IQA, start | 1); /* of two pages */
+    write32(u, VTD_GCMD, VTD_GCMD_TRANSLATION | VTD_GCMD_QUEUED);
+    write64(u, VTD_IQT, 16);
+    CU_ASSERT_EQUAL(peek(u, STATUS, 4), 1);
+    write64(u, VTD_IQT, 4096 + 32);
+    CU_ASSERT_EQUAL(peek(u, STATUS, 4), 256);
+    CU_ASSERT_EQUAL(peek(u, WINDOW + VTD_IQH, 8), 4096);
+    CU_ASSERT(read32(u, VTD_FSTS) & VTD_FSTS_QUEUE_ERROR);
+    unit_free(u);
+}
+
 /* Tail past the end, a queue in nothing, in the registers, a status written to the registers. */
 static void test_hostile_queues_end(void)
 {
@@ -649,6 +696,8 @@ static const struct unit_test tests[] = {
     {"register invalidation", test_register_invalidation},
     {"queue wraps and interrupts", test_queue_wraps_and_interrupts},
     {"bad descriptors stop the queue", test_bad_descriptors_stop_the_queue},
+    {"bad descriptor among good ones", test_bad_descriptor_among_good_ones},
+    {"queue at the end of memory", test_queue_at_the_end_of_memory},
     {"hostile queues end", test_hostile_queues_end},
     {"a walk equals lookups", test_walk_equals_lookups},
     {"a page-table loop ends", test_page_table_loop_ends},

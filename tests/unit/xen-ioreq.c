@@ -448,7 +448,7 @@ static void test_libraries(void)
 
 int main(void)
 {
-    static const struct test_case tests[] = {
+    static const struct unit_test tests[] = {
         {"port", test_port},
         {"string instructions on a port", test_string_port},
         {"string instructions on registers", test_string_memory},
@@ -459,7 +459,8 @@ int main(void)
         {"random copies", test_random_copies},
         {"buffered requests", test_buffer},
         {"libraries", test_libraries},
+        {NULL, NULL},
     };
 
-    return run_tests("xen ioreq", tests, G_N_ELEMENTS(tests));
+    return memory_unit_run("xen ioreq", tests);
 }

@@ -5,6 +5,8 @@
 #include "backend-xen/passthrough/xen-message.h"
 #include "unit/suite.h"
 
+#include <unistd.h>
+
 #define HOST  "0000:00:05.0"
 #define SLOT  4u
 #define GUEST 0xe0000000u
@@ -116,6 +118,7 @@ static void test_less_than_a_page(void)
     static const struct host_options small = {.memory_size = 0x100};
     struct pt_test test;
     struct device *device = begin(&test, &small);
+    g_autofree char *resource = g_build_filename(test.sysfs, HOST, "resource0", NULL);
     uint64_t value;
 
     CU_ASSERT_TRUE(xen_was_asked(PIN));
@@ -129,6 +132,9 @@ static void test_less_than_a_page(void)
     address_space_load(&test.machine->as_memory, GUEST + 0x84, 4, MEMORY_ATTRIBUTES_CPU, &value);
     CU_ASSERT_EQUAL(value, 0x12345678);
     CU_ASSERT_TRUE(xen_was_asked(""));
+    CU_ASSERT_EQUAL(truncate(resource, 0), 0); /* Linux takes it away */
+    address_space_load(&test.machine->as_memory, GUEST + 0x84, 4, MEMORY_ATTRIBUTES_CPU, &value);
+    CU_ASSERT_EQUAL(value, UINT32_MAX);
     device_destroy(device);
     pt_test_clear(&test);
 }
@@ -172,6 +178,7 @@ static void plug(struct pt_test *test)
 static void test_plugged_into_a_running_guest(void)
 {
     struct xen_vcpu vcpu = {0};
+    struct xen_passthrough *pt;
     struct pt_test test;
 
     pt_test_init(&test);
@@ -197,6 +204,18 @@ static void test_plugged_into_a_running_guest(void)
     plug(&test);
     CU_ASSERT_TRUE(hotplug_remove(test.machine, "pci-pt-00_05.0", false, NULL));
     CU_ASSERT_PTR_NULL(hotplug_find(test.machine, "pci-pt-00_05.0"));
+
+    plug(&test); /* Xen is asked less and less often, and then not at all any more */
+    pt = xen_pt_of(hotplug_find(test.machine, "pci-pt-00_05.0"));
+    event_base_loop(test.machine->base, EVLOOP_ONCE);
+    event_base_loop(test.machine->base, EVLOOP_ONCE);
+    CU_ASSERT_EQUAL(pt->ready_waited, 10 + 20);
+    CU_ASSERT_EQUAL(pt->ready_period, 40);
+    pt->ready_waited = 59970;
+    event_base_loop(test.machine->base, EVLOOP_ONCE);
+    CU_ASSERT_PTR_NULL(pt->ready_timer);
+    CU_ASSERT_EQUAL(pt_read(&test, SLOT, PCI_VENDOR_ID, 4), UINT32_MAX);
+    CU_ASSERT_TRUE(hotplug_remove(test.machine, "pci-pt-00_05.0", false, NULL));
     test.machine->complete = false;
     pt_test_clear(&test);
 }
@@ -474,6 +493,32 @@ static void check_error(struct pt_test *test, const char *address, const char *t
     }
 }
 
+static void test_removal_is_told(void)
+{
+    static const char gone[] = "remove@/devices/pci0000:00/" HOST "\0ACTION=remove";
+    static const char *const others[] = {
+        "",
+        "remove@",
+        "remove@/",
+        "remove",
+        "add@/devices/pci0000:00/" HOST,
+        "remove@/devices/pci0000:00/0000:00:06.0",
+        "remove@/devices/pci0000:00/" HOST "/nvme0",
+        "unbind@/devices/pci0000:00/" HOST,
+        "remove@" HOST,
+    };
+
+    CU_ASSERT_TRUE(host_removal_is_told(gone, sizeof(gone), HOST));
+    for (size_t length = 0; length < strlen(gone); length++) {
+        g_autofree char *cut = g_memdup2(gone, length + 1);
+
+        CU_ASSERT_FALSE(host_removal_is_told(cut, length, HOST));
+    }
+    for (unsigned i = 0; i < G_N_ELEMENTS(others); i++) {
+        CU_ASSERT_FALSE(host_removal_is_told(others[i], strlen(others[i]), HOST));
+    }
+}
+
 static void test_errors(void)
 {
     static const struct host_options odd = {.memory_size = 0x3000};
@@ -510,6 +555,7 @@ static const struct unit_test tests[] = {
     {"what guests may write", test_what_guests_may_write},
     {"the end", test_the_end},
     {"each call fails once", test_each_call_fails_once},
+    {"the kernel tells of a removal", test_removal_is_told},
     {"errors", test_errors},
     {NULL, NULL},
 };

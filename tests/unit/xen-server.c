@@ -206,7 +206,7 @@ static enum memory_result register_write(void *opaque, uint64_t offset, unsigned
 static const struct memory_region_ops register_ops = {.write = register_write,
                                                       .valid = {4, 4, false}};
 
-static void server_test_init(struct server_test *test)
+static void server_test_init(struct server_test *test, uint32_t poll_us)
 {
     *test = (struct server_test){.hold_at = UINT32_MAX};
     replace_xen();
@@ -219,6 +219,7 @@ static void server_test_init(struct server_test *test)
     memory_region_add_subregion(&test->machine->system_io, PORT_BASE, &test->registers);
     test->xen.machine = test->machine;
     test->xen.domid = 7;
+    test->xen.poll_us = poll_us;
     test->xen.paused = true;
     test->xen.vcpu_count = VCPUS;
     test->xen.vcpus = g_new0(struct xen_vcpu, VCPUS);
@@ -257,7 +258,8 @@ static void set_state(unsigned vcpu, struct ioreq request, unsigned state)
     __atomic_store_n(state_word(vcpu), word, __ATOMIC_RELEASE);
 }
 
-static void send_request(struct server_test *test, unsigned vcpu, uint32_t value)
+/* As Xen does before it notifies. */
+static void place_request(unsigned vcpu, uint32_t value)
 {
     struct ioreq request = {
         .addr = PORT_BASE + 4 * vcpu, .data = value, .count = 1, .size = 4, .type = IOREQ_TYPE_PIO};
@@ -265,6 +267,11 @@ static void send_request(struct server_test *test, unsigned vcpu, uint32_t value
 
     memcpy(slot, &request, offsetof(struct ioreq, vp_eport));
     set_state(vcpu, request, STATE_IOREQ_READY);
+}
+
+static void send_request(struct server_test *test, unsigned vcpu, uint32_t value)
+{
+    place_request(vcpu, value);
     pthread_mutex_lock(&fake.lock);
     make_pending(test->xen.vcpus[vcpu].channel.port);
     pthread_mutex_unlock(&fake.lock);
@@ -327,12 +334,39 @@ static void join_vcpus(struct server_test *test, struct fake_vcpu vcpus[VCPUS])
 /* Each request is carried out and answered once, whenever its thread falls asleep. */
 static void test_bursts(void)
 {
-    struct server_test test;
-    struct fake_vcpu vcpus[VCPUS];
+    const uint32_t polls[] = {0, 1, 50};
 
-    server_test_init(&test);
-    start_vcpus(&test, vcpus);
-    join_vcpus(&test, vcpus);
+    for (unsigned i = 0; i < G_N_ELEMENTS(polls); i++) {
+        struct server_test test;
+        struct fake_vcpu vcpus[VCPUS];
+
+        server_test_init(&test, polls[i]);
+        start_vcpus(&test, vcpus);
+        join_vcpus(&test, vcpus);
+        CU_ASSERT(polls[i] || !test.xen.vcpus[0].channel.watched);
+        server_test_clear(&test);
+    }
+}
+
+/* While its thread watches, a request is found without an event, and a pause does not wait. */
+static void test_watched(void)
+{
+    struct server_test test;
+
+    server_test_init(&test, UINT32_MAX);
+    send_request(&test, 0, 1);
+    for (uint32_t value = 2; value <= 10; value++) {
+        wait_for_answer(0);
+        place_request(0, value);
+    }
+    wait_for_answer(0);
+    xen_pause(test.machine);
+    CU_ASSERT_EQUAL(test.last[0], 10);
+    CU_ASSERT_EQUAL(test.xen.vcpus[0].channel.watched, 9);
+    CU_ASSERT_EQUAL(fake.answers[test.xen.vcpus[0].channel.port], 10);
+    xen_resume(test.machine);
+    send_request(&test, 0, 11);
+    wait_for_answer(0);
     server_test_clear(&test);
 }
 
@@ -341,7 +375,7 @@ static void test_pauses_between(void)
     struct server_test test;
     struct fake_vcpu vcpus[VCPUS];
 
-    server_test_init(&test);
+    server_test_init(&test, 20);
     start_vcpus(&test, vcpus);
     for (unsigned i = 0; i < 100; i++) {
         uint32_t before;
@@ -361,7 +395,7 @@ static void test_held_answer(void)
 {
     struct server_test test;
 
-    server_test_init(&test);
+    server_test_init(&test, 0);
     test.hold_at = 2;
     send_request(&test, 0, 1);
     wait_for_answer(0);
@@ -382,6 +416,7 @@ int main(void)
 {
     static const struct unit_test tests[] = {
         {"bursts", test_bursts},
+        {"requests that are watched for", test_watched},
         {"pauses between requests", test_pauses_between},
         {"an answer that is held back", test_held_answer},
         {NULL, NULL},

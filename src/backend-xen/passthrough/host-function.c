@@ -105,7 +105,7 @@ static bool find(struct host_function *function, const char *root, const char *a
 bool host_function_open(struct host_function *function, const char *root, const char *address,
                         GError **error)
 {
-    *function = (struct host_function){.config = -1};
+    *function = (struct host_function){.config = -1, .owner = {.is_device = true, .notify = -1}};
     for (unsigned i = 0; i < HOST_FUNCTION_BARS; i++) {
         function->bars[i].file = -1;
     }
@@ -117,11 +117,18 @@ bool host_function_open(struct host_function *function, const char *root, const 
     return false;
 }
 
-static void close_bar(struct host_bar *bar)
+static void unmap_page(struct host_bar *bar)
 {
     if (bar->page) {
+        file_guard_remove(bar->guard);
         munmap((void *)bar->page, PAGE);
+        bar->page = NULL;
     }
+}
+
+static void close_bar(struct host_bar *bar)
+{
+    unmap_page(bar);
     if (bar->file >= 0) {
         close(bar->file);
     }
@@ -191,16 +198,18 @@ static volatile uint8_t *memory_at(struct host_function *function, struct host_b
 {
     uint64_t number = (bar->start + offset) / PAGE;
 
-    if (bar->page && bar->page_number != number) {
-        munmap((void *)bar->page, PAGE);
-        bar->page = NULL;
+    if (bar->page_number != number) {
+        unmap_page(bar);
     }
     if (!bar->page && open_bar(function, bar)) {
         void *page = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, bar->file,
                           (off_t)((number - bar->start / PAGE) * PAGE));
 
-        bar->page = page == MAP_FAILED ? NULL : page;
-        bar->page_number = number;
+        if (page != MAP_FAILED) {
+            bar->page = page;
+            bar->page_number = number;
+            bar->guard = file_guard_add(page, PAGE, &function->owner);
+        }
     }
     return bar->page ? bar->page + (bar->start + offset) % PAGE : NULL;
 }

@@ -7,6 +7,7 @@
 #define DUODM_BACKEND_XEN_PASSTHROUGH_HOST_FUNCTION_H
 
 #include "dm/pci/host-address.h"
+#include "util/file-guard.h"
 
 #include <glib.h>
 #include <stdint.h>
@@ -21,6 +22,8 @@ struct host_bar {
     /* Memory: the page of it that was reached last, in our address space; NULL: none. */
     volatile uint8_t *page;
     uint64_t page_number; /* of the machine */
+    struct file_guard
+        *guard; /* of page: Linux may take it away, as from a device that is removed */
 };
 
 struct host_function {
@@ -30,6 +33,7 @@ struct host_function {
     int config;   /* descriptor of its config space */
     unsigned irq; /* GSI of its pin; 0: none */
     struct host_bar bars[HOST_FUNCTION_BARS];
+    struct file_guard_owner owner; /* of their pages */
 };
 
 /* root: folder of all functions, /sys/bus/pci/devices. */

@@ -15,7 +15,11 @@
 #include <event2/event.h>
 
 #define SYSFS_DEVICES "/sys/bus/pci/devices"
-#define READY_PERIOD  10000 /* us */
+
+/* Asking Xen whether the function is assigned, in ms: soon, less and less often, then never. */
+#define READY_PERIOD_FIRST 10u
+#define READY_PERIOD_MAX   1000u
+#define READY_LIMIT        60000u
 
 /* Config space. */
 
@@ -105,8 +109,10 @@ static bool init_config(struct xen_passthrough *pt, GError **error)
 
 /*
  * Hotplug. libxl has Xen assign the function only after it found the device on our bus; a guest
- * that heard of it at once might have it do DMA before that, into nothing. Nobody tells when it is
- * done, so Xen is asked now and then. A domain that has not run yet is not started before that.
+ * that heard of it at once might have it do DMA before that, into nothing. There is no event to
+ * wait for: for an HVM domain libxl writes nothing to xenstore after it, nor does it say anything
+ * more over QMP, and Xen has no VIRQ for it. So Xen is asked. A domain that has not run yet is not
+ * started before that.
  */
 
 static bool is_assigned(const struct xen_passthrough *pt)
@@ -118,6 +124,14 @@ static bool is_assigned(const struct xen_passthrough *pt)
     return xc_test_assign_device(xen->control, xen->domid, number) < 0; /* it can't be any more */
 }
 
+static bool ask_later(struct xen_passthrough *pt)
+{
+    const struct timeval period = {.tv_sec = pt->ready_period / 1000,
+                                   .tv_usec = pt->ready_period % 1000 * 1000};
+
+    return pt->ready_timer && event_add(pt->ready_timer, &period) == 0;
+}
+
 static void look_if_ready(evutil_socket_t fd, short events, void *opaque)
 {
     struct xen_passthrough *pt = opaque;
@@ -126,6 +140,16 @@ static void look_if_ready(evutil_socket_t fd, short events, void *opaque)
         g_clear_pointer(&pt->ready_timer, event_free);
         pt->pci.holds_announcement = false;
         pci_device_announce(&pt->pci.device);
+        return;
+    }
+    pt->ready_waited += pt->ready_period;
+    pt->ready_period = MIN(2 * pt->ready_period, READY_PERIOD_MAX);
+    if (pt->ready_waited >= READY_LIMIT || !ask_later(pt)) {
+        g_clear_pointer(&pt->ready_timer, event_free);
+        log_warning(
+            "xen: domain %u: %s was plugged but never assigned to the domain: the guest does "
+            "not see it; remove it, and look what the toolstack says",
+            xen_pt_machine(pt)->domid, pt->host.name);
     }
 }
 
@@ -143,19 +167,45 @@ static bool has_run(const struct xen_machine *xen)
 
 static bool wait_until_ready(struct xen_passthrough *pt, GError **error)
 {
-    const struct timeval period = {.tv_usec = READY_PERIOD};
     struct machine *machine = pt->pci.device.machine;
 
     if (!machine->complete || !has_run(xen_pt_machine(pt)) || is_assigned(pt)) {
         return true;
     }
-    pt->ready_timer = event_new(machine->base, -1, EV_PERSIST, look_if_ready, pt);
-    if (!pt->ready_timer || event_add(pt->ready_timer, &period) < 0) {
+    pt->ready_timer = evtimer_new(machine->base, look_if_ready, pt);
+    pt->ready_period = READY_PERIOD_FIRST;
+    pt->ready_waited = 0;
+    if (!ask_later(pt)) {
         g_clear_pointer(&pt->ready_timer, event_free);
         return duodm_fail(error, DUODM_ERROR_FAILED, "xen: the main loop takes no timer");
     }
     pt->pci.holds_announcement = true;
     return true;
+}
+
+/* The host's function was pulled out: the guest's goes the same way. */
+static void host_removed(void *opaque)
+{
+    struct xen_passthrough *pt = opaque;
+    struct device *device = &pt->pci.device;
+    g_autoptr(GError) error = NULL;
+
+    log_warning("%s: the host's function is gone, and so is the guest's", pt->host.name);
+    if (!device->bus->ops->request_unplug(device, true, &error)) {
+        log_warning("%s", error->message);
+    }
+}
+
+/* The function can be used without. */
+static void listen_for_removal(struct xen_passthrough *pt)
+{
+    g_autoptr(GError) error = NULL;
+
+    pt->removal =
+        host_removal_listen(pt->pci.device.machine->base, pt->host.name, host_removed, pt, &error);
+    if (!pt->removal) {
+        log_warning("%s", error->message);
+    }
 }
 
 /* Life. */
@@ -252,6 +302,7 @@ static bool realize(struct device *device, GError **error)
         host_function_close(&pt->host);
         return false;
     }
+    listen_for_removal(pt);
     return true;
 }
 
@@ -261,6 +312,7 @@ static void unrealize(struct device *device)
     struct xen_passthrough *pt = xen_pt_of(device);
 
     g_clear_pointer(&pt->ready_timer, event_free);
+    g_clear_pointer(&pt->removal, host_removal_end);
     set_command(pt, PCI_COMMAND_INTERRUPT_DISABLE);
     xen_pt_intx_unbind(pt);
     xen_pt_msi_destroy(pt);

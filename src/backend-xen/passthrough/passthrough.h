@@ -4,6 +4,7 @@
 #define DUODM_BACKEND_XEN_PASSTHROUGH_PASSTHROUGH_H
 
 #include "backend-xen/passthrough/host-function.h"
+#include "backend-xen/passthrough/host-removal.h"
 #include "backend-xen/xen-machine.h"
 #include "dm/pci/assigned-config.h"
 
@@ -42,8 +43,11 @@ struct xen_passthrough {
 
     struct host_function host;
     struct assigned_config config;
-    struct event *ready_timer; /* until Xen has assigned the function; NULL: it has */
-    bool was_used;             /* the guest let it do DMA: only a reset makes it forget */
+    struct host_removal *removal; /* NULL: nobody tells when the host's function is gone */
+    /* Until Xen has assigned the function, or nobody believes that it will: then NULL. */
+    struct event *ready_timer;
+    unsigned ready_period, ready_waited; /* ms: until it is asked again; since it was plugged */
+    bool was_used;                       /* the guest let it do DMA: only a reset makes it forget */
 
     /* BARs: pt-bars.c. Pieces under the topology lock. */
     struct xen_pt_bar bars[PCI_BAR_COUNT];

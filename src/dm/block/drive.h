@@ -19,11 +19,12 @@ enum drive_interface {
     DRIVE_IDE,
 };
 
-/* One -drive, or -blockdev. */
+/* One -blockdev, -drive, or what is short for one. */
 struct drive {
-    json_t *blockdev; /* what block_open takes; NULL: a drive without a medium */
-    char *id;         /* of the backend; NULL: none was given. Of -blockdev always NULL */
-    bool is_drive;    /* else -blockdev */
+    json_t *blockdev;   /* what block_open takes; NULL: a drive without a medium */
+    char *id;           /* of the backend; NULL: none was given. Of -blockdev always NULL */
+    bool is_drive;      /* else -blockdev */
+    const char *option; /* by which the user named it, for messages: "-hda" */
     enum drive_interface interface;
     bool is_cd; /* media=cdrom */
     int index;  /* place among the IDE drives, two to a channel; -1: the first that is free */

@@ -481,13 +481,12 @@ static bool add_devices_of(struct launch *launch, bool first, GError **error)
 {
     for (unsigned i = 0; i < launch->line.devices->len; i++) {
         const struct key_values *list = g_ptr_array_index(launch->line.devices, i);
-        const char *driver = key_values_get(list, "driver");
 
-        if (comes_first(device_class_find_any(driver)) != first) {
+        if (comes_first(device_class_find_any(key_values_get(list, "driver"))) != first) {
             continue;
         }
         if (!hotplug_add(launch->machine, list, error)) {
-            g_prefix_error(error, "-device %s: ", driver);
+            g_prefix_error(error, "-device: ");
             return false;
         }
     }

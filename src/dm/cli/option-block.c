@@ -21,53 +21,62 @@ bool option_blockdev(struct command_line *line, const char *value, GError **erro
     }
     drive = g_new0(struct drive, 1);
     drive->blockdev = object;
+    drive->option = "-blockdev";
+    g_ptr_array_add(line->drives, drive);
+    return true;
+}
+
+static bool add_drive(struct command_line *line, const char *text, const char *option,
+                      GError **error)
+{
+    struct drive *drive = drive_from_text(text, error);
+
+    if (!drive) {
+        return false;
+    }
+    drive->option = option;
     g_ptr_array_add(line->drives, drive);
     return true;
 }
 
 bool option_drive(struct command_line *line, const char *value, GError **error)
 {
-    struct drive *drive = drive_from_text(value, error);
-
-    if (!drive) {
-        return false;
-    }
-    g_ptr_array_add(line->drives, drive);
-    return true;
+    return add_drive(line, value, "-drive", error);
 }
 
 /* -hda and the like: a -drive at a place. */
-static bool add_at(struct command_line *line, const char *file, const char *place, GError **error)
+static bool add_at(struct command_line *line, const char *file, const char *place,
+                   const char *option, GError **error)
 {
     g_autofree char *escaped = key_values_escape(file);
     g_autofree char *text = g_strdup_printf("file=%s,if=ide,%s", escaped, place);
 
-    return option_drive(line, text, error);
+    return add_drive(line, text, option, error);
 }
 
 bool option_hda(struct command_line *line, const char *value, GError **error)
 {
-    return add_at(line, value, "index=0,media=disk", error);
+    return add_at(line, value, "index=0,media=disk", "-hda", error);
 }
 
 bool option_hdb(struct command_line *line, const char *value, GError **error)
 {
-    return add_at(line, value, "index=1,media=disk", error);
+    return add_at(line, value, "index=1,media=disk", "-hdb", error);
 }
 
 bool option_hdc(struct command_line *line, const char *value, GError **error)
 {
-    return add_at(line, value, "index=2,media=disk", error);
+    return add_at(line, value, "index=2,media=disk", "-hdc", error);
 }
 
 bool option_hdd(struct command_line *line, const char *value, GError **error)
 {
-    return add_at(line, value, "index=3,media=disk", error);
+    return add_at(line, value, "index=3,media=disk", "-hdd", error);
 }
 
 bool option_cdrom(struct command_line *line, const char *value, GError **error)
 {
-    return add_at(line, value, "index=2,media=cdrom", error);
+    return add_at(line, value, "index=2,media=cdrom", "-cdrom", error);
 }
 
 /* ---- What goes with a -drive, when the whole line is known ---- */
@@ -121,6 +130,7 @@ static bool place_drives(struct command_line *line, GError **error)
             }
             if (drive->is_drive && drive->interface == DRIVE_IDE &&
                 (drive->index >= 0) == (pass == 0) && !place_ide(drive, &used, error)) {
+                g_prefix_error(error, "%s: ", drive->option);
                 return false;
             }
         }
@@ -166,6 +176,7 @@ static bool resolve_drives(struct command_line *line, GError **error)
         if (drive->is_drive) {
             name_drive(drive, i);
             if (!add_device(line, drive, &ide_count, error)) {
+                g_prefix_error(error, "%s: ", drive->option);
                 return false;
             }
         }
@@ -189,7 +200,7 @@ static bool open_drives(struct launch *launch, bool is_drive, GError **error)
         const struct drive *drive = g_ptr_array_index(drives, i);
 
         if (drive->is_drive == is_drive && !open_drive(launch, drive, error)) {
-            g_prefix_error(error, "%s: ", is_drive ? "-drive" : "-blockdev");
+            g_prefix_error(error, "%s: ", drive->option);
             return false;
         }
     }
@@ -199,9 +210,6 @@ static bool open_drives(struct launch *launch, bool is_drive, GError **error)
 /* Nodes first: a drive may be a window of one. */
 bool launch_open_drives(struct launch *launch, GError **error)
 {
-    if (!resolve_drives(&launch->line, error)) {
-        g_prefix_error(error, "-drive: ");
-        return false;
-    }
-    return open_drives(launch, false, error) && open_drives(launch, true, error);
+    return resolve_drives(&launch->line, error) && open_drives(launch, false, error) &&
+           open_drives(launch, true, error);
 }

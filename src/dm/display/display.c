@@ -4,10 +4,6 @@
 #include "dm/machine.h"
 #include "util/error.h"
 
-#include <errno.h>
-#include <fcntl.h>
-#include <unistd.h>
-
 struct adapter {
     const struct display_adapter_ops *ops;
     void *opaque;
@@ -124,29 +120,6 @@ bool display_view_was_resized(const struct display_view *view)
     return view->resized;
 }
 
-static bool write_file(struct machine *machine, const char *path, const GByteArray *file,
-                       GError **error)
-{
-    int fd = fd_registry_open(machine->fds, path, O_WRONLY | O_CREAT | O_TRUNC, 0666);
-    size_t done = 0;
-
-    while (fd >= 0 && done < file->len) {
-        ssize_t count = write(fd, file->data + done, file->len - done);
-
-        if (count < 0 && errno != EINTR) {
-            break;
-        }
-        done += count > 0 ? (size_t)count : 0;
-    }
-    if (fd < 0 || done < file->len) {
-        duodm_fail(error, DUODM_ERROR_IO, "'%s' can't be written: %s", path, g_strerror(errno));
-    }
-    if (fd >= 0) {
-        close(fd);
-    }
-    return fd >= 0 && done == file->len;
-}
-
 bool display_dump(struct machine *machine, const char *path, const char *format, GError **error)
 {
     bool is_png = g_strcmp0(format, "png") == 0;
@@ -165,5 +138,5 @@ bool display_dump(struct machine *machine, const char *path, const char *format,
     display_view_refresh(view);
     file = is_png ? surface_to_png(&view->surface) : surface_to_ppm(&view->surface);
     display_view_free(view);
-    return write_file(machine, path, file, error);
+    return fd_registry_write(machine->fds, path, 0666, file->data, file->len, error);
 }

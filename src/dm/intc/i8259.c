@@ -10,6 +10,7 @@
 #include "dm/fdt/device-tree.h"
 #include "dm/intc/i8259.h"
 #include "dm/machine.h"
+#include "util/hot-path.h"
 #include "util/trace.h"
 
 #include <pthread.h>
@@ -217,7 +218,7 @@ uint8_t i8259_acknowledge(struct i8259_pair *pic)
     return vector;
 }
 
-bool i8259_has_interrupt(struct i8259_pair *pic)
+HOT_PATH bool i8259_has_interrupt(struct i8259_pair *pic)
 {
     return __atomic_load_n(&pic->output_level, __ATOMIC_ACQUIRE);
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "dm/iommu/intel-iommu.h"
+#include "dm/fd-set.h"
 #include "dm/fdt/device-tree.h"
 #include "dm/intc/ioapic.h"
 #include "dm/intc/local-apic.h"
@@ -337,7 +338,7 @@ bool intel_iommu_write_dmar(struct machine *machine, const char *path, GError **
                           "the machine has no such unit: give -device intel-iommu, too");
     }
     table = acpi_build_dmar(&dmar);
-    return g_file_set_contents(path, (const char *)table->data, table->len, error);
+    return fd_registry_write(machine->fds, path, 0666, table->data, table->len, error);
 }
 
 static void intel_iommu_describe(struct device *device, struct device_tree *tree,

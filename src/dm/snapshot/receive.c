@@ -219,42 +219,13 @@ bool migration_receive(struct migration *migration, const char *uri, GError **er
 
 /* Devices only, at once. */
 
-static bool write_file(int fd, const GByteArray *state, GError **error)
-{
-    for (size_t done = 0; done < state->len;) {
-        ssize_t written = write(fd, state->data + done, state->len - done);
-
-        if (written < 0 && errno != EINTR) {
-            return duodm_fail(error, DUODM_ERROR_IO, "%s", g_strerror(errno));
-        }
-        done += written > 0 ? (size_t)written : 0;
-    }
-    return true;
-}
-
 static bool save_to_file(struct machine *machine, bool was_running, const char *path,
                          GError **error)
 {
     g_autoptr(GByteArray) state = g_byte_array_new();
-    bool good;
-    int fd;
 
-    if (!device_state_save(machine, was_running, state, error)) {
-        return false;
-    }
-    fd = fd_registry_open(machine->fds, path, O_WRONLY | O_CREAT | O_TRUNC, 0600);
-    if (fd < 0) {
-        return duodm_fail(error, DUODM_ERROR_IO, "'%s' can't be opened: %s", path,
-                          g_strerror(errno));
-    }
-    good = write_file(fd, state, error);
-    if (close(fd) < 0 && good) {
-        good = duodm_fail(error, DUODM_ERROR_IO, "%s", g_strerror(errno));
-    }
-    if (!good) {
-        g_prefix_error(error, "'%s': ", path);
-    }
-    return good;
+    return device_state_save(machine, was_running, state, error) &&
+           fd_registry_write(machine->fds, path, 0600, state->data, state->len, error);
 }
 
 bool migration_save_devices(struct machine *machine, const char *path, bool leave_images,

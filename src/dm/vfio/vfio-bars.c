@@ -3,7 +3,8 @@
  * BARs of a passed-through function. What the host lets us map the guest reaches without an exit;
  * the rest is read and written access by access. The device decodes its BARs all the time, at
  * addresses of the host's: where, and whether, the guest sees them is only a matter of its memory
- * map. So no vCPU can ever touch a mapping that the host has withdrawn.
+ * map. So nothing that a guest does has the host withdraw a mapping under a vCPU; where the host
+ * does it by itself, util/file-guard.h answers.
  */
 #include "dm/machine.h"
 #include "dm/pci/pci-regs.h"

@@ -74,8 +74,11 @@ static void signalled(struct vfio_pci *vfio, uint64_t packed)
         machine_post(vfio->pci.device.machine, &vfio->request_task);
         break;
     case VFIO_EVENT_ERROR: {
-        g_autofree char *text = g_strdup_printf(
-            "device %s had an uncorrectable error: the guest can't go on", vfio_pci_name(vfio));
+        bool is_gone = __atomic_load_n(&vfio->device->owner.cut, __ATOMIC_SEQ_CST);
+        g_autofree char *text =
+            g_strdup_printf("device %s %s: the guest can't go on", vfio_pci_name(vfio),
+                            is_gone ? "was taken away: its memory is not there any more"
+                                    : "had an uncorrectable error");
 
         machine_report_internal_error(vfio->pci.device.machine, text);
         break;

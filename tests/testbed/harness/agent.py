@@ -19,8 +19,8 @@ MAX_PAYLOAD = 16384
 HELLO = b"duodm-testbed-agent-1"
 Frame = collections.namedtuple("Frame", "channel kind time payload")
 
-# s. Only what hangs takes so long: guests have come up after two minutes beside other work.
-LIMIT = 600.0
+# s. Only what hangs takes so long: on a machine of two CPUs a guest is up within ten.
+LIMIT = 200.0
 
 
 def pack_frame(channel, kind, payload=b""):

@@ -49,7 +49,7 @@ class Bed:
     def answers(self):
         """Does L1 still do anything? After a test that failed."""
         try:
-            return self.outer.alive and self.agent.run("true", limit=120)[0] == 0
+            return self.outer.alive and self.agent.run("true", limit=60)[0] == 0
         except (Closed, TimeoutError):
             return False
 

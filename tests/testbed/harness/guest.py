@@ -90,7 +90,18 @@ class Guest:
     def __enter__(self):
         return self
 
+    def log_state(self):
+        """Where the guest's processors are, twice, into the log: after a failure."""
+        try:
+            self.qmp.timeout = 10
+            for command in ("info status", "info registers -a", "info registers -a"):
+                self.bed.log(self.process.name, f"# {command}\n{self.qmp.human(command)}\n".encode())
+        except Exception as problem:  # the failure that brought us here is what matters
+            self.bed.log(self.process.name, f"no answer to a monitor command: {problem}\n".encode())
+
     def __exit__(self, kind, value, traceback):
+        if kind and self.qmp and self.process.status is None and not self.agent.broken:
+            self.log_state()
         # A crash must not hide behind a test that had all it wanted.
         status = self.process.status
         self.close()

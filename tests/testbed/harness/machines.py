@@ -17,6 +17,7 @@ APPEND = "console=ttyS0 panic=-1 loglevel=5 no_timer_check"
 # sets flags: an interrupt or an exit in between saves them, and who returns may be in any mode then.
 # Linux allocates memory by that instruction where the processor has it.
 CPU = "EPYC,-cx16"
+CX16_NUMBER = 4 * 32 + 13  # of the feature, in Linux
 
 
 def linux(folder, programs, modules, arguments, append="", module_arguments=None, kernel=None,
@@ -34,10 +35,11 @@ def linux(folder, programs, modules, arguments, append="", module_arguments=None
 
 
 def kvm(folder, programs):
-    """Linux with /dev/kvm (emulated AMD SVM, nested paging), tun and loop devices. Its processor has
-    CMPXCHG16B: a guest program tries what KVM makes of that."""
+    """Linux with /dev/kvm (emulated AMD SVM, nested paging), tun and loop devices, servers of vfio-user.
+    Its processor has CMPXCHG16B: a guest program tries what KVM makes of that. Kernels do not know."""
     return linux(folder, programs, ["kvm_amd", "tun", "msr"],
-                 ["-cpu", "EPYC", "-m", "2048", "-smp", "2"])
+                 ["-cpu", "EPYC", "-m", "2048", "-smp", "2"], append=f"clearcpuid={CX16_NUMBER}",
+                 add_files=lambda tree, folder: add_servers(tree))
 
 
 def iommufd(folder, programs):
@@ -57,6 +59,11 @@ def vfio(folder, programs, modules=(), kernel=None, add_files=None):
                   "-device", "intel-iommu,intremap=on,caching-mode=on,aw-bits=48",
                   "-device", "edu,addr=5", *nvme(folder)],
                  append="intel_iommu=on", kernel=kernel, add_files=add_files)
+
+
+def vfio_large(folder, programs):
+    """As vfio, with memory for the tables of a million mappings."""
+    return [*vfio(folder, programs), "-m", "4096"]
 
 
 def nvme(folder):
@@ -118,5 +125,5 @@ def next_file(root, folder, start, end):
                                    if f.startswith(start) and f.endswith(end)))
 
 
-KINDS = {"iommufd": iommufd, "kvm": kvm, "vfio": vfio, "vfio-newer": vfio_newer, "xen": xen,
-         "xen-passthrough": xen_passthrough}
+KINDS = {"iommufd": iommufd, "kvm": kvm, "vfio": vfio, "vfio-large": vfio_large,
+         "vfio-newer": vfio_newer, "xen": xen, "xen-passthrough": xen_passthrough}

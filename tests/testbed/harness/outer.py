@@ -12,8 +12,9 @@ import threading
 import time
 
 from harness.agent import Agent, Channel, Frame
+from harness.monitor import Monitor
 
-QEMU = "qemu-system-x86_64"
+QEMU = os.environ.get("TESTBED_L0", "qemu-system-x86_64")
 
 
 class Console(Channel):
@@ -54,9 +55,12 @@ class Outer:
 
     def __init__(self, folder, arguments, log):
         ours, theirs = socket.socketpair()
+        monitor, its_end = socket.socketpair()
         accel = os.environ.get("TESTBED_L0_ACCEL", "tcg,thread=multi")
         command = [QEMU, "-accel", accel, "-display", "none", "-vga", "none", "-nic", "none",
-                   "-no-reboot", "-serial", "stdio", "-monitor", "none",
+                   "-no-reboot", "-no-shutdown", "-serial", "stdio", "-monitor", "none",
+                   "-chardev", f"socket,id=monitor,fd={its_end.fileno()}",
+                   "-mon", "chardev=monitor,mode=control",
                    "-device", "virtio-serial-pci",
                    "-chardev", f"socket,id=agent,fd={theirs.fileno()}",
                    "-device", "virtserialport,chardev=agent,name=agent", *arguments]
@@ -66,13 +70,21 @@ class Outer:
         with open(os.path.join(folder, "qemu.stderr"), "wb") as stderr:
             self.process = subprocess.Popen(wrapper + command, stdin=subprocess.DEVNULL,
                                             stdout=subprocess.PIPE, stderr=stderr,
-                                            pass_fds=[theirs.fileno()], start_new_session=True)
+                                            pass_fds=[theirs.fileno(), its_end.fileno()],
+                                            start_new_session=True)
         theirs.close()
+        its_end.close()
         self.stderr_path = stderr.name
         self.socket = ours
         self.log = log
         self.console = Console(self.process.stdout, log)
         self.agent = Agent(SocketStream(ours), "L1", log)
+        self.monitor = Monitor(monitor, self.end)
+
+    def end(self, why):
+        """L1 has switched itself off, has died, or shall: what waits for it need not wait on."""
+        self.log("L0", f"L1 ended: {why}\n{self.monitor.registers()}\n".encode())
+        self.process.kill()
 
     @property
     def alive(self):
@@ -82,6 +94,7 @@ class Outer:
         self.process.kill()
         self.process.wait()
         self.socket.close()
+        self.monitor.socket.close()
         with open(self.stderr_path, "rb") as f:
             lines = f.read().splitlines(keepends=True)
             self.log("L0", b"".join(line for line in lines if b"TCG doesn't support" not in line))

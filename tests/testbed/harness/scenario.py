@@ -4,6 +4,7 @@ import importlib.util
 import itertools
 import os
 import sys
+import threading
 import time
 import traceback
 
@@ -12,6 +13,8 @@ from harness.bed import Bed
 from harness.packages import ROOT
 from harness.report import Log
 
+TEST_LIMIT = 300  # s for one test, where its scenario does not name another: ten times what it takes
+REPEAT = 3  # what --repeat is if nobody says it, and what limits are meant for
 FOLDER = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "scenarios")
 
 
@@ -28,6 +31,7 @@ class Scenario:
         self.engine = getattr(module, "ENGINE", "kvm")
         self.devices = getattr(module, "DEVICES", [])
         self.in_ci = getattr(module, "IN_CI", True)
+        self.test_limit = getattr(module, "TEST_LIMIT", TEST_LIMIT)
         self.tests = [(name[len("test_"):].replace("_", "-"), function)
                       for name, function in vars(module).items() if name.startswith("test_")]
 
@@ -46,7 +50,26 @@ def find_scenarios():
             if name.endswith(".py")]
 
 
-def run_test(bed, test, function, results, again):
+class Watchdog:
+    """Ends L1 if a test takes longer than limit, s: a test waits for many things, each with a limit
+    of its own, and one that hangs must not take the time of all others."""
+
+    def __init__(self, bed, limit):
+        self.bed = bed
+        self.timer = threading.Timer(limit, self._bite)
+        self.limit = limit
+
+    def _bite(self):
+        self.bed.outer.end(f"the test is not done after {self.limit:.0f} s")
+
+    def __enter__(self):
+        self.timer.start()
+
+    def __exit__(self, kind, value, trace):
+        self.timer.cancel()
+
+
+def run_test(bed, test, function, limit, results, again):
     """True if the test is done. False: it failed, and again says that it may be repeated (in another
     L1, if this one does not answer any more): nested virtual CPUs sometimes lock up, in L1's own
     kernel and in the guest's, under any program, when real CPUs are scarce. So a test may fail once
@@ -55,9 +78,11 @@ def run_test(bed, test, function, results, again):
     began = time.monotonic()
     bed.log.begin(test)
     try:
-        function(bed)
+        with Watchdog(bed, limit):
+            function(bed)
     except Exception:  # whatever a test may raise is its failure
         why = traceback.format_exc()
+        bed.log("L0", bed.outer.monitor.registers().encode())
         bed.alive = bed.answers()
         path = bed.log.end(why)
         if again and not (bed.alive and bed.options.names):
@@ -83,7 +108,8 @@ def start_bed(kind, program, programs, log, options):
 
 def run_kind(kind, scenarios, program, programs, results, options):
     """All tests of the scenarios in one L1; in another one if it dies under a test."""
-    todo = [(f"{scenario.name}.{name}", function)
+    todo = [(f"{scenario.name}.{name}", function,
+             scenario.test_limit * max(1, options.repeat / REPEAT))
             for scenario in scenarios for name, function in scenario.tests]
     log = Log(kind, echo=options.log)
     repeated = set()
@@ -93,8 +119,8 @@ def run_kind(kind, scenarios, program, programs, results, options):
             with start_bed(kind, program, programs, log, options) as bed:
                 print(f"        L1 '{kind}' is up ({time.monotonic() - began:.1f} s)", flush=True)
                 while todo and bed.alive:
-                    test, function = todo[0]
-                    if run_test(bed, test, function, results, test not in repeated):
+                    test, function, limit = todo[0]
+                    if run_test(bed, test, function, limit, results, test not in repeated):
                         todo.pop(0)
                     repeated.add(test)
                 if options.keep and bed.alive:
@@ -102,7 +128,7 @@ def run_kind(kind, scenarios, program, programs, results, options):
     except Exception as problem:  # the rest can't run
         why = f"L1 '{kind}' failed: {problem}" if not options.log else traceback.format_exc()
         results.add_failure(kind, 0.0, why, os.path.relpath(log.file.name, ROOT))
-        for test, _ in todo:
+        for test, *_ in todo:
             results.add_failure(test, 0.0, f"not run: no L1 '{kind}'", "as above")
     finally:
         log.close()

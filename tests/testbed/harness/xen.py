@@ -4,12 +4,11 @@ import json
 import re
 import time
 
-from harness.agent import Agent, ChannelQMP
+from harness.agent import LIMIT, Agent, ChannelQMP
 
 AGENT_PORT = 5555
 MONITOR_PORT = 5556
 AGENT_LINE = f"tcp:127.0.0.1:{AGENT_PORT},server=on,wait=off"
-LIMIT = 600.0  # nested vCPUs crawl when the machine has other work
 START = """
 ip link set lo up
 [ -S /run/xenstored/socket ] || {
@@ -112,6 +111,15 @@ class Domain:
         except Exception as problem:
             raise AssertionError(f"{problem}; {self.serial()[-3000:]}\n{self.log()}") from problem
         return self
+
+    def follow_restored(self):
+        """It was saved and restored: it has another id, and its agent goes on, between two frames."""
+        self.id = self.current_id()
+        before, line = self.agent, self.bed.agent.spawn("nc", "127.0.0.1", str(AGENT_PORT),
+                                                        name=f"{self.name} agent")
+        self.agent = Agent(line, self.name, self.bed.log)
+        self.agent.parser.started = True
+        self.agent.next_number = before.next_number
 
     def run(self, *arguments, **rest):
         return self.agent.run(*arguments, **rest)

@@ -6,6 +6,7 @@ MACHINE = "vfio"
 DEVICES = ["vfio-pci", "intel-iommu"]
 IN_CI = False  # minutes
 COUNT = 100
+TEST_LIMIT = 1200
 
 
 def test_hundred(bed):

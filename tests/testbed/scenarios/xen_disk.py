@@ -4,6 +4,7 @@ from harness.xen import LIMIT, Domain, start_toolstack
 from harness.xen_disk import EMULATED, PARAVIRTUAL
 from harness.xen_guest import DISK, DiskDomain, check_disk, set_boot
 
+TEST_LIMIT = 600
 MACHINE = "xen"
 ENGINE = "xen"
 

@@ -4,6 +4,7 @@ from harness.xen import start_toolstack
 from harness.xen_disk import EMULATED, PARAVIRTUAL, grub_config
 from harness.xen_guest import DiskDomain, set_boot
 
+TEST_LIMIT = 600
 MACHINE = "xen"
 ENGINE = "xen"
 IN_CI = False  # two starts of Linux; xen_disk has its parts

@@ -1,0 +1,66 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""An NVMe disk by vfio-user behind VT-d: it comes and goes while mappings exist, and its server dies."""
+import contextlib
+
+from harness.vfio import rounds, verify
+from harness.vfio_user import UserNvme, nvme_server
+
+MACHINE = "kvm"
+DEVICES = ["intel-iommu", "vfio-user-pci"]
+IN_CI = False
+
+MEMORY = 256  # MiB
+SHARED = ["-object", f"memory-backend-memfd,id=ram,size={MEMORY}M",
+          "-machine", "memory-backend=ram"]
+# A disk that holds mappings before anything is plugged in.
+DISK = ["-drive", "file=/boot/vmlinuz,if=none,id=d,format=raw,readonly=on",
+        "-device", "virtio-blk-pci,drive=d,iommu_platform=on"]
+
+
+@contextlib.contextmanager
+def guest_behind(bed, *arguments, append="", properties=""):
+    """And the disk that is to be plugged into it."""
+    with (nvme_server(bed) as server,
+          bed.guest("-device", f"intel-iommu,caching-mode=on{properties}", *DISK, *arguments, smp=2,
+                    memory=MEMORY, append=f"intel_iommu=on {append}") as guest):
+        guest.wait_up()
+        guest.run("dd if=/dev/vda of=/dev/null bs=1M count=4 iflag=direct 2>/dev/null")
+        verify(guest)
+        yield guest, UserNvme(guest, guest.qmp, server)
+        assert not guest.run("dmesg | grep -E 'DMAR: .*fault|BUG:' | head -n 3")[1]
+
+
+def test_shared_memory(bed):
+    """The server maps what the guest maps for the disk, and no more."""
+    with guest_behind(bed, *SHARED, append="iommu.strict=1") as (guest, nvme):
+        for number in range(rounds(bed)):
+            nvme.plug()
+            nvme.check(number)
+            held = nvme.server.mappings().values()
+            assert held and all(passed for _, _, passed in held), held
+            assert sum(size for size, _, _ in held) < MEMORY << 19, held
+            nvme.unplug_under_load()
+        nvme.plug()
+        guest.reboot(lambda: guest.qmp.execute("system_reset"))
+        nvme.wait_there()
+        nvme.check(98)
+        nvme.change_server()
+        nvme.plug()
+        nvme.check(99)
+
+
+def test_messages(bed):
+    """Memory that the server can't map: it asks for each access. All of RAM is mapped in the domain
+    that devices share, and replayed for the newcomer."""
+    with guest_behind(bed, append="iommu=pt", properties=",pt=off") as (_, nvme):
+        for number in range(rounds(bed)):
+            nvme.plug(no_direct_dma=True)
+            nvme.check(number)
+            held = nvme.server.mappings().values()
+            assert not any(passed for _, _, passed in held), held
+            assert sum(size for size, _, _ in held) > MEMORY << 19, held
+            nvme.unplug_under_load()
+        nvme.plug()
+        nvme.change_server()
+        nvme.plug()
+        nvme.check(99)
