@@ -239,14 +239,11 @@ void device_reset(struct device *device)
     memory_topology_commit();
 }
 
-char *device_describe(const struct device *device)
+char *device_place(const struct device *device)
 {
     const struct bus *bus = device->bus;
     unsigned number = 0;
 
-    if (device->id) {
-        return g_strdup(device->id);
-    }
     if (bus->ops && bus->ops->address) {
         g_autofree char *address = bus->ops->address(device);
 
@@ -258,9 +255,25 @@ char *device_describe(const struct device *device)
         if (other == device) {
             break;
         }
-        number += other->class == device->class && !other->id;
+        number += other->class == device->class;
     }
     return g_strdup_printf("%s[%u]", device->class->name, number);
+}
+
+char *device_describe(const struct device *device)
+{
+    return device->id ? g_strdup(device->id) : device_place(device);
+}
+
+char *device_state_name(const struct device *device)
+{
+    g_autofree char *place = device_place(device);
+    const char *id = device->id;
+
+    if (!device->bus->ops || !device->bus->ops->address) { /* its class is in its place */
+        return g_strconcat(place, id ? " " : NULL, id, NULL);
+    }
+    return g_strconcat(device->class->name, id ? " " : "", id ? id : "", " at ", place, NULL);
 }
 
 static const struct state_description *bus_state(const struct device *device)
@@ -275,7 +288,7 @@ bool device_has_state(const struct device *device)
 
 void device_save_state(struct device *device, GByteArray *stream)
 {
-    g_autofree char *instance = device_describe(device);
+    g_autofree char *instance = device_state_name(device);
     bool entered = access_guard_enter(&device->guard);
 
     if (bus_state(device)) {
@@ -320,7 +333,7 @@ static bool load_sections(struct device *device, const char *instance, const uin
 bool device_load_state(struct device *device, const uint8_t *stream, size_t length,
                        size_t *consumed, GError **error)
 {
-    g_autofree char *instance = device_describe(device);
+    g_autofree char *instance = device_state_name(device);
     bool entered, loaded;
 
     memory_topology_begin();

@@ -125,9 +125,13 @@ bool device_load_state(struct device *device, const uint8_t *stream, size_t leng
                        size_t *consumed, GError **error);
 /* Does its saved state consist of anything? */
 bool device_has_state(const struct device *device);
-/* How messages and saved state call it: its id, or its bus and address there ("pci.0/03.0"), or its
- * class and number among those of that class ("isa-serial[1]"). Caller frees. */
+/* Where it is: its bus and address there ("pci.0/03.0"), or its class and number among those of
+ * that class ("isa-serial[1]"). How messages call it: its id, or that. How saved state does: by
+ * both
+ * ("disk at pci.0/03.0"), for a guest finds it by its place. Caller frees. */
+char *device_place(const struct device *device);
 char *device_describe(const struct device *device);
+char *device_state_name(const struct device *device);
 
 /* For what embeds a bus (struct pci_bus). name is copied. */
 void bus_init(struct bus *bus, const struct bus_ops *ops, enum bus_type type, const char *name,

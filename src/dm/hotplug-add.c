@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Adding devices as users name them. */
 #include "dm/absent.h"
-#include "dm/cli/keyval.h"
+#include "dm/keyval.h"
 #include "dm/hotplug.h"
 #include "dm/machine.h"
 #include "util/error.h"

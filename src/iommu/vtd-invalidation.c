@@ -241,9 +241,8 @@ HOT_PATH static bool execute(struct vtd *vtd, const uint64_t descriptor[2])
     }
 }
 
-#define AT_ONCE                                                                                    \
-    4 /* descriptors that are fetched together, and executed in one hold of the lock               \
-       */
+/* Descriptors that are fetched together, and executed in one hold of the lock. */
+#define AT_ONCE 4
 
 /* What is next in the queue. */
 struct batch {
@@ -254,6 +253,12 @@ struct batch {
 static uint64_t queue_size(const struct vtd *vtd)
 {
     return VTD_IQA_SIZE(vtd_get64(vtd, VTD_IQA));
+}
+
+/* Sizes are powers of two; software may have made the queue smaller meanwhile. */
+static void advance_head(struct vtd *vtd, unsigned bytes)
+{
+    vtd_put64(vtd, VTD_IQH, (vtd_get64(vtd, VTD_IQH) + bytes) & (queue_size(vtd) - 1));
 }
 
 /* No: the queue is off or empty, or an error stops it. */
@@ -304,6 +309,7 @@ HOT_PATH static bool run_batch(struct vtd *vtd)
 {
     struct batch batch;
 
+    advance_head(vtd, 0);
     if (!has_more(vtd)) {
         return false;
     }
@@ -319,7 +325,7 @@ HOT_PATH static bool run_batch(struct vtd *vtd)
             vtd_raise_fault_status(vtd, VTD_FSTS_QUEUE_ERROR);
             return false;
         }
-        vtd_put64(vtd, VTD_IQH, (vtd_get64(vtd, VTD_IQH) + 16) % queue_size(vtd));
+        advance_head(vtd, 16);
     }
     return has_more(vtd);
 }

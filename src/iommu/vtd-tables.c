@@ -269,15 +269,13 @@ union table {
     entry_pair pairs[LEVEL_COUNT / 2];
 };
 
-#define AT_ONCE 16u /* entries: a sparse table is looked at by these */
+#define AT_ONCE 16u /* entries: a sparse table is looked at by these, which are 8 pairs */
 
 static bool are_zero(const entry_pair *pairs)
 {
-    entry_pair any = pairs[0];
+    entry_pair any =
+        (pairs[0] | pairs[1] | pairs[2] | pairs[3]) | (pairs[4] | pairs[5] | pairs[6] | pairs[7]);
 
-    for (unsigned i = 1; i < AT_ONCE / 2; i++) {
-        any |= pairs[i];
-    }
     return (any[0] | any[1]) == 0;
 }
 

@@ -21,35 +21,9 @@ void avx_check(struct cpu *cpu)
     }
 }
 
-enum place { PLACE_NONE, PLACE_REG, PLACE_VVVV, PLACE_RM, PLACE_IS4 };
-
-/* Which field of the instruction an operand is in; *general: a general register. */
-static enum place place_of(enum operand operand, bool *general)
+static bool is_general(enum operand operand)
 {
-    *general = false;
-    switch (operand) {
-    case Vx:
-        return PLACE_REG;
-    case Hx:
-        return PLACE_VVVV;
-    case Lx:
-        return PLACE_IS4;
-    case Gd:
-    case Gy:
-        *general = true;
-        return PLACE_REG;
-    case Ed:
-    case Ey:
-    case RdMb:
-    case RdMw:
-        *general = true;
-        return PLACE_RM;
-    case OPERAND_NONE:
-    case Ib:
-        return PLACE_NONE;
-    default:
-        return PLACE_RM;
-    }
+    return operand_kinds[operand].notation == OPERAND_AS_GENERAL;
 }
 
 unsigned avx_memory_bytes(const struct insn *insn, enum operand operand)
@@ -113,21 +87,22 @@ static uint64_t stub_code(const struct insn *insn)
     bool wide = insn->vex_w;
 
     for (unsigned i = 0; i < G_N_ELEMENTS(row->operands); i++) {
-        bool general;
-        enum place place = place_of(row->operands[i], &general);
+        enum operand operand = row->operands[i];
+        enum operand_place place = operand_kinds[operand].place;
+        bool general = is_general(operand);
         if (general) {
             wide = insn->operand_size == 8;
         }
-        if (place == PLACE_REG) {
+        if (place == OPERAND_IN_REG) {
             reg = general ? STUB_GENERAL_OUT : STUB_REG;
-        } else if (place == PLACE_VVVV) {
+        } else if (place == OPERAND_IN_VVVV) {
             vvvv = STUB_VVVV;
-        } else if (place == PLACE_RM) {
+        } else if (operand_is_rm(operand)) {
             rm = general && !insn->memory ? STUB_GENERAL_IN : STUB_RM;
-        } else if (place == PLACE_IS4) {
+        } else if (place == OPERAND_IN_IS4) {
             immediate = STUB_IS4 << 4;
         }
-        if (place == PLACE_IS4 || row->operands[i] == Ib) {
+        if (place == OPERAND_IN_IS4 || operand == Ib) {
             length = 6;
         }
     }
@@ -153,25 +128,26 @@ static void load_operands(struct cpu *cpu, const struct insn *insn, struct stub_
     const struct opcode *row = insn->opcode;
 
     for (unsigned i = 0; i < G_N_ELEMENTS(row->operands); i++) {
-        bool general;
-        enum place place = place_of(row->operands[i], &general);
-        if (place == PLACE_RM && insn->memory) {
-            unsigned bytes = avx_memory_bytes(insn, row->operands[i]);
+        enum operand operand = row->operands[i];
+        enum operand_place place = operand_kinds[operand].place;
+        bool general = is_general(operand);
+        if (operand_is_rm(operand) && insn->memory) {
+            unsigned bytes = avx_memory_bytes(insn, operand);
             uint64_t offset = insn_effective_address(cpu, insn);
             if (i == 0) {
                 cpu_probe_write(cpu, insn->segment, offset, bytes);
             } else {
                 cpu_read_bytes(cpu, insn->segment, offset, &frame->memory, bytes);
             }
-        } else if (place == PLACE_RM && general) {
+        } else if (operand_is_rm(operand) && general) {
             frame->general_in = cpu->gpr[insn->rm];
-        } else if (place == PLACE_RM) {
+        } else if (operand_is_rm(operand)) {
             frame->rm = cpu->ymm[insn->rm];
-        } else if (place == PLACE_REG && !general) {
+        } else if (place == OPERAND_IN_REG && !general) {
             frame->reg = cpu->ymm[insn->reg];
-        } else if (place == PLACE_VVVV) {
+        } else if (place == OPERAND_IN_VVVV) {
             frame->vvvv = cpu->ymm[insn->vex_register];
-        } else if (place == PLACE_IS4) {
+        } else if (place == OPERAND_IN_IS4) {
             unsigned mask = cpu->mode == CPU_MODE_64 ? 15 : 7;
             frame->is4 = cpu->ymm[(insn->immediate >> 4) & mask];
         }
@@ -182,21 +158,21 @@ static void load_operands(struct cpu *cpu, const struct insn *insn, struct stub_
 static void store_result(struct cpu *cpu, const struct insn *insn, const struct stub_frame *frame)
 {
     enum operand operand = insn->opcode->operands[0];
-    bool general;
-    enum place place = place_of(operand, &general);
+    enum operand_place place = operand_kinds[operand].place;
+    bool general = is_general(operand);
 
-    if (place == PLACE_RM && insn->memory) {
+    if (operand_is_rm(operand) && insn->memory) {
         cpu_write_bytes(cpu, insn->segment, insn_effective_address(cpu, insn), &frame->memory,
                         avx_memory_bytes(insn, operand));
-    } else if (place == PLACE_RM && general) {
+    } else if (operand_is_rm(operand) && general) {
         cpu->gpr[insn->rm] = frame->general_in;
-    } else if (place == PLACE_RM) {
+    } else if (operand_is_rm(operand)) {
         cpu->ymm[insn->rm] = frame->rm;
-    } else if (place == PLACE_REG && general) {
+    } else if (place == OPERAND_IN_REG && general) {
         cpu->gpr[insn->reg] = frame->general_out;
-    } else if (place == PLACE_REG) {
+    } else if (place == OPERAND_IN_REG) {
         cpu->ymm[insn->reg] = frame->reg;
-    } else if (place == PLACE_VVVV) {
+    } else if (place == OPERAND_IN_VVVV) {
         cpu->ymm[insn->vex_register] = frame->vvvv;
     }
 }

@@ -278,77 +278,16 @@ static const struct opcode *decode_opcode(struct decoder *d)
     return d->result == DECODE_OK ? resolve(d, &opcode_map_one_byte[byte]) : NULL;
 }
 
-/* Letters that stand for a ModRM byte. */
+const struct operand_kind operand_kinds[] = {
+#define OPERAND(letter_, place_, size_, notation_, text_)                                          \
+    [letter_] = {OPERAND_IN_##place_, OPERAND_SIZE_##size_, OPERAND_AS_##notation_},
+#include "tcg/operands.def"
+#undef OPERAND
+};
+
 static bool operand_has_modrm(enum operand operand)
 {
-    switch (operand) {
-    case OPERAND_NONE:
-    case Ib:
-    case Ibs:
-    case Iw:
-    case Iz:
-    case Iv:
-    case I1:
-    case Jb:
-    case Jz:
-    case Ap:
-    case Ob:
-    case Ov:
-    case Zb:
-    case Zv:
-    case rAL:
-    case rAX:
-    case rCL:
-    case rDX:
-    case Xb:
-    case Xv:
-    case Yb:
-    case Yv:
-    case sES:
-    case sCS:
-    case sSS:
-    case sDS:
-    case sFS:
-    case sGS:
-    case Fv:
-    case By:
-    case Hx:
-    case Lx:
-    case ST0:
-    case STi:
-        return false;
-    default:
-        return true;
-    }
-}
-
-/* Register-only operands: memory in ModRM is #UD. */
-static bool operand_needs_register(enum operand operand)
-{
-    return operand == Rd || operand == Rv || operand == Ry || operand == Ux || operand == Us ||
-           operand == Nq;
-}
-
-static bool operand_needs_memory(enum operand operand)
-{
-    switch (operand) {
-    case M:
-    case Mb:
-    case Mw:
-    case Md:
-    case Mq:
-    case Mv:
-    case Mp:
-    case Ma:
-    case Mt:
-    case Mdq:
-    case Mx:
-    case Mvs:
-    case My:
-        return true;
-    default:
-        return false;
-    }
+    return operand_kinds[operand].place == OPERAND_IN_REG || operand_is_rm(operand);
 }
 
 static unsigned variable_size(const struct decoder *d, uint16_t flags)
@@ -368,45 +307,20 @@ static unsigned variable_size(const struct decoder *d, uint16_t flags)
 static unsigned operand_size(const struct decoder *d, const struct opcode *row)
 {
     for (unsigned i = 0; i < G_N_ELEMENTS(row->operands); i++) {
-        switch (row->operands[i]) {
-        case Eb:
-        case Gb:
-        case Mb:
-        case Ob:
-        case Zb:
-        case rAL:
-        case Xb:
-        case Yb:
+        switch ((enum operand_size)operand_kinds[row->operands[i]].size) {
+        case OPERAND_SIZE_BYTE:
             return 1;
-        case Ew:
-        case Gw:
-        case Mw:
+        case OPERAND_SIZE_WORD:
             return 2;
-        case Ed:
-        case Gd:
-        case RdMb:
-        case RdMw:
+        case OPERAND_SIZE_DOUBLE:
             return 4;
-        case Ey:
-        case Gy:
-        case Ry:
-        case By:
-        case My:
+        case OPERAND_SIZE_WIDE:
             return d->rex & REX_W ? 8 : 4;
-        case Cd:
-        case Dd:
+        case OPERAND_SIZE_NATIVE:
             return mode_64(d) ? 8 : 4;
-        case Ev:
-        case Gv:
-        case Mv:
-        case Rv:
-        case Ov:
-        case Zv:
-        case rAX:
-        case Xv:
-        case Yv:
+        case OPERAND_SIZE_VARIABLE:
             return variable_size(d, row->flags);
-        default:
+        case OPERAND_SIZE_NONE:
             break;
         }
     }
@@ -586,11 +500,11 @@ static bool is_allowed(const struct decoder *d, const struct opcode *row)
         return false;
     bool has_vvvv = false;
     for (unsigned i = 0; i < G_N_ELEMENTS(row->operands); i++) {
-        if (operand_needs_register(row->operands[i]) && insn->memory)
+        enum operand_place place = operand_kinds[row->operands[i]].place;
+
+        if (insn->memory ? place == OPERAND_IN_RM_REGISTER : place == OPERAND_IN_RM_MEMORY)
             return false;
-        if (operand_needs_memory(row->operands[i]) && !insn->memory)
-            return false;
-        has_vvvv |= row->operands[i] == By || row->operands[i] == Hx;
+        has_vvvv |= place == OPERAND_IN_VVVV;
     }
     return !insn->vex || is_allowed_vex(d, row, has_vvvv);
 }

@@ -59,187 +59,96 @@ static void append_memory(GString *text, const struct insn *insn, uint64_t rip)
     g_string_append_c(text, ']');
 }
 
-static void append_rm(GString *text, const struct insn *insn, uint64_t rip, unsigned size)
-{
-    if (insn->memory)
-        append_memory(text, insn, rip);
-    else
-        append_register(text, insn->rm, size, insn->prefixes & INSN_REX);
-}
-
-static void append_vector(GString *text, const struct insn *insn, uint64_t rip, const char *name,
-                          bool rm)
-{
-    if (rm && insn->memory)
-        append_memory(text, insn, rip);
-    else
-        g_string_append_printf(text, "%s%u", name, rm ? insn->rm : insn->reg);
-}
-
 static unsigned size_of(enum operand operand, const struct insn *insn)
 {
-    switch (operand) {
-    case Eb:
-    case Gb:
-    case Zb:
-    case rAL:
+    switch ((enum operand_size)operand_kinds[operand].size) {
+    case OPERAND_SIZE_BYTE:
         return 1;
-    case Ew:
-    case Gw:
+    case OPERAND_SIZE_WORD:
         return 2;
-    case Ed:
-    case Gd:
+    case OPERAND_SIZE_DOUBLE:
         return 4;
     default:
         return insn->operand_size;
     }
 }
 
+static unsigned number_of(enum operand operand, const struct insn *insn)
+{
+    switch ((enum operand_place)operand_kinds[operand].place) {
+    case OPERAND_IN_REG:
+        return insn->reg;
+    case OPERAND_IN_VVVV:
+        return insn->vex_register;
+    case OPERAND_IN_IS4:
+        return (unsigned)(insn->immediate >> 4) & 15;
+    case OPERAND_IN_IMPLIED:
+        return X86_RAX;
+    default:
+        return insn->rm;
+    }
+}
+
+static const char *text_of(enum operand operand)
+{
+    static const char *const texts[] = {
+#define OPERAND(letter_, place_, size_, notation_, text_) [letter_] = text_,
+#include "tcg/operands.def"
+#undef OPERAND
+    };
+
+    return texts[operand];
+}
+
 static void append_operand(GString *text, const struct insn *insn, uint64_t rip,
                            enum operand operand)
 {
-    unsigned size = size_of(operand, insn);
-    bool rex = insn->prefixes & INSN_REX;
-    switch (operand) {
-    case Eb:
-    case Ew:
-    case Ed:
-    case Ev:
-    case Ey:
-    case Ep:
-    case Rd:
-    case Rv:
-    case Ry:
-    case RdMb:
-    case RdMw:
-    case Zb:
-    case Zv:
-        append_rm(text, insn, rip, size);
-        break;
-    case Gb:
-    case Gw:
-    case Gd:
-    case Gv:
-    case Gy:
-        append_register(text, insn->reg, size, rex);
-        break;
-    case By:
-        append_register(text, insn->vex_register, size, rex);
-        break;
-    case M:
-    case Mb:
-    case Mw:
-    case Md:
-    case Mq:
-    case Mv:
-    case Mp:
-    case Ma:
-    case Mt:
-    case Mdq:
-    case Mx:
-    case Mvs:
-    case My:
+    unsigned number = number_of(operand, insn);
+    if (operand_is_rm(operand) && insn->memory) {
         append_memory(text, insn, rip);
+        return;
+    }
+    switch ((enum operand_notation)operand_kinds[operand].notation) {
+    case OPERAND_AS_NOTHING:
         break;
-    case Ib:
-    case Ibs:
-    case Iw:
-    case Iz:
-    case Iv:
-    case I1:
-        g_string_append_printf(text, "0x%" PRIx64, insn->immediate);
+    case OPERAND_AS_TEXT:
+        g_string_append(text, text_of(operand));
         break;
-    case Jb:
-    case Jz:
-        g_string_append_printf(text, "0x%" PRIx64, rip + insn->length + insn->immediate);
+    case OPERAND_AS_GENERAL:
+        append_register(text, number, size_of(operand, insn), insn->prefixes & INSN_REX);
         break;
-    case Ap:
-        g_string_append_printf(text, "0x%x:0x%" PRIx64, insn->immediate2, insn->immediate);
+    case OPERAND_AS_SEGMENT:
+        g_string_append(text, (number & 7) < 6 ? segment_names[number & 7] : "?");
         break;
-    case Ob:
-    case Ov:
-        g_string_append_printf(text, "[0x%" PRIx64 "]", insn->immediate);
+    case OPERAND_AS_CONTROL:
+        g_string_append_printf(text, "cr%u", number);
         break;
-    case Sw:
-        g_string_append(text, (insn->reg & 7) < 6 ? segment_names[insn->reg & 7] : "?");
+    case OPERAND_AS_DEBUG:
+        g_string_append_printf(text, "dr%u", number);
         break;
-    case Cd:
-        g_string_append_printf(text, "cr%u", insn->reg);
+    case OPERAND_AS_XMM:
+        g_string_append_printf(text, "xmm%u", number);
         break;
-    case Dd:
-        g_string_append_printf(text, "dr%u", insn->reg);
+    case OPERAND_AS_VECTOR:
+        g_string_append_printf(text, "%cmm%u", insn->vex_l ? 'y' : 'x', number);
         break;
-    case rAL:
-    case rAX:
-        append_register(text, X86_RAX, size, rex);
+    case OPERAND_AS_MMX:
+        g_string_append_printf(text, "mm%u", number);
         break;
-    case rCL:
-        g_string_append(text, "cl");
-        break;
-    case rDX:
-        g_string_append(text, "dx");
-        break;
-    case sES:
-    case sCS:
-    case sSS:
-    case sDS:
-    case sFS:
-    case sGS:
-        g_string_append(text, segment_names[operand - sES]);
-        break;
-    case Xb:
-    case Xv:
-        g_string_append(text, "[rsi]");
-        break;
-    case Yb:
-    case Yv:
-        g_string_append(text, "[rdi]");
-        break;
-    case Vx:
-        append_vector(text, insn, rip, insn->vex_l ? "ymm" : "xmm", false);
-        break;
-    case Hx:
-        g_string_append_printf(text, "%cmm%u", insn->vex_l ? 'y' : 'x', insn->vex_register);
-        break;
-    case Lx:
-        g_string_append_printf(text, "%cmm%u", insn->vex_l ? 'y' : 'x',
-                               (unsigned)(insn->immediate >> 4) & 15);
-        break;
-    case Wdup:
-        append_vector(text, insn, rip, insn->vex_l ? "ymm" : "xmm", true);
-        break;
-    case Wx:
-    case Ux:
-        append_vector(text, insn, rip, insn->vex_l ? "ymm" : "xmm", true);
-        break;
-    case Us:
-    case Wh:
-    case Wqr:
-    case Wer:
-    case Wdq:
-    case Wb:
-    case Wss:
-    case Wsd:
-    case Wq:
-    case Wd:
-    case Ww:
-        append_vector(text, insn, rip, "xmm", true);
-        break;
-    case Pq:
-        append_vector(text, insn, rip, "mm", false);
-        break;
-    case Qq:
-    case Qd:
-    case Nq:
-        append_vector(text, insn, rip, "mm", true);
-        break;
-    case ST0:
-        g_string_append(text, "st0");
-        break;
-    case STi:
+    case OPERAND_AS_STACK:
         g_string_append_printf(text, "st%u", insn->modrm & 7);
         break;
-    default:
+    case OPERAND_AS_NUMBER:
+        g_string_append_printf(text, "0x%" PRIx64, insn->immediate);
+        break;
+    case OPERAND_AS_RELATIVE:
+        g_string_append_printf(text, "0x%" PRIx64, rip + insn->length + insn->immediate);
+        break;
+    case OPERAND_AS_FAR_POINTER:
+        g_string_append_printf(text, "0x%x:0x%" PRIx64, insn->immediate2, insn->immediate);
+        break;
+    case OPERAND_AS_OFFSET:
+        g_string_append_printf(text, "[0x%" PRIx64 "]", insn->immediate);
         break;
     }
 }

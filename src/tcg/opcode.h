@@ -9,98 +9,70 @@
 #include "tcg/features.h"
 #include "tcg/insn.h"
 
-/* Operands in the manual's letters. The decoder takes from them whether there is a ModRM byte and
- * which immediates follow; the random-instruction test takes from them what to vary. */
+/* Operands in the manual's letters (operands.def). The decoder takes from them whether there is a
+ * ModRM byte and which immediates follow; the random-instruction test takes from them what to
+ * vary. */
 enum operand {
-    OPERAND_NONE,
-    /* ModRM.rm: register or memory */ Eb,
-    Ew,
-    Ed,
-    Ev,
-    Ey,
-    Ep,
-    /* ModRM.reg: general register */ Gb,
-    Gw,
-    Gd,
-    Gv,
-    Gy,
-    /* memory only */ M,
-    Mb,
-    Mw,
-    Md,
-    Mq,
-    Mv,
-    Mp,
-    Ma,
-    Mt /* 80 bits */,
-    Mdq /* 128 bits */,
-    Mx /* of the vector's length */,
-    Mvs /* at a vector of indexes: VSIB */,
-    My,
-    /* general register in ModRM.rm, memory is #UD */ Rd,
-    Rv,
-    Ry,
-    /* immediate */ Ib,
-    Ibs /* sign-extended */,
-    Iw,
-    Iz,
-    Iv,
-    I1 /* constant 1 */,
-    /* relative jump */ Jb,
-    Jz,
-    Ap, /* far pointer */
-    Ob,
-    Ov, /* moffs */
-    Sw,
-    Cd,
-    Dd, /* segment, control, debug register in reg */
-    Zb,
-    Zv, /* general register in the opcode's low 3 bits, with REX.B */
-    rAL,
-    rAX /* by operand size */,
-    rCL,
-    rDX,
-    Xb,
-    Xv,
-    Yb,
-    Yv, /* strings */
-    sES,
-    sCS,
-    sSS,
-    sDS,
-    sFS,
-    sGS,
-    Fv, /* flags */
-    /* vectors: V/P xmm or mmx in reg; W/Q in rm, register or memory; U/N register only in rm */
-    Vx,
-    Wx,
-    Ux,
-    Wss,
-    Wsd,
-    Wq,
-    Wd,
-    Ww,
-    Pq,
-    Qq,
-    Qd,
-    Nq,
-    By, /* VEX.vvvv general register */
-    Hx, /* VEX.vvvv vector */
-    Lx, /* vector in bits 7:4 of an immediate byte */
-    /* W of other lengths: half, quarter, eighth of the vector; 128 bits; a byte; VMOVDDUP's */
-    Wh,
-    Wqr,
-    Wer,
-    Wdq,
-    Wb,
-    Wdup,
-    Us, /* U of which the low element is meant */
-    /* general register of 32 bits, or less of memory */
-    RdMb,
-    RdMw,
-    ST0,
-    STi,
+#define OPERAND(letter_, place_, size_, notation_, text_) letter_,
+#include "tcg/operands.def"
+#undef OPERAND
 };
+
+/* The field of an instruction that an operand is in. */
+enum operand_place {
+    OPERAND_IN_IMPLIED, /* none: the opcode says it all */
+    OPERAND_IN_OPCODE,  /* low 3 bits of the opcode, REX.B */
+    OPERAND_IN_REG,     /* ModRM.reg */
+    OPERAND_IN_RM,      /* ModRM.rm: register or memory; so are the next two */
+    OPERAND_IN_RM_MEMORY,
+    OPERAND_IN_RM_REGISTER,
+    OPERAND_IN_VVVV, /* VEX.vvvv */
+    OPERAND_IN_IS4,  /* bits 7:4 of an immediate byte */
+    OPERAND_IN_IMMEDIATE,
+};
+
+/* The operand size that an instruction has by an operand of its. */
+enum operand_size {
+    OPERAND_SIZE_NONE, /* says nothing of it */
+    OPERAND_SIZE_BYTE,
+    OPERAND_SIZE_WORD,
+    OPERAND_SIZE_DOUBLE,   /* 4 bytes */
+    OPERAND_SIZE_WIDE,     /* 8 bytes by REX.W, else 4 */
+    OPERAND_SIZE_NATIVE,   /* 8 bytes in 64-bit mode, else 4 */
+    OPERAND_SIZE_VARIABLE, /* by mode and prefixes */
+};
+
+/* How an operand that is not memory is written. */
+enum operand_notation {
+    OPERAND_AS_NOTHING,
+    OPERAND_AS_TEXT, /* always the same */
+    OPERAND_AS_GENERAL,
+    OPERAND_AS_SEGMENT,
+    OPERAND_AS_CONTROL,
+    OPERAND_AS_DEBUG,
+    OPERAND_AS_XMM,
+    OPERAND_AS_VECTOR, /* xmm, or ymm by VEX.L */
+    OPERAND_AS_MMX,
+    OPERAND_AS_STACK, /* x87 register */
+    OPERAND_AS_NUMBER,
+    OPERAND_AS_RELATIVE,
+    OPERAND_AS_FAR_POINTER,
+    OPERAND_AS_OFFSET,
+};
+
+struct operand_kind {
+    uint8_t place;    /* enum operand_place */
+    uint8_t size;     /* enum operand_size */
+    uint8_t notation; /* enum operand_notation */
+};
+extern const struct operand_kind operand_kinds[]; /* by enum operand; decode.c */
+
+/* Is it in ModRM.rm, where memory may stand? */
+static inline bool operand_is_rm(enum operand operand)
+{
+    return operand_kinds[operand].place >= OPERAND_IN_RM &&
+           operand_kinds[operand].place <= OPERAND_IN_RM_REGISTER;
+}
 
 enum opcode_flag {
     OP_LOCK = 1 << 0,   /* LOCK allowed with a memory destination */

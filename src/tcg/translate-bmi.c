@@ -37,12 +37,7 @@ static bool translate_bmi(struct translator *t, const struct insn *insn,
                         host_of_guest(insn->vex_register) == HOST_NO_REGISTER)) {
         return false;
     }
-    if (insn->memory) {
-        emit_operand_probe(t, insn, size, false);
-        rm = host_memory(S0, 0);
-    } else {
-        rm = guest_operand(insn, insn->rm, size);
-    }
+    rm = emit_rm_to_read(t, insn, size);
     guest_will_change(t, 1u << written | (two_results ? 1u << insn->vex_register : 0));
     to = host_of_guest(written) == HOST_NO_REGISTER ? S1 : host_of_guest(written);
     if (group) {

@@ -196,12 +196,7 @@ static bool translate_test_imm(struct translator *t, const struct insn *insn,
     int32_t immediate = (int32_t)insn->immediate;
     struct host_operand operand;
 
-    if (insn->memory) {
-        emit_operand_probe(t, insn, size, false);
-        operand = host_memory(S0, 0);
-    } else {
-        operand = guest_operand(insn, insn->rm, size);
-    }
+    operand = emit_rm_to_read(t, insn, size);
     emit_rm(&t->e, size, size == 1 ? 0xf6 : 0xf7, 0, false, operand);
     if (size == 1) {
         emit_8(&t->e, (uint8_t)immediate);
@@ -260,13 +255,9 @@ static bool translate_multiply(struct translator *t, const struct insn *insn,
                                const struct translate_row *row)
 {
     unsigned size = row->size;
-    struct host_operand operand = host_memory(S0, 0);
+    struct host_operand operand;
 
-    if (insn->memory) {
-        emit_operand_probe(t, insn, size, false);
-    } else {
-        operand = guest_operand(insn, insn->rm, size);
-    }
+    operand = emit_rm_to_read(t, insn, size);
     guest_will_change(t, 1u << X86_RAX | (size > 1 ? 1u << X86_RDX : 0));
     emit_rm(&t->e, size, size == 1 ? 0xf6 : 0xf7, row->value, false, operand);
     flags_now_in_host(t, describe_nothing());
@@ -280,13 +271,9 @@ static bool translate_imul(struct translator *t, const struct insn *insn,
     unsigned size = row->size, host = host_of_guest(insn->reg);
     bool has_immediate = row->value, in_memory = host == HOST_NO_REGISTER;
     int32_t immediate = (int32_t)insn->immediate;
-    struct host_operand operand = host_memory(S0, 0);
+    struct host_operand operand;
 
-    if (insn->memory) {
-        emit_operand_probe(t, insn, size, false);
-    } else {
-        operand = guest_operand(insn, insn->rm, size);
-    }
+    operand = emit_rm_to_read(t, insn, size);
     guest_will_change(t, 1u << insn->reg);
     if (in_memory) {
         host = S1;

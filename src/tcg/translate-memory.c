@@ -171,6 +171,15 @@ void emit_operand_probe(struct translator *t, const struct insn *insn, unsigned 
     emit_probe(t, size, is_write);
 }
 
+struct host_operand emit_rm_to_read(struct translator *t, const struct insn *insn, unsigned size)
+{
+    if (!insn->memory) {
+        return guest_operand(insn, insn->rm, size);
+    }
+    emit_operand_probe(t, insn, size, false);
+    return host_memory(S0, 0);
+}
+
 static const uint8_t *handler_stub(const struct translator *t, const struct slow_path *slow)
 {
     const struct jit_stubs *stubs = &t->jit->stubs;

@@ -227,14 +227,10 @@ static bool translate_cmov(struct translator *t, const struct insn *insn,
                            const struct translate_row *row)
 {
     unsigned size = row->size, host = host_of_guest(insn->reg);
-    struct host_operand operand = host_memory(S0, 0);
+    struct host_operand operand;
     bool in_memory = host == HOST_NO_REGISTER;
 
-    if (insn->memory) {
-        emit_operand_probe(t, insn, size, false);
-    } else {
-        operand = guest_operand(insn, insn->rm, size);
-    }
+    operand = emit_rm_to_read(t, insn, size);
     flags_to_host(t);
     guest_will_change(t, 1u << insn->reg);
     if (in_memory) {

@@ -200,6 +200,8 @@ void emit_probe_aligned(struct translator *t, unsigned size, bool is_write);
 /* All of it: save flags, address, probe. */
 void emit_operand_probe(struct translator *t, const struct insn *insn, unsigned size,
                         bool is_write);
+/* The operand in ModRM.rm, to be read only: a register's place, or memory that has been probed. */
+struct host_operand emit_rm_to_read(struct translator *t, const struct insn *insn, unsigned size);
 /* Jump to the slow path if the condition holds. */
 void emit_slow_if(struct translator *t, unsigned condition);
 /* Pointer to the instruction that stays as long as the code. */

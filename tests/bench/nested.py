@@ -99,8 +99,8 @@ def measure_exits(bed, program):
 
 def measure_pio(bed, program):
     """Exits to user space per second: one vCPU, two to the same device, two to two devices."""
-    with bed.guest("-device", "isa-debug-exit,iobase=0xf4,iosize=4", program=program, smp=2,
-                   memory=64, kernel="/boot/exits64", initrd=None) as guest:
+    with bed.guest("-cpu", "host", "-device", "isa-debug-exit,iobase=0xf4,iosize=4",
+                   program=program, smp=2, memory=64, kernel="/boot/exits64", initrd=None) as guest:
         result = {}
         for name, what, processors in (("one", "1 vCPU", 1), ("memory", "1 vCPU, MMIO", 1),
                                        ("same", "2 vCPUs, 1 device", 2),
@@ -114,7 +114,7 @@ def measure_pio(bed, program):
 def measure_randread(bed, program):
     """4 KiB random reads per second from virtio-blk: one at a time, and eight."""
     bed.run("[ -e /tmp/bench.img ] || dd if=/dev/urandom of=/tmp/bench.img bs=1M count=64")
-    with bed.guest("-drive", "file=/tmp/bench.img,format=raw,if=none,id=disk",
+    with bed.guest("-cpu", "host", "-drive", "file=/tmp/bench.img,format=raw,if=none,id=disk",
                    "-device", "virtio-blk-pci,drive=disk",
                    program=program, memory=MEMORY, smp=2) as guest:
         guest.wait_up()

@@ -3,7 +3,7 @@
 import socket
 import unittest
 
-from duodm import Duodm, QMPError
+from duodm import Duodm, QMPError, run
 
 OVER = ("completed", "failed", "cancelled")
 
@@ -76,6 +76,26 @@ class Migration(unittest.TestCase):
         self.check_cancel()
         self.vm.qmp.execute("device_add", driver="virtio-rng-pci", id="after")
         self.vm.qmp.execute("device_del", id="after", x_force=True)
+
+    def test_devices_in_other_places(self):
+        """A guest knows its devices by where they are, so a machine that has them elsewhere can't go
+        on with it."""
+        ports = ["-device", "virtio-serial-pci,id=s", "-device"]
+        disk = ["-blockdev", "null-co,node-name=n,size=1048576", "-device"]
+        for common, was, now in (
+                (["-device"], "virtio-rng-pci,id=d,addr=5", "virtio-rng-pci,id=d,addr=6"),
+                (disk, "ide-hd,id=d,drive=n,unit=0", "ide-hd,id=d,drive=n,unit=1"),
+                (["-usb", "-device"], "usb-tablet,id=d", "usb-mouse,id=d"),
+                (ports, "virtserialport,id=d,nr=2", "virtserialport,id=d,nr=1"),
+                (["-device"], "isa-serial,id=d", "isa-serial,id=e")):
+            with self.subTest(was=was), Duodm("-m", "8", *common, was, qtest=True) as vm:
+                vm.qmp.execute("migrate", uri="file:" + vm.path("saved"))
+                while vm.qmp.execute("query-migrate")["status"] not in OVER:
+                    pass
+                line = ["-accel", "qtest", "-qtest", "null", "-nodefaults", "-m", "8", *common]
+                result = run(*line, now, "-incoming", "file:" + vm.path("saved"))
+                self.assertEqual(result.returncode, 1)
+                self.assertIn("which this machine has", result.stderr)
 
     def test_reading_from_a_command_that_does_not_end(self):
         with Duodm("-m", "8", "-incoming", "exec:sleep 1000", qtest=True) as vm:

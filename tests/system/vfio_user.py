@@ -93,6 +93,8 @@ class Linux(unittest.TestCase):
                 self.assertGreater(len(server.mappings()), 0)
                 self.assertLess(sum(m[0] for m in server.mappings().values()), 64 << 20)
                 self.unplug(vm, server)
+            timeout = "/sys/module/nvme_core/parameters/io_timeout"
+            self.shell(vm, f"echo 5 >{timeout}")  # s, instead of 30
             self.plug(vm, server)
             server.kill()
             self.assertEqual(vm.qmp.wait_event("DEVICE_SERVER_LOST")["data"]["device"], "u")
@@ -101,6 +103,7 @@ class Linux(unittest.TestCase):
             self.wait_for(vm, f"! ls {DISK} >/dev/null 2>&1")
             vm.qmp.execute("device_del", id="u")
             vm.qmp.wait_event("DEVICE_DELETED")
+            self.shell(vm, f"echo 30 >{timeout}")
             server.start()
             self.plug(vm, server)
             self.check_disk(vm, server, 5)

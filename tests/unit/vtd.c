@@ -423,6 +423,30 @@ static void test_queue_at_the_end_of_memory(void)
     unit_free(u);
 }
 
+/* A queue that is made smaller than its head: the head is brought into it. */
+static void test_queue_that_shrinks(void)
+{
+    struct unit *u = unit_new(39);
+
+    enable_with_one_page(u);
+    write32(u, VTD_GCMD, VTD_GCMD_TRANSLATION);
+    for (unsigned i = 0; i < 257; i++) {
+        poke(u, QUEUE + 16 * i, 5);
+        poke(u, QUEUE + 16 * i + 8, 0);
+    }
+    write64(u, VTD_IQT, 0);
+    write64(u, VTD_IQA, QUEUE | 1);
+    write32(u, VTD_GCMD, VTD_GCMD_TRANSLATION | VTD_GCMD_QUEUED);
+    write64(u, VTD_IQT, 4096 + 16);
+    CU_ASSERT_EQUAL(peek(u, WINDOW + VTD_IQH, 8), 4096 + 16);
+    write64(u, VTD_IQA, QUEUE);
+    poke(u, QUEUE + 16, 9); /* not to be executed: the queue is empty */
+    write64(u, VTD_IQT, 16);
+    CU_ASSERT_EQUAL(peek(u, WINDOW + VTD_IQH, 8), 16);
+    CU_ASSERT_EQUAL(read32(u, VTD_FSTS) & VTD_FSTS_QUEUE_ERROR, 0);
+    unit_free(u);
+}
+
 /* Tail past the end, a queue in nothing, in the registers, a status written to the registers. */
 static void test_hostile_queues_end(void)
 {
@@ -698,6 +722,7 @@ static const struct unit_test tests[] = {
     {"bad descriptors stop the queue", test_bad_descriptors_stop_the_queue},
     {"bad descriptor among good ones", test_bad_descriptor_among_good_ones},
     {"queue at the end of memory", test_queue_at_the_end_of_memory},
+    {"queue that shrinks", test_queue_that_shrinks},
     {"hostile queues end", test_hostile_queues_end},
     {"a walk equals lookups", test_walk_equals_lookups},
     {"a page-table loop ends", test_page_table_loop_ends},

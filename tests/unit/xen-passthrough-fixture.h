@@ -8,7 +8,7 @@
 #define DUODM_TESTS_UNIT_XEN_PASSTHROUGH_FIXTURE_H
 
 #include "backend-xen/passthrough/passthrough.h"
-#include "dm/cli/keyval.h"
+#include "dm/keyval.h"
 #include "dm/hotplug.h"
 #include "dm/pci/msi-regs.h"
 #include "dm/pci/pci-regs.h"

@@ -21,9 +21,8 @@ struct host_bar {
     int file; /* descriptor of resourceN; -1: not needed yet */
     /* Memory: the page of it that was reached last, in our address space; NULL: none. */
     volatile uint8_t *page;
-    uint64_t page_number; /* of the machine */
-    struct file_guard
-        *guard; /* of page: Linux may take it away, as from a device that is removed */
+    uint64_t page_number;     /* of the machine */
+    struct file_guard *guard; /* of page, which Linux may take away */
 };
 
 struct host_function {

@@ -2,7 +2,7 @@
 /* Backends: opening, names, users, sizes, and waiting for them to be idle. */
 #include "dm/block/block-private.h"
 #include "dm/block/removable.h"
-#include "dm/cli/keyval.h"
+#include "dm/keyval.h"
 #include "dm/machine.h"
 #include "util/error.h"
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "dm/block/drive.h"
-#include "dm/cli/keyval.h"
+#include "dm/keyval.h"
 #include "dm/property.h"
 #include "util/error.h"
 

@@ -7,7 +7,7 @@
 #define DUODM_DM_CHAR_BACKEND_H
 
 #include "dm/chardev.h"
-#include "dm/cli/keyval.h"
+#include "dm/keyval.h"
 
 struct chardev_backend {
     const char *name;        /* as -chardev has it */

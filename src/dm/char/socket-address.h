@@ -3,7 +3,7 @@
 #ifndef DUODM_DM_CHAR_SOCKET_ADDRESS_H
 #define DUODM_DM_CHAR_SOCKET_ADDRESS_H
 
-#include "dm/cli/keyval.h"
+#include "dm/keyval.h"
 
 struct socket_address {
     char *path;        /* unix */

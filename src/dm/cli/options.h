@@ -7,7 +7,7 @@
 #ifndef DUODM_DM_CLI_OPTIONS_H
 #define DUODM_DM_CLI_OPTIONS_H
 
-#include "dm/cli/keyval.h"
+#include "dm/keyval.h"
 #include "dm/machine.h"
 
 /* -monitor, -qmp and -mon. */

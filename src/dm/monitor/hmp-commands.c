@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "dm/monitor/hmp-commands.h"
-#include "dm/cli/keyval.h"
+#include "dm/keyval.h"
 #include "dm/machine.h"
 #include "dm/property.h"
 #include "dm/virtio/virtio-balloon.h"

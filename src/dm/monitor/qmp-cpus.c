@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Commands about CPUs: which there are, and (where a hypervisor runs them) which come and go. */
 #include "dm/acpi/acpi-cpu-hotplug.h"
-#include "dm/cli/keyval.h"
+#include "dm/keyval.h"
 #include "dm/hotplug.h"
 #include "dm/machine.h"
 #include "dm/monitor/qmp-commands.h"

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* From the text of a command to its reply. */
-#include "dm/cli/keyval.h"
+#include "dm/keyval.h"
 #include "dm/monitor/qmp-commands.h"
 #include "util/error.h"
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-#include "dm/cli/keyval.h"
+#include "dm/keyval.h"
 #include "dm/monitor/qmp-commands.h"
 
 static void flatten(GString *text, const char *key, json_t *value)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* device_add and device_del, of both monitors. */
-#include "dm/cli/keyval.h"
+#include "dm/keyval.h"
 #include "dm/hotplug.h"
 #include "dm/monitor/hmp-commands.h"
 #include "dm/monitor/qmp-commands.h"

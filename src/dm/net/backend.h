@@ -6,7 +6,7 @@
 #ifndef DUODM_DM_NET_BACKEND_H
 #define DUODM_DM_NET_BACKEND_H
 
-#include "dm/cli/keyval.h"
+#include "dm/keyval.h"
 #include "dm/net/net.h"
 #include "dm/net/segment.h"
 

@@ -3,7 +3,7 @@
 #ifndef DUODM_DM_NET_USER_H
 #define DUODM_DM_NET_USER_H
 
-#include "dm/cli/keyval.h"
+#include "dm/keyval.h"
 
 #include <libslirp.h>
 

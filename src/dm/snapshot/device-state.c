@@ -409,7 +409,7 @@ static bool check_device(const struct contents *contents, const struct device *d
 {
     const struct bus_ops *ops = device->bus->ops;
     const struct state_description *of_bus = ops ? ops->state : NULL;
-    g_autofree char *instance = device_describe(device);
+    g_autofree char *instance = device_state_name(device);
 
     return (!of_bus || check_section(contents, of_bus, instance, error)) &&
            (!device->class->state ||
@@ -471,7 +471,7 @@ static bool load_device(const struct contents *contents, struct device *device, 
 {
     const struct bus_ops *ops = device->bus->ops;
     const struct state_description *first = ops && ops->state ? ops->state : device->class->state;
-    g_autofree char *instance = device_describe(device);
+    g_autofree char *instance = device_state_name(device);
     struct section *section = find_section(contents, first, instance, error);
     size_t consumed;
 

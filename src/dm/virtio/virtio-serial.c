@@ -435,7 +435,15 @@ static bool request_unplug(struct device *port, bool force, GError **error)
     return true;
 }
 
-static const struct bus_ops ports_ops = {.request_unplug = request_unplug};
+static char *port_address(const struct device *port)
+{
+    return g_strdup_printf("%u", ((const struct serial_port *)port)->number);
+}
+
+static const struct bus_ops ports_ops = {
+    .request_unplug = request_unplug,
+    .address = port_address,
+};
 
 static bool serial_realize(struct virtio_device *device, GError **error)
 {

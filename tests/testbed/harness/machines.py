@@ -35,11 +35,10 @@ def linux(folder, programs, modules, arguments, append="", module_arguments=None
 
 
 def kvm(folder, programs):
-    """Linux with /dev/kvm (emulated AMD SVM, nested paging), tun and loop devices, servers of vfio-user.
-    Its processor has CMPXCHG16B: a guest program tries what KVM makes of that. Kernels do not know."""
+    """Linux with /dev/kvm (emulated AMD SVM, nested paging), tun and loop devices. Its processor has
+    CMPXCHG16B: a guest program tries what KVM makes of that. Kernels do not know."""
     return linux(folder, programs, ["kvm_amd", "tun", "msr"],
-                 ["-cpu", "EPYC", "-m", "2048", "-smp", "2"], append=f"clearcpuid={CX16_NUMBER}",
-                 add_files=lambda tree, folder: add_servers(tree))
+                 ["-cpu", "EPYC", "-m", "2048", "-smp", "2"], append=f"clearcpuid={CX16_NUMBER}")
 
 
 def iommufd(folder, programs):
@@ -53,12 +52,25 @@ def vfio_newer(folder, programs):
 
 
 def vfio(folder, programs, modules=(), kernel=None, add_files=None):
-    """Linux with /dev/kvm, an IOMMU and devices to assign: edu at 00:05.0, nvme at 00:06.0."""
+    """Linux with /dev/kvm, an IOMMU and devices to assign: edu at 00:05.0, nvme at 00:06.0.
+
+    One processor. Whatever is done to a device or the IOMMU changes L0's memory map, and then QEMU
+    kicks the other processors. Kicked after VMRUN has injected an interrupt and before the next exit,
+    it delivers that interrupt once more, in whatever state L2 is; QEMU 7.2 also exchanges what their
+    TLBs point into under them (tcg_commit). With two, the guest hung or L1 died within forty rounds
+    of vfio-rounds; once L1 was interrupted between an exit and the next instruction, with GIF clear.
+    """
     return linux(folder, programs, ["kvm_amd", *modules, "vfio_iommu_type1", "vfio_pci"],
-                 ["-M", "q35", "-cpu", CPU, "-m", "2048", "-smp", "2",
+                 ["-M", "q35", "-cpu", CPU, "-m", "2048", "-smp", "1",
                   "-device", "intel-iommu,intremap=on,caching-mode=on,aw-bits=48",
                   "-device", "edu,addr=5", *nvme(folder)],
-                 append="intel_iommu=on", kernel=kernel, add_files=add_files)
+                 append="intel_iommu=on", kernel=kernel,
+                 add_files=add_files or add_server_files)
+
+
+def add_server_files(tree, _folder):
+    """Those of vfio-user."""
+    add_servers(tree)
 
 
 def vfio_large(folder, programs):

@@ -2,7 +2,8 @@
 /*
  * load disk DEVICE THREADS: random reads and writes of 4 to 64 KiB past the guest's page cache, one
  * at a time from each thread, each in its own part of the disk, until the disk is taken away. What
- * is read must be what was written last. Prints "disk N": how many were right.
+ * is read must be what was written last. Prints "begun" when each thread has done one, and in the
+ * end "disk N": how many were right.
  */
 #include <fcntl.h>
 #include <pthread.h>
@@ -20,6 +21,7 @@ enum {
 
 struct worker {
     pthread_t thread;
+    pthread_barrier_t *begun; /* waited for once */
     int fd;
     off_t start;
     uint64_t random;
@@ -53,19 +55,26 @@ static bool read_slot(struct worker *worker, unsigned slot, char *data, char *wa
     return !worker->is_wrong;
 }
 
+static bool transfer(struct worker *worker, char *data, char *wanted)
+{
+    unsigned slot = (unsigned)(next_random(&worker->random) % SLOTS);
+    bool ok = worker->lengths[slot] && next_random(&worker->random) % 2
+                  ? read_slot(worker, slot, data, wanted)
+                  : write_slot(worker, slot, data);
+
+    worker->done += ok;
+    return ok;
+}
+
 static void *worker_run(void *opaque)
 {
     struct worker *worker = opaque;
     char *data = aligned_alloc(BLOCK, SLOT), *wanted = aligned_alloc(BLOCK, SLOT);
-    bool ok = true;
+    bool ok = transfer(worker, data, wanted);
 
+    pthread_barrier_wait(worker->begun);
     while (ok) {
-        unsigned slot = (unsigned)(next_random(&worker->random) % SLOTS);
-
-        ok = worker->lengths[slot] && next_random(&worker->random) % 2
-                 ? read_slot(worker, slot, data, wanted)
-                 : write_slot(worker, slot, data);
-        worker->done += ok;
+        ok = transfer(worker, data, wanted);
     }
     free(data);
     free(wanted);
@@ -75,6 +84,7 @@ static void *worker_run(void *opaque)
 int load_disk(int argc, char **argv)
 {
     static struct worker workers[THREADS_MAX];
+    pthread_barrier_t begun;
     int fd = argc == 2 ? open(argv[0], O_RDWR | O_DIRECT) : -1;
     int count = argc == 2 ? atoi(argv[1]) : 0;
     uint64_t done = 0;
@@ -83,11 +93,15 @@ int load_disk(int argc, char **argv)
     if (fd < 0 || count < 1 || count > THREADS_MAX) {
         return failed("load disk DEVICE THREADS");
     }
+    pthread_barrier_init(&begun, NULL, (unsigned)count + 1);
     for (int i = 0; i < count; i++) {
-        workers[i] = (struct worker){
-            .fd = fd, .start = FIRST + (off_t)i * SLOTS * SLOT, .random = now_ns() + (unsigned)i};
+        workers[i] = (struct worker){.fd = fd,
+                                     .begun = &begun,
+                                     .start = FIRST + (off_t)i * SLOTS * SLOT,
+                                     .random = now_ns() + (unsigned)i};
         pthread_create(&workers[i].thread, NULL, worker_run, &workers[i]);
     }
+    pthread_barrier_wait(&begun);
     printf("begun\n");
     for (int i = 0; i < count; i++) {
         pthread_join(workers[i].thread, NULL);

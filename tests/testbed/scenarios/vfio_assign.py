@@ -3,7 +3,7 @@
 import contextlib
 
 from harness.vfio import (EDU, KEXEC_DRIVES, NVME, bind, check_edu, check_nvme, kexec, plug, rounds,
-                          unplug, unplug_under_load, write_nvme)
+                          unplug, unplug_under_load, verify, write_nvme)
 
 MACHINE = "vfio"
 DEVICES = ["vfio-pci"]
@@ -50,6 +50,7 @@ def test_nvme_rounds(bed):
         sums = ""
         for number in range(rounds(bed)):
             plug(guest, NVME, "nvme", "0a")
+            assert "nvme: vfio type1" in verify(guest)
             if sums:  # what the round before wrote
                 check_nvme(guest, sums)
             sums = write_nvme(guest)
@@ -57,7 +58,9 @@ def test_nvme_rounds(bed):
                 kexec(guest)
                 guest.run("until [ -e /dev/nvme0n1 ]; do usleep 20000; done")
                 check_nvme(guest, sums)
+                verify(guest)
             unplug_under_load(guest, "nvme")
+            assert verify(guest) == ""
             if number % 10 == 0:
                 guest.reboot(lambda: guest.qmp.execute("system_reset"))
 

@@ -9,6 +9,7 @@ ENGINE = "tcg"
 DEVICES = ["vfio-pci"]
 IN_CI = False  # a translator in a translator: minutes
 LIMIT = 600
+TEST_LIMIT = 900  # four times what the longest takes
 
 
 def test_edu_and_nvme(bed):

@@ -3,11 +3,10 @@
 import contextlib
 
 from harness.vfio import rounds, verify
-from harness.vfio_user import UserNvme, nvme_server
+from harness.vfio_user import UserNvme, check_line_interrupts, nvme_server
 
-MACHINE = "kvm"
+MACHINE = "vfio"  # for its one processor
 DEVICES = ["intel-iommu", "vfio-user-pci"]
-IN_CI = False
 
 MEMORY = 256  # MiB
 SHARED = ["-object", f"memory-backend-memfd,id=ram,size={MEMORY}M",
@@ -18,10 +17,10 @@ DISK = ["-drive", "file=/boot/vmlinuz,if=none,id=d,format=raw,readonly=on",
 
 
 @contextlib.contextmanager
-def guest_behind(bed, *arguments, append="", properties=""):
+def guest_behind(bed, *arguments, append=""):
     """And the disk that is to be plugged into it."""
     with (nvme_server(bed) as server,
-          bed.guest("-device", f"intel-iommu,caching-mode=on{properties}", *DISK, *arguments, smp=2,
+          bed.guest("-device", "intel-iommu,caching-mode=on", *DISK, *arguments, smp=2,
                     memory=MEMORY, append=f"intel_iommu=on {append}") as guest):
         guest.wait_up()
         guest.run("dd if=/dev/vda of=/dev/null bs=1M count=4 iflag=direct 2>/dev/null")
@@ -50,17 +49,15 @@ def test_shared_memory(bed):
 
 
 def test_messages(bed):
-    """Memory that the server can't map: it asks for each access. All of RAM is mapped in the domain
-    that devices share, and replayed for the newcomer."""
-    with guest_behind(bed, append="iommu=pt", properties=",pt=off") as (_, nvme):
+    """Memory that the server can't map: it asks for each access."""
+    with guest_behind(bed) as (guest, nvme):
         for number in range(rounds(bed)):
             nvme.plug(no_direct_dma=True)
             nvme.check(number)
             held = nvme.server.mappings().values()
-            assert not any(passed for _, _, passed in held), held
-            assert sum(size for size, _, _ in held) > MEMORY << 19, held
+            assert held and not any(passed for _, _, passed in held), held
             nvme.unplug_under_load()
-        nvme.plug()
+        nvme.plug(no_direct_dma=True)
         nvme.change_server()
-        nvme.plug()
-        nvme.check(99)
+        nvme.server.close()
+        check_line_interrupts(bed, guest, guest.qmp)

@@ -13,12 +13,14 @@ IN_CI = False
 # A disk that holds mappings before anything is plugged in.
 DISK = ["-drive", "file=/boot/vmlinuz,if=none,id=d,format=raw,readonly=on",
         "-device", "virtio-blk-pci,drive=d,iommu_platform=on"]
+# Twice this guest restarted all at once: the log is to say who did it.
+SAY_RESETS = ["-d", "cpu_reset"]
 
 
 @contextlib.contextmanager
 def iommu_guest(bed, append="", properties=""):
     bind(bed, EDU, NVME)
-    with bed.guest("-device", f"virtio-iommu-pci,addr=9{properties}", *DISK, smp=2,
+    with bed.guest("-device", f"virtio-iommu-pci,addr=9{properties}", *DISK, *SAY_RESETS, smp=2,
                    kernel="/boot/newer/vmlinuz", initrd="/boot/newer/guest.cpio",
                    append=f"deferred_probe_timeout=600 {append}") as guest:
         guest.wait_up()

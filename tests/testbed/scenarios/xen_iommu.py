@@ -7,7 +7,7 @@ import contextlib
 import re
 
 from harness.vfio import verify_by
-from harness.vfio_user import UserNvme, nvme_server
+from harness.vfio_user import UserNvme, check_line_interrupts, nvme_server
 from harness.xen import LIMIT, Domain, start_toolstack
 
 TEST_LIMIT = 600
@@ -109,3 +109,6 @@ def test_vfio_user(bed):
         nvme.change_server()
         nvme.plug()
         nvme.check(99)
+        nvme.unplug()
+        server.close()
+        check_line_interrupts(bed, domain, domain.monitor)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-#include "dm/cli/keyval.h"
+#include "dm/keyval.h"
 #include "dm/property.h"
 #include "util/error.h"
 

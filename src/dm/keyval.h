@@ -3,8 +3,8 @@
  * Lists of key=value, as the command line has them: "pc,accel=kvm:tcg,id=x". A comma in a value
  * is written twice. A word without '=' means the implied key where it comes first, else word=on.
  */
-#ifndef DUODM_DM_CLI_KEYVAL_H
-#define DUODM_DM_CLI_KEYVAL_H
+#ifndef DUODM_DM_KEYVAL_H
+#define DUODM_DM_KEYVAL_H
 
 #include <glib.h>
 #include <stdbool.h>
