@@ -131,7 +131,7 @@ MEASURES = {"greeting": measure_greeting, "start": measure_start, "boot": measur
             "exits": measure_exits, "pio": measure_pio, "randread": measure_randread,
             "mapping": measure_mapping, "translated": measure_translated, "replay": None}
 NEEDS = {"randread": "virtio-blk-pci"}
-# The kind of L1 (harness/machines.py), if it is not "kvm".
+# The kind of L1 (harness/machines.py), if it is not "kvm-smp".
 MACHINES = {"mapping": "vfio", "translated": "vfio", "replay": "vfio-large"}
 # Ratio duodm/QEMU that is aimed at; for times and sizes at most, for rates at least.
 BARS = {"greeting": "<= 0.2", "start": "<= 1.0", "boot": "<= 1.0", "microvm": "<= 1.0",
@@ -182,8 +182,8 @@ def main():
     lock = Lock()
     log = Log("bench")
     options.repeat = 0
-    for kind in ("kvm", "vfio", "vfio-large"):
-        of_kind = [name for name in names if MACHINES.get(name, "kvm") == kind]
+    for kind in ("kvm-smp", "vfio", "vfio-large"):
+        of_kind = [name for name in names if MACHINES.get(name, "kvm-smp") == kind]
         if of_kind:
             with Bed(kind, programs[0], programs, log, options) as bed:
                 run_measures(bed, of_kind, programs, options.runs)
