@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """The testbed's own parts, without a machine: frames, module order, archives, the agent on a pty."""
+import json
 import os
 import random
 import shutil
+import socket
 import subprocess
 import sys
 import tempfile
@@ -13,6 +15,7 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
 from harness import agent, initramfs, modules  # noqa: E402
 from harness.files import build_program  # noqa: E402
+from harness.monitor import Monitor  # noqa: E402
 from harness.scenario import find_scenarios  # noqa: E402
 
 
@@ -21,6 +24,60 @@ class Scenarios(unittest.TestCase):
         scenarios = find_scenarios()
         self.assertEqual([s.name for s in scenarios if not s.tests], [])
         self.assertEqual(len({s.name for s in scenarios}), len(scenarios))
+
+
+class Monitors(unittest.TestCase):
+    def setUp(self):
+        ours, self.qemu = socket.socketpair()
+        self.ended = threading.Event()
+        self.monitor = Monitor(ours, lambda why: self.ended.set())
+        self.addCleanup(self.qemu.close)
+        self.addCleanup(ours.close)
+
+    def say(self, **message):
+        self.qemu.sendall(json.dumps(message).encode() + b"\n")
+
+    def hear(self):
+        return json.loads(self.qemu.recv(65536))
+
+    def greet(self):
+        self.say(QMP={})
+        self.say(**{"return": {}, "id": self.hear()["id"]})
+
+    def ask(self, limit):
+        """registers(limit), in a thread; what it gave is put into the list."""
+        got = []
+        thread = threading.Thread(target=lambda: got.append(self.monitor.registers(limit)))
+        thread.start()
+        return thread, got
+
+    def test_late_answer_is_nobodys(self):
+        self.greet()
+        self.assertEqual(self.monitor.registers(0.01), "")
+        late = self.hear()["id"]
+        thread, got = self.ask(60)
+        number = self.hear()["id"]
+        self.say(**{"return": "old", "id": late})
+        self.say(**{"return": "new", "id": number})
+        thread.join()
+        self.assertEqual(got, ["new"])
+
+    def test_error_is_no_text(self):
+        self.greet()
+        thread, got = self.ask(60)
+        self.say(error={"desc": "no"}, id=self.hear()["id"])
+        thread.join()
+        self.assertEqual(got, [""])
+
+    def test_end(self):
+        self.greet()
+        self.say(event="SHUTDOWN", data={})
+        self.assertTrue(self.ended.wait(60))
+        thread, got = self.ask(60)
+        self.hear()
+        self.qemu.close()
+        thread.join()
+        self.assertEqual(got, [""])
 
 
 class Frames(unittest.TestCase):

@@ -1,17 +1,19 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """L0's QMP monitor: what its processors were doing when L1 stopped or hung."""
+import itertools
 import json
 import queue
 import threading
 
 
 class Monitor:
-    """Speaks QMP on a socket. on_shutdown(why): called by the monitor's thread when L1 has ended, by
+    """Speaks QMP on a socket. on_shutdown(why): called in a thread of its own when L1 has ended, by
     itself or by a triple fault; QEMU is still there then, and registers() tells of it."""
 
     def __init__(self, sock, on_shutdown):
         self.socket = sock
-        self.answers = queue.Queue()
+        self.numbers = itertools.count()
+        self.waiting = {}  # number of a command -> queue for its answer
         self.ready = threading.Event()
         self.on_shutdown = on_shutdown
         threading.Thread(target=self._read, name="L0 monitor", daemon=True).start()
@@ -22,7 +24,9 @@ class Monitor:
                 self._message(json.loads(line))
         except (OSError, ValueError):
             pass
-        self.answers.put(None)
+        self.ready.set()
+        for number in list(self.waiting):
+            self._answer(number, "")
 
     def _message(self, message):
         if "QMP" in message:
@@ -32,16 +36,27 @@ class Monitor:
         elif message.get("event") == "SHUTDOWN":
             # An answer needs this thread to read it.
             threading.Thread(target=self.on_shutdown, args=(message["data"],), daemon=True).start()
-        elif "return" in message or "error" in message:
-            self.answers.put(message.get("return", message.get("error")))
+        elif "id" in message:
+            self._answer(message["id"], message.get("return", ""))
+
+    def _answer(self, number, text):
+        answer = self.waiting.pop(number, None)  # None: nobody waits any more
+        if answer:
+            answer.put(text)
 
     def _send(self, command, **rest):
         self.socket.sendall(json.dumps({"execute": command, **rest}).encode())
 
     def registers(self, limit=10):
-        """Those of all of L1's processors, as text; "" if QEMU does not answer."""
+        """Those of all of L1's processors, as text; "" if QEMU does not answer within limit, s."""
+        number, answer = next(self.numbers), queue.SimpleQueue()
+        self.ready.wait(limit)
+        self.waiting[number] = answer
         try:
-            self._send("human-monitor-command", arguments={"command-line": "info registers -a"})
-            return self.answers.get(timeout=limit) or ""
+            self._send("human-monitor-command", id=number,
+                       arguments={"command-line": "info registers -a"})
+            return answer.get(timeout=limit)
         except (OSError, queue.Empty):
             return ""
+        finally:
+            self.waiting.pop(number, None)
