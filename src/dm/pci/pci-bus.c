@@ -26,13 +26,24 @@ static const struct bus_ops pci_bus_ops = {
     .describe = pci_bus_describe,
 };
 
-struct pci_bus *pci_bus_new(struct machine *machine, struct memory_region *memory_space,
-                            struct memory_region *io_space)
+unsigned pci_line_map_piix(unsigned slot, unsigned pin)
+{
+    return (slot + 3 + pin) & 3;
+}
+
+unsigned pci_line_map_ich9(unsigned slot, unsigned pin)
+{
+    return slot >= 25 ? pin : 4 + ((slot + pin) & 3);
+}
+
+static struct pci_bus *new_root(struct machine *machine, const char *name,
+                                struct memory_region *memory_space, struct memory_region *io_space)
 {
     struct pci_bus *bus = g_new0(struct pci_bus, 1);
 
-    bus_init(&bus->base, &pci_bus_ops, BUS_PCI, "pci.0", NULL);
+    bus_init(&bus->base, &pci_bus_ops, BUS_PCI, name, NULL);
     bus->machine = machine;
+    bus->line_map = pci_line_map_piix;
     bus->memory_space = memory_space;
     bus->io_space = io_space;
     pthread_mutex_init(&bus->interrupt_lock, NULL);
@@ -40,6 +51,23 @@ struct pci_bus *pci_bus_new(struct machine *machine, struct memory_region *memor
     bus->message_listeners = g_array_new(false, false, sizeof(struct message_listener));
     machine->pci_bus = &bus->base;
     return bus;
+}
+
+struct pci_bus *pci_bus_new(struct machine *machine, struct memory_region *memory_space,
+                            struct memory_region *io_space)
+{
+    return new_root(machine, "pci.0", memory_space, io_space);
+}
+
+struct pci_bus *pci_express_bus_new(struct machine *machine, struct memory_region *memory_space,
+                                    struct memory_region *io_space)
+{
+    return new_root(machine, "pcie.0", memory_space, io_space);
+}
+
+void pci_bus_set_line_map(struct pci_bus *bus, pci_line_map_fn map)
+{
+    bus->line_map = map;
 }
 
 void pci_bus_free(struct pci_bus *bus)
@@ -139,10 +167,10 @@ void pci_bus_config_write(struct pci_bus *bus, unsigned bus_number, unsigned dev
 
 /* Interrupts. */
 
-void pci_bus_set_interrupt_lines(struct pci_bus *bus, const struct irq_line lines[4])
+void pci_bus_set_interrupt_lines(struct pci_bus *bus, const struct irq_line lines[PCI_LINES])
 {
     pthread_mutex_lock(&bus->interrupt_lock);
-    for (unsigned i = 0; i < 4; i++) {
+    for (unsigned i = 0; i < PCI_LINES; i++) {
         bus->lines[i] = lines[i];
         irq_line_set(&bus->lines[i], bus->asserted[i] > 0);
     }
@@ -157,14 +185,12 @@ void pci_bus_set_pin_handler(struct pci_bus *bus, irq_handler_fn handler, void *
 
 unsigned pci_interrupt_line_of(const struct pci_device *device)
 {
-    unsigned slot = device->devfn >> 3, pin = device->config[PCI_INTERRUPT_PIN];
-
-    return (slot + 3 + pin - 1) & 3;
+    return device->pci_bus->line_map(device->devfn >> 3, device->config[PCI_INTERRUPT_PIN] - 1u);
 }
 
-void pci_bus_set_routes(struct pci_bus *bus, const uint8_t gsis[4])
+void pci_bus_set_routes(struct pci_bus *bus, const uint8_t gsis[PCI_LINES])
 {
-    for (unsigned i = 0; i < 4; i++) {
+    for (unsigned i = 0; i < PCI_LINES; i++) {
         __atomic_store_n(&bus->gsis[i], gsis[i], __ATOMIC_RELEASE);
     }
     pci_bus_messages_changed(bus);

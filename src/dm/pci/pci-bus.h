@@ -20,10 +20,11 @@ struct pci_bus {
     struct memory_region *memory_space, *io_space; /* not owned */
     struct pci_device *devices[PCI_DEVFN_COUNT];   /* those that config accesses find */
     pthread_mutex_t interrupt_lock;                /* leaf but for the lines it drives */
-    struct irq_line lines[4];
+    pci_line_map_fn line_map;
+    struct irq_line lines[PCI_LINES];
     irq_handler_fn pin_handler; /* NULL: pins drive the lines */
     void *pin_opaque;
-    uint8_t gsis[4];                        /* atomic: where they lead to; 0: nowhere */
+    uint8_t gsis[PCI_LINES];                /* atomic: where they lead to; 0: nowhere */
     unsigned asserted[PCI_DEVFN_COUNT / 2]; /* functions that drive each line, or each pin */
     struct pci_hotplug *hotplug;
     const struct pci_iommu_ops *iommu; /* NULL: there is none */
@@ -57,7 +58,7 @@ void pci_config_write(struct pci_device *device, unsigned offset, unsigned size,
 
 void pci_rom_release(struct pci_device *device);
 
-/* The bus line (0..3) that a device's pin is wired to. Only for devices with a pin. */
+/* The bus line that a device's pin is wired to. Only for devices with a pin. */
 unsigned pci_interrupt_line_of(const struct pci_device *device);
 /* Tell the bus line what pin, command register and level now say. Takes interrupt_lock. */
 void pci_device_update_interrupt(struct pci_device *device);

@@ -144,17 +144,30 @@ struct pci_hotplug {
 /* NULL: nobody. */
 void pci_bus_set_hotplug(struct pci_bus *bus, struct pci_hotplug *hotplug);
 
+/* How a board wires pins to interrupt lines: the line that pin p (0: INTA) of a slot drives. */
+#define PCI_LINES 8 /* A to H; PIIX has the first four */
+typedef unsigned (*pci_line_map_fn)(unsigned slot, unsigned pin);
+/* Boards with PIIX: line (slot - 1 + p) mod 4. */
+unsigned pci_line_map_piix(unsigned slot, unsigned pin);
+/* Boards with ICH9: slots 25 to 31 are the chipset's, on A to D; the others take turns at E to H.
+ */
+unsigned pci_line_map_ich9(unsigned slot, unsigned pin);
+
 /*
- * The root bus. BARs appear in memory_space and io_space. Pin p (0..3) of slot s drives line
- * (s - 1 + p) mod 4, as boards with PIIX wire it; lines[] are shared, level-triggered, counted.
- * Sets machine->pci_bus; machine_free frees it.
+ * The root bus "pci.0", wired as boards with PIIX are. BARs appear in memory_space and io_space.
+ * lines[] are shared, level-triggered, counted. Sets machine->pci_bus; machine_free frees it.
  */
 struct pci_bus *pci_bus_new(struct machine *machine, struct memory_region *memory_space,
                             struct memory_region *io_space);
-void pci_bus_set_interrupt_lines(struct pci_bus *bus, const struct irq_line lines[4]);
+/* The same of PCI Express: "pcie.0". */
+struct pci_bus *pci_express_bus_new(struct machine *machine, struct memory_region *memory_space,
+                                    struct memory_region *io_space);
+/* Wired otherwise. Before there is a device. */
+void pci_bus_set_line_map(struct pci_bus *bus, pci_line_map_fn map);
+void pci_bus_set_interrupt_lines(struct pci_bus *bus, const struct irq_line lines[PCI_LINES]);
 /* For the bridge that routes lines: the GSIs that they lead to now, 0: nowhere. Tells who listens
  * to messages (pci-iommu.h), too. No lock of an interrupt line held. */
-void pci_bus_set_routes(struct pci_bus *bus, const uint8_t gsis[4]);
+void pci_bus_set_routes(struct pci_bus *bus, const uint8_t gsis[PCI_LINES]);
 /* The GSI that a device's pin leads to; 0: none. Any thread. */
 unsigned pci_device_gsi(const struct pci_device *device);
 /* Pins do not drive the lines: each goes to a handler, number = slot * 4 + pin (0: INTA). Before
@@ -172,10 +185,10 @@ void pci_bus_config_write(struct pci_bus *bus, unsigned bus_number, unsigned dev
                           unsigned size, uint32_t value);
 void pci_bus_free(struct pci_bus *bus);
 /* Give every BAR an address and every pin an interrupt line, as firmware would, for kernels that
- * are loaded directly. irq_of_line: GSI of each of the 4 lines. Returns false if a window is full.
+ * are loaded directly. irq_of_line: GSI of each line. Returns false if a window is full.
  */
 bool pci_bus_assign_resources(struct pci_bus *bus, struct range memory_window,
                               struct range memory64_window, struct range io_window,
-                              const uint8_t irq_of_line[4], GError **error);
+                              const uint8_t irq_of_line[PCI_LINES], GError **error);
 
 #endif
