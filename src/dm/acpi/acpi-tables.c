@@ -158,17 +158,17 @@ static void put_io_address(uint8_t *at, uint32_t port, uint8_t bytes, uint8_t ac
 
 static void fill_fadt(uint8_t *fadt, const struct acpi_config *config, uint32_t facs, uint32_t dsdt)
 {
-    uint32_t event = config->pm_base + PIIX4_PM1_EVENT_OFFSET;
-    uint32_t control = config->pm_base + PIIX4_PM1_CTRL_OFFSET;
-    uint32_t timer = config->pm_base + PIIX4_PM_TIMER_OFFSET;
+    uint32_t event = config->pm_base + CHIPSET_PM1_EVENT_OFFSET;
+    uint32_t control = config->pm_base + CHIPSET_PM1_CTRL_OFFSET;
+    uint32_t timer = config->pm_base + CHIPSET_PM_TIMER_OFFSET;
 
     store_le32(fadt + FADT_FIRMWARE_CTRL, facs);
     store_le32(fadt + FADT_DSDT, dsdt);
     store_le64(fadt + FADT_X_DSDT, dsdt);
-    store_le16(fadt + FADT_SCI_INT, PIIX4_SCI_INTERRUPT);
-    store_le32(fadt + FADT_SMI_CMD, PIIX4_SMI_COMMAND_PORT);
-    fadt[FADT_ACPI_ENABLE] = PIIX4_ACPI_ENABLE;
-    fadt[FADT_ACPI_DISABLE] = PIIX4_ACPI_DISABLE;
+    store_le16(fadt + FADT_SCI_INT, CHIPSET_SCI_INTERRUPT);
+    store_le32(fadt + FADT_SMI_CMD, CHIPSET_SMI_COMMAND_PORT);
+    fadt[FADT_ACPI_ENABLE] = CHIPSET_ACPI_ENABLE;
+    fadt[FADT_ACPI_DISABLE] = CHIPSET_ACPI_DISABLE;
     store_le32(fadt + FADT_PM1A_EVT_BLK, event);
     store_le32(fadt + FADT_PM1A_CNT_BLK, control);
     store_le32(fadt + FADT_PM_TMR_BLK, timer);

@@ -46,7 +46,7 @@ static bool put_mp_table(struct firmware_state *state, GError **error)
         .cpu_count = MAX(machine->vcpu_count, 1),
         .apic_ids = ids,
         .has_pci = true,
-        .level_interrupts = 1u << PIIX4_SCI_INTERRUPT,
+        .level_interrupts = 1u << CHIPSET_SCI_INTERRUPT,
     };
     g_autoptr(GByteArray) table = NULL;
 
@@ -178,7 +178,7 @@ static uint32_t ticks_today(struct firmware_state *state)
  * lines and the SCI are level-triggered. */
 static void set_up_interrupts(struct firmware_state *state)
 {
-    unsigned level = 1u << PIIX4_SCI_INTERRUPT;
+    unsigned level = 1u << CHIPSET_SCI_INTERRUPT;
 
     out(state, 0x20, 0x11); /* ICW1: cascade, ICW4 follows */
     out(state, 0xa0, 0x11);
