@@ -23,6 +23,8 @@
 #define CHIPSET_SUBSYSTEM_VENDOR 0x1af4
 #define CHIPSET_SUBSYSTEM        0x1100
 
+#define I440FX_PAM0 0x59u /* 3.2.20: PAM0 to PAM6 of the host bridge */
+
 /*
  * The port CF9h lies within the four bytes of CONFADD (CF8h). The host bridge owns all four and
  * hands accesses to CF9h of one byte to region (offset 0). NULL: to nobody.
@@ -64,6 +66,8 @@ static inline void chipset_place_region(struct memory_region *region, uint64_t b
     memory_region_set_enabled(region, enabled && base);
 }
 
+/* Route PIRQA to PIRQD to ISA interrupts, as firmware would. */
+void piix3_route(struct pci_device *piix3, const uint8_t irqs[4]);
 /* Set PMBASE to io_base and enable the block: in reset handlers of directly loaded kernels. */
 void piix4_pm_enable(struct pci_device *pm, uint16_t io_base);
 

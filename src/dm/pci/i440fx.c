@@ -10,7 +10,6 @@
 #include "dm/pci/shadow-ram.h"
 #include "util/error.h"
 
-#define PAM0  0x59u /* 3.2.20 */
 #define SMRAM 0x72u /* 3.2.27 */
 
 struct i440fx {
@@ -43,7 +42,7 @@ static bool i440fx_realize(struct device *device, GError **error)
     pci_put(pci->config, PCI_STATUS, 2, PCI_STATUS_FAST_BACK | PCI_STATUS_DEVSEL_MEDIUM);
     memory_topology_begin();
     pci_config_ports_init(&host->ports, pci->pci_bus);
-    shadow_ram_init(&host->shadow, pci, PAM0, SMRAM);
+    shadow_ram_init(&host->shadow, pci, I440FX_PAM0, SMRAM);
     memory_topology_commit();
     return true;
 }

@@ -51,6 +51,13 @@ static void piix3_config_written(struct pci_device *device, unsigned offset, uns
     }
 }
 
+void piix3_route(struct pci_device *piix3, const uint8_t irqs[4])
+{
+    for (unsigned i = 0; i < 4; i++) {
+        pci_bus_config_write(piix3->pci_bus, 0, piix3->devfn, PIRQRC + i, 1, irqs[i]);
+    }
+}
+
 /* Config registers with a power-on value, and what a guest may write: 2.2. Those that duodm gives
  * no effect only keep their value, as firmware expects. */
 static const struct {

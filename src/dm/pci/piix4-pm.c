@@ -174,7 +174,7 @@ static void init_ports(struct piix4_pm *pm)
     memory_region_init_mmio(&pm->block, "piix4-pm", PM_BLOCK_SIZE, &block_ops, pm, guard);
     memory_region_set_enabled(&pm->block, false);
     memory_region_add_subregion(io, PIIX4_PM_DEFAULT_BASE, &pm->block);
-    piix4_smbus_init(&pm->smbus, guard);
+    piix4_smbus_init(&pm->smbus, PIIX4_SMBUS_PORTS, guard);
     memory_region_set_enabled(&pm->smbus.ports, false);
     memory_region_add_subregion(io, PIIX4_PM_DEFAULT_BASE + 0x100, &pm->smbus.ports);
     memory_region_init_mmio(&pm->gpe_ports, "gpe0", 4, &gpe_ops, pm, guard);
