@@ -516,6 +516,23 @@ static void test_capabilities(void)
     pci_test_destroy(&test);
 }
 
+/* Each chipset's own: 25 to 31 apart, and neighbours on other lines. */
+static void test_line_maps(void)
+{
+    CU_ASSERT_EQUAL(pci_line_map_piix(1, 0), 0);
+    CU_ASSERT_EQUAL(pci_line_map_piix(4, 3), 2);
+    CU_ASSERT_EQUAL(pci_line_map_ich9(0, 0), 4);
+    CU_ASSERT_EQUAL(pci_line_map_ich9(24, 1), 5);
+    CU_ASSERT_EQUAL(pci_line_map_ich9(25, 1), 1);
+    for (unsigned slot = 0; slot < 32; slot++) {
+        for (unsigned pin = 0; pin < 4; pin++) {
+            CU_ASSERT_TRUE(pci_line_map_piix(slot, pin) < 4);
+            CU_ASSERT_EQUAL(pci_line_map_ich9(slot, pin) < 4, slot >= 25);
+            CU_ASSERT_TRUE(pci_line_map_ich9(slot, pin) < PCI_LINES);
+        }
+    }
+}
+
 static void test_resources(void)
 {
     static const uint8_t irqs[PCI_LINES] = {10, 11, 10, 11};
@@ -643,6 +660,7 @@ int main(void)
         {"unplugged under use", test_unplug_under_use},
         {"bus mastering", test_bus_mastering},
         {"capabilities", test_capabilities},
+        {"line maps", test_line_maps},
         {"resources", test_resources},
         {"state", test_state},
         {"100,000 random config writes", test_random_config_writes},

@@ -81,6 +81,19 @@ bool option_cdrom(struct command_line *line, const char *value, GError **error)
 
 /* ---- What goes with a -drive, when the whole line is known ---- */
 
+/* index= counts the places of the board; where a bus has but one, so does bus=. */
+static bool take_board_place(struct drive *drive, unsigned units, GError **error)
+{
+    if (units != 1 || (drive->bus < 0 && drive->unit < 0)) {
+        return true;
+    }
+    drive->index = MAX(drive->bus, 0);
+    return drive->unit <= 0 ||
+           duodm_fail(error, DUODM_ERROR_INVALID_ARGUMENT,
+                      "unit=%d is not there: each bus of this machine has one drive, unit=0",
+                      drive->unit);
+}
+
 static bool place_ide(struct drive *drive, unsigned *used, GError **error)
 {
     for (int i = 0; drive->index < 0 && i < DRIVE_IDE_MAX; i++) {
@@ -126,7 +139,7 @@ static void name_drive(const struct command_line *line, struct drive *drive, uns
 /* Places and names: first to those that ask for a place. */
 static bool place_drives(struct command_line *line, GError **error)
 {
-    bool has_ide = command_line_board(line)->ide_units > 0;
+    unsigned units = command_line_board(line)->ide_units;
     unsigned used = 0;
 
     for (unsigned pass = 0; pass < 2; pass++) {
@@ -134,10 +147,11 @@ static bool place_drives(struct command_line *line, GError **error)
             struct drive *drive = g_ptr_array_index(line->drives, i);
 
             if (drive->interface == DRIVE_DEFAULT) {
-                drive->interface = has_ide ? DRIVE_IDE : DRIVE_VIRTIO;
+                drive->interface = units ? DRIVE_IDE : DRIVE_VIRTIO;
             }
             if (drive->is_drive && drive->interface == DRIVE_IDE &&
-                (drive->index >= 0) == (pass == 0) && !place_ide(drive, &used, error)) {
+                (drive->index >= 0) == (pass == 0) &&
+                (!take_board_place(drive, units, error) || !place_ide(drive, &used, error))) {
                 g_prefix_error(error, "%s: ", drive->option);
                 return false;
             }

@@ -90,9 +90,11 @@ static void put_interrupt(GByteArray *table, enum mp_entry entry, enum mp_interr
     put(table, input, 1);
 }
 
+/* A route to 0 leads nowhere. */
 static bool is_routed(const struct mp_config *config, unsigned irq)
 {
-    return config->has_pci && memchr(config->pci_routes, (int)irq, sizeof(config->pci_routes));
+    return config->has_pci && irq &&
+           memchr(config->pci_routes, (int)irq, sizeof(config->pci_routes));
 }
 
 static void put_isa_interrupts(GByteArray *table, const struct mp_config *config, unsigned bus)
