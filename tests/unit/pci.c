@@ -107,7 +107,7 @@ static void on_line(void *opaque, unsigned number, bool level)
 
 static void pci_test_init(struct pci_test *test)
 {
-    struct irq_line lines[4];
+    struct irq_line lines[PCI_LINES] = {0};
 
     memset(test, 0, sizeof(*test));
     test->machine = fake_machine_new(&test->engine);
@@ -518,7 +518,7 @@ static void test_capabilities(void)
 
 static void test_resources(void)
 {
-    static const uint8_t irqs[4] = {10, 11, 10, 11};
+    static const uint8_t irqs[PCI_LINES] = {10, 11, 10, 11};
     const struct range memory = {0xe0000000, 0x100000}, high = {1ull << 36, 1ull << 30},
                        io = {0xc000, 0x1000}, none = {0, 0};
     g_autoptr(GError) error = NULL;

@@ -34,7 +34,7 @@ struct firmware_state {
     struct boot_plan *plan; /* NULL: none yet */
 };
 
-const uint8_t firmware_pirq_routes[4] = {10, 10, 11, 11};
+const uint8_t firmware_pirq_routes[PCI_LINES] = {10, 10, 11, 11, 10, 10, 11, 11};
 
 /* The pointer, and the table right after it. */
 static bool put_mp_table(struct firmware_state *state, GError **error)
@@ -53,7 +53,7 @@ static bool put_mp_table(struct firmware_state *state, GError **error)
     for (unsigned i = 0; i < machine->vcpu_count; i++) {
         ids[i] = machine->vcpus[i]->apic_id;
     }
-    memcpy(config.pci_routes, firmware_pirq_routes, sizeof(firmware_pirq_routes));
+    memcpy(config.pci_routes, firmware_pirq_routes, sizeof(config.pci_routes));
     table = mp_table_build(&config);
     if (offset + table->len > BIOS_STUB_TABLES_END) {
         return duodm_fail(error, DUODM_ERROR_NO_MEMORY,

@@ -22,8 +22,8 @@ struct firmware_config {
     uint8_t equipment; /* as CMOS 14h has it */
 };
 
-/* The ISA interrupts that lines A to D of PCI are routed to. */
-extern const uint8_t firmware_pirq_routes[4];
+/* The ISA interrupts that lines of PCI are routed to. */
+extern const uint8_t firmware_pirq_routes[PCI_LINES];
 
 struct firmware_state;
 

@@ -59,6 +59,11 @@ unsigned pci_line_map_piix(unsigned slot, unsigned pin)
     return (slot + 3 + pin) & 3;
 }
 
+unsigned pci_line_map_ich9(unsigned slot, unsigned pin)
+{
+    return slot >= 25 ? pin : 4 + ((slot + pin) & 3);
+}
+
 static struct pci_bus *root_new(struct machine *machine, const struct bus_ops *ops,
                                 const char *name, struct memory_region *memory_space,
                                 struct memory_region *io_space)
@@ -179,10 +184,10 @@ struct pci_device *pci_bus_find(struct pci_bus *bus, uint8_t devfn)
 
 /* Interrupts. */
 
-void pci_bus_set_interrupt_lines(struct pci_bus *bus, const struct irq_line lines[4])
+void pci_bus_set_interrupt_lines(struct pci_bus *bus, const struct irq_line lines[PCI_LINES])
 {
     pthread_mutex_lock(&bus->interrupt_lock);
-    for (unsigned i = 0; i < 4; i++) {
+    for (unsigned i = 0; i < PCI_LINES; i++) {
         bus->lines[i] = lines[i];
         irq_line_set(&bus->lines[i], bus->asserted[i] > 0);
     }
@@ -224,9 +229,9 @@ unsigned pci_interrupt_line_of(const struct pci_device *device)
     return device->pci_bus->root->line_map(at.slot, at.pin);
 }
 
-void pci_bus_set_routes(struct pci_bus *bus, const uint8_t gsis[4])
+void pci_bus_set_routes(struct pci_bus *bus, const uint8_t gsis[PCI_LINES])
 {
-    for (unsigned i = 0; i < 4; i++) {
+    for (unsigned i = 0; i < PCI_LINES; i++) {
         __atomic_store_n(&bus->gsis[i], gsis[i], __ATOMIC_RELEASE);
     }
     pci_bus_messages_changed(bus);

@@ -18,26 +18,26 @@ struct message_listener {
 struct pci_bus {
     struct bus base;
     struct machine *machine;
-    struct pci_bus *root;       /* itself, or the root bus that it is behind */
-    struct pci_device *bridge;  /* whose secondary bus it is; NULL: it is a root bus */
-    bool is_express;            /* of PCI Express */
-    bool is_link;               /* of a port: it has one slot, number 0 */
-    uint8_t number, last;       /* atomic: bus numbers, its own and the last of those behind; of a
-                                   bridge's bus 0: config cycles don't reach it */
-    bool is_silent;             /* atomic. Config cycles find nothing: it is being reset */
-    bool is_blocked;            /* atomic. A bridge above does not let DMA through */
+    struct pci_bus *root;      /* itself, or the root bus that it is behind */
+    struct pci_device *bridge; /* whose secondary bus it is; NULL: it is a root bus */
+    bool is_express;           /* of PCI Express */
+    bool is_link;              /* of a port: it has one slot, number 0 */
+    uint8_t number, last;      /* atomic: bus numbers, its own and the last of those behind; of a
+                                  bridge's bus 0: config cycles don't reach it */
+    bool is_silent;            /* atomic. Config cycles find nothing: it is being reset */
+    bool is_blocked;           /* atomic. A bridge above does not let DMA through */
     struct memory_region *memory_space, *io_space; /* not owned */
     struct pci_device *devices[PCI_DEVFN_COUNT];   /* those that config accesses find */
     struct pci_hotplug *hotplug;
     /* The rest is the root bus's, for all behind it. */
     pthread_mutex_t interrupt_lock; /* leaf but for the lines it drives */
     pci_line_map_fn line_map;
-    struct irq_line lines[4];
+    struct irq_line lines[PCI_LINES];
     irq_handler_fn pin_handler; /* NULL: pins drive the lines */
     void *pin_opaque;
-    uint8_t gsis[4];                        /* atomic: where they lead to; 0: nowhere */
+    uint8_t gsis[PCI_LINES];                /* atomic: where they lead to; 0: nowhere */
     unsigned asserted[PCI_DEVFN_COUNT / 2]; /* functions that drive each line, or each pin */
-    const struct pci_iommu_ops *iommu; /* NULL: there is none */
+    const struct pci_iommu_ops *iommu;      /* NULL: there is none */
     void *iommu_opaque;
     pthread_mutex_t listener_lock; /* around the listeners and their calls */
     GArray *message_listeners;     /* of struct message_listener */
@@ -74,7 +74,8 @@ void pci_bus_renumbered_task(void *root);
 typedef bool (*pci_visit_fn)(struct pci_device *device, void *opaque);
 bool pci_bus_visit(struct pci_bus *bus, pci_visit_fn visit, void *opaque);
 
-/* A bridge's bus, made in its realize; freed, with what is on it, in its unrealize. name: copied. */
+/* A bridge's bus, made in its realize; freed, with what is on it, in its unrealize. name: copied.
+ */
 struct pci_bus *pci_bus_new_secondary(struct pci_device *bridge, const char *name,
                                       struct memory_region *memory_space,
                                       struct memory_region *io_space);
@@ -90,7 +91,7 @@ void pci_config_write(struct pci_device *device, unsigned offset, unsigned size,
 
 void pci_rom_release(struct pci_device *device);
 
-/* The root bus's line (0..3) that a device's pin is wired to. Only for devices with a pin. */
+/* The root bus's line that a device's pin is wired to. Only for devices with a pin. */
 unsigned pci_interrupt_line_of(const struct pci_device *device);
 /* Tell the bus line what pin, command register and level now say. Takes interrupt_lock. */
 void pci_device_update_interrupt(struct pci_device *device);

@@ -22,7 +22,8 @@ struct pci_bus *pci_bus_of_number(struct pci_bus *bus, unsigned number)
         struct pci_bus *behind = is_visible(bridge) ? pci_device_secondary(bridge) : NULL;
         unsigned first = behind ? __atomic_load_n(&behind->number, __ATOMIC_RELAXED) : 0;
 
-        if (first && number >= first && number <= __atomic_load_n(&behind->last, __ATOMIC_RELAXED) &&
+        if (first && number >= first &&
+            number <= __atomic_load_n(&behind->last, __ATOMIC_RELAXED) &&
             !__atomic_load_n(&behind->is_silent, __ATOMIC_ACQUIRE)) {
             return number == first ? behind : pci_bus_of_number(behind, number);
         }

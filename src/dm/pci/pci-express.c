@@ -50,8 +50,7 @@ bool pci_add_express(struct pci_device *device, enum pci_express_type type, GErr
 
     assert(device->pci_bus->is_express);
     if (!at) {
-        return duodm_fail(error, DUODM_ERROR_NO_MEMORY,
-                          "no room for PCI Express in config space");
+        return duodm_fail(error, DUODM_ERROR_NO_MEMORY, "no room for PCI Express in config space");
     }
     device->express = (uint8_t)at;
     device->config_size = PCI_EXPRESS_CONFIG_SIZE;

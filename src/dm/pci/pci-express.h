@@ -50,8 +50,8 @@ enum pci_express_type pci_express_endpoint_type(const struct pci_bus *bus);
 #define PCI_EXTENDED_VENDOR         0x000bu
 #define PCI_EXTENDED_ACCESS_CONTROL 0x000du
 
-/* In realize, after pci_add_express: the offset of a new extended capability of `size` bytes, zeroed
- * past its header; 0 if there is no room. */
+/* In realize, after pci_add_express: the offset of a new extended capability of `size` bytes,
+ * zeroed past its header; 0 if there is no room. */
 unsigned pci_add_extended_capability(struct pci_device *device, uint16_t id, unsigned version,
                                      unsigned size);
 

@@ -100,7 +100,7 @@ static bool place_bar(struct pci_bus *bus, const struct bar_place *place, struct
 
 /* Decoders for what the device has, and its interrupt line. */
 static void enable_device(struct pci_bus *bus, struct pci_device *device,
-                          const uint8_t irq_of_line[4])
+                          const uint8_t irq_of_line[PCI_LINES])
 {
     unsigned pin = device->config[PCI_INTERRUPT_PIN];
     uint32_t command = pci_bus_config_read(bus, 0, device->devfn, PCI_COMMAND, 2);
@@ -119,7 +119,7 @@ static void enable_device(struct pci_bus *bus, struct pci_device *device,
 
 bool pci_bus_assign_resources(struct pci_bus *bus, struct range memory_window,
                               struct range memory64_window, struct range io_window,
-                              const uint8_t irq_of_line[4], GError **error)
+                              const uint8_t irq_of_line[PCI_LINES], GError **error)
 {
     struct window memory = {memory_window, memory_window.start, "32-bit memory"};
     struct window memory64 = {memory64_window, memory64_window.start, "64-bit memory"};

@@ -62,21 +62,21 @@ struct pci_device {
     struct memory_region rom_memory;
     struct address_space dma; /* what the device sees as bus master; open while Bus Master Enable */
     struct memory_region dma_root, dma_window;
-    struct memory_region *view; /* what dma_window shows: pci-iommu.h */
+    struct memory_region *view;  /* what dma_window shows: pci-iommu.h */
     struct memory_region routed; /* the view, of a function whose requester ID may change */
     struct pci_view_link *link;  /* what that shows; NULL: nothing. Under the topology lock */
-    bool follows;               /* a host IOMMU follows the view, which has to stay */
-    bool interrupt_level;       /* INTx as the device drives it; under the bus's interrupt lock */
-    bool interrupt_disabled;    /* command register bit 10; under the same lock */
-    bool interrupt_asserted;    /* what the bus line was told; under the same lock */
-    struct pci_msi msi;         /* if the class has it: pci_msi_init */
-    struct pci_msix msix;       /* pci_msix_init */
-    uint8_t power_capability;   /* offset, if the class has it: pci_add_power_management */
-    bool power_off;             /* D3hot, as last written there */
-    uint8_t express;            /* offset of its PCI Express capability: pci_add_express */
-    uint16_t capabilities_end;  /* first byte after the last capability; 0: there is none */
-    uint16_t extended_last;     /* offset of the last extended capability; 0: there is none */
-    uint16_t extended_end;      /* first byte after it */
+    bool follows;                /* a host IOMMU follows the view, which has to stay */
+    bool interrupt_level;        /* INTx as the device drives it; under the bus's interrupt lock */
+    bool interrupt_disabled;     /* command register bit 10; under the same lock */
+    bool interrupt_asserted;     /* what the bus line was told; under the same lock */
+    struct pci_msi msi;          /* if the class has it: pci_msi_init */
+    struct pci_msix msix;        /* pci_msix_init */
+    uint8_t power_capability;    /* offset, if the class has it: pci_add_power_management */
+    bool power_off;              /* D3hot, as last written there */
+    uint8_t express;             /* offset of its PCI Express capability: pci_add_express */
+    uint16_t capabilities_end;   /* first byte after the last capability; 0: there is none */
+    uint16_t extended_last;      /* offset of the last extended capability; 0: there is none */
+    uint16_t extended_end;       /* first byte after it */
     uint8_t power_on[PCI_EXPRESS_CONFIG_SIZE]; /* config space as realize left it: what a reset
                                                   restores */
 };
@@ -160,25 +160,31 @@ struct pci_hotplug {
 /* NULL: nobody. */
 void pci_bus_set_hotplug(struct pci_bus *bus, struct pci_hotplug *hotplug);
 
+/* How a board wires pins to interrupt lines: the line that pin p (0: INTA) of a slot drives. */
+#define PCI_LINES 8 /* A to H; PIIX has the first four */
+typedef unsigned (*pci_line_map_fn)(unsigned slot, unsigned pin);
+/* Boards with PIIX: line (slot - 1 + p) mod 4. */
+unsigned pci_line_map_piix(unsigned slot, unsigned pin);
+/* Boards with ICH9: slots 25 to 31 are the chipset's, on A to D; the others take turns at E to H.
+ */
+unsigned pci_line_map_ich9(unsigned slot, unsigned pin);
+
 /*
- * The root bus. BARs appear in memory_space and io_space. Pin p (0..3) of slot s drives line
- * (s - 1 + p) mod 4, as boards with PIIX wire it; lines[] are shared, level-triggered, counted.
- * Sets machine->pci_bus; machine_free frees it.
+ * The root bus "pci.0", wired as boards with PIIX are. BARs appear in memory_space and io_space.
+ * lines[] are shared, level-triggered, counted. Sets machine->pci_bus; machine_free frees it.
  */
 struct pci_bus *pci_bus_new(struct machine *machine, struct memory_region *memory_space,
                             struct memory_region *io_space);
-/* The same, as a root complex of PCI Express has it: its functions may have 4096 bytes of config
- * space, and there may be root ports. */
+/* The same of PCI Express, "pcie.0": its functions may have 4096 bytes of config space, and there
+ * may be root ports. */
 struct pci_bus *pci_express_bus_new(struct machine *machine, struct memory_region *memory_space,
                                     struct memory_region *io_space);
-/* For boards that wire pins in another way: the line (0..3) of pin 0..3 of a slot of the root bus.
- * Before there is a device. */
-typedef unsigned (*pci_line_map_fn)(unsigned slot, unsigned pin);
-void pci_bus_set_line_map(struct pci_bus *bus, pci_line_map_fn line_of);
-void pci_bus_set_interrupt_lines(struct pci_bus *bus, const struct irq_line lines[4]);
+/* Wired otherwise. Before there is a device. */
+void pci_bus_set_line_map(struct pci_bus *bus, pci_line_map_fn map);
+void pci_bus_set_interrupt_lines(struct pci_bus *bus, const struct irq_line lines[PCI_LINES]);
 /* For the bridge that routes lines: the GSIs that they lead to now, 0: nowhere. Tells who listens
  * to messages (pci-iommu.h), too. No lock of an interrupt line held. */
-void pci_bus_set_routes(struct pci_bus *bus, const uint8_t gsis[4]);
+void pci_bus_set_routes(struct pci_bus *bus, const uint8_t gsis[PCI_LINES]);
 /* The GSI that a device's pin leads to; 0: none. Any thread. */
 unsigned pci_device_gsi(const struct pci_device *device);
 /* Pins do not drive the lines: each goes to a handler, number = slot * 4 + pin (0: INTA). Before
@@ -199,10 +205,10 @@ void pci_bus_config_write(struct pci_bus *bus, unsigned bus_number, unsigned dev
                           unsigned size, uint32_t value);
 void pci_bus_free(struct pci_bus *bus);
 /* Give every BAR an address and every pin an interrupt line, as firmware would, for kernels that
- * are loaded directly. irq_of_line: GSI of each of the 4 lines. Returns false if a window is full.
+ * are loaded directly. irq_of_line: GSI of each line. Returns false if a window is full.
  */
 bool pci_bus_assign_resources(struct pci_bus *bus, struct range memory_window,
                               struct range memory64_window, struct range io_window,
-                              const uint8_t irq_of_line[4], GError **error);
+                              const uint8_t irq_of_line[PCI_LINES], GError **error);
 
 #endif

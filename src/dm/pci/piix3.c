@@ -70,7 +70,7 @@ struct irq_line piix3_sci_line(struct pci_device *piix3)
 /* Read the routes from config space. */
 static void update_routes(struct piix3 *piix3)
 {
-    uint8_t gsis[4];
+    uint8_t gsis[PCI_LINES] = {0};
     const struct engine_ops *engine = piix3->pci.device.machine->engine;
 
     pthread_mutex_lock(&piix3->lock);
@@ -85,7 +85,7 @@ static void update_routes(struct piix3 *piix3)
     }
     piix3->route[PIIX3_SCI] = PIIX4_SCI_INTERRUPT;
     update_interrupts(piix3);
-    memcpy(gsis, &piix3->route[PIIX3_PIRQA], sizeof(gsis));
+    memcpy(gsis, &piix3->route[PIIX3_PIRQA], 4);
     pthread_mutex_unlock(&piix3->lock);
     pci_bus_set_routes(piix3->pci.pci_bus, gsis);
 }
@@ -151,7 +151,7 @@ static void init_registers(struct pci_device *pci)
 static bool piix3_realize(struct device *device, GError **error)
 {
     struct piix3 *piix3 = (struct piix3 *)device;
-    struct irq_line lines[4];
+    struct irq_line lines[PCI_LINES] = {0};
 
     init_registers(&piix3->pci);
     pthread_mutex_init(&piix3->lock, NULL);
@@ -166,7 +166,7 @@ static bool piix3_realize(struct device *device, GError **error)
 static void piix3_unrealize(struct device *device)
 {
     struct piix3 *piix3 = (struct piix3 *)device;
-    const struct irq_line none[4] = {0};
+    const struct irq_line none[PCI_LINES] = {0};
 
     pci_bus_set_interrupt_lines(piix3->pci.pci_bus, none);
     pthread_mutex_destroy(&piix3->lock);
