@@ -45,8 +45,17 @@ static bool check_functions(struct pci_bus *bus, const struct pci_device *device
                             GError **error)
 {
     unsigned slot = devfn & ~7u;
+    bool is_plugged = bus->is_link && bus->machine->complete;
 
-    if (devfn != slot && (!bus->devices[slot] || !bus->devices[slot]->multifunction)) {
+    /* What is plugged into a port comes as a whole, with function 0. */
+    if (is_plugged && devfn != slot && bus->devices[slot]) {
+        return duodm_fail(error, DUODM_ERROR_INVALID_ARGUMENT,
+                          "the slot of bus %s is in use: functions 1 to 7 have to be there before "
+                          "function 0 is plugged",
+                          bus->base.name);
+    }
+    if (devfn != slot && !is_plugged &&
+        (!bus->devices[slot] || !bus->devices[slot]->multifunction)) {
         return duodm_fail(error, DUODM_ERROR_INVALID_ARGUMENT,
                           "function %u of slot %02x needs a function 0 there with "
                           "multifunction=on",
@@ -122,6 +131,10 @@ bool pci_device_prepare(struct device *base, GError **error)
     struct pci_bus *bus = pci_bus_from_base(base->bus);
     g_autofree char *address = NULL, *name = NULL;
 
+    if (bus->machine->complete && bus->bridge && !bus->hotplug) {
+        return duodm_fail(error, DUODM_ERROR_NOT_SUPPORTED,
+                          "bus %s has no hotplug: give the device with -device", bus->base.name);
+    }
     if (!choose_address(bus, device, error)) {
         return false;
     }
@@ -249,8 +262,8 @@ void pci_device_announce(struct device *base)
 {
     struct pci_device *device = pci_device_of(base);
 
-    if (device->holds_announcement) {
-        return;
+    if (device->holds_announcement || (device->pci_bus->is_link && device->devfn != 0)) {
+        return; /* of a link: function 0 brings the others with it */
     }
     __atomic_store_n(&device->hidden, false, __ATOMIC_RELEASE);
     if (device->pci_bus->hotplug) {
