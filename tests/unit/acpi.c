@@ -14,6 +14,7 @@ static struct acpi_tables *build_with(unsigned cpus, bool hpet, const struct acp
 {
     g_autofree uint32_t *ids = g_new(uint32_t, cpus);
     struct acpi_config config = {
+        .chipset = &acpi_chipset_piix,
         .cpu_count = cpus,
         .apic_ids = ids,
         .window_32 = {0x20000000, 0xdec00000},

@@ -100,15 +100,23 @@ static bool place_ide(struct drive *drive, unsigned *used, GError **error)
     return true;
 }
 
-/* Names of drives that have none: those of their places. */
-static void name_drive(struct drive *drive, unsigned number)
+/* Drives to a bus. A board without any says so when the bus is looked for. */
+static int ide_units(const struct command_line *line)
 {
+    return (int)MAX(command_line_board(line)->ide_units, 1);
+}
+
+/* Names of drives that have none: those of their places. */
+static void name_drive(const struct command_line *line, struct drive *drive, unsigned number)
+{
+    int units = ide_units(line);
+
     if (drive->id) {
         return;
     }
     if (drive->interface == DRIVE_IDE) {
-        drive->id = g_strdup_printf("ide%d-%s%d", drive->index / 2, drive->is_cd ? "cd" : "hd",
-                                    drive->index % 2);
+        drive->id = g_strdup_printf("ide%d-%s%d", drive->index / units, drive->is_cd ? "cd" : "hd",
+                                    drive->index % units);
     } else {
         drive->id =
             g_strdup_printf("%s%u", drive->interface == DRIVE_NONE ? "none" : "virtio", number);
@@ -118,7 +126,7 @@ static void name_drive(struct drive *drive, unsigned number)
 /* Places and names: first to those that ask for a place. */
 static bool place_drives(struct command_line *line, GError **error)
 {
-    bool has_ide = command_line_board(line)->has_ide;
+    bool has_ide = command_line_board(line)->ide_units > 0;
     unsigned used = 0;
 
     for (unsigned pass = 0; pass < 2; pass++) {
@@ -153,7 +161,7 @@ static bool add_device(struct command_line *line, const struct drive *drive, uns
         return option_device(line, text, error);
     }
     text = g_strdup_printf("ide-%s,drive=%s,bus=ide.%d,unit=%d", drive->is_cd ? "cd" : "hd", id,
-                           drive->index / 2, drive->index % 2);
+                           drive->index / ide_units(line), drive->index % ide_units(line));
     if (!option_device(line, text, error)) {
         return false;
     }
@@ -174,7 +182,7 @@ static bool resolve_drives(struct command_line *line, GError **error)
         struct drive *drive = g_ptr_array_index(line->drives, i);
 
         if (drive->is_drive) {
-            name_drive(drive, i);
+            name_drive(line, drive, i);
             if (!add_device(line, drive, &ide_count, error)) {
                 g_prefix_error(error, "%s: ", drive->option);
                 return false;

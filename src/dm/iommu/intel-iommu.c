@@ -217,7 +217,7 @@ static bool check(const struct intel_iommu *iommu, GError **error)
     }
     if (!machine->pci_bus) {
         return duodm_fail(error, DUODM_ERROR_NOT_SUPPORTED,
-                          "board %s has no PCI bus: use -machine pc", machine->board->name);
+                          "board %s has no PCI bus: use -machine pc or q35", machine->board->name);
     }
     if (machine->complete) {
         return duodm_fail(error, DUODM_ERROR_NOT_SUPPORTED,
