@@ -534,7 +534,7 @@ static void test_slot(void)
     device = &test.card->pci.device;
     device_reset(device);
     device->bus->ops->announce(device);
-    CU_ASSERT_EQUAL(slot_status(&test), PRESENCE | 0x0008);
+    CU_ASSERT_EQUAL(slot_status(&test), PRESENCE | BUTTON | 0x0008);
     CU_ASSERT_EQUAL(test.pci.levels, line);
     CU_ASSERT_EQUAL(id_of(&test, 1), UINT32_MAX);
     clear_events(&test);

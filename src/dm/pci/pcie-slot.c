@@ -270,6 +270,11 @@ static void announce(struct pci_hotplug *hotplug, struct pci_device *device)
     if (enter(slot)) {
         set_hidden(slot, false);
         set_presence(slot, true);
+        if (get(slot, EXPRESS_SLOT_CONTROL) & CONTROL_POWER_OFF) {
+            /* As a person would who has put it in. Linux listens to the button instead of presence,
+             * where there is one; when it is told of both it does not wait for a second thought. */
+            add_status(slot, STATUS_BUTTON);
+        }
         leave(slot);
     }
 }
