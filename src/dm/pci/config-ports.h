@@ -9,8 +9,9 @@
 
 #include "dm/pci/pci.h"
 
-#define PCI_CONFADD_MASK 0x80fffffcu /* what the register keeps: enable, bus, function, register   \
-                                      */
+#define PCI_CONFADD_MASK                                                                           \
+    0x80fffffcu /* what the register keeps: enable, bus, function, register                        \
+                 */
 
 /* Embedded in the host bridge. */
 struct pci_config_ports {
