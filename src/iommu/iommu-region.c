@@ -17,7 +17,7 @@ static const struct memory_iommu_ops memory_ops = {.translate = translate};
 
 void iommu_region_init(struct iommu_region *region, const char *name, uint64_t size,
                        uint64_t page_sizes, const struct iommu_region_ops *ops,
-                       struct address_space *target, pthread_mutex_t *lock)
+                       struct address_space *target, struct mutex *lock)
 {
     memory_region_init_iommu(&region->region, name, size, &memory_ops, region);
     region->ops = ops;

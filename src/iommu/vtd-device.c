@@ -131,13 +131,31 @@ static const struct memory_region_ops interrupt_ops = {
     .implemented = {.min_size = 4, .max_size = 4},
 };
 
+/* Where a requester is in the list, or belongs. */
+static unsigned find_place(const struct vtd *vtd, uint16_t requester, struct vtd_device **found)
+{
+    *found = NULL;
+    for (unsigned i = 0; i < vtd->devices->len; i++) {
+        struct vtd_device *device = g_ptr_array_index(vtd->devices, i);
+
+        if (device->requester >= requester) {
+            *found = device->requester == requester ? device : NULL;
+            return i;
+        }
+    }
+    return vtd->devices->len;
+}
+
 bool vtd_device_update_context(struct vtd_device *device)
 {
     struct vtd *vtd = device->vtd;
     struct vtd_context context = vtd_read_context(&vtd->tables, vtd->root, device->requester);
     bool changed = !vtd_context_equal(&context, &device->context);
+    struct vtd_device *found;
 
     device->context = context;
+    g_array_index(vtd->domains, uint16_t, find_place(vtd, device->requester, &found)) =
+        context.domain;
     vtd_iotlb_set_context(&device->iotlb, &context);
     return changed;
 }
@@ -179,28 +197,13 @@ static void make_view(struct vtd_device *device)
     memory_region_add_subregion_overlap(&device->root, INTERRUPT_BASE, &device->interrupts, 1);
 }
 
-/* Where a requester is in the list, or belongs. */
-static unsigned find_place(const struct vtd *vtd, uint16_t requester, struct vtd_device **found)
-{
-    *found = NULL;
-    for (unsigned i = 0; i < vtd->devices->len; i++) {
-        struct vtd_device *device = g_ptr_array_index(vtd->devices, i);
-
-        if (device->requester >= requester) {
-            *found = device->requester == requester ? device : NULL;
-            return i;
-        }
-    }
-    return vtd->devices->len;
-}
-
 struct vtd_device *vtd_get_device(struct vtd *vtd, uint16_t requester)
 {
     struct vtd_device *device;
     unsigned place;
 
     memory_topology_begin();
-    pthread_mutex_lock(&vtd->lock);
+    mutex_lock(&vtd->lock);
     place = find_place(vtd, requester, &device);
     if (!device) {
         device = g_new0(struct vtd_device, 1);
@@ -209,13 +212,14 @@ struct vtd_device *vtd_get_device(struct vtd *vtd, uint16_t requester)
         vtd_iotlb_init(&device->iotlb);
         make_view(device);
         g_ptr_array_insert(vtd->devices, (int)place, device);
+        g_array_insert_val(vtd->domains, place, device->context.domain);
         if (vtd_get32(vtd, VTD_GSTS) & VTD_GCMD_TRANSLATION) {
             vtd_device_update_context(device);
             vtd_device_switch(device);
         }
     }
     device->references++;
-    pthread_mutex_unlock(&vtd->lock);
+    mutex_unlock(&vtd->lock);
     memory_topology_commit();
     return device;
 }
@@ -225,12 +229,16 @@ void vtd_put_device(struct vtd_device *device)
     struct vtd *vtd = device->vtd;
     bool last;
 
-    pthread_mutex_lock(&vtd->lock);
+    mutex_lock(&vtd->lock);
     last = --device->references == 0;
     if (last) {
-        g_ptr_array_remove(vtd->devices, device);
+        struct vtd_device *found;
+        unsigned place = find_place(vtd, device->requester, &found);
+
+        g_ptr_array_remove_index(vtd->devices, place);
+        g_array_remove_index(vtd->domains, place);
     }
-    pthread_mutex_unlock(&vtd->lock);
+    mutex_unlock(&vtd->lock);
     if (last) {
         memory_region_destroy(&device->interrupts);
         iommu_region_destroy(&device->iommu);

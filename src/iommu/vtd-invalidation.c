@@ -19,9 +19,9 @@ HOT_PATH void vtd_flush_iotlb(struct vtd *vtd, const struct vtd_flush *flush)
     struct range range = flush->range.length ? flush->range : everything;
 
     for (unsigned i = 0; i < vtd->devices->len; i++) {
-        struct vtd_device *device = g_ptr_array_index(vtd->devices, i);
+        if (flush->all_domains || g_array_index(vtd->domains, uint16_t, i) == flush->domain) {
+            struct vtd_device *device = g_ptr_array_index(vtd->devices, i);
 
-        if (flush->all_domains || device->context.domain == flush->domain) {
             vtd_iotlb_forget(&device->iotlb, range, flush->only_pages);
             iommu_region_invalidate(&device->iommu, range);
         }
@@ -67,7 +67,7 @@ void vtd_flush_contexts(struct vtd *vtd, uint16_t wanted, uint16_t mask)
     g_autoptr(GPtrArray) changed = g_ptr_array_new();
 
     memory_topology_begin();
-    pthread_mutex_lock(&vtd->lock);
+    mutex_lock(&vtd->lock);
     if (update_contexts(vtd, wanted, mask, changed)) {
         switch_views(vtd);
     }
@@ -76,7 +76,7 @@ void vtd_flush_contexts(struct vtd *vtd, uint16_t wanted, uint16_t mask)
 
         iommu_region_invalidate(&device->iommu, (struct range){0, VTD_BIT(52)});
     }
-    pthread_mutex_unlock(&vtd->lock);
+    mutex_unlock(&vtd->lock);
     memory_topology_commit();
 }
 
@@ -123,9 +123,9 @@ void vtd_settle_commands(struct vtd *vtd)
 void vtd_command_executed(struct vtd *vtd, enum vtd_unsettled command)
 {
     memory_translation_synchronize();
-    pthread_mutex_lock(&vtd->lock);
+    mutex_lock(&vtd->lock);
     vtd->unsettled |= command;
-    pthread_mutex_unlock(&vtd->lock);
+    mutex_unlock(&vtd->lock);
 }
 
 void vtd_command_context(struct vtd *vtd)
@@ -149,9 +149,9 @@ void vtd_command_iotlb(struct vtd *vtd)
         flush.range = page_range(address);
         flush.only_pages = address & VTD_HINT;
     }
-    pthread_mutex_lock(&vtd->lock);
+    mutex_lock(&vtd->lock);
     vtd_flush_iotlb(vtd, &flush);
-    pthread_mutex_unlock(&vtd->lock);
+    mutex_unlock(&vtd->lock);
     vtd_command_executed(vtd, VTD_UNSETTLED_IOTLB);
 }
 
@@ -169,9 +169,9 @@ static bool queued_context(struct vtd *vtd, const uint64_t descriptor[2])
     if (!granularity || descriptor[1]) {
         return false;
     }
-    pthread_mutex_unlock(&vtd->lock);
+    mutex_unlock(&vtd->lock);
     vtd_flush_contexts(vtd, (uint16_t)vtd_field(descriptor[0], 47, 32), mask);
-    pthread_mutex_lock(&vtd->lock);
+    mutex_lock(&vtd->lock);
     return true;
 }
 
@@ -198,9 +198,9 @@ static bool queued_interrupt(struct vtd *vtd, const uint64_t descriptor[2])
         return false;
     }
     if (vtd->host.interrupts_changed) {
-        pthread_mutex_unlock(&vtd->lock);
+        mutex_unlock(&vtd->lock);
         vtd->host.interrupts_changed(vtd->host.opaque);
-        pthread_mutex_lock(&vtd->lock);
+        mutex_lock(&vtd->lock);
     }
     return true;
 }
@@ -208,18 +208,15 @@ static bool queued_interrupt(struct vtd *vtd, const uint64_t descriptor[2])
 HOT_PATH static void queued_wait(struct vtd *vtd, const uint64_t descriptor[2])
 {
     if (descriptor[0] & VTD_WAIT_STATUS) {
-        uint8_t status[4];
-
-        store_le32(status, (uint32_t)(descriptor[0] >> 32));
-        vtd_write_memory(&vtd->tables, descriptor[1] & ~UINT64_C(3), status, sizeof(status));
+        vtd_store32(&vtd->tables, descriptor[1] & ~UINT64_C(3), (uint32_t)(descriptor[0] >> 32));
     }
     if (descriptor[0] & VTD_WAIT_INTERRUPT) {
-        pthread_mutex_lock(&vtd->fault_lock);
+        mutex_lock(&vtd->fault_lock);
         if (!(vtd_get32(vtd, VTD_ICS) & VTD_ICS_WAIT_COMPLETE)) {
             vtd_put32(vtd, VTD_ICS, VTD_ICS_WAIT_COMPLETE);
             vtd_raise_event(vtd, VTD_IECTL);
         }
-        pthread_mutex_unlock(&vtd->fault_lock);
+        mutex_unlock(&vtd->fault_lock);
     }
 }
 
@@ -360,9 +357,9 @@ HOT_PATH static bool run_until(struct vtd *vtd, int64_t *deadline)
     for (;;) {
         bool more;
 
-        pthread_mutex_lock(&vtd->lock);
+        mutex_lock(&vtd->lock);
         more = run_batch(vtd);
-        pthread_mutex_unlock(&vtd->lock);
+        mutex_unlock(&vtd->lock);
         if (!more) {
             return true;
         }
@@ -386,10 +383,10 @@ HOT_PATH void vtd_queue_run(struct vtd *vtd)
 
     __atomic_store_n(&vtd->queue_kicked, true, __ATOMIC_SEQ_CST);
     while (!left && __atomic_load_n(&vtd->queue_kicked, __ATOMIC_SEQ_CST) &&
-           pthread_mutex_trylock(&vtd->queue_lock) == 0) {
+           mutex_trylock(&vtd->queue_lock)) {
         __atomic_store_n(&vtd->queue_kicked, false, __ATOMIC_SEQ_CST);
         left = !run_until(vtd, &deadline);
-        pthread_mutex_unlock(&vtd->queue_lock);
+        mutex_unlock(&vtd->queue_lock);
         if (left && !vtd->host.queue_left) {
             deadline = 0;
             left = false;

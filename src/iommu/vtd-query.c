@@ -22,7 +22,7 @@ void vtd_query(struct vtd *vtd, struct vtd_info *info)
 {
     uint32_t status;
 
-    pthread_mutex_lock(&vtd->lock);
+    mutex_lock(&vtd->lock);
     status = vtd_get32(vtd, VTD_GSTS);
     *info = (struct vtd_info){
         .translation = status & VTD_GCMD_TRANSLATION,
@@ -36,5 +36,5 @@ void vtd_query(struct vtd *vtd, struct vtd_info *info)
 
         g_array_append_val(info->devices, device);
     }
-    pthread_mutex_unlock(&vtd->lock);
+    mutex_unlock(&vtd->lock);
 }

@@ -67,18 +67,17 @@ HOT_PATH static bool read_second_entry(const struct vtd_tables *tables, gpa_t ad
     return true;
 }
 
-HOT_PATH bool vtd_write_memory(const struct vtd_tables *tables, gpa_t address, const void *buffer,
-                               uint64_t length)
+HOT_PATH bool vtd_store32(const struct vtd_tables *tables, gpa_t address, uint32_t value)
 {
     struct memory_section section;
     bool ok;
 
     memory_rcu_read_lock();
     section = address_space_lookup(tables->memory, address, true, by_iommu);
-    ok = section.writable && section.length >= length;
+    ok = section.writable && section.length >= sizeof(value);
     if (ok) {
-        host_write(section.host, buffer, length, false);
-        memory_region_set_dirty(section.region, section.offset, length);
+        host_store(section.host, sizeof(value), value);
+        memory_region_set_dirty(section.region, section.offset, sizeof(value));
     }
     memory_rcu_read_unlock();
     return ok;

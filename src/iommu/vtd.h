@@ -55,9 +55,9 @@ struct vtd {
     struct vtd_tables tables;
     struct memory_region *system; /* what devices see untranslated */
     struct memory_region window;  /* the registers: VTD_WINDOW_SIZE bytes */
-    pthread_mutex_t queue_lock;   /* one thread runs the invalidation queue; outside of topology */
+    struct mutex queue_lock;      /* one thread runs the invalidation queue; outside of topology */
     bool queue_kicked;            /* atomic: someone wants it to be looked at */
-    pthread_mutex_t lock;
+    struct mutex lock;
 
     /* State that a snapshot keeps; under the lock (fault registers: fault_lock). */
     uint8_t registers[VTD_REGISTERS_SIZE];
@@ -67,11 +67,13 @@ struct vtd {
 
     uint32_t status;    /* atomic: GSTS, for who has no lock */
     unsigned unsettled; /* commands by register that devices still hold up (enum vtd_unsettled) */
-    pthread_mutex_t fault_lock;
+    struct mutex fault_lock;
     uint8_t write_masks[VTD_REGISTERS_SIZE]; /* bits that a write sets */
     uint8_t clear_masks[VTD_REGISTERS_SIZE]; /* bits that a write of 1 clears */
     struct iommu_drain drain;                /* what emulated devices can't let go at once */
     GPtrArray *devices; /* of struct vtd_device, by requester; under the lock */
+    GArray *domains;    /* of uint16_t: those of the devices' cached contexts, in the same order, so
+                           that an invalidation looks through one piece of memory */
 };
 
 /* memory: the address space of guest physical memory, for tables; system: its root. */

@@ -4,9 +4,8 @@
 #define DUODM_VFIO_DMA_MAP_PRIVATE_H
 
 #include "memory/listener.h"
+#include "util/mutex.h"
 #include "vfio/dma-map.h"
-
-#include <pthread.h>
 
 struct dma_map {
     struct address_space *as;
@@ -17,8 +16,7 @@ struct dma_map {
     struct memory_listener targets;  /* of what IOMMUs lead to: memory may come and go there */
     bool registered;                 /* listener: failures go to `failed` */
     bool told;                       /* of one in the change under way */
-    pthread_mutex_t
-        lock;           /* around the back end: several IOMMU regions may change at a time. Leaf */
+    struct mutex lock;  /* around the back end: several IOMMU regions may change at a time. Leaf */
     GTree *odd_entries; /* IOVA -> number: entries of what takes none, or more than one; NULL: none
                            yet */
     GPtrArray *windows; /* of struct iommu_window: IOMMU regions that show in as */

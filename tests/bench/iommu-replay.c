@@ -467,7 +467,7 @@ static bool accept_map(void *opaque, const struct iommu_mapping *mapping, GError
     return true;
 }
 
-static bool accept_unmap(void *opaque, struct range range, GError **error)
+static bool accept_unmap(void *opaque, struct range range, uint64_t mappings, GError **error)
 {
     return true;
 }

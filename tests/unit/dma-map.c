@@ -164,9 +164,9 @@ static void invalidate(struct bench *b)
 {
     static const struct vtd_flush everything = {.all_domains = true};
 
-    pthread_mutex_lock(&b->vtd->lock);
+    mutex_lock(&b->vtd->lock);
     vtd_flush_iotlb(b->vtd, &everything);
-    pthread_mutex_unlock(&b->vtd->lock);
+    mutex_unlock(&b->vtd->lock);
 }
 
 static void write_register(struct bench *b, unsigned offset, uint64_t value, unsigned size)

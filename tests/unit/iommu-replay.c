@@ -351,9 +351,9 @@ static bool locked_map(struct pair *p, unsigned page, unsigned target, GError **
     struct iommu_mapping mapping = {page * FIXTURE_PAGE, FIXTURE_PAGE, target * FIXTURE_PAGE, RW};
     bool ok;
 
-    pthread_mutex_lock(&p->f->lock);
+    mutex_lock(&p->f->lock);
     ok = iommu_region_map(&p->f->region, &mapping, error);
-    pthread_mutex_unlock(&p->f->lock);
+    mutex_unlock(&p->f->lock);
     return ok;
 }
 
@@ -361,9 +361,9 @@ static bool locked_unmap(struct pair *p, unsigned page, unsigned pages, GError *
 {
     bool ok;
 
-    pthread_mutex_lock(&p->f->lock);
+    mutex_lock(&p->f->lock);
     ok = iommu_region_unmap(&p->f->region, fixture_range(page, pages), error);
-    pthread_mutex_unlock(&p->f->lock);
+    mutex_unlock(&p->f->lock);
     return ok;
 }
 
@@ -465,7 +465,7 @@ static bool accept_map(void *opaque, const struct iommu_mapping *mapping, GError
     return true;
 }
 
-static bool accept_unmap(void *opaque, struct range range, GError **error)
+static bool accept_unmap(void *opaque, struct range range, uint64_t mappings, GError **error)
 {
     return true;
 }
