@@ -135,7 +135,7 @@ bool vtd_device_update_context(struct vtd_device *device)
 {
     struct vtd *vtd = device->vtd;
     struct vtd_context context = vtd_read_context(&vtd->tables, vtd->root, device->requester);
-    bool changed = !vtd_context_equal(&context, &device->context);
+    bool changed = !vtd_context_equal(&context, &device->context) || vtd_device_is_open(device);
 
     device->context = context;
     vtd_iotlb_set_context(&device->iotlb, &context);

@@ -21,7 +21,8 @@ HOT_PATH void vtd_flush_iotlb(struct vtd *vtd, const struct vtd_flush *flush)
     for (unsigned i = 0; i < vtd->devices->len; i++) {
         struct vtd_device *device = g_ptr_array_index(vtd->devices, i);
 
-        if (flush->all_domains || device->context.domain == flush->domain) {
+        if (flush->all_domains || device->context.domain == flush->domain ||
+            vtd_device_is_open(device)) {
             vtd_iotlb_forget(&device->iotlb, range, flush->only_pages);
             iommu_region_invalidate(&device->iommu, range);
         }
