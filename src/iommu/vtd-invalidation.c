@@ -13,6 +13,16 @@
 #define QUEUE_TURN                                                                                 \
     2000000 /* ns of a vCPU's time that its write to the queue may take, and a tick */
 
+/* Have notifiers follow. What a host can't is in the fault log: the device is cut off (I5), and its
+ * DMA there would fault. */
+HOT_PATH static void invalidate(struct vtd_device *device, struct range range)
+{
+    if (G_UNLIKELY(!iommu_region_invalidate(&device->iommu, range)) &&
+        !device->context.fault_hidden) {
+        vtd_record_fault(device->vtd, device->requester, range.start, false, VTD_FAULT_READ);
+    }
+}
+
 HOT_PATH void vtd_flush_iotlb(struct vtd *vtd, const struct vtd_flush *flush)
 {
     struct range everything = {0, VTD_BIT(52)};
@@ -24,7 +34,7 @@ HOT_PATH void vtd_flush_iotlb(struct vtd *vtd, const struct vtd_flush *flush)
         if (flush->all_domains || device->context.domain == flush->domain ||
             vtd_device_is_open(device)) {
             vtd_iotlb_forget(&device->iotlb, range, flush->only_pages);
-            iommu_region_invalidate(&device->iommu, range);
+            invalidate(device, range);
         }
     }
 }
@@ -73,9 +83,7 @@ void vtd_flush_contexts(struct vtd *vtd, uint16_t wanted, uint16_t mask)
         switch_views(vtd);
     }
     for (unsigned i = 0; i < changed->len; i++) {
-        struct vtd_device *device = g_ptr_array_index(changed, i);
-
-        iommu_region_invalidate(&device->iommu, (struct range){0, VTD_BIT(52)});
+        invalidate(g_ptr_array_index(changed, i), (struct range){0, VTD_BIT(52)});
     }
     pthread_mutex_unlock(&vtd->lock);
     memory_topology_commit();
@@ -107,7 +115,7 @@ void vtd_settle_commands(struct vtd *vtd)
 {
     uint64_t command;
 
-    if (!vtd->unsettled || !iommu_drain_is_empty(&vtd->drain)) {
+    if (!vtd->unsettled || vtd->switching || !iommu_drain_is_empty(&vtd->drain)) {
         return;
     }
     if (vtd->unsettled & VTD_UNSETTLED_CONTEXT) {

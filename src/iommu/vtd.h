@@ -67,6 +67,7 @@ struct vtd {
 
     uint32_t status;    /* atomic: GSTS, for who has no lock */
     unsigned unsettled; /* commands by register that devices still hold up (enum vtd_unsettled) */
+    bool switching;     /* TE was written, and hosts have not followed yet */
     pthread_mutex_t fault_lock;
     uint8_t write_masks[VTD_REGISTERS_SIZE]; /* bits that a write sets */
     uint8_t clear_masks[VTD_REGISTERS_SIZE]; /* bits that a write of 1 clears */
