@@ -43,9 +43,9 @@ struct iommu_region_ops {
 struct iommu_region {
     struct memory_region region; /* kind MEMORY_IOMMU */
     const struct iommu_region_ops *ops;
-    uint64_t page_sizes;          /* bit n: pages of 2^n bytes. The smallest is the granule */
-    struct mutex *lock;           /* the model's; shared by its regions */
-    GPtrArray *notifiers;         /* of struct iommu_notifier, not owned */
+    uint64_t page_sizes;              /* bit n: pages of 2^n bytes. The smallest is the granule */
+    struct mutex *lock;               /* the model's; shared by its regions */
+    struct iommu_notifier *notifiers; /* a chain of those that are registered, not owned */
     struct address_space *target; /* what mappings lead to: where all translated addresses are */
 };
 

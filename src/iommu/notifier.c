@@ -89,9 +89,8 @@ static unsigned wanted_events(const struct iommu_region *region,
 {
     unsigned events = 0;
 
-    for (unsigned i = 0; i < region->notifiers->len; i++) {
-        const struct iommu_notifier *notifier = g_ptr_array_index(region->notifiers, i);
-
+    for (const struct iommu_notifier *notifier = region->notifiers; notifier;
+         notifier = notifier->next) {
         events |= notifier == without ? 0 : notifier->events;
     }
     return events;
@@ -166,6 +165,28 @@ static bool replay(struct iommu_notifier *notifier, GError **error)
     return true;
 }
 
+/* In the order in which they came. */
+static void append(struct iommu_region *region, struct iommu_notifier *notifier)
+{
+    struct iommu_notifier **link = &region->notifiers;
+
+    while (*link) {
+        link = &(*link)->next;
+    }
+    notifier->next = NULL;
+    *link = notifier;
+}
+
+static void take_out(struct iommu_region *region, const struct iommu_notifier *notifier)
+{
+    struct iommu_notifier **link = &region->notifiers;
+
+    while (*link != notifier) {
+        link = &(*link)->next;
+    }
+    *link = notifier->next;
+}
+
 static bool register_locked(struct iommu_region *region, struct iommu_notifier *notifier,
                             GError **error)
 {
@@ -180,7 +201,7 @@ static bool register_locked(struct iommu_region *region, struct iommu_notifier *
         change_events(region, old_events | notifier->events, old_events, NULL);
         return false;
     }
-    g_ptr_array_add(region->notifiers, notifier);
+    append(region, notifier);
     return true;
 }
 
@@ -211,7 +232,7 @@ bool iommu_notifier_unregister(struct iommu_notifier *notifier, GError **error)
         ok = drop_held(notifier, error);
     }
     change_events(region, wanted_events(region, NULL), wanted_events(region, notifier), NULL);
-    g_ptr_array_remove(region->notifiers, notifier);
+    take_out(region, notifier);
     notifier->region = NULL;
     mutex_unlock(region->lock);
     return ok;

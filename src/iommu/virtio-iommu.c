@@ -173,12 +173,11 @@ static struct virtio_iommu_endpoint_info describe(const struct virtio_iommu_endp
                                               .bypass = virtio_iommu_endpoint_bypasses(endpoint),
                                               .domain = domain ? domain->id : 0,
                                               .mappings =
-                                                  domain ? iova_tree_count(domain->tree) : 0,
-                                              .notifiers = endpoint->region.notifiers->len};
+                                                  domain ? iova_tree_count(domain->tree) : 0};
 
-    for (unsigned i = 0; i < endpoint->region.notifiers->len; i++) {
-        const struct iommu_notifier *notifier = g_ptr_array_index(endpoint->region.notifiers, i);
-
+    for (const struct iommu_notifier *notifier = endpoint->region.notifiers; notifier;
+         notifier = notifier->next) {
+        info.notifiers++;
         info.host_mappings += notifier->held ? mapping_set_count(notifier->held) : 0;
     }
     return info;

@@ -131,31 +131,47 @@ static const struct memory_region_ops interrupt_ops = {
     .implemented = {.min_size = 4, .max_size = 4},
 };
 
-/* Where a requester is in the list, or belongs. */
-static unsigned find_place(const struct vtd *vtd, uint16_t requester, struct vtd_device **found)
+/* The place of a requester among the members, or where it belongs. */
+static unsigned find_place(const struct vtd_members *members, uint16_t requester)
 {
-    *found = NULL;
-    for (unsigned i = 0; i < vtd->devices->len; i++) {
-        struct vtd_device *device = g_ptr_array_index(vtd->devices, i);
+    unsigned place = 0;
 
-        if (device->requester >= requester) {
-            *found = device->requester == requester ? device : NULL;
-            return i;
-        }
+    while (place < members->count && members->at[place].device->requester < requester) {
+        place++;
     }
-    return vtd->devices->len;
+    return place;
+}
+
+static void insert_member(struct vtd_members *members, unsigned place, struct vtd_device *device)
+{
+    members->at = g_renew(struct vtd_member, members->at, members->count + 1);
+    memmove(&members->at[place + 1], &members->at[place],
+            (members->count - place) * sizeof(members->at[0]));
+    members->at[place] = (struct vtd_member){.device = device};
+    members->count++;
+}
+
+static void remove_member(struct vtd_members *members, unsigned place)
+{
+    members->count--;
+    memmove(&members->at[place], &members->at[place + 1],
+            (members->count - place) * sizeof(members->at[0]));
+}
+
+static void update_member(struct vtd_members *members, struct vtd_device *device)
+{
+    members->at[find_place(members, device->requester)] =
+        (struct vtd_member){device, device->context.domain, vtd_device_is_open(device)};
 }
 
 bool vtd_device_update_context(struct vtd_device *device)
 {
     struct vtd *vtd = device->vtd;
     struct vtd_context context = vtd_read_context(&vtd->tables, vtd->root, device->requester);
-    bool changed = !vtd_context_equal(&context, &device->context);
-    struct vtd_device *found;
+    bool changed = !vtd_context_equal(&context, &device->context) || vtd_device_is_open(device);
 
     device->context = context;
-    g_array_index(vtd->domains, uint16_t, find_place(vtd, device->requester, &found)) =
-        context.domain;
+    update_member(&vtd->members, device);
     vtd_iotlb_set_context(&device->iotlb, &context);
     return changed;
 }
@@ -197,27 +213,36 @@ static void make_view(struct vtd_device *device)
     memory_region_add_subregion_overlap(&device->root, INTERRUPT_BASE, &device->interrupts, 1);
 }
 
+static struct vtd_device *device_new(struct vtd *vtd, uint16_t requester)
+{
+    struct vtd_device *device = g_new0(struct vtd_device, 1);
+
+    device->vtd = vtd;
+    device->requester = requester;
+    vtd_iotlb_init(&device->iotlb);
+    make_view(device);
+    return device;
+}
+
 struct vtd_device *vtd_get_device(struct vtd *vtd, uint16_t requester)
 {
+    struct vtd_members *members = &vtd->members;
     struct vtd_device *device;
     unsigned place;
 
     memory_topology_begin();
     mutex_lock(&vtd->lock);
-    place = find_place(vtd, requester, &device);
-    if (!device) {
-        device = g_new0(struct vtd_device, 1);
-        device->vtd = vtd;
-        device->requester = requester;
-        vtd_iotlb_init(&device->iotlb);
-        make_view(device);
-        g_ptr_array_insert(vtd->devices, (int)place, device);
-        g_array_insert_val(vtd->domains, place, device->context.domain);
+    place = find_place(members, requester);
+    if (place == members->count || members->at[place].device->requester != requester) {
+        device = device_new(vtd, requester);
+        insert_member(members, place, device);
+        update_member(members, device);
         if (vtd_get32(vtd, VTD_GSTS) & VTD_GCMD_TRANSLATION) {
             vtd_device_update_context(device);
             vtd_device_switch(device);
         }
     }
+    device = members->at[place].device;
     device->references++;
     mutex_unlock(&vtd->lock);
     memory_topology_commit();
@@ -232,11 +257,7 @@ void vtd_put_device(struct vtd_device *device)
     mutex_lock(&vtd->lock);
     last = --device->references == 0;
     if (last) {
-        struct vtd_device *found;
-        unsigned place = find_place(vtd, device->requester, &found);
-
-        g_ptr_array_remove_index(vtd->devices, place);
-        g_array_remove_index(vtd->domains, place);
+        remove_member(&vtd->members, find_place(&vtd->members, device->requester));
     }
     mutex_unlock(&vtd->lock);
     if (last) {

@@ -13,17 +13,27 @@
 #define QUEUE_TURN                                                                                 \
     2000000 /* ns of a vCPU's time that its write to the queue may take, and a tick */
 
+/* Have notifiers follow. What a host can't is in the fault log: the device is cut off (I5), and its
+ * DMA there would fault. */
+HOT_PATH static void invalidate(struct vtd_device *device, struct range range)
+{
+    if (G_UNLIKELY(!iommu_region_invalidate(&device->iommu, range)) &&
+        !device->context.fault_hidden) {
+        vtd_record_fault(device->vtd, device->requester, range.start, false, VTD_FAULT_READ);
+    }
+}
+
 HOT_PATH void vtd_flush_iotlb(struct vtd *vtd, const struct vtd_flush *flush)
 {
     struct range everything = {0, VTD_BIT(52)};
     struct range range = flush->range.length ? flush->range : everything;
 
-    for (unsigned i = 0; i < vtd->devices->len; i++) {
-        if (flush->all_domains || g_array_index(vtd->domains, uint16_t, i) == flush->domain) {
-            struct vtd_device *device = g_ptr_array_index(vtd->devices, i);
+    for (unsigned i = 0; i < vtd->members.count; i++) {
+        const struct vtd_member *member = &vtd->members.at[i];
 
-            vtd_iotlb_forget(&device->iotlb, range, flush->only_pages);
-            iommu_region_invalidate(&device->iommu, range);
+        if (flush->all_domains || member->domain == flush->domain || member->is_open) {
+            vtd_iotlb_forget(&member->device->iotlb, range, flush->only_pages);
+            invalidate(member->device, range);
         }
     }
 }
@@ -33,8 +43,8 @@ static unsigned update_contexts(struct vtd *vtd, uint16_t wanted, uint16_t mask,
 {
     unsigned switches = 0;
 
-    for (unsigned i = 0; i < vtd->devices->len; i++) {
-        struct vtd_device *device = g_ptr_array_index(vtd->devices, i);
+    for (unsigned i = 0; i < vtd->members.count; i++) {
+        struct vtd_device *device = vtd->members.at[i].device;
 
         if (((device->requester ^ wanted) & mask) == 0) {
             if (vtd_device_update_context(device)) {
@@ -48,8 +58,8 @@ static unsigned update_contexts(struct vtd *vtd, uint16_t wanted, uint16_t mask,
 
 static void switch_views(struct vtd *vtd)
 {
-    for (unsigned i = 0; i < vtd->devices->len; i++) {
-        struct vtd_device *device = g_ptr_array_index(vtd->devices, i);
+    for (unsigned i = 0; i < vtd->members.count; i++) {
+        struct vtd_device *device = vtd->members.at[i].device;
 
         if (vtd_device_must_switch(device)) {
             vtd_device_switch(device);
@@ -72,9 +82,7 @@ void vtd_flush_contexts(struct vtd *vtd, uint16_t wanted, uint16_t mask)
         switch_views(vtd);
     }
     for (unsigned i = 0; i < changed->len; i++) {
-        struct vtd_device *device = g_ptr_array_index(changed, i);
-
-        iommu_region_invalidate(&device->iommu, (struct range){0, VTD_BIT(52)});
+        invalidate(g_ptr_array_index(changed, i), (struct range){0, VTD_BIT(52)});
     }
     mutex_unlock(&vtd->lock);
     memory_topology_commit();
@@ -106,7 +114,7 @@ void vtd_settle_commands(struct vtd *vtd)
 {
     uint64_t command;
 
-    if (!vtd->unsettled || !iommu_drain_is_empty(&vtd->drain)) {
+    if (!vtd->unsettled || vtd->switching || !iommu_drain_is_empty(&vtd->drain)) {
         return;
     }
     if (vtd->unsettled & VTD_UNSETTLED_CONTEXT) {

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* The register window (VT-d 11.4): storage with masks, and what a write sets off. */
 #include "iommu/vtd-private.h"
+#include "memory/translation.h"
 #include "util/hot-path.h"
 #include "util/trace.h"
 
@@ -66,6 +67,16 @@ void vtd_registers_reset(struct vtd *vtd)
     vtd_set_status(vtd, 0);
 }
 
+/* TE was changed; until hosts have followed GSTS shows what it was, to other processors, too. */
+static void switch_translation(struct vtd *vtd)
+{
+    vtd_flush_contexts(vtd, 0, 0);
+    memory_translation_synchronize();
+    mutex_lock(&vtd->lock);
+    vtd->switching = false;
+    mutex_unlock(&vtd->lock);
+}
+
 /* Global command (11.4.4). Software changes one bit at a time and waits for the status. */
 static void global_command(struct vtd *vtd, uint32_t command)
 {
@@ -92,10 +103,13 @@ static void global_command(struct vtd *vtd, uint32_t command)
         vtd_put64(vtd, VTD_IQH, 0);
     }
     vtd_set_status(vtd, status);
+    if (changed & VTD_GCMD_TRANSLATION) {
+        vtd->unsettled |= VTD_UNSETTLED_TRANSLATION;
+        vtd->switching = true;
+    }
     mutex_unlock(&vtd->lock);
     if (changed & VTD_GCMD_TRANSLATION) {
-        vtd_flush_contexts(vtd, 0, 0);
-        vtd_command_executed(vtd, VTD_UNSETTLED_TRANSLATION);
+        switch_translation(vtd);
     }
     if (changed & status & VTD_GCMD_QUEUED) {
         vtd_queue_run(vtd);

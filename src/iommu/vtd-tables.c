@@ -12,7 +12,7 @@
 #define LEVEL_COUNT (1u << LEVEL_BITS)
 #define PAGE_SIZE   (UINT64_C(1) << PAGE_BITS)
 
-static const struct memory_attributes by_iommu = {.from_device = true};
+#define BY_IOMMU ((struct memory_attributes){.from_device = true})
 
 /* What lies in several pieces, or behind windows. Inside memory_rcu_read_lock. */
 static bool read_pieces(const struct vtd_tables *tables, gpa_t address, void *buffer,
@@ -22,7 +22,7 @@ static bool read_pieces(const struct vtd_tables *tables, gpa_t address, void *bu
 
     for (uint64_t done = 0; done < length; done += part) {
         struct memory_section section =
-            address_space_lookup(tables->memory, address + done, false, by_iommu);
+            address_space_lookup(tables->memory, address + done, false, BY_IOMMU);
 
         if (!section.host) {
             return false;
@@ -73,7 +73,7 @@ HOT_PATH bool vtd_store32(const struct vtd_tables *tables, gpa_t address, uint32
     bool ok;
 
     memory_rcu_read_lock();
-    section = address_space_lookup(tables->memory, address, true, by_iommu);
+    section = address_space_lookup(tables->memory, address, true, BY_IOMMU);
     ok = section.writable && section.length >= sizeof(value);
     if (ok) {
         host_store(section.host, sizeof(value), value);

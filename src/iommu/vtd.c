@@ -24,8 +24,6 @@ struct vtd *vtd_new(const struct vtd_config *config, const struct vtd_host *host
     vtd->system = system;
     vtd->tables = (struct vtd_tables){memory, config->host_width, config->iova_width,
                                       config->pass_through, config->walk_limit};
-    vtd->devices = g_ptr_array_new();
-    vtd->domains = g_array_new(false, true, sizeof(uint16_t));
     iommu_drain_init(&vtd->drain, devices_have_ended, vtd);
     mutex_init(&vtd->queue_lock);
     mutex_init(&vtd->lock);
@@ -36,10 +34,9 @@ struct vtd *vtd_new(const struct vtd_config *config, const struct vtd_host *host
 
 void vtd_free(struct vtd *vtd)
 {
-    assert(vtd->devices->len == 0);
+    assert(vtd->members.count == 0);
     memory_region_destroy(&vtd->window);
-    g_ptr_array_unref(vtd->devices);
-    g_array_unref(vtd->domains);
+    g_free(vtd->members.at);
     iommu_drain_destroy(&vtd->drain);
     mutex_destroy(&vtd->fault_lock);
     mutex_destroy(&vtd->lock);

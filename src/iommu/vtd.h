@@ -49,6 +49,20 @@ struct vtd_state {
     uint32_t next_fault;      /* record to write next */
 };
 
+/* A device, with what an invalidation asks of all of them: so it looks through one piece of memory.
+ */
+struct vtd_member {
+    struct vtd_device *device;
+    uint16_t domain; /* of its context, as cached */
+    bool is_open;    /* what it uses may be of any domain (vtd_device_is_open) */
+};
+
+/* By requester. */
+struct vtd_members {
+    struct vtd_member *at;
+    unsigned count;
+};
+
 struct vtd {
     struct vtd_config config;
     struct vtd_host host;
@@ -67,13 +81,12 @@ struct vtd {
 
     uint32_t status;    /* atomic: GSTS, for who has no lock */
     unsigned unsettled; /* commands by register that devices still hold up (enum vtd_unsettled) */
+    bool switching;     /* TE was written, and hosts have not followed yet */
     struct mutex fault_lock;
     uint8_t write_masks[VTD_REGISTERS_SIZE]; /* bits that a write sets */
     uint8_t clear_masks[VTD_REGISTERS_SIZE]; /* bits that a write of 1 clears */
     struct iommu_drain drain;                /* what emulated devices can't let go at once */
-    GPtrArray *devices; /* of struct vtd_device, by requester; under the lock */
-    GArray *domains;    /* of uint16_t: those of the devices' cached contexts, in the same order, so
-                           that an invalidation looks through one piece of memory */
+    struct vtd_members members;              /* the devices; under the lock */
 };
 
 /* memory: the address space of guest physical memory, for tables; system: its root. */

@@ -42,11 +42,18 @@ HOT_PATH static void set_entries(struct dma_map *map, iova_t iova, uint64_t entr
             map->odd_entries = g_tree_new_full(compare_iovas, NULL, g_free, NULL);
         }
         g_tree_insert(map->odd_entries, key, GSIZE_TO_POINTER(entries));
+        map->has_exceptions = true;
     }
 }
 
+void dma_map_add_leftover(struct dma_map *map, struct range range)
+{
+    g_array_append_val(map->leftovers, range);
+    map->has_exceptions = true;
+}
+
 /* The first exception in a range, or NULL. */
-HOT_PATH static GTreeNode *first_odd(const struct dma_map *map, struct range range)
+static GTreeNode *first_odd(const struct dma_map *map, struct range range)
 {
     GTreeNode *node = map->odd_entries ? g_tree_lower_bound(map->odd_entries, &range.start) : NULL;
 
@@ -59,6 +66,9 @@ HOT_PATH static uint64_t count_entries(const struct dma_map *map, struct range r
 {
     uint64_t count = mappings;
 
+    if (G_LIKELY(!map->has_exceptions)) {
+        return count;
+    }
     for (unsigned i = 0; i < map->leftovers->len; i++) {
         count += range_contains_range(range, g_array_index(map->leftovers, struct range, i));
     }
@@ -72,6 +82,9 @@ HOT_PATH static uint64_t count_entries(const struct dma_map *map, struct range r
 
 HOT_PATH static void forget_entries(struct dma_map *map, struct range range)
 {
+    if (G_LIKELY(!map->has_exceptions)) {
+        return;
+    }
     for (unsigned i = map->leftovers->len; i-- > 0;) {
         if (range_contains_range(range, g_array_index(map->leftovers, struct range, i))) {
             g_array_remove_index_fast(map->leftovers, i);
@@ -187,7 +200,7 @@ HOT_PATH static bool window_map(void *opaque, const struct iommu_mapping *guest,
         set_entries(map, range.start, entries);
     } else if (entries && !dma_backend_unmap(map->backend, range, entries, NULL)) {
         set_entries(map, range.start, entries);
-        g_array_append_val(map->leftovers, range);
+        dma_map_add_leftover(map, range);
     }
     mutex_unlock(&map->lock);
     memory_rcu_read_unlock();
@@ -218,7 +231,7 @@ static void window_left_over(struct iommu_notifier *notifier, struct range range
     struct range host = {window_iova(window, range.start), range.length};
 
     mutex_lock(&window->map->lock);
-    g_array_append_val(window->map->leftovers, host);
+    dma_map_add_leftover(window->map, host);
     mutex_unlock(&window->map->lock);
 }
 

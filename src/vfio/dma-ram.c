@@ -72,7 +72,7 @@ bool dma_ram_remove(struct dma_map *map, const struct listener_section *section,
             ok = !ram->is_held || dma_map_host_unmap(map, pages, 1, error);
             if (!ok) {
                 mutex_lock(&map->lock);
-                g_array_append_val(map->leftovers, pages);
+                dma_map_add_leftover(map, pages);
                 mutex_unlock(&map->lock);
             }
             g_ptr_array_remove_index(map->ram, i);
@@ -96,7 +96,7 @@ bool dma_map_clear_leftovers(struct dma_map *map, GError **error)
 
         if (!dma_map_host_unmap(map, range, 1, ok ? error : NULL)) {
             mutex_lock(&map->lock);
-            g_array_append_val(map->leftovers, range);
+            dma_map_add_leftover(map, range);
             mutex_unlock(&map->lock);
             ok = false;
         }

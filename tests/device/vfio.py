@@ -467,6 +467,22 @@ class Mappings(Vfio):
         mock.plug()
         self.assertEqual(self.ram(mock), 64 * MIB)
 
+    def test_each_access_fails_once(self):
+        """The same, where what fails may be an access to the device, too, the mapping of a BAR, or
+        an event descriptor; and nothing is left open."""
+        mock = self.mock(plugged=False, accesses=1)
+        folder, number = f"/proc/{mock.vm.process.pid}/fd", 1
+        mock.plug()
+        mock.vm.qmp.execute("device_del", id="v", x_force=True)
+        mock.vm.qmp.wait_event("DEVICE_DELETED")
+        before = len(os.listdir(folder))
+        while self.plug_with_failure(mock, number, errno.EIO):
+            self.assertEqual(len(os.listdir(folder)), before, f"request {number}: {mock.log()}")
+            number += 1
+        self.assertGreater(number, 100)
+        mock.plug()
+        self.assertEqual(self.ram(mock), 64 * MIB)
+
     def test_its_state_cant_be_saved(self):
         mock = self.mock()
         self.fails("can't be saved", mock.vm.qmp.execute, "migrate",

@@ -111,6 +111,29 @@ class Groups(unittest.TestCase):
             number += 1
         self.assertGreater(number, 10)
 
+    def test_second_fails_after_the_first_was_cut_off(self):
+        """It is cut off, too, when it comes, and nobody hears of it when it is not had after all."""
+        self.start(accesses=1)
+        self.plug(5)
+        self.map_bar(5)
+        failures = 0
+        for number in range(1, 120, 3):
+            for pam in 0x11, 0x33:  # c0000 to c8000 are read-only, and not any more
+                self.mock.fail(2, errno.ENOMEM)
+                self.qtest.pci_write(0, 0x5A, pam, 1)
+            self.assertIn("FAILED", self.qmp.human("info iommu"))
+            self.mock.fail(number, errno.EIO)
+            self.qmp.events.clear()  # of 05, which is cut off since the first time
+            try:
+                self.plug(6)
+            except QMPError:
+                failures += 1
+                self.qmp.execute("query-status")
+                self.assertEqual(self.qmp.events, [], f"call {number}")
+            else:  # one that it can do without, or in a space of its own
+                self.unplug(6)
+        self.assertGreater(failures, 5)
+
     def test_bars_of_both_are_mapped_once(self):
         """cloud-hypervisor#6845: with a second GPU in the container, EEXIST for the first one's BAR."""
         self.start(group=8)

@@ -691,7 +691,9 @@ class Bad(VfioUser):
         function.unplug()
         before = count()
         for rules in ({}, {"VERSION": "fds:4"}, {"GET_REGION_INFO": "fds:3"}, {"SET_IRQS": "error:5"},
-                      {"GET_INFO": "fds:8"}, {"REGION_READ": "close"}):
+                      {"GET_INFO": "fds:8"}, {"GET_IRQ_INFO": "fds:1"}, {"SET_IRQS": "fds:2"},
+                      {"DMA_MAP": "fds:3"}, {"DMA_UNMAP": "fds:8"}, {"RESET": "fds:1"},
+                      {"REGION_READ": "close"}):
             function.server.rules(**rules)
             try:
                 function.plug()

@@ -4,15 +4,20 @@
  * /dev/iommu, and one PCI device, whose regions are a memory file. The folder $VFIO_MOCK has
  * "config", the device's configuration space as it comes up, and "device", lines NAME VALUE:
  * bar0..bar5 (bytes), intx, msi, msix (vectors), reset (0 or 1), entries (mappings at a time), rom
- * (bytes, of the file "rom"). See mock.h for "log" and "fail". Mappings are checked as the kernel
- * does it.
+ * (bytes, of the file "rom"), accesses (1: not only what is asked by open and ioctl can fail, but
+ * also accesses to regions, their mappings, and what duodm itself asks of event descriptors). See
+ * mock.h for "log" and "fail". Mappings are checked as the kernel does it.
  */
 #define _GNU_SOURCE
 #define MOCK_FOLDER "VFIO_MOCK"
 #include "../../src/vfio/iommufd-abi.h"
 #include "mock.h"
 
+#include <dlfcn.h>
 #include <linux/vfio.h>
+#include <sys/auxv.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 
@@ -321,7 +326,7 @@ static void load_rom(int fd)
     ssize_t length;
 
     while (rom >= 0 && (length = read(rom, data, sizeof(data))) > 0) {
-        if (pwrite(fd, data, (size_t)length, at) != length) {
+        if (syscall(SYS_pwrite64, fd, data, (size_t)length, at) != length) {
             abort();
         }
         at += length;
@@ -339,8 +344,8 @@ static int open_device(void)
     length = read(config, data, sizeof(data));
     close(config);
     if (length < 0 || ftruncate(fd, (off_t)9 << REGION_SHIFT) != 0 ||
-        pwrite(fd, data, sizeof(data), (off_t)VFIO_PCI_CONFIG_REGION_INDEX << REGION_SHIFT) !=
-            sizeof(data)) {
+        syscall(SYS_pwrite64, fd, data, sizeof(data),
+                (off_t)VFIO_PCI_CONFIG_REGION_INDEX << REGION_SHIFT) != sizeof(data)) {
         abort();
     }
     load_rom(fd);
@@ -459,9 +464,14 @@ static int device_ioctl(unsigned long request, void *argument)
     }
 }
 
+static enum kind kind_of(int fd)
+{
+    return fd >= 0 && fd < 1024 ? (enum kind)mock.fd[fd] : NONE;
+}
+
 int ioctl(int fd, unsigned long request, ...)
 {
-    enum kind kind = fd >= 0 && fd < 1024 ? (enum kind)mock.fd[fd] : NONE;
+    enum kind kind = kind_of(fd);
     void *argument;
     va_list arguments;
 
@@ -483,4 +493,66 @@ int ioctl(int fd, unsigned long request, ...)
     default:
         return (int)syscall(SYS_ioctl, fd, request, argument);
     }
+}
+
+/* ---- What else may fail, if it is to ---- */
+
+static bool access_fails(void)
+{
+    return folder() && setting("accesses", 0) && injected();
+}
+
+ssize_t pread(int fd, void *buffer, size_t size, off_t at)
+{
+    return kind_of(fd) == DEVICE && access_fails()
+               ? -1
+               : (ssize_t)syscall(SYS_pread64, fd, buffer, size, at);
+}
+
+ssize_t pread64(int fd, void *buffer, size_t size, off_t at) __attribute__((alias("pread")));
+
+ssize_t pwrite(int fd, const void *buffer, size_t size, off_t at)
+{
+    return kind_of(fd) == DEVICE && access_fails()
+               ? -1
+               : (ssize_t)syscall(SYS_pwrite64, fd, buffer, size, at);
+}
+
+ssize_t pwrite64(int fd, const void *buffer, size_t size, off_t at)
+    __attribute__((alias("pwrite")));
+
+void *mmap(void *address, size_t length, int protection, int flags, int fd, off_t at)
+{
+    return kind_of(fd) == DEVICE && access_fails()
+               ? MAP_FAILED
+               : (void *)syscall(SYS_mmap, address, length, protection, flags, fd, at);
+}
+
+void *mmap64(void *address, size_t length, int protection, int flags, int fd, off_t at)
+    __attribute__((alias("mmap")));
+
+/* Is that in the program, and not in a library? */
+static bool is_program(const void *code)
+{
+    Dl_info caller, entry;
+
+    return dladdr(code, &caller) && dladdr((void *)getauxval(AT_ENTRY), &entry) &&
+           caller.dli_fbase == entry.dli_fbase;
+}
+
+#define EVENT_FAILS() (is_program(__builtin_return_address(0)) && access_fails())
+
+int eventfd(unsigned count, int flags)
+{
+    return EVENT_FAILS() ? -1 : (int)syscall(SYS_eventfd2, count, flags);
+}
+
+int epoll_create1(int flags)
+{
+    return EVENT_FAILS() ? -1 : (int)syscall(SYS_epoll_create1, flags);
+}
+
+int epoll_ctl(int epoll, int operation, int fd, struct epoll_event *event)
+{
+    return EVENT_FAILS() ? -1 : (int)syscall(SYS_epoll_ctl, epoll, operation, fd, event);
 }

@@ -177,6 +177,9 @@ static void add_function(struct vfio_space *space, struct vfio_pci *vfio)
     g_ptr_array_add(space->functions, vfio);
     pthread_mutex_unlock(&space->lock);
     vfio->space = space;
+    if (__atomic_load_n(&space->failed, __ATOMIC_SEQ_CST)) {
+        vfio_cut_off(vfio, "the host lacks mappings that others of this address space need, too");
+    }
 }
 
 static struct vfio_device *open_in(struct vfio_space *space, const struct vfio_host_device *host,
@@ -215,9 +218,6 @@ bool vfio_space_open(struct machine *machine, struct memory_region *view, struct
     }
     vfio->group = host->group;
     add_function(space, vfio);
-    if (__atomic_load_n(&space->failed, __ATOMIC_SEQ_CST)) {
-        vfio_cut_off(vfio, "the host lacks mappings that others of this address space need, too");
-    }
     return true;
 }
 
@@ -253,16 +253,18 @@ void vfio_space_close(struct vfio_pci *vfio)
     }
 }
 
-bool vfio_space_recover(struct vfio_space *space, GError **error)
+void vfio_space_recover(struct vfio_pci *vfio)
 {
-    if (!__atomic_load_n(&space->failed, __ATOMIC_SEQ_CST)) {
-        return true;
+    struct vfio_space *space = vfio->space;
+    g_autoptr(GError) error = NULL;
+
+    /* First: what fails from here on counts again. */
+    vfio_end_cut_off(vfio);
+    if (__atomic_exchange_n(&space->failed, false, __ATOMIC_SEQ_CST) &&
+        !dma_map_reconcile(space->map, &error)) {
+        __atomic_store_n(&space->failed, true, __ATOMIC_SEQ_CST);
+        vfio_cut_off(vfio, error->message);
     }
-    if (!dma_map_reconcile(space->map, error)) {
-        return false;
-    }
-    __atomic_store_n(&space->failed, false, __ATOMIC_SEQ_CST);
-    return true;
 }
 
 static void print_functions(struct vfio_space *space, GString *out)
