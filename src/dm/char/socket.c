@@ -7,6 +7,7 @@
 #include "dm/char/stream.h"
 #include "dm/property.h"
 #include "util/error.h"
+#include "util/own-path.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -25,6 +26,7 @@ struct socket_chardev {
     bool server, nodelay;
     uint64_t reconnect;          /* seconds; 0: never */
     int listener, fd;            /* -1: none */
+    struct own_path own;         /* of the listener */
     struct event *listen_event;  /* server: a client may be accepted */
     struct event *retry_event;   /* client: time to connect again */
     struct connector *connector; /* client: it is being tried */
@@ -221,6 +223,7 @@ static bool open_server(struct socket_chardev *self, bool wait, GError **error)
     if (fd < 0) {
         return false;
     }
+    own_path_init(&self->own, self->address.path);
     listen_on(self, fd);
     return !wait || wait_for_client(self, error);
 }
@@ -252,10 +255,8 @@ static void socket_close(struct chardev *chardev)
     close_passed_fds(self);
     if (self->listen_event) {
         event_free(self->listen_event);
+        own_path_remove(&self->own);
         close(self->listener);
-        if (self->address.path) {
-            unlink(self->address.path);
-        }
     }
     if (self->free_accept_opaque) {
         self->free_accept_opaque(self->accept_opaque);

@@ -11,6 +11,7 @@
 #include "dm/property.h"
 #include "util/error.h"
 #include "util/log.h"
+#include "util/own-path.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -25,8 +26,9 @@
 struct stream_netdev {
     struct netdev netdev;
     struct socket_address address;
-    uint64_t reconnect; /* seconds; 0: never */
-    int listener;       /* -1: a client */
+    uint64_t reconnect;  /* seconds; 0: never */
+    int listener;        /* -1: a client */
+    struct own_path own; /* of the listener */
 };
 
 struct stream_queue {
@@ -377,10 +379,8 @@ static void stream_close(struct netdev *netdev)
         close(self->fd);
     }
     if (stream->listener >= 0) {
+        own_path_remove(&stream->own);
         close(stream->listener);
-        if (stream->address.path) {
-            unlink(stream->address.path);
-        }
     }
     frame_reader_destroy(&self->reader);
     g_free(self->unsent);
@@ -412,6 +412,9 @@ static bool open_socket(struct stream_netdev *stream, struct stream_queue *self,
     }
     if (server) {
         stream->listener = socket_address_listen(&stream->address, error);
+        if (stream->listener >= 0) {
+            own_path_init(&stream->own, stream->address.path);
+        }
         return stream->listener >= 0;
     }
     if (stream->reconnect) { /* when it has a card */
