@@ -58,6 +58,16 @@ class Migration(unittest.TestCase):
         self.assertIn("command failed", self.vm.qmp.execute("query-migrate")["error-desc"])
         self.assertEqual(self.vm.qmp.execute("query-status")["status"], "running")
 
+    def test_nobody_listens(self):
+        with socket.create_server(("127.0.0.1", 0)) as server:
+            port = server.getsockname()[1]
+        self.vm.qmp.execute("migrate", uri=f"tcp:127.0.0.1:{port}")
+        while self.vm.qmp.execute("query-migrate")["status"] not in OVER:
+            pass
+        text = self.vm.qmp.execute("query-migrate")["error-desc"]
+        self.assertIn("Connection refused", text)
+        self.assertNotIn("server=on", text)  # an option of sockets that are character devices
+
     def test_host_that_does_not_answer(self):
         """Its queue is full, so the kernel drops what asks for a connection."""
         with socket.create_server(("127.0.0.1", 0), backlog=0) as server, \

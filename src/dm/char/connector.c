@@ -36,7 +36,7 @@ static void release(struct connector *connector)
 static void *run(void *opaque)
 {
     struct connector *connector = opaque;
-    int fd = socket_address_connect(&connector->address, connector->cancel_fd, NULL);
+    int fd = socket_address_connect(&connector->address, connector->cancel_fd, NULL, NULL);
 
     __atomic_store_n(&connector->fd, fd, __ATOMIC_SEQ_CST);
     eventfd_write(connector->done_fd, 1);

@@ -236,7 +236,7 @@ static bool open_client(struct socket_chardev *self, GError **error)
         socket_retry(-1, 0, self);
         return true;
     }
-    fd = socket_address_connect(&self->address, -1, error);
+    fd = socket_address_connect(&self->address, -1, SOCKET_ADVICE_LISTEN, error);
     if (fd >= 0) {
         start_connection(self, fd);
     }

@@ -420,7 +420,7 @@ static bool open_socket(struct stream_netdev *stream, struct stream_queue *self,
     if (stream->reconnect) { /* when it has a card */
         return true;
     }
-    self->fd = socket_address_connect(&stream->address, -1, error);
+    self->fd = socket_address_connect(&stream->address, -1, SOCKET_ADVICE_LISTEN, error);
     return self->fd >= 0;
 }
 

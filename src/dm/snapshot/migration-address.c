@@ -194,7 +194,7 @@ bool migration_address_connect(struct migration_address *address, int cancel_fd,
         return accept_one(address, cancel_fd, error);
     }
     if (address->fd < 0) {
-        address->fd = socket_address_connect(&socket, cancel_fd, error);
+        address->fd = socket_address_connect(&socket, cancel_fd, NULL, error);
     }
     return address->fd >= 0;
 }
