@@ -29,7 +29,7 @@ struct socket_chardev {
     struct own_path own;         /* of the listener */
     struct event *listen_event;  /* server: a client may be accepted */
     struct event *retry_event;   /* client: time to connect again */
-    struct connector *connector; /* client: it is being tried */
+    struct connector *connector; /* client that connects again; else NULL */
     chardev_accept_fn accept;    /* not NULL: all clients go there */
     void *accept_opaque;
     GDestroyNotify free_accept_opaque;
@@ -105,7 +105,7 @@ static void schedule_retry(struct socket_chardev *self)
 {
     struct timeval delay = {.tv_sec = (time_t)self->reconnect};
 
-    if (self->reconnect && !self->server) {
+    if (self->connector) {
         event_add(self->retry_event, &delay);
     }
 }
@@ -147,7 +147,6 @@ static void socket_connected(void *opaque, int fd)
 {
     struct socket_chardev *self = opaque;
 
-    self->connector = NULL;
     if (fd >= 0) {
         start_connection(self, fd);
     } else {
@@ -159,8 +158,7 @@ static void socket_retry(evutil_socket_t fd, short what, void *opaque)
 {
     struct socket_chardev *self = opaque;
 
-    self->connector = connector_start(self->chardev.base, &self->address, socket_connected, self);
-    if (!self->connector) {
+    if (!connector_start(self->connector, self->chardev.base)) {
         schedule_retry(self);
     }
 }
@@ -233,6 +231,7 @@ static bool open_client(struct socket_chardev *self, GError **error)
     int fd;
 
     if (self->reconnect) {
+        self->connector = connector_new(&self->address, socket_connected, self);
         socket_retry(-1, 0, self);
         return true;
     }
@@ -262,7 +261,7 @@ static void socket_close(struct chardev *chardev)
         self->free_accept_opaque(self->accept_opaque);
     }
     g_clear_pointer(&self->retry_event, event_free);
-    g_clear_pointer(&self->connector, connector_cancel);
+    g_clear_pointer(&self->connector, connector_free);
     socket_address_clear(&self->address);
 }
 
