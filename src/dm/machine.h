@@ -115,8 +115,9 @@ struct fw_cfg_option {
 struct machine {
     struct machine_config config;
     const struct board_class *board;
-    void *board_private; /* the board's own */
-    bool complete;       /* set by machine_complete_board: what comes now is plugged in */
+    const void *board_options; /* by board->properties; NULL: it has none. Not owned */
+    void *board_private;       /* the board's own */
+    bool complete;             /* set by machine_complete_board: what comes now is plugged in */
     const struct engine_ops *engine;
     bool engine_created; /* by machine_create_engine */
     void *engine_data;
@@ -211,7 +212,8 @@ struct machine *machine_new(struct machine_config *config, const struct engine_o
 /* Have the engine bring what it runs guests with, before the board; options are the engine's.
  * Nothing is left of it if that fails. */
 bool machine_create_engine(struct machine *machine, const void *options, GError **error);
-/* Make the vCPUs (machine->vcpus, each with its local APIC), then what the board consists of. */
+/* Make the vCPUs (machine->vcpus, each with its local APIC), then what the board consists of.
+ * *board_options must outlive the devices. */
 bool machine_create_board(struct machine *machine, const struct board_class *board,
                           const void *board_options, GError **error);
 /* All devices are there: the board describes them to the guest and loads its kernel. */

@@ -163,54 +163,76 @@ void vtd_command_iotlb(struct vtd *vtd)
     vtd_command_executed(vtd, VTD_UNSETTLED_IOTLB);
 }
 
-/*
- * Queued commands (6.5.2), under the lock; those that can't be executed under it let it go for that
- * time. Each returns false if the descriptor is not a valid one.
- */
+/* Queued commands (6.5.2), under the lock. */
 
-static bool queued_context(struct vtd *vtd, const uint64_t descriptor[2])
+enum outcome {
+    OUTCOME_INVALID,  /* it is no valid descriptor */
+    OUTCOME_DONE,     /* the head is to be advanced */
+    OUTCOME_UNLOCKED, /* done, head and all, but the lock was let go: the queue may be another */
+};
+
+static uint64_t queue_size(const struct vtd *vtd)
+{
+    return VTD_IQA_SIZE(vtd_get64(vtd, VTD_IQA));
+}
+
+/* Sizes are powers of two; software may have made the queue smaller meanwhile. */
+static void advance_head(struct vtd *vtd, unsigned bytes)
+{
+    vtd_put64(vtd, VTD_IQH, (vtd_get64(vtd, VTD_IQH) + bytes) & (queue_size(vtd) - 1));
+}
+
+/* What can't be executed under the lock: it counts as fetched before. */
+static void let_go(struct vtd *vtd)
+{
+    advance_head(vtd, 16);
+    mutex_unlock(&vtd->lock);
+}
+
+static enum outcome queued_context(struct vtd *vtd, const uint64_t descriptor[2])
 {
     unsigned granularity = vtd_field(descriptor[0], 5, 4);
     uint16_t mask =
         granularity == VTD_DEVICE ? requester_mask(vtd_field(descriptor[0], 49, 48)) : 0;
 
     if (!granularity || descriptor[1]) {
-        return false;
+        return OUTCOME_INVALID;
     }
-    mutex_unlock(&vtd->lock);
+    let_go(vtd);
     vtd_flush_contexts(vtd, (uint16_t)vtd_field(descriptor[0], 47, 32), mask);
     mutex_lock(&vtd->lock);
-    return true;
+    return OUTCOME_UNLOCKED;
 }
 
-HOT_PATH static bool queued_iotlb(struct vtd *vtd, const uint64_t descriptor[2])
+HOT_PATH static enum outcome queued_iotlb(struct vtd *vtd, const uint64_t descriptor[2])
 {
     unsigned granularity = vtd_field(descriptor[0], 5, 4);
     struct vtd_flush flush = {.all_domains = granularity == VTD_GLOBAL,
                               .domain = (uint16_t)vtd_field(descriptor[0], 31, 16)};
 
     if (!granularity || vtd_field(descriptor[1], 11, 7)) {
-        return false;
+        return OUTCOME_INVALID;
     }
     if (granularity == VTD_PAGE) {
         flush.range = page_range(descriptor[1]);
         flush.only_pages = descriptor[1] & VTD_HINT;
     }
     vtd_flush_iotlb(vtd, &flush);
-    return true;
+    return OUTCOME_DONE;
 }
 
-static bool queued_interrupt(struct vtd *vtd, const uint64_t descriptor[2])
+static enum outcome queued_interrupt(struct vtd *vtd, const uint64_t descriptor[2])
 {
     if (descriptor[1] || !vtd->config.interrupt_remapping) {
-        return false;
+        return OUTCOME_INVALID;
     }
-    if (vtd->host.interrupts_changed) {
-        mutex_unlock(&vtd->lock);
-        vtd->host.interrupts_changed(vtd->host.opaque);
-        mutex_lock(&vtd->lock);
+    if (!vtd->host.interrupts_changed) {
+        return OUTCOME_DONE;
     }
-    return true;
+    let_go(vtd);
+    vtd->host.interrupts_changed(vtd->host.opaque);
+    mutex_lock(&vtd->lock);
+    return OUTCOME_UNLOCKED;
 }
 
 HOT_PATH static void queued_wait(struct vtd *vtd, const uint64_t descriptor[2])
@@ -228,7 +250,7 @@ HOT_PATH static void queued_wait(struct vtd *vtd, const uint64_t descriptor[2])
     }
 }
 
-HOT_PATH static bool execute(struct vtd *vtd, const uint64_t descriptor[2])
+HOT_PATH static enum outcome execute(struct vtd *vtd, const uint64_t descriptor[2])
 {
     trace_vtd_descriptor(descriptor[0], descriptor[1]);
     switch (vtd_field(descriptor[0], 3, 0)) {
@@ -240,13 +262,14 @@ HOT_PATH static bool execute(struct vtd *vtd, const uint64_t descriptor[2])
         return queued_interrupt(vtd, descriptor);
     case VTD_INVALIDATE_WAIT:
         queued_wait(vtd, descriptor);
-        return true;
+        return OUTCOME_DONE;
     default:
-        return false;
+        return OUTCOME_INVALID;
     }
 }
 
-/* Descriptors that are fetched together, and executed in one hold of the lock. */
+/* Descriptors that are fetched together, and executed in one hold of the lock: up to one that lets
+ * it go, for then software may switch the queue off. */
 #define AT_ONCE 4
 
 /* What is next in the queue. */
@@ -254,17 +277,6 @@ struct batch {
     unsigned count;
     uint64_t descriptors[AT_ONCE][2];
 };
-
-static uint64_t queue_size(const struct vtd *vtd)
-{
-    return VTD_IQA_SIZE(vtd_get64(vtd, VTD_IQA));
-}
-
-/* Sizes are powers of two; software may have made the queue smaller meanwhile. */
-static void advance_head(struct vtd *vtd, unsigned bytes)
-{
-    vtd_put64(vtd, VTD_IQH, (vtd_get64(vtd, VTD_IQH) + bytes) & (queue_size(vtd) - 1));
-}
 
 /* No: the queue is off or empty, or an error stops it. */
 static bool has_more(const struct vtd *vtd)
@@ -312,6 +324,7 @@ static bool must_wait(const struct vtd *vtd, const uint64_t descriptor[2])
 /* Fetch some and execute them, under the lock. True: there are more, and nothing to wait for. */
 HOT_PATH static bool run_batch(struct vtd *vtd)
 {
+    enum outcome outcome = OUTCOME_DONE;
     struct batch batch;
 
     advance_head(vtd, 0);
@@ -326,13 +339,16 @@ HOT_PATH static bool run_batch(struct vtd *vtd)
         if (must_wait(vtd, batch.descriptors[i])) {
             return false; /* the drain's end has the queue run again */
         }
-        if (!execute(vtd, batch.descriptors[i])) {
-            vtd_raise_fault_status(vtd, VTD_FSTS_QUEUE_ERROR);
-            return false;
+        outcome = execute(vtd, batch.descriptors[i]);
+        if (outcome != OUTCOME_DONE) {
+            break;
         }
         advance_head(vtd, 16);
     }
-    return has_more(vtd);
+    if (outcome == OUTCOME_INVALID) {
+        vtd_raise_fault_status(vtd, VTD_FSTS_QUEUE_ERROR);
+    }
+    return has_more(vtd); /* an error is none */
 }
 
 static int64_t nanoseconds(struct timespec time)

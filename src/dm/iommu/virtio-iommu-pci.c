@@ -435,6 +435,7 @@ const struct device_class virtio_iommu_pci_class = {
     .cold_only = true,
     .comes_first = true,
     .properties = iommu_properties,
+    .facts = virtio_facts,
     .state = &iommu_state,
     .realize = iommu_pci_realize,
     .unrealize = virtio_pci_unrealize,

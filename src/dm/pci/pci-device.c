@@ -323,6 +323,17 @@ const struct state_description pci_device_state = {
     .after_load = pci_device_after_load,
 };
 
+#define BAR_SIZE(name_, bar_)                                                                      \
+    {                                                                                              \
+        name_, PROPERTY_SIZE, offsetof(struct pci_device, bar_.size), NULL, 0, 0, NULL             \
+    }
+const struct property pci_device_facts[] = {
+    BAR_SIZE("size of BAR 0", bars[0]), BAR_SIZE("size of BAR 1", bars[1]),
+    BAR_SIZE("size of BAR 2", bars[2]), BAR_SIZE("size of BAR 3", bars[3]),
+    BAR_SIZE("size of BAR 4", bars[4]), BAR_SIZE("size of BAR 5", bars[5]),
+    BAR_SIZE("size of ROM", rom),       PROPERTY_END,
+};
+
 /* Bus mastering. */
 
 static struct memory_attributes dma_attributes(const struct pci_device *device)

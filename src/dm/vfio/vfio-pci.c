@@ -240,12 +240,12 @@ void vfio_pci_reset(struct device *device)
 
 static const struct property vfio_pci_properties[] = {
     PCI_DEVICE_PROPERTIES,
-    {"host", PROPERTY_STRING, offsetof(struct vfio_pci, host), NULL, 0, 0,
+    {"host", PROPERTY_STRING | PROPERTY_OF_HOST, offsetof(struct vfio_pci, host), NULL, 0, 0,
      "the function on the host, [DDDD:]BB:DD.F, which belongs to vfio-pci there"},
-    {"sysfsdev", PROPERTY_STRING, offsetof(struct vfio_pci, sysfsdev), NULL, 0, 0,
-     "the same, by its folder in sysfs"},
-    {"iommufd", PROPERTY_STRING, offsetof(struct vfio_pci, iommufd_id), NULL, 0, 0,
-     "map by an iommufd: the id of an -object iommufd [a VFIO container of type1]"},
+    {"sysfsdev", PROPERTY_STRING | PROPERTY_OF_HOST, offsetof(struct vfio_pci, sysfsdev), NULL, 0,
+     0, "the same, by its folder in sysfs"},
+    {"iommufd", PROPERTY_STRING | PROPERTY_OF_HOST, offsetof(struct vfio_pci, iommufd_id), NULL, 0,
+     0, "map by an iommufd: the id of an -object iommufd [a VFIO container of type1]"},
     VFIO_PCI_PROPERTIES,
     PROPERTY_END,
 };

@@ -443,7 +443,7 @@ static const struct virtio_class balloon_class = {
          0,                                                                                        \
          "have the guest tell which pages it does not use, and give them to the host"},            \
     {                                                                                              \
-        "guest-stats-polling-interval", PROPERTY_UINT32,                                           \
+        "guest-stats-polling-interval", PROPERTY_UINT32 | PROPERTY_OF_HOST,                        \
             offsetof(struct virtio_balloon, interval), "0", 0, 86400,                              \
             "seconds from one request for statistics to the next, 0: none"                         \
     }
