@@ -177,6 +177,22 @@ class Groups(unittest.TestCase):
         self.mock.fail(0, 0)
         self.assertEqual(self.mock.read(CONFIG, COMMAND, 2) & MASTER, 0)  # the last one's
 
+    def test_second_fails_after_a_cut_off(self):
+        """It was cut off as the first was, and could not be made: nobody is told of it any more."""
+        self.start()
+        self.plug(5)
+        self.map_bar(5)
+        self.mock.fail(2, errno.ENOMEM)
+        self.qtest.pci_write(0, 0x5A, 0x11, 1)  # PAM: c0000 to c8000 are read-only now
+        self.qmp.wait_event("DEVICE_DMA_CUT_OFF")
+        self.mock.fail(0, 0)
+        with self.assertRaisesRegex(QMPError, "/nowhere/rom"):
+            self.mock.plug(id="v6", addr="6", sysfsdev=self.other, romfile="/nowhere/rom")
+        self.qmp.execute("query-status")
+        self.assertNotIn("DEVICE_DMA_CUT_OFF", [event["event"] for event in self.qmp.events])
+        self.plug(6)
+        self.assertEqual(self.qmp.wait_event("DEVICE_DMA_CUT_OFF")["data"]["device"], "v6")
+
     def test_reset_of_the_bus(self):
         """A function that can't be reset by itself, alone on its bus, and not alone."""
         self.start(reset=0)

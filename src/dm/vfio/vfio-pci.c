@@ -164,6 +164,18 @@ destroy_bars:
     return false;
 }
 
+/* Nobody can cut it off any more, nor want it back: what they noted is forgotten. */
+static void clear(struct vfio_pci *vfio)
+{
+    struct machine *machine = vfio->pci.device.machine;
+
+    machine_cancel(machine, &vfio->request_task);
+    machine_cancel(machine, &vfio->cut_off_task);
+    g_clear_pointer(&vfio->cut_off_reason, g_free);
+    pthread_mutex_destroy(&vfio->intx_lock);
+    pthread_mutex_destroy(&vfio->command_lock);
+}
+
 bool vfio_pci_realize(struct vfio_pci *vfio, bool (*open)(struct vfio_pci *vfio, GError **error),
                       GError **error)
 {
@@ -180,8 +192,7 @@ bool vfio_pci_realize(struct vfio_pci *vfio, bool (*open)(struct vfio_pci *vfio,
         }
         vfio_space_close(vfio);
     }
-    pthread_mutex_destroy(&vfio->intx_lock);
-    pthread_mutex_destroy(&vfio->command_lock);
+    clear(vfio);
     return false;
 }
 
@@ -202,11 +213,7 @@ void vfio_pci_unrealize(struct device *device)
     vfio_msi_destroy(vfio);
     vfio_bars_destroy(vfio);
     vfio_space_close(vfio);
-    machine_cancel(device->machine, &vfio->request_task);
-    machine_cancel(device->machine, &vfio->cut_off_task);
-    g_clear_pointer(&vfio->cut_off_reason, g_free);
-    pthread_mutex_destroy(&vfio->intx_lock);
-    pthread_mutex_destroy(&vfio->command_lock);
+    clear(vfio);
 }
 
 /* After the bus: config space is as at power-on. */
