@@ -195,6 +195,24 @@ class Bars(Vfio):
         self.write(mock, COMMAND, 0, 2)
         self.assertEqual(set(mock.mapped()), before)
 
+    def test_sized_while_it_decodes(self):
+        """QEMU: a 64-bit BAR that is sized while it decodes was to be mapped at the end of all addresses.
+        The host is told of no such thing, and all is as before when the BAR is back."""
+        mock = self.mock()
+        self.map_bars(mock)
+        before, log = mock.mapped(), len(mock.log())
+        self.write(mock, 0x14, 0xFFFFFFFF)
+        self.write(mock, 0x10, 0xFFFFFFFF)
+        self.assertEqual(self.read(mock, 0x10, 4), 0xFFFFC004)
+        self.assertEqual(self.read(mock, 0x14, 4), 0xFFFFFFFF)
+        self.assertTrue(mock.vm.qmp.execute("x-iommu-verify")["equal"])
+        self.assertNotIn(BAR0, mock.mapped())
+        self.assertEqual(mock.mapped().items() - before.items(), set())
+        self.write(mock, 0x10, BAR0)
+        self.write(mock, 0x14, BAR0 >> 32)
+        self.assertEqual(mock.mapped(), before)
+        self.assertNotIn("0xffffff", mock.log()[log:])
+
     def test_taken_away(self):
         """Whoever touches mapped memory that is gone would get a SIGBUS; the kernel may lack errors' events."""
         for tells_errors in (1, 0):

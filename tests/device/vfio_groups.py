@@ -85,6 +85,25 @@ class Groups(unittest.TestCase):
         self.assertEqual(sum(length for start, (length, _) in mock.mapped().items()
                              if start < 1 << 30), 64 * MIB)
 
+    def test_second_leaves_less_to_map(self):
+        """While it is there. What can't be mapped then is a BAR that is given up (cloud-hypervisor#7030)."""
+        self.start(group=8, bits_of_two=36)
+        self.plug(5)
+        self.qtest.pci_write(5 << 3, COMMAND, MASTER | MEMORY, 2)
+
+        def is_mapped(address):
+            self.qtest.pci_write(5 << 3, 0x10, address & 0xFFFFFFFF)
+            self.qtest.pci_write(5 << 3, 0x14, address >> 32)
+            self.assertTrue(self.qmp.execute("x-iommu-verify")["equal"])
+            return address in self.mock.mapped()
+
+        self.assertTrue(is_mapped(1 << 36))
+        self.plug(6)
+        self.assertTrue(is_mapped(1 << 35))
+        self.assertFalse(is_mapped(3 << 36))
+        self.unplug(6)
+        self.assertTrue(is_mapped(1 << 36))
+
     def test_second_fails(self):
         """Each of the host's calls, when there is one already that goes on as it was."""
         self.start(group=8)

@@ -4,8 +4,8 @@
  * /dev/iommu, and one PCI device, whose regions are a memory file. The folder $VFIO_MOCK has
  * "config", the device's configuration space as it comes up, and "device", lines NAME VALUE:
  * bar0..bar5 (bytes), intx, msi, msix (vectors), reset (0 or 1), entries (mappings at a time), rom
- * (bytes, of the file "rom"). See mock.h for "log" and "fail". Mappings are checked as the kernel
- * does it.
+ * (bytes, of the file "rom"), bits_of_two (of IOVAs, while two devices, or groups, are open). See
+ * mock.h for "log" and "fail". Mappings are checked as the kernel does it.
  */
 #define _GNU_SOURCE
 #define MOCK_FOLDER "VFIO_MOCK"
@@ -131,6 +131,18 @@ int close(int fd)
 
 /* ---- The container ---- */
 
+/* What can be mapped ends there. */
+static uint64_t last_iova(void)
+{
+    unsigned groups = 0, devices = 0;
+
+    for (unsigned fd = 0; fd < 1024; fd++) {
+        groups += mock.fd[fd] == GROUP;
+        devices += mock.fd[fd] == DEVICE;
+    }
+    return (UINT64_C(1) << (groups > 1 || devices > 1 ? setting("bits_of_two", 39) : 39)) - 1;
+}
+
 static int fail(int error)
 {
     errno = error;
@@ -156,7 +168,7 @@ static int iommu_info(int owner, struct vfio_iommu_type1_info *info)
     answer.ranges.header.next = (uint32_t)((char *)&answer.available - (char *)&answer);
     answer.ranges.nr_iovas = 2;
     answer.windows[0] = (struct vfio_iova_range){0, 0xfedfffff};
-    answer.windows[1] = (struct vfio_iova_range){0xfef00000, (UINT64_C(1) << 39) - 1};
+    answer.windows[1] = (struct vfio_iova_range){0xfef00000, last_iova()};
     answer.available.header.id = VFIO_IOMMU_TYPE1_INFO_DMA_AVAIL;
     answer.available.avail = (uint32_t)(setting("entries", 65535) - count_mappings(owner));
     memcpy(info, &answer, size < sizeof(answer) ? size : sizeof(answer));
@@ -248,8 +260,7 @@ static int container_ioctl(int fd, unsigned long request, void *argument)
 
 static int iova_ranges(struct abi_iommu_ioas_iova_ranges *request)
 {
-    static const struct abi_iommu_iova_range ranges[] = {{0, 0xfedfffff},
-                                                         {0xfef00000, (UINT64_C(1) << 39) - 1}};
+    const struct abi_iommu_iova_range ranges[] = {{0, 0xfedfffff}, {0xfef00000, last_iova()}};
     uint32_t room = request->num_iovas;
 
     request->num_iovas = 2;
