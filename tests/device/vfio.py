@@ -4,8 +4,10 @@ mappings, and what happens when any of the host's calls fails."""
 import errno
 import os
 import re
+import struct
 import unittest
 
+import virtio
 from duodm import QMPError
 from seed import seeded
 from vfio import CONFIG, ERROR, INTX, MSI, MSIX, REQUEST, UNMASK, Mock, example_config
@@ -408,6 +410,27 @@ class Mappings(Vfio):
         # First in again: all of it anew (cloud-hypervisor#7328).
         mock.plug()
         self.assertEqual(self.ram(mock), 64 * MIB)
+
+    def test_page_that_the_balloon_gives_back_meanwhile(self):
+        """If it is pinned, and then discarded, the guest has another one than the device."""
+        last = 40 * MIB
+        mock = self.mock("-device", "virtio-balloon-pci,addr=7", plugged=False, peek=last)
+        qtest = mock.vm.qtest
+        balloon = virtio.PCI(qtest, slot=7)
+        balloon.start()
+        qtest.memset(32 * MIB, 9 * MIB, 0x5A)
+        pages = [*range(8192, 8692, 2)] * 4000 + [last >> 12]  # no two side by side: that takes its time
+        queue = balloon.queues[0]
+        queue.add([struct.pack(f"<{len(pages)}I", *pages)], [])
+        queue.kick()
+        while qtest.readb(8192 << 12):
+            pass  # it has not begun
+        mock.plug()
+        queue.wait()
+        self.assertEqual(re.findall("^peek (.*)$", mock.log(), re.M), [str(qtest.readb(last))])
+        qtest.writeb(last, 7)
+        queue.request([struct.pack("<I", last >> 12)], [])  # nothing is given back any more
+        self.assertEqual(qtest.readb(last), 7)
 
     def test_the_host_wants_it_back(self):
         mock = self.mock()

@@ -4,8 +4,9 @@
  * /dev/iommu, and one PCI device, whose regions are a memory file. The folder $VFIO_MOCK has
  * "config", the device's configuration space as it comes up, and "device", lines NAME VALUE:
  * bar0..bar5 (bytes), intx, msi, msix (vectors), reset (0 or 1), entries (mappings at a time), rom
- * (bytes, of the file "rom"), bits_of_two (of IOVAs, while two devices, or groups, are open). See
- * mock.h for "log" and "fail". Mappings are checked as the kernel does it.
+ * (bytes, of the file "rom"), bits_of_two (of IOVAs, while two devices, or groups, are open), peek
+ * (IOVA whose first byte is told when it is mapped). See mock.h for "log" and "fail". Mappings are
+ * checked as the kernel does it.
  */
 #define _GNU_SOURCE
 #define MOCK_FOLDER "VFIO_MOCK"
@@ -184,6 +185,16 @@ static const char *prefix_of(int owner)
     return owner == mock.first ? "" : "other ";
 }
 
+/* What a device would find. */
+static void peek(const struct vfio_iommu_type1_dma_map *request)
+{
+    uint64_t offset = setting("peek", UINT64_MAX) - request->iova;
+
+    if (offset < request->size) {
+        say("peek %u\n", *(volatile uint8_t *)(uintptr_t)(request->vaddr + offset));
+    }
+}
+
 static int map_dma(int owner, const struct vfio_iommu_type1_dma_map *request)
 {
     if (!request->size || (request->iova | request->size | request->vaddr) & 0xfff) {
@@ -204,6 +215,7 @@ static int map_dma(int owner, const struct vfio_iommu_type1_dma_map *request)
     say("%smap 0x%llx 0x%llx %u 0x%llx\n", prefix_of(owner), request->iova, request->size,
         request->flags, request->vaddr);
     mock.mappings[mock.mapping_count++] = (struct mapping){*request, owner};
+    peek(request);
     return 0;
 }
 

@@ -2,6 +2,7 @@
 #include "dm/vfio/vfio-space.h"
 #include "dm/machine.h"
 #include "dm/vfio/vfio-pci.h"
+#include "memory/rcu.h"
 #include "util/error.h"
 #include "vfio/iommufd.h"
 #include "vfio/type1.h"
@@ -33,6 +34,19 @@ static void map_failed(void *opaque, const GError *error)
     pthread_mutex_unlock(&space->lock);
 }
 
+/* RAM stays where it is from now on: what the host pins must be what the guest goes on to see. Who
+ * gives some of it back just now does so before this returns. */
+static void block_discards(struct machine *machine)
+{
+    __atomic_fetch_add(&machine->discard_blockers, 1, __ATOMIC_SEQ_CST);
+    memory_rcu_synchronize();
+}
+
+static void unblock_discards(struct machine *machine)
+{
+    __atomic_fetch_sub(&machine->discard_blockers, 1, __ATOMIC_SEQ_CST);
+}
+
 static void space_free(struct vfio_space *space)
 {
     struct machine *machine = space->machine;
@@ -43,7 +57,7 @@ static void space_free(struct vfio_space *space)
     }
     if (space->map) {
         dma_map_free(space->map);
-        __atomic_fetch_sub(&machine->discard_blockers, 1, __ATOMIC_SEQ_CST);
+        unblock_discards(machine);
     }
     address_space_destroy(&space->dma);
     vfio_container_free(space->container);
@@ -188,10 +202,11 @@ static bool start_mapping(struct vfio_space *space, GError **error)
     if (space->map) {
         return true;
     }
+    block_discards(space->machine);
     space->map = dma_map_new(&space->dma, &space->machine->as_memory, space->backend, map_failed,
                              space, error);
-    if (space->map) {
-        __atomic_fetch_add(&space->machine->discard_blockers, 1, __ATOMIC_SEQ_CST);
+    if (!space->map) {
+        unblock_discards(space->machine);
     }
     return space->map != NULL;
 }
