@@ -24,6 +24,7 @@ def check_intx(guest, rounds=20):
 
 
 def test_edu_kvm(bed):
+    """And after a reboot, at which QEMU gave KVM a BAR's slot twice (libvfio-user#439)."""
     with guest_with_edu(bed) as guest:
         check_edu(guest, IN_GUEST)
         check_intx(guest)
