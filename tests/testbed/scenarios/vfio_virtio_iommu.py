@@ -9,7 +9,6 @@ from harness.vfio import (EDU, NVME, bind, check_edu, check_edu_is_cut_off, chec
 
 MACHINE = "vfio-newer"
 DEVICES = ["vfio-pci", "virtio-iommu-pci"]
-IN_CI = False
 # A disk that holds mappings before anything is plugged in.
 DISK = ["-drive", "file=/boot/vmlinuz,if=none,id=d,format=raw,readonly=on",
         "-device", "virtio-blk-pci,drive=d,iommu_platform=on"]
