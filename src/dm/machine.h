@@ -152,7 +152,8 @@ struct machine {
     struct fw_cfg *fw_cfg;
     GPtrArray *boot_order;     /* firmware/boot-order.c; NULL: no device has a place */
     void *balloon;             /* struct virtio_balloon, or NULL */
-    unsigned discard_blockers; /* atomic: who needs RAM to stay where it is (DMA mappings) */
+    unsigned discard_blockers; /* atomic: who needs RAM to stay where it is (DMA mappings). Whoever
+                                  gives back RAM looks at it under RCU */
     GPtrArray *reset_handlers;
     GPtrArray *cleanups; /* machine_add_cleanup */
     GPtrArray *netdevs;  /* of struct netdev: netdev_new adds, machine_free frees what is left */

@@ -4,9 +4,10 @@
  * /dev/iommu, and one PCI device, whose regions are a memory file. The folder $VFIO_MOCK has
  * "config", the device's configuration space as it comes up, and "device", lines NAME VALUE:
  * bar0..bar5 (bytes), intx, msi, msix (vectors), reset (0 or 1), entries (mappings at a time), rom
- * (bytes, of the file "rom"), accesses (1: not only what is asked by open and ioctl can fail, but
- * also accesses to regions, their mappings, and what duodm itself asks of event descriptors). See
- * mock.h for "log" and "fail". Mappings are checked as the kernel does it.
+ * (bytes, of the file "rom"), bits_of_two (of IOVAs, while two devices, or groups, are open), peek
+ * (IOVA whose first byte is told when it is mapped), accesses (1: not only what is asked by open and
+ * ioctl can fail, but also accesses to regions, their mappings, and what duodm itself asks of event
+ * descriptors). See mock.h for "log" and "fail". Mappings are checked as the kernel does it.
  */
 #define _GNU_SOURCE
 #define MOCK_FOLDER "VFIO_MOCK"
@@ -136,6 +137,18 @@ int close(int fd)
 
 /* ---- The container ---- */
 
+/* What can be mapped ends there. */
+static uint64_t last_iova(void)
+{
+    unsigned groups = 0, devices = 0;
+
+    for (unsigned fd = 0; fd < 1024; fd++) {
+        groups += mock.fd[fd] == GROUP;
+        devices += mock.fd[fd] == DEVICE;
+    }
+    return (UINT64_C(1) << (groups > 1 || devices > 1 ? setting("bits_of_two", 39) : 39)) - 1;
+}
+
 static int fail(int error)
 {
     errno = error;
@@ -161,7 +174,7 @@ static int iommu_info(int owner, struct vfio_iommu_type1_info *info)
     answer.ranges.header.next = (uint32_t)((char *)&answer.available - (char *)&answer);
     answer.ranges.nr_iovas = 2;
     answer.windows[0] = (struct vfio_iova_range){0, 0xfedfffff};
-    answer.windows[1] = (struct vfio_iova_range){0xfef00000, (UINT64_C(1) << 39) - 1};
+    answer.windows[1] = (struct vfio_iova_range){0xfef00000, last_iova()};
     answer.available.header.id = VFIO_IOMMU_TYPE1_INFO_DMA_AVAIL;
     answer.available.avail = (uint32_t)(setting("entries", 65535) - count_mappings(owner));
     memcpy(info, &answer, size < sizeof(answer) ? size : sizeof(answer));
@@ -175,6 +188,16 @@ static int iommu_info(int owner, struct vfio_iommu_type1_info *info)
 static const char *prefix_of(int owner)
 {
     return owner == mock.first ? "" : "other ";
+}
+
+/* What a device would find. */
+static void peek(const struct vfio_iommu_type1_dma_map *request)
+{
+    uint64_t offset = setting("peek", UINT64_MAX) - request->iova;
+
+    if (offset < request->size) {
+        say("peek %u\n", *(volatile uint8_t *)(uintptr_t)(request->vaddr + offset));
+    }
 }
 
 static int map_dma(int owner, const struct vfio_iommu_type1_dma_map *request)
@@ -197,6 +220,7 @@ static int map_dma(int owner, const struct vfio_iommu_type1_dma_map *request)
     say("%smap 0x%llx 0x%llx %u 0x%llx\n", prefix_of(owner), request->iova, request->size,
         request->flags, request->vaddr);
     mock.mappings[mock.mapping_count++] = (struct mapping){*request, owner};
+    peek(request);
     return 0;
 }
 
@@ -253,8 +277,7 @@ static int container_ioctl(int fd, unsigned long request, void *argument)
 
 static int iova_ranges(struct abi_iommu_ioas_iova_ranges *request)
 {
-    static const struct abi_iommu_iova_range ranges[] = {{0, 0xfedfffff},
-                                                         {0xfef00000, (UINT64_C(1) << 39) - 1}};
+    const struct abi_iommu_iova_range ranges[] = {{0, 0xfedfffff}, {0xfef00000, last_iova()}};
     uint32_t room = request->num_iovas;
 
     request->num_iovas = 2;

@@ -124,6 +124,7 @@ static void test_bad_arguments_are_named(void)
     pair_free(p);
 }
 
+/* QEMU: an IOMMU without MAP events let a passed-through device in, and its DMA faulted. */
 static void test_model_may_refuse_events(void)
 {
     struct pair *p = pair_new(&fixture_ops);
