@@ -6,6 +6,7 @@
  * IOMMU, and Xen's. This end shows the guest what it was given, and tells Xen where.
  */
 #include "backend-xen/passthrough/passthrough.h"
+#include "dm/hotplug.h"
 #include "dm/pci/pci-bus.h"
 #include "dm/pci/pci-iommu.h"
 #include "dm/pci/pci-regs.h"
@@ -146,10 +147,10 @@ static void look_if_ready(evutil_socket_t fd, short events, void *opaque)
     pt->ready_period = MIN(2 * pt->ready_period, READY_PERIOD_MAX);
     if (pt->ready_waited >= READY_LIMIT || !ask_later(pt)) {
         g_clear_pointer(&pt->ready_timer, event_free);
-        log_warning(
-            "xen: domain %u: %s was plugged but never assigned to the domain: the guest does "
-            "not see it; remove it, and look what the toolstack says",
-            xen_pt_machine(pt)->domid, pt->host.name);
+        log_warning("xen: domain %u: %s was plugged but never assigned to the domain, whose guest "
+                    "has not seen it: it is taken away again; look what the toolstack says",
+                    xen_pt_machine(pt)->domid, pt->host.name);
+        hotplug_removed(&pt->pci.device); /* or it could not be attached a second time */
     }
 }
 

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """A Xen domain loses a function that it is using: dom0's Linux lost it, or xl took it by force.
 
-Linux loses none with MSI-X: of such a one Xen 4.17 keeps a pointer to memory that it frees, and dies of that
-when a domain reaches memory that its device model answers for.
+Linux loses none with MSI-X: of such a one Xen 4.17 keeps a pointer to memory that it frees, and
+dies of that when a domain reaches memory that its device model answers for.
 """
 from harness.vfio import check_edu
 from harness.xen import Domain
