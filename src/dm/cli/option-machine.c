@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Options that say what the machine is. */
 #include "dm/cli/options.h"
+#include "dm/nearest-word.h"
 #include "util/error.h"
 #include "util/host-memory.h"
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "dm/cpu/cpu-option.h"
-#include "dm/keyval.h"
+#include "dm/nearest-word.h"
 #include "dm/property.h"
 #include "util/error.h"
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "dm/snapshot/device-state.h"
-#include "dm/intc/local-apic-private.h"
+#include "dm/intc/local-apic.h"
 #include "dm/machine.h"
 #include "util/error.h"
 #include "util/log.h"
