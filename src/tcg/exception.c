@@ -115,7 +115,7 @@ struct event {
     uint32_t flags; /* EFLAGS as the frame shows them */
 };
 
-static bool is_fault(const struct cpu *cpu, const struct event *event)
+static bool is_fault(const struct event *event)
 {
     switch (event->vector) {
     case EXCEPTION_DB: /* code breakpoints leave RF to the handler */
@@ -390,7 +390,7 @@ void cpu_deliver_event(struct cpu *cpu, enum event_type type, uint8_t vector, bo
 {
     struct event event = {type, vector, has_error && cpu->protected_mode, error,
                           cpu_get_eflags(cpu)};
-    if (is_fault(cpu, &event))
+    if (is_fault(&event))
         event.flags |= FLAG_RF;
     cpu->delivering = true;
     if (type == EVENT_EXCEPTION)

@@ -575,12 +575,3 @@ bool device_state_load(struct machine *machine, const uint8_t *stream, size_t le
     contents_clear(&contents);
     return good;
 }
-
-bool device_state_is_one(const uint8_t *stream, size_t length)
-{
-    g_autofree char *description = NULL, *instance = NULL;
-    size_t consumed;
-
-    return state_peek(stream, length, &description, &instance, &consumed, NULL) &&
-           g_str_equal(description, head_state.name);
-}
