@@ -194,7 +194,7 @@ static bool send_whole(struct vfio_user_connection *connection, int fd, struct i
     return !problem;
 }
 
-/* The thread: what comes. */
+/* What comes: read by a thread that waits for its answer, or by the connection's own. */
 
 static struct waiter **find_waiter(struct vfio_user_connection *connection, uint16_t id)
 {

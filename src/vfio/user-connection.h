@@ -40,6 +40,7 @@ void vfio_user_disconnect(struct vfio_user_connection *connection);
 /* An event descriptor by which anyone, also a signal handler, has the listener asked (examine). */
 int vfio_user_wake_descriptor(const struct vfio_user_connection *connection);
 
+/* What the server said of itself; constant. */
 const struct vfio_user_capabilities *
 vfio_user_capabilities(const struct vfio_user_connection *connection);
 
