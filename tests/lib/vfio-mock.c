@@ -5,9 +5,9 @@
  * "config", the device's configuration space as it comes up, and "device", lines NAME VALUE:
  * bar0..bar5 (bytes), intx, msi, msix (vectors), reset (0 or 1), entries (mappings at a time), rom
  * (bytes, of the file "rom"), bits_of_two (of IOVAs, while two devices, or groups, are open), peek
- * (IOVA whose first byte is told when it is mapped), accesses (1: not only what is asked by open and
- * ioctl can fail, but also accesses to regions, their mappings, and what duodm itself asks of event
- * descriptors). See mock.h for "log" and "fail". Mappings are checked as the kernel does it.
+ * (IOVA whose first byte is told when it is mapped), accesses (1: not only what is asked by open
+ * and ioctl can fail, but also accesses to regions, their mappings, and what duodm itself asks of
+ * event descriptors). See mock.h for "log" and "fail". Mappings are checked as the kernel does it.
  */
 #define _GNU_SOURCE
 #define MOCK_FOLDER "VFIO_MOCK"
