@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Root ports of PCI Express and what is behind them, over the test port: bus numbers, slots, and
 assigned functions whose requester ID changes under VT-d."""
+import struct
 import unittest
 
 from duodm import Duodm, run
-from vfio import CONFIG, Mock
+from vfio import CONFIG, Mock, example_config
 from vtd import Unit
 
 NOTHING = 0xFFFFFFFF
@@ -108,10 +109,11 @@ class RootPorts(unittest.TestCase):
         vm.qmp.execute("device_del", id="rng")
         vm.qmp.execute("migrate", uri="file:" + vm.path("saved"))
         while vm.qmp.execute("query-migrate")["status"] not in ("completed", "failed"):
-            vm.qmp.wait_event("STOP")
+            pass
         two = Duodm(*PORTS, *device, "-incoming", "file:" + vm.path("saved"), qtest=True)
         self.addCleanup(two.close)
-        two.qmp.wait_event("RESUME")
+        while two.qmp.execute("query-status")["status"] == "inmigrate":
+            pass
         self.assertEqual(self.status(two), PRESENCE | BUTTON)
         self.assertEqual(two.qtest.pci_read(0, 0, 2, bus=5), 0x1AF4)
         self.command(two, POWER_OFF)
@@ -203,6 +205,35 @@ class Assigned(unittest.TestCase):
             self.qtest.pci_write(PORT, slot + SLOT_CONTROL, POWER_OFF, 2)
             self.qmp.wait_event("DEVICE_DELETED")
             self.assertEqual(self.held(), [])
+
+    def test_extended_capabilities(self):
+        """AER, serial number, ATS, a vendor's own, one that leads back: the guest sees two of them."""
+        config = example_config() + bytes(4096 - 256)
+
+        def add(at, ident, following, data=b""):
+            struct.pack_into("<I", config, at, ident | 1 << 16 | following << 20)
+            config[at + 4:at + 4 + len(data)] = data
+
+        add(0x100, 0x01, 0x140, b"\xAA" * 40)
+        add(0x140, 0x03, 0x150, struct.pack("<Q", 0x1122334455667788))
+        add(0x150, 0x0F, 0x160)
+        add(0x160, 0x0B, 0x180, struct.pack("<II", 0x01000001, 0xCAFE))  # 16 bytes
+        add(0x180, 0x0B, 0x140, struct.pack("<I", 0xFFF00001))  # beyond the end
+        self.mock.close()
+        self.mock = Mock(config=config)
+        self.addCleanup(self.mock.close)
+        self.start("-device", self.option())
+        number(self.qtest, 1)
+        self.qtest.pci_write(0, 0x60, 0xB0000001)
+        space = 0xB0000000 | 1 << 20
+        self.assertEqual(self.qtest.readl(space), 0x00101B36)
+        self.assertEqual([self.qtest.readl(space + at) for at in
+                          (0x100, 0x104, 0x140, 0x144, 0x148, 0x150, 0x160, 0x168, 0x180, 0xFFC)],
+                         [0x14000000, 0, 0x16010003, 0x55667788, 0x11223344, 0, 0x0001000B, 0xCAFE, 0, 0])
+        for at in range(0x100, 0x1000, 4):
+            self.qtest.writel(space + at, NOTHING)
+        self.assertEqual(self.qtest.readl(space + 0x168), 0xCAFE)
+        self.assertEqual(self.mock.read(CONFIG, 0x104, 4), 0xAAAAAAAA)
 
     def test_port_closes_the_way(self):
         """The port's Bus Master Enable, its link, the reset of its bus: the host's function does no DMA."""
