@@ -30,15 +30,45 @@ struct pci_bus *pci_bridge_bus(const struct pci_device *bridge)
 /* ---- Windows ---- */
 
 /* A window from base to limit, both included; base above limit: closed. */
-static void set_window(struct memory_region *window, uint64_t base, uint64_t limit, bool enabled)
+static struct range window_of(uint64_t base, uint64_t limit)
 {
-    bool open = enabled && base <= limit && limit < MACHINE_MEMORY_SIZE;
+    return base <= limit && limit < MACHINE_MEMORY_SIZE ? (struct range){base, limit - base + 1}
+                                                        : (struct range){0};
+}
 
-    memory_region_set_enabled(window, open);
-    if (open) {
-        memory_region_set_size(window, limit - base + 1);
-        memory_region_set_alias_offset(window, base);
-        memory_region_set_offset(window, base);
+static struct range io_window(const uint8_t *config)
+{
+    uint64_t base = (uint64_t)(config[PCI_IO_BASE] & 0xf0) << 8;
+    uint64_t limit = (uint64_t)(config[PCI_IO_LIMIT] & 0xf0) << 8;
+
+    return window_of(base, limit + IO_UNIT - 1);
+}
+
+static struct range memory_window(const uint8_t *config)
+{
+    uint64_t base = (uint64_t)(pci_get(config, PCI_MEMORY_BASE, 2) & 0xfff0) << 16;
+    uint64_t limit = (uint64_t)(pci_get(config, PCI_MEMORY_LIMIT, 2) & 0xfff0) << 16;
+
+    return window_of(base, limit + MEMORY_UNIT - 1);
+}
+
+static struct range prefetch_window(const uint8_t *config)
+{
+    uint64_t base = (uint64_t)(pci_get(config, PCI_PREFETCH_BASE, 2) & 0xfff0) << 16 |
+                    (uint64_t)pci_get(config, PCI_PREFETCH_BASE_HIGH, 4) << 32;
+    uint64_t limit = (uint64_t)(pci_get(config, PCI_PREFETCH_LIMIT, 2) & 0xfff0) << 16 |
+                     (uint64_t)pci_get(config, PCI_PREFETCH_LIMIT_HIGH, 4) << 32;
+
+    return window_of(base, limit + MEMORY_UNIT - 1);
+}
+
+static void set_window(struct memory_region *window, struct range range, bool enabled)
+{
+    memory_region_set_enabled(window, enabled && range.length);
+    if (enabled && range.length) {
+        memory_region_set_size(window, range.length);
+        memory_region_set_alias_offset(window, range.start);
+        memory_region_set_offset(window, range.start);
     }
 }
 
@@ -58,33 +88,17 @@ static void make_isa_windows(struct pci_bridge *bridge)
 
 static void update_io(struct pci_bridge *bridge, bool enabled, bool isa)
 {
-    const uint8_t *config = bridge->pci.config;
-    uint64_t base = (uint64_t)(config[PCI_IO_BASE] & 0xf0) << 8;
-    uint64_t limit = ((uint64_t)(config[PCI_IO_LIMIT] & 0xf0) << 8) + IO_UNIT - 1;
+    struct range range = io_window(bridge->pci.config);
 
-    set_window(&bridge->io_window, base, limit, enabled && !isa);
+    set_window(&bridge->io_window, range, enabled && !isa);
     if (isa && !bridge->isa_windows) {
         make_isa_windows(bridge);
     }
     for (unsigned i = 0; bridge->isa_windows && i < ISA_BLOCKS; i++) {
-        bool inside = i * ISA_BLOCK >= base && i * ISA_BLOCK < limit;
+        bool inside = range_contains(range, i * ISA_BLOCK);
 
         memory_region_set_enabled(&bridge->isa_windows[i], enabled && isa && inside);
     }
-}
-
-static void update_memory(struct pci_bridge *bridge, bool enabled)
-{
-    const uint8_t *config = bridge->pci.config;
-    uint64_t base = (uint64_t)(pci_get(config, PCI_MEMORY_BASE, 2) & 0xfff0) << 16;
-    uint64_t limit = (uint64_t)(pci_get(config, PCI_MEMORY_LIMIT, 2) & 0xfff0) << 16;
-
-    set_window(&bridge->memory_window, base, limit + MEMORY_UNIT - 1, enabled);
-    base = (uint64_t)(pci_get(config, PCI_PREFETCH_BASE, 2) & 0xfff0) << 16 |
-           (uint64_t)pci_get(config, PCI_PREFETCH_BASE_HIGH, 4) << 32;
-    limit = (uint64_t)(pci_get(config, PCI_PREFETCH_LIMIT, 2) & 0xfff0) << 16 |
-            (uint64_t)pci_get(config, PCI_PREFETCH_LIMIT_HIGH, 4) << 32;
-    set_window(&bridge->prefetch_window, base, limit + MEMORY_UNIT - 1, enabled);
 }
 
 static void update_windows(struct pci_bridge *bridge)
@@ -95,11 +109,26 @@ static void update_windows(struct pci_bridge *bridge)
     bool vga = control & PCI_BRIDGE_VGA;
 
     update_io(bridge, io, control & PCI_BRIDGE_ISA);
-    update_memory(bridge, memory);
+    set_window(&bridge->memory_window, memory_window(bridge->pci.config), memory);
+    set_window(&bridge->prefetch_window, prefetch_window(bridge->pci.config), memory);
     memory_region_set_enabled(&bridge->vga_memory, vga && memory);
     for (unsigned i = 0; i < G_N_ELEMENTS(vga_ports); i++) {
         memory_region_set_enabled(&bridge->vga_ports[i], vga && io);
     }
+}
+
+bool pci_bridge_get_info(const struct pci_device *device, struct pci_bridge_info *info)
+{
+    const uint8_t *config = device->config;
+
+    *info = (struct pci_bridge_info){
+        .secondary = config[PCI_SECONDARY_BUS],
+        .subordinate = config[PCI_SUBORDINATE_BUS],
+        .io = io_window(config),
+        .memory = memory_window(config),
+        .prefetch = prefetch_window(config),
+    };
+    return pci_class_of(device)->is_bridge;
 }
 
 /* ---- The bus behind ---- */

@@ -36,6 +36,14 @@ void pci_bridge_reset(struct pci_bridge *bridge);
 
 struct pci_bus *pci_bridge_bus(const struct pci_device *bridge);
 
+/* What its registers say, for monitors. Windows of length 0 are closed. */
+struct pci_bridge_info {
+    unsigned secondary, subordinate;
+    struct range io, memory, prefetch;
+};
+/* False: the function is no bridge. */
+bool pci_bridge_get_info(const struct pci_device *device, struct pci_bridge_info *info);
+
 /* For pci-*.c: the header as it is at power-on. */
 void pci_bridge_init_header(struct pci_device *device);
 /* Windows, bus numbers, reset and the way of DMA as the registers (and link_down) now say. In a

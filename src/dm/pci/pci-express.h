@@ -46,9 +46,10 @@ enum pci_express_type pci_express_endpoint_type(const struct pci_bus *bus);
 
 #define PCI_EXTENDED_START 0x100u
 
-#define PCI_EXTENDED_SERIAL_NUMBER  0x0003u /* IDs of extended capabilities */
-#define PCI_EXTENDED_VENDOR         0x000bu
-#define PCI_EXTENDED_ACCESS_CONTROL 0x000du
+#define PCI_EXTENDED_SERIAL_NUMBER     0x0003u /* IDs of extended capabilities */
+#define PCI_EXTENDED_VENDOR            0x000bu
+#define PCI_EXTENDED_ACCESS_CONTROL    0x000du
+#define PCI_EXTENDED_DESIGNATED_VENDOR 0x0023u
 
 /* In realize, after pci_add_express: the offset of a new extended capability of `size` bytes,
  * zeroed past its header; 0 if there is no room. */

@@ -114,5 +114,8 @@ bool vfio_config_init(struct vfio_pci *vfio, GError **error)
         g_prefix_error(error, "vfio ");
         return false;
     }
+    if (vfio->device->regions[VFIO_REGION_CONFIG].size >= PCI_EXPRESS_CONFIG_SIZE) {
+        assigned_extended_init(&vfio->config);
+    }
     return true;
 }
