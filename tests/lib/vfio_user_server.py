@@ -98,7 +98,7 @@ class Server:
         self.listening.listen(1)
         self.client = self.twin = None
         self.counts, self.mappings, self.irqs = {}, {}, {}
-        self.next_id = 0
+        self.next_id = self.asked = 0
         self.todo = []  # requests that came while an answer was waited for
         self.resets = 0
         self.regions = {0: 4 * PAGE, 2: 16 * PAGE, 3: 32, CONFIG: 256}
@@ -193,9 +193,12 @@ class Server:
     def serve(self, number, command, flags, _, payload, fds):
         name = NAMES.get(command, str(command))
         self.counts[name] = self.counts.get(name, 0) + 1
+        self.asked += 1
         rule = self.rules.get(name)
         if isinstance(rule, dict):  # only of the calls from some number on
             rule = rule["what"] if self.counts[name] >= rule["from"] else None
+        if self.asked == self.rules.get("ANY", {}).get("at"):  # the one with this number
+            rule = self.rules["ANY"]["what"]
         if rule and self.misbehave(rule, number, command, flags, payload, fds):
             return
         self.serve_well(number, command, flags, payload, fds)
@@ -484,11 +487,11 @@ class Server:
             "mappings": [[m.address, m.size, m.flags, m.direct]
                          for m in sorted(self.mappings.values(), key=lambda m: m.address)],
             "irqs": sorted(map(list, self.irqs)), "counts": self.counts, "resets": self.resets,
-            "connected": self.client is not None, "config": self.config.hex(),
+            "asked": self.asked, "connected": self.client is not None, "config": self.config.hex(),
             "offer": getattr(self, "offer", None), "unmasked": getattr(self, "unmasked", 0)}
 
     def control_rules(self, rules):
-        self.rules, self.counts = rules, {}
+        self.rules, self.counts, self.asked = rules, {}, 0
 
     def control_interrupt(self, kind, vector=0):
         self.interrupt(kind, vector)
