@@ -67,6 +67,11 @@ def config_space():
     return config
 
 
+def rom_image(begin, size):
+    """begin: its first two bytes, as a number; AA55h is that of a ROM."""
+    return (struct.pack("<H", begin) + bytes(n * 7 >> 3 & 0xFF for n in range(2, size)))[:size]
+
+
 def sparse_areas(areas):
     """VFIO_REGION_INFO_CAP_SPARSE_MMAP, as it follows the region's information."""
     return struct.pack("<HHIII", 1, 1, 0, len(areas), 0) + b"".join(
@@ -103,6 +108,8 @@ class Server:
         self.resets = 0
         self.regions = {0: 4 * PAGE, 2: 16 * PAGE, 3: 32, CONFIG: 256}
         self.regions.update({int(k): v for k, v in settings.get("regions", {}).items()})
+        self.rom = rom_image(*settings.get("rom", (0, 0)))
+        self.regions[6] = len(self.rom)
         self.files = {}
         for region in (0, 2):
             fd = os.memfd_create(f"BAR {region}")
@@ -374,7 +381,7 @@ class Server:
         return (b"",)
 
     def memory_of(self, region, offset, count):
-        memory = {0: self.registers, 3: self.ports, CONFIG: self.config}.get(region)
+        memory = {0: self.registers, 3: self.ports, 6: self.rom, CONFIG: self.config}.get(region)
         if memory is None:
             if region in self.files and offset + count <= self.regions[region]:
                 data = bytearray(self.regions[region])
