@@ -6,6 +6,7 @@
 
 Prints one line for each fault and, per check, "ok" or "FAILED". Exit status 1 if any failed.
 """
+import fnmatch
 import os
 import re
 import subprocess
@@ -128,7 +129,8 @@ def check_size(files):
 
 
 def check_mentions(files):
-    """A file of ours that a comment or a text speaks of is there: names without a folder, as most are."""
+    """A file of ours that a comment or a text speaks of is there: names without a folder, as most are;
+    in texts (.md), what is named with its folder (`tests/fuzz/`, `iommu/vtd*.c`), too."""
     there = {os.path.basename(path) for path in files}
     name = re.compile(r"""(?<![\w./<"'*-])([\w-]+\.(?:c|py|md|def))\b(?!["'])""")
     for path in files:
@@ -138,6 +140,18 @@ def check_mentions(files):
             for word in name.findall(text):
                 if word not in there:
                     yield f"{path}:{line}: there is no file {word}"
+            for word in re.findall(r"`([\w.*-]+/[\w./*-]*)`", text) if path.endswith(".md") else ():
+                if not is_there(files, word, os.path.dirname(path)):
+                    yield f"{path}:{line}: there is no {word}"
+
+
+def is_there(files, word, folder):
+    """A path (* matches) as texts have it: from the root, src/, src/dm/, or the text's own folder. What is
+    made by a build, or has no ending of a source, is not looked for."""
+    if word.startswith("build/") or not re.search(r"/$|\.(?:c|h|S|py|def|asl|md|am)$", word):
+        return True
+    return any(fnmatch.fnmatch(path, base + word + "*" * word.endswith("/"))
+               for base in ("", "src/", "src/dm/", folder + "/") for path in files)
 
 
 CHECKS = {"includes": check_includes, "cycles": check_cycles, "licence": check_licence, "names": check_names,
