@@ -187,6 +187,12 @@ static void take_out(struct iommu_region *region, const struct iommu_notifier *n
     *link = notifier->next;
 }
 
+/*
+ * Why nothing falls between replay and the first change (I1, I2): the lock is held from before the
+ * walk until the notifier is in the list, and a model holds it while it handles an invalidation.
+ * One that came before has been handled when the walk begins; one that comes after finds the
+ * notifier.
+ */
 static bool register_locked(struct iommu_region *region, struct iommu_notifier *notifier,
                             GError **error)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Buses, and the interrupt lines of the root bus. Config cycles: pci-cycles.c. */
 #include "dm/pci/pci-bus.h"
-#include "dm/fdt/pci-tree.h"
+#include "dm/pci/pci-tree.h"
 #include "dm/machine.h"
 #include "dm/pci/pci-bridge.h"
 #include "dm/pci/pci-regs.h"
