@@ -155,7 +155,8 @@ struct machine {
     struct fw_cfg *fw_cfg;
     GPtrArray *boot_order;     /* firmware/boot-order.c; NULL: no device has a place */
     void *balloon;             /* struct virtio_balloon, or NULL */
-    unsigned discard_blockers; /* atomic: who needs RAM to stay where it is (DMA mappings) */
+    unsigned discard_blockers; /* atomic: who needs RAM to stay where it is (DMA mappings). Whoever
+                                  gives back RAM looks at it under RCU */
     GPtrArray *reset_handlers;
     GPtrArray *cleanups; /* machine_add_cleanup */
     GPtrArray *netdevs;  /* of struct netdev: netdev_new adds, machine_free frees what is left */
@@ -250,7 +251,6 @@ void machine_mask_a20(struct machine *machine, bool masked);
 void machine_request_reset(struct machine *machine, bool from_guest);
 void machine_request_shutdown(struct machine *machine, enum shutdown_cause cause);
 void machine_request_powerdown(struct machine *machine); /* ACPI power button */
-void machine_request_stop(struct machine *machine, enum run_state state);
 /* Call a function in the main loop, before any vCPU executes another instruction. */
 void machine_request_call(struct machine *machine, void (*function)(void *opaque), void *opaque);
 /* End the process with a status, at once, as isa-debug-exit does: no vCPU runs another insn. */

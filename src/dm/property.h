@@ -69,7 +69,4 @@ bool parse_number(const char *text, uint64_t *value, GError **error);
 /* on, yes, true; off, no, false. */
 bool parse_bool(const char *text, bool *value, GError **error);
 
-/* The candidate nearest to a misspelt word (by edit distance), or NULL if none is near. */
-const char *nearest_word(const char *word, const char *const *candidates);
-
 #endif

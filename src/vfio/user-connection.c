@@ -194,7 +194,7 @@ static bool send_whole(struct vfio_user_connection *connection, int fd, struct i
     return !problem;
 }
 
-/* The thread: what comes. */
+/* What comes: read by a thread that waits for its answer, or by the connection's own. */
 
 static struct waiter **find_waiter(struct vfio_user_connection *connection, uint16_t id)
 {
@@ -224,9 +224,11 @@ static const char *deliver(struct waiter *waiter, const struct vfio_user_header 
             memcpy(request->reply, payload, length);
         }
         request->reply_size = length;
-        memcpy(request->reply_fds, framer->fds, framer->fd_count * sizeof(int));
-        request->reply_fd_count = framer->fd_count;
-        framer->fd_count = 0;
+        if (request->takes_fds) {
+            memcpy(request->reply_fds, framer->fds, framer->fd_count * sizeof(int));
+            request->reply_fd_count = framer->fd_count;
+            framer->fd_count = 0;
+        }
     }
     waiter->done = true;
     return NULL;
@@ -678,6 +680,7 @@ static bool negotiate(struct vfio_user_connection *connection, GError **error)
         .payload_size = version->len,
         .reply = reply,
         .reply_room = sizeof(reply),
+        .takes_fds = true,
     };
     bool ok = vfio_user_request(connection, &request, error);
 

@@ -133,6 +133,16 @@ class QMP(Stream):
             raise AssertionError(f"a reply that nobody waits for: {message}")
         return message
 
+    def count_resets(self, count):
+        """Until the guest was reset so often: what else stops the machine is answered by a reset."""
+        while count:
+            name = self.message_event()["event"]
+            if name == "RESET":
+                count -= 1
+            elif name in ("STOP", "SHUTDOWN", "GUEST_PANICKED"):
+                self.execute("system_reset")
+                self.execute("cont")
+
     def wait_event(self, name):
         while True:
             for index, event in enumerate(self.events):

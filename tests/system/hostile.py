@@ -15,15 +15,7 @@ RESETS = int(os.environ.get("DUODM_TEST_RESETS", "1000"))
 
 class Hostile(unittest.TestCase):
     def run_down(self, vm, resets):
-        """Until so many resets; a shutdown, or whatever else stops the machine, is answered by one."""
-        seen = 0
-        while seen < resets:
-            name = vm.qmp.message_event()["event"]
-            if name == "RESET":
-                seen += 1
-            elif name in ("STOP", "SHUTDOWN", "GUEST_PANICKED"):
-                vm.qmp.execute("system_reset")
-                vm.qmp.execute("cont")
+        vm.qmp.count_resets(resets)
         self.assertIn(vm.qmp.execute("query-status")["status"],
                       ("running", "paused", "shutdown", "prelaunch"))
         self.assertIn("RIP", vm.qmp.human("info registers"))

@@ -2,8 +2,8 @@
 /* Backends: opening, names, users, sizes, and waiting for them to be idle. */
 #include "dm/block/block-private.h"
 #include "dm/block/removable.h"
-#include "dm/keyval.h"
 #include "dm/machine.h"
+#include "dm/nearest-word.h"
 #include "util/error.h"
 
 #include <errno.h>

@@ -5,7 +5,7 @@
 
 #include "dm/block/block.h"
 #include "dm/block/options.h"
-#include "memory/tsan.h"
+#include "util/tsan.h"
 
 #include <event2/event.h>
 #include <pthread.h>

@@ -135,6 +135,8 @@ const char *block_node_name(const struct block_backend *backend);
 uint64_t block_size(const struct block_backend *backend); /* bytes. Any thread */
 bool block_is_read_only(const struct block_backend *backend);
 bool block_is_write_back(const struct block_backend *backend); /* has a cache that needs flushes */
+/* What the image takes and can do: constant. The drive's werror and rerror. Its counters, which are
+ * added to atomically. */
 const struct block_limits *block_get_limits(const struct block_backend *backend);
 struct block_error_policies block_get_policies(const struct block_backend *backend);
 struct block_stats *block_get_stats(struct block_backend *backend);

@@ -11,6 +11,8 @@ struct socket_address {
     int fd;            /* given by the one who started us; -1: none */
 };
 
+/* From the keys path, host, port, fd: one of path, port and fd has to be there. On failure nothing
+ * is left to be cleared. */
 bool socket_address_parse(struct socket_address *address, const struct key_values *options,
                           GError **error);
 void socket_address_clear(struct socket_address *address);

@@ -56,6 +56,7 @@ struct option {
 extern const struct option option_table[]; /* ended by a NULL name */
 extern const char *const run_with_keys[];  /* of -run-with; ended by NULL */
 
+/* With defaults; what parsing adds is owned, until _clear. */
 void command_line_init(struct command_line *line);
 void command_line_clear(struct command_line *line);
 /* Errors begin with the option that is wrong: "-m 1P: ...". */

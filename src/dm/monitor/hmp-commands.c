@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "dm/monitor/hmp-commands.h"
-#include "dm/keyval.h"
 #include "dm/machine.h"
+#include "dm/nearest-word.h"
 #include "dm/property.h"
 #include "dm/virtio/virtio-balloon.h"
 #include "util/error.h"

@@ -241,7 +241,7 @@ void pci_device_announce(struct device *base)
 static bool has_guest(struct machine *machine)
 {
     return machine->state != RUN_STATE_PRELAUNCH &&
-           !(machine->engine->has_ended && machine->engine->has_ended(machine));
+           (!machine->engine->has_guest || machine->engine->has_guest(machine));
 }
 
 bool pci_device_request_unplug(struct device *base, bool force, GError **error)

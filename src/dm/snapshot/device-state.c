@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "dm/snapshot/device-state.h"
-#include "dm/intc/local-apic-private.h"
+#include "dm/intc/local-apic.h"
 #include "dm/machine.h"
 #include "dm/snapshot/configuration.h"
 #include "util/error.h"
@@ -582,13 +582,4 @@ bool device_state_load(struct machine *machine, const uint8_t *stream, size_t le
     *was_running = contents.head.was_running;
     contents_clear(&contents);
     return good;
-}
-
-bool device_state_is_one(const uint8_t *stream, size_t length)
-{
-    g_autofree char *description = NULL, *instance = NULL;
-    size_t consumed;
-
-    return state_peek(stream, length, &description, &instance, &consumed, NULL) &&
-           g_str_equal(description, head_state.name);
 }

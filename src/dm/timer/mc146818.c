@@ -439,11 +439,6 @@ void mc146818_set_cmos(struct device *device, unsigned index, uint8_t value)
     }
 }
 
-uint8_t mc146818_get_cmos(struct device *device, unsigned index)
-{
-    return index < MC146818_CMOS_SIZE ? ((struct mc146818 *)device)->cmos[index] : 0;
-}
-
 /* Property "base": the time at which the guest's clock begins, and the part of a second past. */
 static bool parse_base(const char *base, int64_t *seconds, int64_t *ns, GError **error)
 {

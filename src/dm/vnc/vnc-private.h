@@ -106,6 +106,8 @@ struct vnc_server {
     struct vnc_input input;
 };
 
+/* What QMP tells of one end of a socket: the client's (is_peer) or ours. Empty strings where the
+ * host does not know. */
 struct vnc_client_info *vnc_client_info_new(int fd, bool is_peer);
 void vnc_client_info_free(struct vnc_client_info *info);
 
