@@ -152,9 +152,9 @@ struct engine_ops {
     /* The guest turned itself off, or wants to start anew: its owner is told. The guest does not
      * go on after that, though its pending access is answered. */
     void (*end_guest)(struct machine *machine, bool restart);
-    /* Has the guest ended, though its memory is there still? Then it answers nothing any more. Main
-     * loop. NULL: that is not known. */
-    bool (*has_ended)(struct machine *machine);
+    /* Is there a guest that could answer: has it begun, and not ended? Main loop. NULL: as long as
+     * the machine runs. */
+    bool (*has_guest)(struct machine *machine);
     /* The guest suspends to RAM (ACPI S3). Any thread, guards held. wake_up ends that. */
     void (*suspend)(struct machine *machine);
     /* Give up all rights but those on this guest. */

@@ -115,8 +115,9 @@ struct fw_cfg_option {
 struct machine {
     struct machine_config config;
     const struct board_class *board;
-    void *board_private; /* the board's own */
-    bool complete;       /* set by machine_complete_board: what comes now is plugged in */
+    const void *board_options; /* by board->properties; NULL: it has none. Not owned */
+    void *board_private;       /* the board's own */
+    bool complete;             /* set by machine_complete_board: what comes now is plugged in */
     const struct engine_ops *engine;
     bool engine_created; /* by machine_create_engine */
     void *engine_data;
@@ -151,7 +152,8 @@ struct machine {
     struct fw_cfg *fw_cfg;
     GPtrArray *boot_order;     /* firmware/boot-order.c; NULL: no device has a place */
     void *balloon;             /* struct virtio_balloon, or NULL */
-    unsigned discard_blockers; /* atomic: who needs RAM to stay where it is (DMA mappings) */
+    unsigned discard_blockers; /* atomic: who needs RAM to stay where it is (DMA mappings). Whoever
+                                  gives back RAM looks at it under RCU */
     GPtrArray *reset_handlers;
     GPtrArray *cleanups; /* machine_add_cleanup */
     GPtrArray *netdevs;  /* of struct netdev: netdev_new adds, machine_free frees what is left */
@@ -211,7 +213,8 @@ struct machine *machine_new(struct machine_config *config, const struct engine_o
 /* Have the engine bring what it runs guests with, before the board; options are the engine's.
  * Nothing is left of it if that fails. */
 bool machine_create_engine(struct machine *machine, const void *options, GError **error);
-/* Make the vCPUs (machine->vcpus, each with its local APIC), then what the board consists of. */
+/* Make the vCPUs (machine->vcpus, each with its local APIC), then what the board consists of.
+ * *board_options must outlive the devices. */
 bool machine_create_board(struct machine *machine, const struct board_class *board,
                           const void *board_options, GError **error);
 /* All devices are there: the board describes them to the guest and loads its kernel. */

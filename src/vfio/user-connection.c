@@ -242,6 +242,7 @@ static bool negotiate(struct vfio_user_connection *connection, GError **error)
         .payload_size = version->len,
         .reply = reply,
         .reply_room = sizeof(reply),
+        .takes_fds = true,
     };
     bool ok = vfio_user_request(connection, &request, error);
 

@@ -57,6 +57,7 @@ struct vfio_user_request {
     void *reply; /* where the answer's payload goes */
     size_t reply_room,
         reply_minimum; /* bytes: an answer that has more, or less, breaks the rules */
+    bool takes_fds;    /* descriptors may come with the answer; else they are closed */
     /* Results. */
     size_t reply_size;
     int reply_fds[VFIO_USER_FDS_MAX]; /* the caller's, who closes them */

@@ -69,12 +69,8 @@ static bool ask(struct vfio_user_device *user, enum vfio_user_command command, c
         .reply_room = reply_size,
         .reply_minimum = reply_size,
     };
-    bool ok = vfio_user_request(user->connection, &request, error);
 
-    while (request.reply_fd_count) {
-        close(request.reply_fds[--request.reply_fd_count]);
-    }
-    return ok;
+    return vfio_user_request(user->connection, &request, error);
 }
 
 /* Regions. */
@@ -272,6 +268,7 @@ static bool ask_region(struct vfio_user_device *user, unsigned index, uint8_t *r
         .payload_size = sizeof(payload),
         .reply = reply,
         .reply_room = room,
+        .takes_fds = true,
     };
     return vfio_user_request(user->connection, request, error);
 }
@@ -338,9 +335,6 @@ static bool read_irq(struct vfio_user_device *user, unsigned index, GError **err
             return true;
         }
         return false;
-    }
-    while (request.reply_fd_count) {
-        close(request.reply_fds[--request.reply_fd_count]);
     }
     if (!explain(user,
                  vfio_user_parse_irq_info((const uint8_t *)&reply, request.reply_size, index,

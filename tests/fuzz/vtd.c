@@ -48,7 +48,7 @@ static bool host_map(void *opaque, const struct iommu_mapping *mapping, GError *
     return true;
 }
 
-static bool host_unmap(void *opaque, struct range range, GError **error)
+static bool host_unmap(void *opaque, struct range range, uint64_t mappings, GError **error)
 {
     g_assert(range.length && range.start + range.length - 1 >= range.start);
     return true;

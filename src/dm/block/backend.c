@@ -84,6 +84,11 @@ static struct block_backend *find_device(const struct block_registry *registry, 
     return NULL;
 }
 
+void block_set_option(struct block_backend *backend, const char *option)
+{
+    backend->option = option;
+}
+
 struct block_backend *block_find(struct block_registry *registry, const char *name, GError **error)
 {
     struct block_backend *backend = find_device(registry, name);

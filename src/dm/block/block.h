@@ -120,6 +120,8 @@ void block_registry_free(struct block_registry *registry);
  * none. Registered under its names until block_delete or the registry's end. */
 struct block_backend *block_open(struct block_registry *registry, json_t *options,
                                  const char *device_name, GError **error);
+/* Messages say by which option it came: "-hda". Static. */
+void block_set_option(struct block_backend *backend, const char *option);
 /* By -drive's id or by node name; not a new reference. Names of nodes come second. */
 struct block_backend *block_find(struct block_registry *registry, const char *name, GError **error);
 /* Take a backend out of the registry; fails while a device or another node uses it. */

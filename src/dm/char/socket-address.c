@@ -255,7 +255,8 @@ static int connect_one(int family, const struct sockaddr *name, socklen_t length
     return -1;
 }
 
-int socket_address_connect(const struct socket_address *address, int cancel_fd, GError **error)
+int socket_address_connect(const struct socket_address *address, int cancel_fd, const char *advice,
+                           GError **error)
 {
     int fd = -1;
     if (address->path) {
@@ -280,8 +281,8 @@ int socket_address_connect(const struct socket_address *address, int cancel_fd, 
         int saved = errno;
         g_autofree char *where = socket_address_text(address, -1);
 
-        duodm_fail(error, DUODM_ERROR_IO, "cannot connect to %s: %s (server=on to listen there)",
-                   where, g_strerror(saved));
+        duodm_fail(error, DUODM_ERROR_IO, "cannot connect to %s: %s%s%s%s", where,
+                   g_strerror(saved), advice ? " (" : "", advice ? advice : "", advice ? ")" : "");
     }
     return fd;
 }

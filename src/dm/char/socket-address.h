@@ -25,7 +25,10 @@ bool socket_address_check(const struct socket_address *address, GError **error);
 
 /* A non-blocking socket, or -1 and an error. A stale unix socket is replaced. */
 int socket_address_listen(const struct socket_address *address, GError **error);
-/* The same. Waits until the connection is made, or until cancel_fd (-1: none) can be read. */
-int socket_address_connect(const struct socket_address *address, int cancel_fd, GError **error);
+/* The same. Waits until the connection is made, or until cancel_fd (-1: none) can be read. advice:
+ * what a user could do if it can't be, added to the error; NULL: nothing. */
+#define SOCKET_ADVICE_LISTEN "server=on listens there"
+int socket_address_connect(const struct socket_address *address, int cancel_fd, const char *advice,
+                           GError **error);
 
 #endif

@@ -219,7 +219,7 @@ uint8_t i8259_acknowledge(struct i8259_pair *pic)
     return vector;
 }
 
-HOT_PATH bool i8259_has_interrupt(struct i8259_pair *pic)
+bool i8259_has_interrupt(struct i8259_pair *pic)
 {
     return __atomic_load_n(&pic->output_level, __ATOMIC_ACQUIRE);
 }

@@ -22,6 +22,7 @@ static const struct bus_ops pci_bus_ops = {
     .announce = pci_device_announce,
     .request_unplug = pci_device_request_unplug,
     .state = &pci_device_state,
+    .facts = pci_device_facts,
     .address = pci_address,
     .describe = pci_bus_describe,
 };

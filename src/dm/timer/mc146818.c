@@ -551,7 +551,7 @@ static const struct state_description mc146818_state = {
 };
 
 static const struct property mc146818_properties[] = {
-    {"base", PROPERTY_STRING, offsetof(struct mc146818, base), "utc", 0, 0,
+    {"base", PROPERTY_STRING | PROPERTY_OF_HOST, offsetof(struct mc146818, base), "utc", 0, 0,
      "time at start: utc, localtime or a date such as 2026-01-31T12:00:00"},
     PROPERTY_END,
 };

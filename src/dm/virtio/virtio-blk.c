@@ -110,7 +110,8 @@ static bool check_block_sizes(const struct virtio_blk *blk, GError **error)
 
 static bool check_properties(struct virtio_blk *blk, GError **error)
 {
-    unsigned vcpus = blk->virtio.pci.device.machine->config.smp;
+    /* That there can be: how many there are may change before a saved machine comes back. */
+    unsigned vcpus = blk->virtio.pci.device.machine->config.max_cpus;
 
     if (blk->queue_size & (blk->queue_size - 1)) {
         return duodm_fail(error, DUODM_ERROR_INVALID_ARGUMENT,
@@ -281,7 +282,7 @@ static const struct virtio_class blk_class = {
             help_                                                                                  \
     }
 #define BLK_PROPERTIES                                                                             \
-    BLK_PROPERTY("drive", STRING, drive, NULL, 0, 0, "the image: -drive's id or a node-name"),     \
+    BLK_PROPERTY("drive", DRIVE, drive, NULL, 0, 0, "the image: -drive's id or a node-name"),      \
         BLK_PROPERTY("serial", STRING, serial, NULL, 0, 0, "serial number, up to 20 characters"),  \
         BLK_PROPERTY("num-queues", UINT16, queue_count, "0", 0, VIRTIO_QUEUES_MAX,                 \
                      "queues, 0: one per vCPU"),                                                   \
@@ -299,11 +300,11 @@ static const struct virtio_class blk_class = {
         BLK_PROPERTY("write-zeroes", BOOL, write_zeroes, "on", 0, 0, "offer to write zeroes"),     \
         BLK_PROPERTY("config-wce", BOOL, config_wce, "on", 0, 0,                                   \
                      "the guest may switch the write cache"),                                      \
-        BLK_PROPERTY("share-rw", BOOL, share_rw, "off", 0, 0,                                      \
+        BLK_PROPERTY("share-rw", BOOL | PROPERTY_OF_HOST, share_rw, "off", 0, 0,                   \
                      "others may write the image meanwhile"),                                      \
-        BLK_PROPERTY("werror", STRING, werror, NULL, 0, 0,                                         \
+        BLK_PROPERTY("werror", STRING | PROPERTY_OF_HOST, werror, NULL, 0, 0,                      \
                      "at failed writes: report, ignore, stop, enospc [the drive's, or enospc]"),   \
-        BLK_PROPERTY("rerror", STRING, rerror, NULL, 0, 0,                                         \
+        BLK_PROPERTY("rerror", STRING | PROPERTY_OF_HOST, rerror, NULL, 0, 0,                      \
                      "at failed reads: report, ignore, stop [the drive's, or report]")
 
 static const struct property blk_pci_properties[] = {

@@ -83,6 +83,7 @@ uint32_t virtio_pci_config_read(struct pci_device *pci, unsigned offset, unsigne
         .instance_size = sizeof(struct struct_),                                                   \
         .user_creatable = true,                                                                    \
         .properties = properties_,                                                                 \
+        .facts = virtio_facts,                                                                     \
         .state = &(state_),                                                                        \
         .realize = virtio_pci_realize,                                                             \
         .unrealize = virtio_pci_unrealize,                                                         \

@@ -9,6 +9,7 @@
 #include "dm/vnc/vnc-library.h"
 #include "dm/vnc/vnc-relay.h"
 #include "dm/vnc/vnc.h"
+#include "util/own-path.h"
 
 #include <pthread.h>
 
@@ -77,6 +78,7 @@ struct vnc_server {
     const struct vnc_library *library;
     struct vnc_options options;
     int listener;
+    struct own_path own; /* of the listener, if it has a path */
     struct vnc_relay *relay;
     struct display_view *view; /* NULL: the machine shows nothing */
     uint32_t *blank;           /* is shown then */
