@@ -96,6 +96,7 @@ class LifeCycle(unittest.TestCase):
             vm.serial.expect(rb"alive=42")
             vm.qmp.execute("system_reset")
             vm.qmp.wait_event("RESET")
+            vm.serial.expect(UP)  # not a prompt that was there before
             vm.serial.expect(PROMPT)
             # The initramfs has no acpid: that the button is seen is what the kernel reports.
             vm.serial.write("cat /proc/interrupts | grep -i acpi\n")
