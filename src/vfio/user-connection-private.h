@@ -11,7 +11,7 @@
 /*
  * What the server sends comes by one socket or two: the second has its commands.
  *
- * Who waits for an answer reads the main socket himself, so that no other thread has to run on the
+ * Who waits for an answer reads the main socket itself, so that no other thread has to run on the
  * way; of several, one reads, and hands out what is the others'. The thread reads while nobody
  * waits.
  */

@@ -127,9 +127,11 @@ static const char *deliver(struct vfio_user_waiter *waiter, const struct vfio_us
             memcpy(request->reply, payload, length);
         }
         request->reply_size = length;
-        memcpy(request->reply_fds, framer->fds, framer->fd_count * sizeof(int));
-        request->reply_fd_count = framer->fd_count;
-        framer->fd_count = 0;
+        if (request->takes_fds) {
+            memcpy(request->reply_fds, framer->fds, framer->fd_count * sizeof(int));
+            request->reply_fd_count = framer->fd_count;
+            framer->fd_count = 0;
+        }
     }
     waiter->done = true;
     return NULL;

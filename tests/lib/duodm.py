@@ -245,6 +245,11 @@ class Duodm:
             sys.stderr.write(self.last_stderr)
 
 
+def guest_program(name):
+    """The path of a program of tests/guest, which `make guests` builds."""
+    return os.path.join(os.environ.get("DUODM_BUILD") or os.path.dirname(BINARY), "tests", "guest", name)
+
+
 def run(*arguments, stdin=b"", timeout=20.0, **rest):
     """Run duodm to its end; a subprocess.CompletedProcess with text."""
     result = subprocess.run([BINARY, *arguments], input=stdin, capture_output=True,

@@ -28,6 +28,12 @@ class Shell(unittest.TestCase):
             vm.serial.write("echo cpus=$(nproc) kb=$(awk '/MemTotal/{print $2}' /proc/meminfo)=\n")
             match = vm.serial.expect(rb"cpus=(\d+) kb=(\d+)=")
             vm.serial.expect(PROMPT)
+            vm.qmp.execute("inject-nmi")
+            vm.serial.write("count() { awk '/NMI:/{for (i = 2; i < NF - 1; i++) n += $i; print n}' "
+                            f"/proc/interrupts; }}; until [ $(count) = {cpus} ]; do :; done; "
+                            "echo nmis=$(count)=\n")
+            vm.serial.expect(b"nmis=%d=" % cpus)
+            vm.serial.expect(PROMPT)
             vm.serial.write("poweroff\n")
             self.assertEqual(vm.wait(), 0, vm.stderr())
         self.assertEqual(int(match.group(1)), cpus)

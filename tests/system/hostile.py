@@ -5,10 +5,9 @@ import socket
 import tempfile
 import unittest
 
-from duodm import BINARY, Duodm, Stream, run
+from duodm import Duodm, Stream, guest_program, run
 from seed import seed
 
-FOLDER = os.path.join(os.environ.get("DUODM_BUILD") or os.path.dirname(BINARY), "tests", "guest")
 HARM = int(os.environ.get("DUODM_TEST_HARM", "48"))
 RESETS = int(os.environ.get("DUODM_TEST_RESETS", "1000"))
 
@@ -26,7 +25,7 @@ class Hostile(unittest.TestCase):
         for cpus in ("1", "2"):
             with self.subTest(cpus=cpus, DUODM_TEST_SEED=seed()), \
                     Duodm("-accel", "tcg", "-m", "64", "-display", "none", "-no-shutdown",
-                          "-smp", cpus, "-kernel", os.path.join(FOLDER, "hostile64"),
+                          "-smp", cpus, "-kernel", guest_program("hostile64"),
                           "-append", f"seed={seed()}", "-device", "pc-testdev", "-device", "pci-testdev",
                           "-serial", "file:@/serial", timeout=120) as vm:
                 self.run_down(vm, RESETS)
@@ -37,7 +36,7 @@ class Hostile(unittest.TestCase):
             ours, theirs = socket.socketpair()
             with self.subTest(seed=number), ours, \
                     Duodm("-accel", "tcg", "-m", "64", "-no-shutdown", "-vga", "std", "-bios",
-                          "bios-256k.bin", "-kernel", os.path.join(FOLDER, "harm64"),
+                          "bios-256k.bin", "-kernel", guest_program("harm64"),
                           "-append", f"seed={number}", "-display", "none",
                           "-drive", "file.driver=null-co,file.size=64M,format=raw,if=ide,index=0",
                           "-device", "ide-cd,bus=ide.1,unit=0", "-device", "e1000,romfile=",

@@ -45,7 +45,6 @@ enum cmos_index {
 };
 
 #define A_UIP           0x80
-#define A_DIVIDER       0x70
 #define A_DIVIDER_RESET 0x60 /* 11x holds the divider in reset */
 #define A_RATE          0x0f
 #define B_SET           0x80

@@ -46,10 +46,10 @@ void vfio_cut_off(struct vfio_pci *vfio, const char *reason)
     pthread_mutex_unlock(&vfio->command_lock);
 }
 
-void vfio_end_cut_off(struct vfio_pci *vfio)
+void vfio_set_cut_off(struct vfio_pci *vfio, bool cut_off)
 {
     pthread_mutex_lock(&vfio->command_lock);
-    vfio->cut_off = false;
+    vfio->cut_off = cut_off;
     pthread_mutex_unlock(&vfio->command_lock);
 }
 
