@@ -88,10 +88,13 @@ struct machine_config {
     char *memory_backend; /* -machine memory-backend=ID: what RAM is made of; NULL: as usual */
     bool share_ram;       /* a device wants RAM that other processes can map */
     GPtrArray *firmware_folders; /* of char: -L, to be searched first */
-    char *rtc_base;              /* -rtc base=: NULL or "utc", "localtime", or a time
-                                    "YYYY-MM-DD[Thh:mm:ss]", which was checked */
-    char *boot_order;            /* -boot order=, NULL: default */
-    char *boot_once;             /* the same until the first reset; NULL: no other */
+    /* What query-command-line-options answers, for the command line is none of a monitor's
+     * business: a new reference. NULL: there is none. */
+    struct json_t *(*describe_options)(void);
+    char *rtc_base;   /* -rtc base=: NULL or "utc", "localtime", or a time
+                         "YYYY-MM-DD[Thh:mm:ss]", which was checked */
+    char *boot_order; /* -boot order=, NULL: default */
+    char *boot_once;  /* the same until the first reset; NULL: no other */
     bool boot_menu;
     enum kernel_irqchip kernel_irqchip;
     bool no_defaults, no_reboot, no_shutdown, no_acpi, no_hpet;

@@ -87,7 +87,9 @@ static bool region_read(struct vfio_device *device, unsigned region, uint64_t of
 {
     struct vfio_user_device *user = user_of(device);
     struct vfio_user_region_access access = {.offset = offset, .region = region, .count = size};
-    uint8_t reply[sizeof(access) + sizeof(uint64_t)];
+    uint8_t small[sizeof(access) + sizeof(uint64_t)];
+    g_autofree uint8_t *large = size > sizeof(uint64_t) ? g_malloc(sizeof(access) + size) : NULL;
+    uint8_t *reply = large ? large : small;
     struct vfio_user_region_access answered;
 
     if (!ask(user, VFIO_USER_REGION_READ, &access, sizeof(access), reply, sizeof(access) + size,
@@ -422,6 +424,7 @@ struct vfio_device *vfio_user_device_new(const struct vfio_user_options *options
         return NULL;
     }
     user->device.owner.notify = vfio_user_wake_descriptor(user->connection);
+    user->device.block_size = MAX(4, (unsigned)vfio_user_capabilities(user->connection)->data_size);
     vfio_user_dma_set_connection(user->dma, user->connection);
     if (!read_device(user, error)) {
         user_free(&user->device);

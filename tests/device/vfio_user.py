@@ -88,6 +88,23 @@ class Device(VfioUser):
         function.server.ok("file", region=2, offset=16, data="11223344")
         self.assertEqual(function.qtest.readl(function.bar2 + 16), 0x44332211)
 
+    def test_rom(self):
+        """It is read by large messages: a slow server does not keep the machine for long."""
+        rom = protocol.rom_image(0xAA55, 1 << 16)
+        function = self.function(server=self.server(rom=(0xAA55, 1 << 16)))
+        self.assertLess(function.server.state()["counts"]["REGION_READ"], 100)
+        function.write(0x30, 0xE0000001)
+        function.write(4, 2, 2)
+        self.assertEqual(function.qtest.read(0xE0000000, 1 << 16), rom)
+        function = self.function(server=self.server(rom=(0, 4096)))
+        function.write(0x30, 0xFFFFFFFF)
+        self.assertEqual(function.read(0x30), 0)
+        function = self.function(server=self.server(
+            rom=(0xAA55, 1 << 16), capabilities={"max_data_xfer_size": 1000}))
+        function.write(0x30, 0xE0000001)
+        function.write(4, 2, 2)
+        self.assertEqual(function.qtest.read(0xE0000000, 1 << 16), rom)
+
     def test_as_users_write_it(self):
         server = self.server()
         for text in (f"vfio-user-pci,id=u,socket={server.path}",

@@ -386,6 +386,26 @@ class Saved(Xen):
         # What the guest had drawn is where it had the frame buffer.
         self.assertIn("relocate", domain.log())
 
+    def test_without_its_frame_buffer(self):
+        """Its pages can't be had any more: what is shown then is there, though it is not the guest's."""
+        options = ("-device", "VGA,vgamem_mb=8,romfile=")
+        domain = self.domain(*options)
+        vga = next(devfn for devfn, f in self.functions(domain).items() if f[2] == 0x0300)
+        domain.config_write(vga, 0x10, 0xE0000000)
+        domain.config_write(vga, 4, 3, 2)
+        domain.vm.qmp.execute("stop")
+        self.save(domain, "first")
+        domain.stop()
+        domain.new_server()
+        domain.write("no-replacing", "")
+        qmp = domain.start("-S", *options, "-incoming", "file:" + domain.path("first")).qmp
+        while qmp.execute("query-status")["status"] == "inmigrate":
+            pass
+        qmp.execute("cont")
+        domain.request(COPY, 0xA0000, 0x11223344, 4, is_read=False)
+        qmp.execute("screendump", filename=domain.path("screen.ppm"))
+        self.assertIn("cannot map the pages of 'vga-memory'", domain.vm.stderr())
+
     def test_of_another_machine(self):
         domain = self.domain(*self.OPTIONS)
         domain.vm.qmp.execute("stop")

@@ -5,9 +5,9 @@
  * "config", the device's configuration space as it comes up, and "device", lines NAME VALUE:
  * bar0..bar5 (bytes), intx, msi, msix (vectors), reset (0 or 1), entries (mappings at a time), rom
  * (bytes, of the file "rom"), bits_of_two (of IOVAs, while two devices, or groups, are open), peek
- * (IOVA whose first byte is told when it is mapped), accesses (1: not only what is asked by open and
- * ioctl can fail, but also accesses to regions, their mappings, and what duodm itself asks of event
- * descriptors). See mock.h for "log" and "fail". Mappings are checked as the kernel does it.
+ * (IOVA whose first byte is told when it is mapped), accesses (1: not only what is asked by open
+ * and ioctl can fail, but also accesses to regions, their mappings, and what duodm itself asks of
+ * event descriptors). See mock.h for "log" and "fail". Mappings are checked as the kernel does it.
  */
 #define _GNU_SOURCE
 #define MOCK_FOLDER "VFIO_MOCK"
@@ -36,6 +36,7 @@ struct mapping {
 static struct {
     int fd[1024];         /* kind by descriptor */
     unsigned group[1024]; /* its number, of a group's file */
+    int container[1024];  /* of a group's file; 0: none */
     struct mapping mappings[MAPPINGS_MAX];
     unsigned mapping_count;
     int first; /* whose mappings are told of as "map" and "unmap"; others': "other map"... */
@@ -111,10 +112,15 @@ static unsigned count_mappings(int owner)
     return count;
 }
 
+static const char *prefix_of(int owner)
+{
+    return owner == mock.first ? "" : "other ";
+}
+
 static void drop_mappings(int owner)
 {
     if (count_mappings(owner)) {
-        say("dropped %u\n", count_mappings(owner));
+        say("%sdropped %u\n", prefix_of(owner), count_mappings(owner));
     }
     for (unsigned i = mock.mapping_count; i-- > 0;) {
         if (mock.mappings[i].owner == owner) {
@@ -123,14 +129,28 @@ static void drop_mappings(int owner)
     }
 }
 
+/* Without a group a container has no IOMMU. */
+static bool has_group(int container)
+{
+    for (unsigned fd = 0; fd < 1024; fd++) {
+        if (mock.fd[fd] == GROUP && mock.container[fd] == container) {
+            return true;
+        }
+    }
+    return false;
+}
+
 int close(int fd)
 {
     if (fd >= 0 && fd < 1024 && mock.fd[fd] != NONE) {
+        enum kind kind = (enum kind)mock.fd[fd];
+
         say("close %d\n", fd);
-        if (mock.fd[fd] == CONTAINER) {
-            drop_mappings(fd);
-        }
         mock.fd[fd] = NONE;
+        if (kind == CONTAINER || (kind == GROUP && !has_group(mock.container[fd]))) {
+            drop_mappings(kind == GROUP ? mock.container[fd] : fd);
+        }
+        mock.container[fd] = 0;
     }
     return (int)syscall(SYS_close, fd);
 }
@@ -183,11 +203,6 @@ static int iommu_info(int owner, struct vfio_iommu_type1_info *info)
         info->cap_offset = 0;
     }
     return 0;
-}
-
-static const char *prefix_of(int owner)
-{
-    return owner == mock.first ? "" : "other ";
 }
 
 /* What a device would find. */
@@ -253,13 +268,16 @@ static int unmap_dma(int owner, struct vfio_iommu_type1_dma_unmap *request)
 
 static int container_ioctl(int fd, unsigned long request, void *argument)
 {
+    if ((request == VFIO_IOMMU_MAP_DMA || request == VFIO_IOMMU_UNMAP_DMA) && !has_group(fd)) {
+        return fail(EINVAL);
+    }
     switch (request) {
     case VFIO_GET_API_VERSION:
         return VFIO_API_VERSION;
     case VFIO_CHECK_EXTENSION:
         return 1;
     case VFIO_SET_IOMMU:
-        return 0;
+        return has_group(fd) ? 0 : fail(EINVAL);
     case VFIO_IOMMU_GET_INFO:
         return iommu_info(fd, argument);
     case VFIO_IOMMU_MAP_DMA:
@@ -375,7 +393,7 @@ static int open_device(void)
     return fd;
 }
 
-static int group_ioctl(unsigned long request, void *argument)
+static int group_ioctl(int fd, unsigned long request, void *argument)
 {
     switch (request) {
     case VFIO_GROUP_GET_STATUS:
@@ -383,6 +401,7 @@ static int group_ioctl(unsigned long request, void *argument)
             setting("viable", 1) ? VFIO_GROUP_FLAGS_VIABLE : 0;
         return 0;
     case VFIO_GROUP_SET_CONTAINER:
+        mock.container[fd] = *(int *)argument;
         return 0;
     case VFIO_GROUP_GET_DEVICE_FD:
         return open_device();
@@ -510,7 +529,7 @@ int ioctl(int fd, unsigned long request, ...)
     case IOMMUFD:
         return iommufd_ioctl(request, argument);
     case GROUP:
-        return group_ioctl(request, argument);
+        return group_ioctl(fd, request, argument);
     case DEVICE:
         return device_ioctl(request, argument);
     default:

@@ -7,7 +7,7 @@
  * sends events to a thread (the port, 4 bytes), and notify-PORT, by which it gets them; watch-0, by
  * which the test says that a watch fires (a byte, its number from 0 on; "watch N PATH" is in the
  * log). See mock.h for the rest. "gone": the domain is dead; "no-store": xenstored is; "no-events":
- * event channels are.
+ * event channels are; "no-replacing": the domain's pages can't be mapped over others.
  */
 #define _GNU_SOURCE
 #define MOCK_FOLDER "XEN_MOCK"
@@ -200,6 +200,11 @@ void *xenforeignmemory_map2(xenforeignmemory_handle *memory, uint32_t domid, voi
     char *host;
 
     if (injected()) {
+        return NULL;
+    }
+    if (flags & MAP_FIXED && exists("no-replacing")) {
+        munmap(address, count * PAGE); /* so the library leaves it */
+        errno = ENOMEM;
         return NULL;
     }
     host = mmap(address, count * PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | flags, -1, 0);

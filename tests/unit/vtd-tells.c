@@ -135,8 +135,134 @@ static void test_refusals_are_faults(void)
     unit_free(u);
 }
 
+/*
+ * Random guests without caching mode, that tell of no more than they must: of what was present and
+ * is so no more, or differently. A device keeps where some addresses lead. What it keeps is always
+ * what the tables say, and it reaches at once what they say anew.
+ */
+#define PLACES      6u
+#define OPERATIONS  20000
+#define PLACE(i)    ((i) == 5 ? UINT64_C(0x40000000) : 0x200000 * ((i) / 2) + 0x1000 * (i) + 0x1000)
+#define STAMPED     UINT64_C(0x1000000) /* pages from here on hold their own addresses */
+#define STAMPS      64u
+#define CONTEXT_OFF 2u /* 0 and 1 are the domains'; then: pass-through */
+
+struct lazy_guest {
+    struct iommu_watch watch; /* first */
+    struct unit *u;
+    uint64_t tables[2];
+    uint64_t targets[2][PLACES]; /* 0: not mapped */
+    unsigned context;
+    uint64_t kept[PLACES]; /* 0: not */
+};
+
+static void forget(struct iommu_watch *watch, struct range range)
+{
+    struct lazy_guest *g = (struct lazy_guest *)watch;
+
+    for (unsigned i = 0; i < PLACES; i++) {
+        if (range_contains(range, PLACE(i))) {
+            g->kept[i] = 0;
+        }
+    }
+}
+
+/* Where a place leads to; 0: nowhere. */
+static uint64_t target_of(const struct lazy_guest *g, unsigned place)
+{
+    return g->context < CONTEXT_OFF    ? g->targets[g->context][place]
+           : g->context == CONTEXT_OFF ? 0
+                                       : PLACE(place);
+}
+
+static void change_page(struct lazy_guest *g, GRand *rand)
+{
+    unsigned d = g_rand_boolean(rand), place = (unsigned)g_rand_int_range(rand, 0, PLACES);
+    uint64_t old = g->targets[d][place], *target = &g->targets[d][place];
+    static const uint64_t wholes[] = {1 << 4 | 0, 2 << 4 | 1, 3 << 4 | 1};
+
+    *target = g_rand_boolean(rand) ? STAMPED + 0x1000 * g_rand_int_range(rand, 0, STAMPS) : 0;
+    map(g->u, g->tables[d], 3 + d, PLACE(place), 1, *target, *target ? 3 : 0);
+    if (old) {
+        uint64_t how = wholes[g_rand_int_range(rand, 0, G_N_ELEMENTS(wholes))];
+        bool is_page = how == (3 << 4 | 1);
+
+        CU_ASSERT_TRUE_FATAL(queue(g->u,
+                                   VTD_INVALIDATE_IOTLB | (how & ~15u) |
+                                       (how & 1 ? (uint64_t)(DOMAIN + d) << 16 : 0),
+                                   is_page ? PLACE(place) : 0));
+    }
+}
+
+static void change_context(struct lazy_guest *g, GRand *rand)
+{
+    unsigned old = g->context;
+
+    g->context = (unsigned)g_rand_int_range(rand, 0, 4);
+    if (g->context < CONTEXT_OFF) {
+        set_context(g->u, REQUESTER, g->tables[g->context] | 1,
+                    (1 + g->context) | (uint64_t)(DOMAIN + g->context) << 8);
+    } else {
+        set_context(g->u, REQUESTER, g->context == CONTEXT_OFF ? 0 : VTD_PASS_THROUGH << 2 | 1,
+                    2 | (DOMAIN + 2) << 8);
+    }
+    if (old != CONTEXT_OFF && old != g->context) {
+        CU_ASSERT_TRUE_FATAL(flush_context(g->u));
+        CU_ASSERT_TRUE_FATAL(queue(g->u,
+                                   VTD_INVALIDATE_IOTLB | VTD_DOMAIN << 4 |
+                                       (uint64_t)(DOMAIN + MIN(old, CONTEXT_OFF)) << 16,
+                                   0));
+    }
+}
+
+static void look(struct lazy_guest *g, unsigned place, bool keep)
+{
+    uint64_t target = target_of(g, place), value = 0;
+    bool ok = dma_read(g->u, PLACE(place), &value) == MEMORY_OK;
+
+    CU_ASSERT_EQUAL_FATAL(ok, target != 0 && target < RAM_SIZE);
+    CU_ASSERT_FATAL(!ok || target < STAMPED || value == target);
+    g->kept[place] = keep && ok ? target : g->kept[place];
+}
+
+static void test_guests_that_tell_little(void)
+{
+    struct unit *u = unit_new(48);
+    struct lazy_guest g = {.watch.changed = forget, .u = u, .context = CONTEXT_OFF};
+    GRand *rand = test_seeded_rand();
+
+    u->vtd->config.caching_mode = false;
+    for (unsigned i = 0; i < STAMPS; i++) {
+        poke(u, STAMPED + 0x1000 * i, STAMPED + 0x1000 * i);
+    }
+    for (unsigned d = 0; d < 2; d++) {
+        g.tables[d] = new_table(u);
+    }
+    set_context(u, REQUESTER, 0, 0);
+    enable(u);
+    CU_ASSERT_TRUE_FATAL(iommu_watch_start(&g.watch, &u->dma, NULL));
+    for (unsigned n = 0; n < OPERATIONS; n++) {
+        unsigned what = (unsigned)g_rand_int_range(rand, 0, 10);
+
+        if (what == 0) {
+            change_context(&g, rand);
+        } else if (what < 5) {
+            change_page(&g, rand);
+        } else {
+            look(&g, (unsigned)g_rand_int_range(rand, 0, PLACES), what < 8);
+        }
+        for (unsigned i = 0; i < PLACES; i++) {
+            CU_ASSERT_FATAL(!g.kept[i] || g.kept[i] == target_of(&g, i));
+        }
+    }
+    iommu_watch_stop(&g.watch);
+    g_rand_free(rand);
+    unit_free(u);
+}
+
 static const struct unit_test tests[] = {
     {"a context that nobody told of", test_context_that_nobody_told_of},
+    {"guests that tell little", test_guests_that_tell_little},
     {"the status comes last", test_status_comes_last},
     {"refusals are faults", test_refusals_are_faults},
     {NULL, NULL},

@@ -62,6 +62,8 @@ void command_line_clear(struct command_line *line);
 /* Errors begin with the option that is wrong: "-m 1P: ...". */
 bool command_line_parse(struct command_line *line, int argc, char *const *argv, GError **error);
 void command_line_print_help(FILE *out);
+/* machine_config.describe_options. */
+struct json_t *command_line_describe(void);
 
 /* Handlers: option-*.c. */
 bool option_blockdev(struct command_line *line, const char *value, GError **error);

@@ -4,7 +4,7 @@
  * devices still use, and those must go on meanwhile (iommu/iommu-watch.h).
  */
 #include "dm/iommu/virtio-iommu-pci.h"
-#include "dm/fdt/pci-tree.h"
+#include "dm/pci/pci-tree.h"
 #include "dm/machine.h"
 #include "dm/pci/pci-iommu.h"
 #include "dm/virtio/virtio-pci.h"

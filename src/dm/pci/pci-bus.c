@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* The root bus: who is where, config cycles, interrupt lines. */
 #include "dm/pci/pci-bus.h"
-#include "dm/fdt/pci-tree.h"
+#include "dm/pci/pci-tree.h"
 #include "dm/machine.h"
 #include "dm/pci/pci-iommu.h"
 #include "dm/pci/pci-regs.h"
