@@ -193,7 +193,10 @@ struct board_class {
     bool is_default;
     const char *engine; /* without -accel: the only one that it can have; NULL: any */
     const struct engine_ops *own_engine; /* in place of any that -accel names; NULL: as that says */
-    bool has_ide; /* a -drive that does not say if= is an IDE disk; else a virtio one */
+    /* A -drive that does not say if= is an IDE disk, where the board has places for some; these are
+     * so many on each of its buses ide.0, ide.1... 0: it is a virtio one. */
+    unsigned ide_units;
+    const char *usb_address;           /* PCI address of -usb's controller; NULL: any */
     const struct property *properties; /* -machine NAME,property=... into the board's own struct */
     size_t options_size;
     bool (*create)(struct machine *machine, const void *options, GError **error);

@@ -53,6 +53,7 @@ void vtd_reset(struct vtd *vtd)
     __atomic_store_n(&vtd->root, 0, __ATOMIC_RELEASE);
     vtd->next_fault = 0;
     vtd->unsettled = 0;
+    vtd->switching = false;
     __atomic_store_n(&vtd->interrupt_table, 0, __ATOMIC_RELEASE);
     mutex_unlock(&vtd->fault_lock);
     mutex_unlock(&vtd->lock);

@@ -125,43 +125,6 @@ class Sockets(unittest.TestCase):
                 vm.qmp.execute("device_add", driver="virtio-rng-pci")
                 self.assertEqual(vm.quit(), 0)
 
-    def test_one_thread_for_a_host_that_hangs(self):
-        """What keeps a thread (a resolver, or here a unix socket whose queue is full) keeps one,
-        however often the card goes and another comes; and the end does not wait for it."""
-        def threads(vm):
-            folder = f"/proc/{vm.process.pid}/task"
-            names = []
-            for number in os.listdir(folder):
-                with open(f"{folder}/{number}/comm", encoding="ascii") as file:
-                    names.append(file.read().strip())
-            return names.count("connector")
-
-        with Duodm(qtest=True) as outer, socket.socket(socket.AF_UNIX) as server, \
-                socket.socket(socket.AF_UNIX) as first:
-            path = outer.path("s")
-            server.bind(path)
-            server.listen(0)
-            first.connect(path)
-            with Duodm("-netdev", f"stream,id=n,reconnect=1,addr.type=unix,addr.path={path}",
-                       qtest=True) as vm:
-                for _ in range(5):
-                    vm.qmp.execute("device_add", driver="virtio-net-pci", netdev="n", id="d")
-                    self.assertEqual(threads(vm), 1)
-                    vm.qmp.execute("device_del", id="d", x_force=True)
-                    vm.qmp.wait_event("DEVICE_DELETED")
-                vm.qmp.execute("device_add", driver="virtio-net-pci", netdev="n", id="d")
-                first.close()
-                server.accept()[0].close()  # the first, which has left
-                peer, _ = server.accept()  # the thread goes on for the card that is there now
-                vm.qmp.wait_event("NETDEV_STREAM_CONNECTED")
-                peer.close()
-            with socket.socket(socket.AF_UNIX) as second:
-                second.connect(path)
-                with Duodm("-netdev", f"stream,id=n,reconnect=1,addr.type=unix,addr.path={path}",
-                           "-device", "virtio-net-pci,netdev=n", qtest=True) as vm:
-                    self.assertEqual(threads(vm), 1)
-                    self.assertEqual(vm.quit(), 0)
-
     def test_wait(self):
         with Duodm(qtest=True) as outer:
             path = outer.path("s")

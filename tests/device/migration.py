@@ -68,6 +68,21 @@ class Migration(unittest.TestCase):
         self.assertIn("Connection refused", text)
         self.assertNotIn("server=on", text)  # an option of sockets that are character devices
 
+    def test_socket_that_nobody_accepts(self):
+        """Its queue is full: cancelling ends the wait for room, and so does quitting."""
+        path = self.vm.path("full")
+        with socket.socket(socket.AF_UNIX) as server, socket.socket(socket.AF_UNIX) as first:
+            server.bind(path)
+            server.listen(0)
+            first.connect(path)
+            self.vm.qmp.execute("migrate", uri="unix:" + path)
+            self.vm.qmp.execute("migrate_cancel")
+            while self.vm.qmp.execute("query-migrate")["status"] not in OVER:
+                pass
+            self.assertEqual(self.vm.qmp.execute("query-migrate")["status"], "cancelled")
+            self.vm.qmp.execute("migrate", uri="unix:" + path)
+            self.assertEqual(self.vm.quit(), 0)
+
     def test_host_that_does_not_answer(self):
         """Its queue is full, so the kernel drops what asks for a connection."""
         with socket.create_server(("127.0.0.1", 0), backlog=0) as server, \

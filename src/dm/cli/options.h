@@ -34,10 +34,10 @@ struct command_line {
     bool xen_restrict;                /* -xen-domid-restrict */
     char *chroot, *run_as;            /* what is given up when all is open; NULL: nothing */
     char *qtest, *qtest_log, *pidfile, *log_file, *log_items;
-    const char *vga;   /* -vga; NULL: not given */
-    char *vnc;         /* -vnc; NULL: none */
-    bool other_keymap; /* -k, of a keyboard that is not US */
-    bool has_usb;      /* -usb: the controller is among the devices */
+    const char *vga;        /* -vga; NULL: not given */
+    char *vnc;              /* -vnc; NULL: none */
+    bool other_keymap;      /* -k, of a keyboard that is not US */
+    struct key_values *usb; /* -usb: its controller among the devices; NULL: none. Not owned */
     bool nographic;
     bool monitor_given, human_given; /* any monitor; one for people */
     bool help_cpu; /* -cpu help: depends on the engine, so is printed when the line is read */

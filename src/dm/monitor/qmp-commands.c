@@ -166,6 +166,11 @@ static json_t *quit(struct qmp_context *context, json_t *arguments, GError **err
     return json_object();
 }
 
+static json_t *inject_nmi(struct qmp_context *context, json_t *arguments, GError **error)
+{
+    return machine_inject_nmi(context->machine, error) ? json_object() : NULL;
+}
+
 static json_t *system_reset(struct qmp_context *context, json_t *arguments, GError **error)
 {
     machine_request_reset(context->machine, false);
@@ -289,6 +294,7 @@ const struct qmp_command qmp_command_table[] = {
     {"expire_password", qmp_expire_password_arguments, qmp_expire_password},
     {"getfd", qmp_fdname_arguments, qmp_getfd},
     {"human-monitor-command", human_arguments, human_monitor_command},
+    {"inject-nmi", NULL, inject_nmi},
     {"input-send-event", qmp_input_send_event_arguments, qmp_input_send_event},
     {"migrate", qmp_migrate_arguments, qmp_migrate},
     {"migrate-incoming", qmp_uri_arguments, qmp_migrate_incoming},

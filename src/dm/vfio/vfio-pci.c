@@ -231,7 +231,7 @@ void vfio_pci_reset(struct device *device)
         log_warning("%s", error->message);
         g_clear_error(&error);
     }
-    vfio_space_recover(vfio);
+    vfio_space_recover(vfio, NULL);
     vfio_update_command(vfio);
     if (!vfio_intx_enable(vfio, &error)) {
         log_warning("%s", error->message);

@@ -141,8 +141,8 @@ uint32_t vfio_config_read(struct pci_device *pci, unsigned offset, unsigned size
 void vfio_update_command(struct vfio_pci *vfio);
 /* No DMA from now on until the next reset. Any thread, any lock held. */
 void vfio_cut_off(struct vfio_pci *vfio, const char *reason);
-/* The command register is the guest's again, once it is brought up to date. */
-void vfio_end_cut_off(struct vfio_pci *vfio);
+/* Of a device that is being reset: nobody is told, and the command register is not yet written. */
+void vfio_set_cut_off(struct vfio_pci *vfio, bool cut_off);
 
 /* vfio-rom.c: after the device decodes its memory. The core frees it. */
 bool vfio_rom_init(struct vfio_pci *vfio, GError **error);

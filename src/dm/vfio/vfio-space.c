@@ -4,6 +4,7 @@
 #include "dm/vfio/vfio-pci.h"
 #include "memory/rcu.h"
 #include "util/error.h"
+#include "util/log.h"
 #include "vfio/iommufd.h"
 #include "vfio/type1.h"
 #include "vfio/vfio-kernel.h"
@@ -52,9 +53,6 @@ static void space_free(struct vfio_space *space)
     struct machine *machine = space->machine;
 
     g_ptr_array_remove(machine->vfio_spaces, space);
-    if (machine->vfio_spaces->len == 0) {
-        g_clear_pointer(&machine->vfio_spaces, g_ptr_array_unref);
-    }
     if (space->map) {
         dma_map_free(space->map);
         unblock_discards(machine);
@@ -64,6 +62,42 @@ static void space_free(struct vfio_space *space)
     g_ptr_array_unref(space->functions);
     pthread_mutex_destroy(&space->lock);
     g_free(space);
+}
+
+/* All devices were reset, and IOMMUs after them: if it was the guest's tables that a host could not
+ * follow, it can now. */
+static void machine_was_reset(void *opaque)
+{
+    struct machine *machine = opaque;
+
+    for (unsigned i = 0; i < machine->vfio_spaces->len; i++) {
+        const struct vfio_space *space = g_ptr_array_index(machine->vfio_spaces, i);
+
+        for (unsigned j = 0; j < space->functions->len; j++) {
+            struct vfio_pci *vfio = g_ptr_array_index(space->functions, j);
+            g_autoptr(GError) error = NULL;
+
+            if (!vfio_space_recover(vfio, &error)) {
+                log_warning("device %s: %s", vfio_pci_name(vfio), error->message);
+            }
+            vfio_update_command(vfio);
+        }
+    }
+}
+
+static void free_spaces(void *opaque)
+{
+    struct machine *machine = opaque;
+
+    g_clear_pointer(&machine->vfio_spaces, g_ptr_array_unref);
+}
+
+/* Once for a machine. */
+static void make_spaces(struct machine *machine)
+{
+    machine->vfio_spaces = g_ptr_array_new();
+    machine_add_reset_handler(machine, machine_was_reset, machine);
+    machine_add_cleanup(machine, free_spaces, machine);
 }
 
 /* container: becomes the space's. */
@@ -80,7 +114,7 @@ static struct vfio_space *space_new(struct machine *machine, struct memory_regio
     pthread_mutex_init(&space->lock, NULL);
     address_space_init(&space->dma, view, "vfio");
     if (!machine->vfio_spaces) {
-        machine->vfio_spaces = g_ptr_array_new();
+        make_spaces(machine);
     }
     g_ptr_array_add(machine->vfio_spaces, space);
     return space;
@@ -301,18 +335,19 @@ void vfio_space_close(struct vfio_pci *vfio)
     }
 }
 
-void vfio_space_recover(struct vfio_pci *vfio)
+bool vfio_space_recover(struct vfio_pci *vfio, GError **error)
 {
     struct vfio_space *space = vfio->space;
-    g_autoptr(GError) error = NULL;
 
     /* First: what fails from here on counts again. */
-    vfio_end_cut_off(vfio);
-    if (__atomic_exchange_n(&space->failed, false, __ATOMIC_SEQ_CST) &&
-        !dma_map_reconcile(space->map, &error)) {
-        __atomic_store_n(&space->failed, true, __ATOMIC_SEQ_CST);
-        vfio_cut_off(vfio, error->message);
+    vfio_set_cut_off(vfio, false);
+    if (!__atomic_exchange_n(&space->failed, false, __ATOMIC_SEQ_CST) ||
+        dma_map_reconcile(space->map, error)) {
+        return true;
     }
+    __atomic_store_n(&space->failed, true, __ATOMIC_SEQ_CST);
+    vfio_set_cut_off(vfio, true);
+    return false;
 }
 
 static void print_functions(struct vfio_space *space, GString *out)

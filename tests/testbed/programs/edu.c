@@ -6,8 +6,6 @@
  * data by DMA into the device and back. Prints "dma N".
  * load edu intx ADDRESS ROUNDS: the device raises its interrupt line, which uio_pci_generic, bound
  * to it as /dev/uio0, waits for. Prints "intx N".
- * load edu watch ADDRESS 1: reads its identification without end, and prints "watching". Another
- * value ends it.
  */
 #include <fcntl.h>
 #include <sys/mman.h>
@@ -120,21 +118,10 @@ static int run_intx(volatile uint8_t *bar, int config, unsigned rounds)
     return 0;
 }
 
-static int watch(volatile uint8_t *bar)
-{
-    uint32_t id;
-
-    printf("watching\n");
-    while ((id = edu_get(bar, EDU_ID)) == EDU_IDENTIFICATION) {
-    }
-    printf("0x%x\n", id);
-    return 1;
-}
-
 int load_edu(int argc, char **argv)
 {
     if (argc != 3) {
-        fprintf(stderr, "usage: load edu dma|intx|watch ADDRESS ROUNDS\n");
+        fprintf(stderr, "usage: load edu dma|intx ADDRESS ROUNDS\n");
         return 2;
     }
     unsigned rounds = (unsigned)strtoul(argv[2], NULL, 10);
@@ -148,9 +135,6 @@ int load_edu(int argc, char **argv)
         mmap(NULL, EDU_BAR_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, resource, 0);
     if (bar == MAP_FAILED) {
         return failed("resource0");
-    }
-    if (strcmp(argv[0], "watch") == 0) {
-        return watch(bar);
     }
     return strcmp(argv[0], "dma") == 0 ? run_dma(bar, rounds) : run_intx(bar, config, rounds);
 }

@@ -93,7 +93,8 @@ def test_its_memory_is_withdrawn(bed):
     """By the host, while a vCPU is at it, and then while the monitor is: the machine stops and says
     why; a reset, or another device_add, has it go on."""
     with guest_with_edu(bed) as guest:
-        load = guest.start(f"load edu watch {IN_GUEST} 1")
+        device = f"/sys/bus/pci/devices/{IN_GUEST}"
+        load = guest.start(f"echo 1 >{device}/enable; load watch {device}/resource0 0 0x010000ed")
         load.expect("watching\n")
         bed.run("load withdraw $(pidof duodm)")
         guest.qmp.wait_event("STOP")
@@ -101,7 +102,7 @@ def test_its_memory_is_withdrawn(bed):
         guest.console.expect("CPU 0 can't go on: the kernel found no memory where the guest has some")
         guest.reboot(lambda: (guest.qmp.execute("system_reset"), guest.qmp.execute("cont")))
         check_edu(guest, IN_GUEST)
-        bar = guest.run(f"head -n 1 /sys/bus/pci/devices/{IN_GUEST}/resource")[1].split()[0]
+        bar = guest.run(f"head -n 1 {device}/resource")[1].split()[0]
         assert "0x010000ed" in guest.qmp.human(f"xp /1xw {bar}")
         bed.run("load withdraw $(pidof duodm)")
         assert "0xffffffff" in guest.qmp.human(f"xp /1xw {bar}")
