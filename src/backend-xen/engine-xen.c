@@ -239,14 +239,20 @@ static void end_guest(struct machine *machine, bool restart)
     }
 }
 
-/* As long as its toolstack has not removed it. One that is suspended may go on. */
-static bool has_ended(struct machine *machine)
+/* Though its toolstack has not removed it yet. One that is suspended may go on. */
+static bool has_ended(const struct xen_machine *xen)
 {
-    const struct xen_machine *xen = xen_of(machine);
     xc_dominfo_t info;
 
     return xc_domain_getinfo(xen->control, xen->domid, 1, &info) == 1 && info.domid == xen->domid &&
            (info.dying || (info.shutdown && info.shutdown_reason != SHUTDOWN_suspend));
+}
+
+static bool has_guest(struct machine *machine)
+{
+    const struct xen_machine *xen = xen_of(machine);
+
+    return xen_has_run(xen) && !has_ended(xen);
 }
 
 static bool drop_rights(struct machine *machine, GError **error)
@@ -350,7 +356,7 @@ const struct engine_ops xen_engine = {
     .set_pci_pin = xen_set_pci_pin,
     .set_pci_link = xen_set_pci_link,
     .end_guest = end_guest,
-    .has_ended = has_ended,
+    .has_guest = has_guest,
     .suspend = suspend,
     .wake_up = wake_up,
     .drop_rights = drop_rights,

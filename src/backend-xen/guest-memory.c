@@ -196,7 +196,8 @@ static bool copy_memory(const struct adopted_ram *ram, const xen_pfn_t *pages)
     return copy != NULL;
 }
 
-/* Map the domain's pages in place of the host's. */
+/* Map the domain's pages in place of the host's. Where that fails the library leaves nothing, but
+ * the device goes on using its memory: then it is the host's again, and empty. */
 static bool replace_memory(struct adopted_ram *ram, const xen_pfn_t *pages, GError **error)
 {
     const struct xen_machine *xen = ram->xen;
@@ -204,8 +205,13 @@ static bool replace_memory(struct adopted_ram *ram, const xen_pfn_t *pages, GErr
 
     ram->is_mapped = xenforeignmemory_map2(xen->memory, xen->domid, host, PROT_READ | PROT_WRITE,
                                            MAP_FIXED, ram->page_count, pages, NULL) != NULL;
-    return ram->is_mapped ||
-           xen_fail(xen, error, "cannot map the pages of '%s'", ram->region->name);
+    if (ram->is_mapped) {
+        return true;
+    }
+    xen_fail(xen, error, "cannot map the pages of '%s'", ram->region->name);
+    (void)mmap(host, ram->page_count << XEN_PAGE_SHIFT, PROT_READ | PROT_WRITE,
+               MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
+    return false;
 }
 
 /* Has the domain all of these pages? */

@@ -191,6 +191,18 @@ static void request_resumed(struct xen_channel *channel)
     request_notified(channel);
 }
 
+bool xen_has_run(const struct xen_machine *xen)
+{
+    for (unsigned i = 0; i < xen->vcpu_count; i++) {
+        for (unsigned type = 0; type < G_N_ELEMENTS(xen->vcpus[i].requests); type++) {
+            if (__atomic_load_n(&xen->vcpus[i].requests[type], __ATOMIC_RELAXED)) {
+                return true;
+            }
+        }
+    }
+    return xen->machine->config.incoming != NULL;
+}
+
 /* The server. */
 
 static bool map_pages(struct xen_machine *xen, GError **error)

@@ -11,14 +11,19 @@
 #include <event2/event.h>
 #include <inttypes.h>
 #include <string.h>
+#include <xen/io/xenbus.h>
 
 #define RELEASE_PATH  "@releaseDomain"
 #define RELEASE_TOKEN "duodm"
+
+#define TRANSACTION_TRIES 16 /* of one that others' changes get in the way of */
 
 struct xen_store {
     struct xen_machine *xen;
     struct xs_handle *handle;
     struct event *watched;
+    GPtrArray *watches;    /* of struct xen_store_watch: their owners' */
+    unsigned watch_number; /* of the next one */
     /* Seconds that the guest set its clock by, not yet written. */
     pthread_mutex_t lock;
     int64_t time_offset;
@@ -39,6 +44,19 @@ static void forget_watch(struct xen_store *store)
     g_clear_pointer(&store->watched, event_free);
 }
 
+/* Whose token it is; NULL: RELEASE_TOKEN, or that of a watch which has ended. */
+static struct xen_store_watch *find_watch(const struct xen_store *store, const char *token)
+{
+    for (unsigned i = 0; i < store->watches->len; i++) {
+        struct xen_store_watch *watch = g_ptr_array_index(store->watches, i);
+
+        if (g_str_equal(watch->token, token)) {
+            return watch;
+        }
+    }
+    return NULL;
+}
+
 static void on_watch(evutil_socket_t fd, short events, void *opaque)
 {
     struct xen_store *store = opaque;
@@ -47,7 +65,13 @@ static void on_watch(evutil_socket_t fd, short events, void *opaque)
 
     errno = 0;
     while ((fired = xs_check_watch(store->handle))) {
+        struct xen_store_watch *watch = find_watch(store, fired[XS_WATCH_TOKEN]);
+
         free(fired);
+        if (watch) {
+            watch->changed(watch->opaque);
+        }
+        errno = 0;
     }
     if (errno != EAGAIN) {
         /* The domain can be served without it. */
@@ -60,7 +84,7 @@ static void on_watch(evutil_socket_t fd, short events, void *opaque)
     }
 }
 
-static bool watch(struct xen_store *store, GError **error)
+static bool watch_domains(struct xen_store *store, GError **error)
 {
     struct xen_machine *xen = store->xen;
 
@@ -71,6 +95,32 @@ static bool watch(struct xen_store *store, GError **error)
                                on_watch, store);
     return (store->watched && event_add(store->watched, NULL) == 0) ||
            duodm_fail(error, DUODM_ERROR_FAILED, "xen: the main loop takes no event for xenstore");
+}
+
+bool xen_store_watch(struct xen_machine *xen, struct xen_store_watch *watch, GError **error)
+{
+    struct xen_store *store = xen->store;
+
+    if (!store) {
+        return duodm_fail(error, DUODM_ERROR_NOT_SUPPORTED, "xen: domain %u: no xenstore any more",
+                          xen->domid);
+    }
+    g_snprintf(watch->token, sizeof(watch->token), "%u", store->watch_number++);
+    g_ptr_array_add(store->watches, watch);
+    if (!xs_watch(store->handle, watch->path, watch->token)) {
+        g_ptr_array_remove(store->watches, watch);
+        return xen_fail(xen, error, "xenstore: cannot watch %s", watch->path);
+    }
+    return true;
+}
+
+void xen_store_unwatch(struct xen_machine *xen, struct xen_store_watch *watch)
+{
+    struct xen_store *store = xen->store;
+
+    if (store && g_ptr_array_remove(store->watches, watch)) {
+        xs_unwatch(store->handle, watch->path, watch->token);
+    }
 }
 
 void xen_store_write_state(struct xen_machine *xen, const char *state)
@@ -174,6 +224,56 @@ static void refuse_backends(const struct xen_store *store)
     }
 }
 
+/*
+ * The functions of the host that the toolstack says the domain has: "dev-N" is one's address, and
+ * "state-N" what becomes of it (libxl has xen-pciback's entries for HVM domains, too). Whether name
+ * is among them, and stays; in a transaction.
+ */
+static bool is_listed(struct xs_handle *handle, xs_transaction_t transaction, const char *list,
+                      const char *name)
+{
+    unsigned count = 0;
+    char **keys = xs_directory(handle, transaction, list, &count);
+    bool found = false;
+
+    for (unsigned i = 0; keys && i < count && !found; i++) {
+        g_autofree char *key = g_strdup_printf("%s/%s", list, keys[i]);
+        g_autofree char *state_key =
+            g_strdup_printf("%s/state-%s", list, keys[i] + strcspn(keys[i], "0123456789"));
+        char *value =
+            g_str_has_prefix(keys[i], "dev-") ? xs_read(handle, transaction, key, NULL) : NULL;
+
+        if (value && g_str_equal(value, name)) {
+            char *state = xs_read(handle, transaction, state_key, NULL);
+
+            found = !state || g_ascii_strtoull(state, NULL, 10) != XenbusStateClosing;
+            free(state);
+        }
+        free(value);
+    }
+    free(keys);
+    return found;
+}
+
+enum xen_store_answer xen_store_has_function(struct xen_machine *xen, const char *name)
+{
+    g_autofree char *list = g_strdup_printf(XEN_STORE_FUNCTIONS, xen->domid);
+
+    for (unsigned i = 0; xen->store && i < TRANSACTION_TRIES; i++) {
+        struct xs_handle *handle = xen->store->handle;
+        xs_transaction_t transaction = xs_transaction_start(handle);
+        bool found = transaction != XBT_NULL && is_listed(handle, transaction, list, name);
+
+        if (transaction != XBT_NULL && xs_transaction_end(handle, transaction, false)) {
+            return found ? XEN_STORE_YES : XEN_STORE_NO;
+        }
+        if (errno != EAGAIN) {
+            break;
+        }
+    }
+    return XEN_STORE_UNKNOWN;
+}
+
 bool xen_store_open(struct xen_machine *xen, GError **error)
 {
     struct xen_store *store;
@@ -185,11 +285,12 @@ bool xen_store_open(struct xen_machine *xen, GError **error)
     store = g_new0(struct xen_store, 1);
     store->xen = xen;
     store->handle = handle;
+    store->watches = g_ptr_array_new();
     store->write_time_offset = (struct io_task){.run = write_time_offset, .opaque = store};
     pthread_mutex_init(&store->lock, NULL);
     xen->store = store;
     refuse_backends(store);
-    return watch(store, error);
+    return watch_domains(store, error);
 }
 
 void xen_store_close(struct xen_machine *xen)
@@ -202,6 +303,7 @@ void xen_store_close(struct xen_machine *xen)
     machine_cancel(xen->machine, &store->write_time_offset);
     forget_watch(store);
     xs_close(store->handle);
+    g_ptr_array_free(store->watches, TRUE);
     pthread_mutex_destroy(&store->lock);
     g_free(store);
     xen->store = NULL;

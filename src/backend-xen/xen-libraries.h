@@ -21,6 +21,7 @@
     F(xc_domain_decrease_reservation_exact)                                                        \
     F(xc_domain_getinfo)                                                                           \
     F(xc_domain_hvm_getcontext_partial)                                                            \
+    F(xc_domain_iomem_permission)                                                                  \
     F(xc_domain_ioport_mapping)                                                                    \
     F(xc_domain_memory_mapping)                                                                    \
     F(xc_domain_populate_physmap_exact)                                                            \
@@ -82,6 +83,9 @@
     F(xs_mkdir)                                                                                    \
     F(xs_open)                                                                                     \
     F(xs_read)                                                                                     \
+    F(xs_transaction_end)                                                                          \
+    F(xs_transaction_start)                                                                        \
+    F(xs_unwatch)                                                                                  \
     F(xs_watch)                                                                                    \
     F(xs_write)
 #define XENTOOLCORE_FUNCTIONS(F) F(xentoolcore_restrict_all)
@@ -109,8 +113,9 @@ bool xen_libraries_load(GError **error);
 #define xc_domain_getinfo(...) xen_libraries.xc_domain_getinfo(__VA_ARGS__)
 #define xc_domain_hvm_getcontext_partial(...)                                                      \
     xen_libraries.xc_domain_hvm_getcontext_partial(__VA_ARGS__)
-#define xc_domain_ioport_mapping(...) xen_libraries.xc_domain_ioport_mapping(__VA_ARGS__)
-#define xc_domain_memory_mapping(...) xen_libraries.xc_domain_memory_mapping(__VA_ARGS__)
+#define xc_domain_iomem_permission(...) xen_libraries.xc_domain_iomem_permission(__VA_ARGS__)
+#define xc_domain_ioport_mapping(...)   xen_libraries.xc_domain_ioport_mapping(__VA_ARGS__)
+#define xc_domain_memory_mapping(...)   xen_libraries.xc_domain_memory_mapping(__VA_ARGS__)
 #define xc_domain_populate_physmap_exact(...)                                                      \
     xen_libraries.xc_domain_populate_physmap_exact(__VA_ARGS__)
 #define xc_domain_unbind_msi_irq(...)     xen_libraries.xc_domain_unbind_msi_irq(__VA_ARGS__)
@@ -184,6 +189,9 @@ bool xen_libraries_load(GError **error);
 #define xs_mkdir(...)                 xen_libraries.xs_mkdir(__VA_ARGS__)
 #define xs_open(...)                  xen_libraries.xs_open(__VA_ARGS__)
 #define xs_read(...)                  xen_libraries.xs_read(__VA_ARGS__)
+#define xs_transaction_end(...)       xen_libraries.xs_transaction_end(__VA_ARGS__)
+#define xs_transaction_start(...)     xen_libraries.xs_transaction_start(__VA_ARGS__)
+#define xs_unwatch(...)               xen_libraries.xs_unwatch(__VA_ARGS__)
 #define xs_watch(...)                 xen_libraries.xs_watch(__VA_ARGS__)
 #define xs_write(...)                 xen_libraries.xs_write(__VA_ARGS__)
 

@@ -114,6 +114,8 @@ bool xen_create_server(struct xen_machine *xen, GError **error);
 void xen_destroy_server(struct xen_machine *xen);
 /* Carry out the buffered requests that wait. Any thread. */
 void xen_drain_buffer(struct xen_machine *xen);
+/* Has the domain run, here or before it was restored? What it did was to ask for something. */
+bool xen_has_run(const struct xen_machine *xen);
 
 /* channel.c */
 bool xen_channel_open(struct xen_channel *channel, struct xen_machine *xen, const char *name,
@@ -171,5 +173,23 @@ void xen_store_close(struct xen_machine *xen);
 void xen_store_write_state(struct xen_machine *xen, const char *state);
 /* The guest set its clock: seconds that it is ahead of before. */
 void xen_store_add_time_offset(struct xen_machine *xen, int64_t seconds);
+
+/* Somebody who is called, in the main loop, when what is below path may have changed, and once
+ * after the watch began. It may end its watch. The path and the rest are the owner's. */
+struct xen_store_watch {
+    char *path;
+    void (*changed)(void *opaque);
+    void *opaque;
+    char token[12]; /* the store's */
+};
+bool xen_store_watch(struct xen_machine *xen, struct xen_store_watch *watch, GError **error);
+/* One that did not begin, or ended with the store, is none. */
+void xen_store_unwatch(struct xen_machine *xen, struct xen_store_watch *watch);
+
+/* Does the toolstack say that the domain has this function of the host's ("0000:00:05.0")? Not one
+ * that it takes away just now. The list is below XEN_STORE_FUNCTIONS, with the domain's number. */
+#define XEN_STORE_FUNCTIONS "/local/domain/0/backend/pci/%u/0"
+enum xen_store_answer { XEN_STORE_UNKNOWN, XEN_STORE_NO, XEN_STORE_YES };
+enum xen_store_answer xen_store_has_function(struct xen_machine *xen, const char *name);
 
 #endif

@@ -2,6 +2,7 @@
 #include "dm/absent.h"
 
 #include <glib.h>
+#include <stdbool.h>
 
 struct absent {
     const char *const *names; /* ended by NULL */
@@ -30,6 +31,11 @@ static const struct absent devices[] = {
      "; network cards are e1000, rtl8139 and virtio-net-pci (xl: model=)"},
 };
 
+static const struct absent machine_properties[] = {
+    {NAMES("igd-passthru"),
+     "; a graphics adapter can't be passed through as the primary one (xl: gfx_passthru=0)"},
+};
+
 static const struct absent options[] = {
     {NAMES("spice"), "; the screen is shown over VNC: -vnc (xl: spice=0)"},
     {NAMES("soundhw", "audiodev", "audio"), NO_SOUND},
@@ -46,10 +52,21 @@ static const struct absent options[] = {
     {NAMES("snapshot"), "; use a copy of the image, or an overlay that qemu-nbd serves"},
 };
 
+/* As xl hands it over: "AC97" and "ac97". */
+static bool is_named(const struct absent *absent, const char *name)
+{
+    const char *const *candidate = absent->names;
+
+    while (*candidate && g_ascii_strcasecmp(*candidate, name) != 0) {
+        candidate++;
+    }
+    return *candidate != NULL;
+}
+
 static const char *find(const struct absent *table, unsigned count, const char *name)
 {
     for (unsigned i = 0; i < count; i++) {
-        if (g_strv_contains(table[i].names, name)) {
+        if (is_named(&table[i], name)) {
             return table[i].advice;
         }
     }
@@ -64,4 +81,9 @@ const char *absent_device_advice(const char *driver)
 const char *absent_option_advice(const char *option)
 {
     return find(options, G_N_ELEMENTS(options), option);
+}
+
+const char *absent_machine_property_advice(const char *name)
+{
+    return find(machine_properties, G_N_ELEMENTS(machine_properties), name);
 }

@@ -7,5 +7,6 @@
  * Constant. */
 const char *absent_device_advice(const char *driver);
 const char *absent_option_advice(const char *option); /* without its dash */
+const char *absent_machine_property_advice(const char *name);
 
 #endif

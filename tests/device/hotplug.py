@@ -125,6 +125,19 @@ class Hotplug(unittest.TestCase):
         vm.qtest.outl(GONE, 1 << 5)
         self.assertEqual(vm.qtest.inl(GONE), 0)
 
+    def test_torn_out_after_the_guest_was_asked(self):
+        """What was asked of the guest is not asked of what comes into that slot later."""
+        vm = self.machine("-device", "virtio-rng-pci,id=r0,addr=5")
+        vm.qmp.execute("device_del", id="r0")
+        vm.qmp.execute("device_del", id="r0", x_force=True)
+        vm.qmp.wait_event("DEVICE_DELETED")
+        self.add(vm, id="r1", addr="5")
+        self.assertEqual(vm.qtest.inl(REMOVAL), 0)
+        vm.qmp.execute("system_reset")
+        vm.qmp.execute("query-status")
+        self.assertEqual(self.ids(vm), ["r1"])
+        self.assertNotEqual(vm.qtest.pci_read(devfn(5), 0), NOTHING)
+
     def test_before_the_start_there_is_nobody_to_ask(self):
         vm = self.machine("-S", "-device", "virtio-rng-pci,id=r0,addr=5")
         vm.qmp.execute("device_del", id="r0")

@@ -3,6 +3,7 @@
 import unittest
 
 from duodm import Duodm, run
+from seed import seeded
 
 MCH, LPC, SMBUS = 0, 0x1F << 3, 0x1F << 3 | 3
 PCIEXBAR, PMBASE, ACPI_CNTL, RCBA = 0x60, 0x40, 0x44, 0xF0
@@ -81,6 +82,24 @@ class Q35(unittest.TestCase):
         vm.qmp.execute("xen-load-devices-state", filename=vm.path("state"))
         self.assertEqual(vm.qtest.readl(0xB0000000), 0x29C08086)
         self.assertEqual(vm.qtest.inw(GPE_ENABLE), 1 << 1)
+
+    def test_anything_is_written(self):
+        """To all registers of the chipset, wherever that puts them; a reset makes it good."""
+        vm = self.machine()
+        first = [[vm.qtest.pci_read(devfn, at) for at in range(0, 256, 4)]
+                 for devfn in (MCH, LPC, SMBUS)]
+        with seeded(self) as rng:
+            for _ in range(1500):
+                size = rng.choice((1, 2, 4))
+                vm.qtest.pci_write(rng.choice((MCH, LPC, SMBUS)), rng.randrange(0, 256, size),
+                                   rng.getrandbits(8 * size), size)
+                vm.qtest.outb(rng.choice((0x402, PM + rng.randrange(128), 0xB2)), rng.getrandbits(5))
+                vm.qtest.writel(rng.choice((0xB0000000, 0xFED1C000)) + rng.randrange(0, 0x4000, 4),
+                                rng.getrandbits(32))
+        vm.qmp.execute("system_reset")
+        vm.qmp.wait_event("RESET")
+        self.assertEqual([[vm.qtest.pci_read(devfn, at) for at in range(0, 256, 4)]
+                          for devfn in (MCH, LPC, SMBUS)], first)
 
     def raise_smbus(self, vm):
         """Its pin, INTB, is high until the status is cleared."""

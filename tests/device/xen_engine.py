@@ -5,11 +5,12 @@ import errno
 import itertools
 import os
 import re
+import struct
 import unittest
 
 from duodm import QMPError, run
 from saved import differences
-from xen import BUFFER_PORT, CONFIG, COPY, DOMAIN, INVALIDATE, TIME_OFFSET, Domain, library
+from xen import BUFFER_PORT, CONFIG, COPY, DOMAIN, INVALIDATE, PAGE, TIME_OFFSET, Domain, library
 
 STATE = f"/local/domain/0/device-model/{DOMAIN}/state"
 PLATFORM_PORT = 0xC100
@@ -213,6 +214,59 @@ class Requests(Xen):
         self.assertEqual(domain.port_read(0x80), 0x42)
 
 
+class Passthrough(Xen):
+    """What only the toolstack's side decides. (tests/unit/xen-passthrough.c has what Xen is asked for.)"""
+    HOST, LIST = "0000:00:05.0", f"/local/domain/0/backend/pci/{DOMAIN}/0"
+
+    def plug(self, domain):
+        """device_add, as libxl does it; the function is a folder of files."""
+        folder = os.path.join(domain.path("functions"), self.HOST)
+        if not os.path.exists(folder):
+            os.makedirs(folder)
+            config = bytearray(256)
+            struct.pack_into("<I", config, 0, 0x11E81234)
+            config[6], config[0x34], config[0x40] = 0x10, 0x40, 5  # has MSI
+            files = {"config": bytes(config), "irq": b"0\n", "resource0": bytes(PAGE),
+                     "resource": f"0xfe000000 {0xfe000000 + PAGE - 1:#x} 0x40200\n".encode()}
+            for name, data in files.items():
+                with open(os.path.join(folder, name), "wb") as file:
+                    file.write(data)
+        domain.vm.qmp.execute("device_add", driver="xen-pci-passthrough", id="pci-pt-00_05.0",
+                              hostaddr=self.HOST, addr="5",
+                              **{"x-sysfs": domain.path("functions")})
+
+    def ids(self, domain):
+        return [d["qdev_id"] for d in domain.vm.qmp.execute("query-pci")[0]["devices"] if d["qdev_id"]]
+
+    def test_taken_by_force(self):
+        """xl pci-detach -f: it is not on the toolstack's list any more."""
+        domain = self.domain()
+        domain.port_read(0x80)  # it runs
+        for _ in range(2):
+            self.plug(domain)
+            domain.put(self.LIST + "/dev-1", self.HOST)
+            domain.put(self.LIST + "/state-1", "3")
+            domain.fire(self.LIST)
+            self.assertEqual(self.ids(domain), ["pci-pt-00_05.0"])
+            self.assertEqual(domain.config_read(5 << 3, 0), 0x11E81234)
+            domain.vm.qmp.execute("device_del", id="pci-pt-00_05.0")  # the guest says nothing
+            domain.put(self.LIST + "/state-1", "5")
+            domain.fire(self.LIST)
+            event = domain.vm.qmp.wait_event("DEVICE_DELETED")
+            self.assertEqual(event["data"]["device"], "pci-pt-00_05.0")
+            self.assertEqual(self.ids(domain), [])
+            domain.remove(self.LIST + "/dev-1")
+            domain.remove(self.LIST + "/state-1")
+            domain.fire(self.LIST)  # of one that has ended
+
+    def test_taken_before_the_start(self):
+        """A domain that has asked for nothing yet has seen nothing."""
+        domain = self.domain()
+        self.plug(domain)
+        domain.vm.qmp.execute("device_del", id="pci-pt-00_05.0")
+        domain.vm.qmp.wait_event("DEVICE_DELETED")
+
+
 class Failures(Xen):
     OPTIONS = ("-device", "VGA,vgamem_mb=8", "-serial", "null")
 
@@ -331,6 +385,26 @@ class Saved(Xen):
         self.assertEqual(domain.port_read(0x1F0, 2), 0x40)
         # What the guest had drawn is where it had the frame buffer.
         self.assertIn("relocate", domain.log())
+
+    def test_without_its_frame_buffer(self):
+        """Its pages can't be had any more: what is shown then is there, though it is not the guest's."""
+        options = ("-device", "VGA,vgamem_mb=8,romfile=")
+        domain = self.domain(*options)
+        vga = next(devfn for devfn, f in self.functions(domain).items() if f[2] == 0x0300)
+        domain.config_write(vga, 0x10, 0xE0000000)
+        domain.config_write(vga, 4, 3, 2)
+        domain.vm.qmp.execute("stop")
+        self.save(domain, "first")
+        domain.stop()
+        domain.new_server()
+        domain.write("no-replacing", "")
+        qmp = domain.start("-S", *options, "-incoming", "file:" + domain.path("first")).qmp
+        while qmp.execute("query-status")["status"] == "inmigrate":
+            pass
+        qmp.execute("cont")
+        domain.request(COPY, 0xA0000, 0x11223344, 4, is_read=False)
+        qmp.execute("screendump", filename=domain.path("screen.ppm"))
+        self.assertIn("cannot map the pages of 'vga-memory'", domain.vm.stderr())
 
     def test_of_another_machine(self):
         domain = self.domain(*self.OPTIONS)

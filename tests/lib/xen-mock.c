@@ -4,9 +4,10 @@
  * calls. The folder $XEN_MOCK has "device" (lines NAME VALUE: vcpus), "memory", the domain's
  * frames; "frames", for each of its pages the number of its frame + 1 (0: none); "ioreq", the
  * server's two pages; "xs", the store, a file for each value; FIFOs event-N, by which the test
- * sends events to a thread (the port, 4 bytes), and notify-PORT, by which it gets them. See mock.h
- * for the rest. "gone": the domain is dead; "no-store": xenstored is; "no-events": event channels
- * are.
+ * sends events to a thread (the port, 4 bytes), and notify-PORT, by which it gets them; watch-0, by
+ * which the test says that a watch fires (a byte, its number from 0 on; "watch N PATH" is in the
+ * log). See mock.h for the rest. "gone": the domain is dead; "no-store": xenstored is; "no-events":
+ * event channels are; "no-replacing": the domain's pages can't be mapped over others.
  */
 #define _GNU_SOURCE
 #define MOCK_FOLDER "XEN_MOCK"
@@ -31,6 +32,7 @@
 #define BUFFER_PORT  99
 #define VCPU_PORT    100 /* of the first */
 #define VCPUS_MAX    128
+#define WATCHES_MAX  16
 #define FAILED(what) (say("%s\n", what), injected())
 
 static struct {
@@ -45,6 +47,8 @@ static struct {
         unsigned remote; /* the domain's */
         int notify;      /* FIFO to the test */
     } port[PORTS_MAX];
+    unsigned watches;
+    char watch[WATCHES_MAX][128]; /* path, NUL, token */
     pthread_mutex_t lock;
 } mock = {.memory = -1, .ports = 1, .lock = PTHREAD_MUTEX_INITIALIZER};
 
@@ -196,6 +200,11 @@ void *xenforeignmemory_map2(xenforeignmemory_handle *memory, uint32_t domid, voi
     char *host;
 
     if (injected()) {
+        return NULL;
+    }
+    if (flags & MAP_FIXED && exists("no-replacing")) {
+        munmap(address, count * PAGE); /* so the library leaves it */
+        errno = ENOMEM;
         return NULL;
     }
     host = mmap(address, count * PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | flags, -1, 0);
@@ -562,14 +571,37 @@ int xs_fileno(struct xs_handle *store)
     return store->fifo;
 }
 
+/* It fires when it begins, as xenstored's do. */
 bool xs_watch(struct xs_handle *store, const char *path, const char *token)
 {
-    return !FAILED("watch");
+    unsigned number = mock.watches++;
+
+    if (number == WATCHES_MAX) {
+        abort();
+    }
+    snprintf(mock.watch[number], sizeof(mock.watch[0]), "%s%c%s", path, 0, token);
+    say("watch %u %s\n", number, path);
+    return !injected() && write(store->fifo, &(char){(char)number}, 1) == 1;
+}
+
+bool xs_unwatch(struct xs_handle *store, const char *path, const char *token)
+{
+    say("unwatch %s\n", path);
+    return true;
+}
+
+xs_transaction_t xs_transaction_start(struct xs_handle *store)
+{
+    return injected() ? XBT_NULL : 1;
+}
+
+bool xs_transaction_end(struct xs_handle *store, xs_transaction_t transaction, bool aborted)
+{
+    return !injected();
 }
 
 char **xs_check_watch(struct xs_handle *store)
 {
-    static const char text[] = "@releaseDomain\0duodm";
     char byte, **fired;
 
     if (exists("no-store")) {
@@ -580,9 +612,9 @@ char **xs_check_watch(struct xs_handle *store)
         errno = EAGAIN;
         return NULL;
     }
-    fired = malloc(2 * sizeof(char *) + sizeof(text));
-    fired[0] = memcpy(&fired[2], text, sizeof(text));
-    fired[1] = fired[0] + strlen(text) + 1;
+    fired = malloc(2 * sizeof(char *) + sizeof(mock.watch[0]));
+    fired[0] = memcpy(&fired[2], mock.watch[(unsigned)byte % WATCHES_MAX], sizeof(mock.watch[0]));
+    fired[1] = fired[0] + strlen(fired[0]) + 1;
     return fired;
 }
 

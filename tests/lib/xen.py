@@ -74,10 +74,18 @@ class Domain(played.Played):
         with open(path, "w", encoding="ascii") as file:
             file.write(value)
 
-    def release(self):
-        """Some domain has gone: watches fire."""
+    def remove(self, key):
+        os.unlink(self.path("xs") + key)
+
+    def fire(self, path):
+        """All watches of a path."""
+        numbers = re.findall(rf"^watch (\d+) {re.escape(path)}$", self.log(), re.M)
         with open(self.path("watch-0"), "wb", buffering=0) as fifo:
-            fifo.write(b"x")
+            fifo.write(bytes(map(int, numbers)))
+
+    def release(self):
+        """Some domain has gone."""
+        self.fire("@releaseDomain")
 
     # Memory.
 

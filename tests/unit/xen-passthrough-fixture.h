@@ -19,6 +19,7 @@
 #include <glib/gstdio.h>
 #include <inttypes.h>
 #include <string.h>
+#include <unistd.h>
 
 /* What Xen was asked for, as text, since the last look. */
 static GString *xen_calls;
@@ -105,6 +106,100 @@ static bool xen_has_assigned;
 static int fake_test_assign(xc_interface *xch, uint32_t domid, uint32_t sbdf)
 {
     return xen_has_assigned ? -1 : 0;
+}
+
+static int fake_iomem_permission(xc_interface *xch, uint32_t domid, unsigned long mfn,
+                                 unsigned long count, uint8_t allow)
+{
+    return xen_call("%s %lx+%lx", allow ? "permit" : "deny", mfn, count);
+}
+
+/* xenstore: the toolstack's list of the domain's functions, and nothing else. */
+static struct {
+    const char *functions[3]; /* NULL: that number is free */
+    unsigned states[3];
+    unsigned conflicts; /* transactions that others' changes get in the way of */
+    bool is_broken;
+    unsigned watches;
+} fake_store;
+
+static struct xs_handle *fake_open(unsigned long flags)
+{
+    return (struct xs_handle *)(void *)&fake_store;
+}
+
+static void fake_close(struct xs_handle *handle)
+{
+}
+
+static int fake_fileno(struct xs_handle *handle)
+{
+    static int nothing[2];
+
+    return nothing[1] || pipe(nothing) == 0 ? nothing[0] : -1;
+}
+
+static bool fake_mkdir(struct xs_handle *handle, xs_transaction_t transaction, const char *path)
+{
+    return true;
+}
+
+static bool fake_watch(struct xs_handle *handle, const char *path, const char *token)
+{
+    fake_store.watches += path[0] == '/';
+    return true;
+}
+
+static bool fake_unwatch(struct xs_handle *handle, const char *path, const char *token)
+{
+    fake_store.watches--;
+    return true;
+}
+
+static xs_transaction_t fake_transaction_start(struct xs_handle *handle)
+{
+    return 5;
+}
+
+static bool fake_transaction_end(struct xs_handle *handle, xs_transaction_t transaction, bool abort)
+{
+    errno = fake_store.is_broken ? EIO : EAGAIN;
+    return !fake_store.is_broken && (!fake_store.conflicts || fake_store.conflicts-- == 0);
+}
+
+static char **fake_directory(struct xs_handle *handle, xs_transaction_t transaction,
+                             const char *path, unsigned *count)
+{
+    static const char *const keys[] = {"num_devs", "state-0", "dev-0", "state-1",
+                                       "dev-1",    "state-2", "dev-2"};
+
+    *count = g_str_equal(path, "/local/domain/0/backend/pci/7/0") ? G_N_ELEMENTS(keys) : 0;
+    return *count ? g_memdup2(keys, sizeof(keys)) : NULL;
+}
+
+static void *fake_read(struct xs_handle *handle, xs_transaction_t transaction, const char *path,
+                       unsigned *length)
+{
+    unsigned number = (unsigned)(path[strlen(path) - 1] - '0');
+
+    return number > 2 || !fake_store.functions[number] ? NULL
+           : strstr(path, "dev-")                      ? g_strdup(fake_store.functions[number])
+                                  : g_strdup_printf("%u", fake_store.states[number]);
+}
+
+static inline void play_store(void)
+{
+    memset(&fake_store, 0, sizeof(fake_store));
+    xen_libraries.xs_open = fake_open;
+    xen_libraries.xs_close = fake_close;
+    xen_libraries.xs_fileno = fake_fileno;
+    xen_libraries.xs_mkdir = fake_mkdir;
+    xen_libraries.xs_watch = fake_watch;
+    xen_libraries.xs_unwatch = fake_unwatch;
+    xen_libraries.xs_transaction_start = fake_transaction_start;
+    xen_libraries.xs_transaction_end = fake_transaction_end;
+    xen_libraries.xs_directory = fake_directory;
+    xen_libraries.xs_read = fake_read;
 }
 
 /* Were these the calls since the last look? */
@@ -241,11 +336,11 @@ static void pt_ignore_vcpu(struct vcpu *vcpu)
 {
 }
 
-static bool pt_guest_ended;
+static bool pt_guest_is_there;
 
-static bool pt_has_ended(struct machine *machine)
+static bool pt_has_guest(struct machine *machine)
 {
-    return pt_guest_ended;
+    return pt_guest_is_there;
 }
 
 static const struct device_class *const pt_classes[] = {&xen_passthrough_class, NULL};
@@ -261,7 +356,7 @@ static const struct engine_ops pt_engine = {
     .pause = pt_ignore,
     .kick = pt_ignore_vcpu,
     .reset_vcpu = pt_ignore_vcpu,
-    .has_ended = pt_has_ended,
+    .has_guest = pt_has_guest,
 };
 
 const struct engine_ops *const engine_table[] = {&pt_engine, NULL};
@@ -282,7 +377,10 @@ static inline void pt_test_init(struct pt_test *test)
     xen_libraries.xc_domain_update_msi_irq = fake_update_msi;
     xen_libraries.xc_domain_unbind_msi_irq = fake_unbind_msi;
     xen_libraries.xc_test_assign_device = fake_test_assign;
-    xen_has_assigned = pt_guest_ended = false;
+    xen_libraries.xc_domain_iomem_permission = fake_iomem_permission;
+    play_store();
+    xen_has_assigned = false;
+    pt_guest_is_there = true;
     xen_calls = g_string_new(NULL);
     xen_fails_at = 0;
     xen_next_pirq = 40;
@@ -291,6 +389,10 @@ static inline void pt_test_init(struct pt_test *test)
     test->machine = machine_new(&config, &pt_engine, event_base_new(), NULL);
     if (!test->machine || !machine_create_engine(test->machine, &test->xen, NULL) ||
         !machine_create_board(test->machine, &fake_board, NULL, NULL)) {
+        abort();
+    }
+    test->xen.machine = test->machine;
+    if (!xen_store_open(&test->xen, NULL)) {
         abort();
     }
     memory_region_init_container(&test->memory, "pci", MACHINE_MEMORY_SIZE);
@@ -325,6 +427,7 @@ static inline void remove_folder(const char *path)
 static inline void pt_test_clear(struct pt_test *test)
 {
     pci_bus_free(test->bus);
+    xen_store_close(&test->xen);
     memory_region_destroy(&test->memory);
     fake_machine_free(test->machine);
     remove_folder(test->sysfs);

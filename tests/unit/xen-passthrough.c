@@ -213,9 +213,8 @@ static void test_plugged_into_a_running_guest(void)
     CU_ASSERT_EQUAL(pt->ready_period, 40);
     pt->ready_waited = 59970;
     event_base_loop(test.machine->base, EVLOOP_ONCE);
-    CU_ASSERT_PTR_NULL(pt->ready_timer);
+    CU_ASSERT_PTR_NULL(hotplug_find(test.machine, "pci-pt-00_05.0"));
     CU_ASSERT_EQUAL(pt_read(&test, SLOT, PCI_VENDOR_ID, 4), UINT32_MAX);
-    CU_ASSERT_TRUE(hotplug_remove(test.machine, "pci-pt-00_05.0", false, NULL));
     test.machine->complete = false;
     pt_test_clear(&test);
 }
@@ -232,10 +231,84 @@ static void test_taken_from_a_guest_that_has_ended(void)
     machine_start(test.machine);
     CU_ASSERT_FALSE(hotplug_remove(test.machine, "pci-pt-00_05.0", false, &error)); /* no ACPI */
     CU_ASSERT_PTR_NOT_NULL(hotplug_find(test.machine, "pci-pt-00_05.0"));
-    pt_guest_ended = true;
+    pt_guest_is_there = false;
     CU_ASSERT_TRUE(hotplug_remove(test.machine, "pci-pt-00_05.0", false, NULL));
     CU_ASSERT_PTR_NULL(hotplug_find(test.machine, "pci-pt-00_05.0"));
     machine_stop(test.machine, RUN_STATE_PAUSED);
+    pt_test_clear(&test);
+}
+
+static void list_changes(struct pt_test *test)
+{
+    const struct xen_passthrough *pt = xen_pt_of(hotplug_find(test->machine, "pci-pt-00_05.0"));
+
+    pt->store_watch.changed(pt->store_watch.opaque);
+}
+
+static bool is_plugged(struct pt_test *test)
+{
+    return hotplug_find(test->machine, "pci-pt-00_05.0") != NULL;
+}
+
+/* Plugged, used, and on the toolstack's list, as the second one. */
+static void begin_listed(struct pt_test *test)
+{
+    pt_test_init(test);
+    put_function(test, HOST, &plain);
+    plug(test);
+    open_memory(test, GUEST);
+    list_changes(test);               /* xenstore says so when a watch begins */
+    CU_ASSERT_TRUE(is_plugged(test)); /* not there yet, that is all */
+    fake_store.functions[0] = "0000:00:06.0";
+    fake_store.functions[1] = HOST;
+    list_changes(test);
+    g_string_truncate(xen_calls, 0);
+}
+
+/* "xl pci-detach -f", of a guest that lets nothing go. */
+static void test_taken_by_the_toolstack(void)
+{
+    struct pt_test test;
+
+    begin_listed(&test);
+    CU_ASSERT_EQUAL(fake_store.watches, 1);
+    fake_store.states[1] = 3;
+    list_changes(&test);
+    fake_store.functions[0] = HOST; /* another one went, and it is renumbered */
+    fake_store.functions[1] = NULL;
+    fake_store.conflicts = 3;
+    list_changes(&test);
+    CU_ASSERT_TRUE(is_plugged(&test));
+    CU_ASSERT_TRUE(host_config(&test, HOST, PCI_COMMAND, 2) & PCI_COMMAND_MASTER);
+
+    fake_store.is_broken = true; /* nobody knows: so nothing is done */
+    fake_store.functions[0] = NULL;
+    list_changes(&test);
+    CU_ASSERT_TRUE(is_plugged(&test));
+    fake_store.is_broken = false;
+
+    CU_ASSERT_TRUE(xen_was_asked(""));
+    list_changes(&test);
+    CU_ASSERT_FALSE(is_plugged(&test));
+    CU_ASSERT_TRUE(xen_was_asked("unmap e0000=fe000+100;" UNPIN));
+    CU_ASSERT_EQUAL(pt_read(&test, SLOT, PCI_VENDOR_ID, 4), UINT32_MAX);
+    /* The function itself was left alone: it may be another domain's by now. */
+    CU_ASSERT_TRUE(host_config(&test, HOST, PCI_COMMAND, 2) & PCI_COMMAND_MASTER);
+    CU_ASSERT_EQUAL(fake_store.watches, 0);
+    pt_test_clear(&test);
+}
+
+/* It says that it will soon be gone. And it has taken the domain's rights back before. */
+static void test_taken_with_its_rights(void)
+{
+    struct pt_test test;
+
+    begin_listed(&test);
+    fake_store.states[1] = 5;
+    xen_fails_at = 1;
+    list_changes(&test);
+    CU_ASSERT_FALSE(is_plugged(&test));
+    CU_ASSERT_TRUE(xen_was_asked("permit fe000+100;unmap e0000=fe000+100;deny fe000+100;" UNPIN));
     pt_test_clear(&test);
 }
 
@@ -546,6 +619,8 @@ static const struct unit_test tests[] = {
     {"rights come later", test_rights_come_later},
     {"plugged into a running guest", test_plugged_into_a_running_guest},
     {"taken from a guest that has ended", test_taken_from_a_guest_that_has_ended},
+    {"taken by the toolstack", test_taken_by_the_toolstack},
+    {"taken with its rights", test_taken_with_its_rights},
     {"functions share a pin", test_functions_share_a_pin},
     {"MSI", test_msi},
     {"MSI-X", test_msix},

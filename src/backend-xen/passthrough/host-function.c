@@ -126,13 +126,27 @@ static void unmap_page(struct host_bar *bar)
     }
 }
 
-static void close_bar(struct host_bar *bar)
+static void close_bar_file(struct host_bar *bar)
 {
     unmap_page(bar);
     if (bar->file >= 0) {
         close(bar->file);
+        bar->file = -1;
     }
+}
+
+static void close_bar(struct host_bar *bar)
+{
+    close_bar_file(bar);
     *bar = (struct host_bar){.file = -1};
+}
+
+static void close_config(struct host_function *function)
+{
+    if (function->config >= 0) {
+        close(function->config);
+        function->config = -1;
+    }
 }
 
 void host_function_close(struct host_function *function)
@@ -140,12 +154,18 @@ void host_function_close(struct host_function *function)
     for (unsigned i = 0; i < HOST_FUNCTION_BARS; i++) {
         close_bar(&function->bars[i]);
     }
-    if (function->config >= 0) {
-        close(function->config);
-        function->config = -1;
-    }
+    close_config(function);
     g_clear_pointer(&function->folder, g_free);
     g_clear_pointer(&function->name, g_free);
+}
+
+void host_function_forget(struct host_function *function)
+{
+    for (unsigned i = 0; i < HOST_FUNCTION_BARS; i++) {
+        close_bar_file(&function->bars[i]);
+    }
+    close_config(function);
+    function->is_forgotten = true;
 }
 
 /* Files that are registers: numbers are little-endian. */
@@ -186,7 +206,7 @@ static bool open_bar(struct host_function *function, struct host_bar *bar)
 {
     g_autofree char *name = g_strdup_printf("resource%u", (unsigned)(bar - function->bars));
 
-    if (bar->file < 0) {
+    if (bar->file < 0 && !function->is_forgotten) {
         bar->file = open_file(function, name, O_RDWR | O_SYNC);
     }
     return bar->file >= 0;
@@ -258,7 +278,7 @@ void host_function_bar_write(struct host_function *function, unsigned number, ui
 
 bool host_function_reset(const struct host_function *function, GError **error)
 {
-    int file = open_file(function, "reset", O_WRONLY);
+    int file = function->is_forgotten ? -1 : open_file(function, "reset", O_WRONLY);
     bool ok = file >= 0 && write(file, "1", 1) == 1;
 
     if (!ok) {

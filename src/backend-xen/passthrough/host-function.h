@@ -30,6 +30,7 @@ struct host_function {
     char *name;   /* "0000:00:05.0" */
     char *folder; /* in sysfs */
     int config;   /* descriptor of its config space */
+    bool is_forgotten;
     unsigned irq; /* GSI of its pin; 0: none */
     struct host_bar bars[HOST_FUNCTION_BARS];
     struct file_guard_owner owner; /* of their pages */
@@ -39,6 +40,9 @@ struct host_function {
 bool host_function_open(struct host_function *function, const char *root, const char *address,
                         GError **error);
 void host_function_close(struct host_function *function);
+/* It is somebody else's from now on: reads give ones, writes are dropped. To be closed all the
+ * same. */
+void host_function_forget(struct host_function *function);
 
 /* Config space: 1, 2 or 4 bytes. A read that fails gives ones. */
 uint32_t host_function_config_read(const struct host_function *function, unsigned offset,

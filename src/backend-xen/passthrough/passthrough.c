@@ -6,6 +6,7 @@
  * IOMMU, and Xen's. This end shows the guest what it was given, and tells Xen where.
  */
 #include "backend-xen/passthrough/passthrough.h"
+#include "dm/hotplug.h"
 #include "dm/pci/pci-bus.h"
 #include "dm/pci/pci-iommu.h"
 #include "dm/pci/pci-regs.h"
@@ -146,30 +147,18 @@ static void look_if_ready(evutil_socket_t fd, short events, void *opaque)
     pt->ready_period = MIN(2 * pt->ready_period, READY_PERIOD_MAX);
     if (pt->ready_waited >= READY_LIMIT || !ask_later(pt)) {
         g_clear_pointer(&pt->ready_timer, event_free);
-        log_warning(
-            "xen: domain %u: %s was plugged but never assigned to the domain: the guest does "
-            "not see it; remove it, and look what the toolstack says",
-            xen_pt_machine(pt)->domid, pt->host.name);
+        log_warning("xen: domain %u: %s was plugged but never assigned to the domain, whose guest "
+                    "has not seen it: it is taken away again; look what the toolstack says",
+                    xen_pt_machine(pt)->domid, pt->host.name);
+        hotplug_removed(&pt->pci.device); /* or it could not be attached a second time */
     }
-}
-
-static bool has_run(const struct xen_machine *xen)
-{
-    for (unsigned i = 0; i < xen->vcpu_count; i++) {
-        for (unsigned type = 0; type < G_N_ELEMENTS(xen->vcpus[i].requests); type++) {
-            if (__atomic_load_n(&xen->vcpus[i].requests[type], __ATOMIC_RELAXED)) {
-                return true;
-            }
-        }
-    }
-    return false;
 }
 
 static bool wait_until_ready(struct xen_passthrough *pt, GError **error)
 {
     struct machine *machine = pt->pci.device.machine;
 
-    if (!machine->complete || !has_run(xen_pt_machine(pt)) || is_assigned(pt)) {
+    if (!machine->complete || !xen_has_run(xen_pt_machine(pt)) || is_assigned(pt)) {
         return true;
     }
     pt->ready_timer = evtimer_new(machine->base, look_if_ready, pt);
@@ -181,31 +170,6 @@ static bool wait_until_ready(struct xen_passthrough *pt, GError **error)
     }
     pt->pci.holds_announcement = true;
     return true;
-}
-
-/* The host's function was pulled out: the guest's goes the same way. */
-static void host_removed(void *opaque)
-{
-    struct xen_passthrough *pt = opaque;
-    struct device *device = &pt->pci.device;
-    g_autoptr(GError) error = NULL;
-
-    log_warning("%s: the host's function is gone, and so is the guest's", pt->host.name);
-    if (!device->bus->ops->request_unplug(device, true, &error)) {
-        log_warning("%s", error->message);
-    }
-}
-
-/* The function can be used without. */
-static void listen_for_removal(struct xen_passthrough *pt)
-{
-    g_autoptr(GError) error = NULL;
-
-    pt->removal =
-        host_removal_listen(pt->pci.device.machine->base, pt->host.name, host_removed, pt, &error);
-    if (!pt->removal) {
-        log_warning("%s", error->message);
-    }
 }
 
 /* Life. */
@@ -302,7 +266,7 @@ static bool realize(struct device *device, GError **error)
         host_function_close(&pt->host);
         return false;
     }
-    listen_for_removal(pt);
+    xen_pt_removal_listen(pt);
     return true;
 }
 
@@ -312,7 +276,7 @@ static void unrealize(struct device *device)
     struct xen_passthrough *pt = xen_pt_of(device);
 
     g_clear_pointer(&pt->ready_timer, event_free);
-    g_clear_pointer(&pt->removal, host_removal_end);
+    xen_pt_removal_end(pt);
     set_command(pt, PCI_COMMAND_INTERRUPT_DISABLE);
     xen_pt_intx_unbind(pt);
     xen_pt_msi_destroy(pt);
@@ -337,12 +301,13 @@ static void reset(struct device *device)
 
 static const struct property properties[] = {
     PCI_DEVICE_PROPERTIES,
-    {"hostaddr", PROPERTY_STRING, offsetof(struct xen_passthrough, hostaddr), NULL, 0, 0,
-     "the function on the host, [DDDD:]BB:DD.F, which belongs to xen-pciback there"},
-    {"permissive", PROPERTY_BOOL, offsetof(struct xen_passthrough, permissive), "off", 0, 0,
+    {"hostaddr", PROPERTY_STRING | PROPERTY_OF_HOST, offsetof(struct xen_passthrough, hostaddr),
+     NULL, 0, 0, "the function on the host, [DDDD:]BB:DD.F, which belongs to xen-pciback there"},
+    {"permissive", PROPERTY_BOOL | PROPERTY_OF_HOST, offsetof(struct xen_passthrough, permissive),
+     "off", 0, 0,
      "let the guest write all of its config space, not only what is known to be harmless"},
-    {"x-sysfs", PROPERTY_STRING, offsetof(struct xen_passthrough, sysfs), SYSFS_DEVICES, 0, 0,
-     "folder of the host's functions"},
+    {"x-sysfs", PROPERTY_STRING | PROPERTY_OF_HOST, offsetof(struct xen_passthrough, sysfs),
+     SYSFS_DEVICES, 0, 0, "folder of the host's functions"},
     PROPERTY_END,
 };
 

@@ -43,7 +43,10 @@ struct xen_passthrough {
 
     struct host_function host;
     struct assigned_config config;
-    struct host_removal *removal; /* NULL: nobody tells when the host's function is gone */
+    /* What may come of it against the guest's will: pt-removal.c */
+    struct host_removal *removal;       /* NULL: nobody tells when the host's function is gone */
+    struct xen_store_watch store_watch; /* the toolstack's list of the domain's functions */
+    bool was_listed;                    /* the toolstack said that the domain has it */
     /* Until Xen has assigned the function, or nobody believes that it will: then NULL. */
     struct event *ready_timer;
     unsigned ready_period, ready_waited; /* ms: until it is asked again; since it was plugged */
@@ -90,6 +93,10 @@ static inline bool xen_pt_is_over(const struct xen_passthrough *pt)
 /* pt-bars.c */
 bool xen_pt_bars_init(struct xen_passthrough *pt, GError **error);
 void xen_pt_bars_destroy(struct xen_passthrough *pt);
+
+/* pt-removal.c: from now on the function may go, in the main loop, and the device with it. */
+void xen_pt_removal_listen(struct xen_passthrough *pt);
+void xen_pt_removal_end(struct xen_passthrough *pt);
 
 /* pt-intx.c: bind the function's pin to the guest's, and no more. */
 bool xen_pt_intx_bind(struct xen_passthrough *pt, GError **error);

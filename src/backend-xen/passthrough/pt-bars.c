@@ -11,6 +11,7 @@
 #include "util/error.h"
 #include "util/log.h"
 
+#include <errno.h>
 #include <inttypes.h>
 
 #define IO_BAR_MAX 256u
@@ -29,6 +30,32 @@ static bool call_mapping(const struct xen_passthrough *pt, const struct xen_pt_p
                 : xc_domain_memory_mapping(xen->control, xen->domid, piece->guest >> XEN_PAGE_SHIFT,
                                            piece->host >> XEN_PAGE_SHIFT,
                                            piece->length >> XEN_PAGE_SHIFT, action)) == 0;
+}
+
+/* Xen unmaps only what the domain has a right to, which libxl (4.18) takes back before it lets us
+ * know that the function is gone. So it is lent for a moment. */
+static bool unmap_without_right(const struct xen_passthrough *pt, const struct xen_pt_piece *piece)
+{
+    const struct xen_machine *xen = xen_pt_machine(pt);
+    uint64_t first = piece->host >> XEN_PAGE_SHIFT, count = piece->length >> XEN_PAGE_SHIFT;
+    bool unmapped;
+
+    if (piece->is_io || errno != EPERM ||
+        xc_domain_iomem_permission(xen->control, xen->domid, first, count, 1) < 0) {
+        return false;
+    }
+    unmapped = call_mapping(pt, piece, false);
+    xc_domain_iomem_permission(xen->control, xen->domid, first, count, 0);
+    return unmapped;
+}
+
+static void unmap_piece(const struct xen_passthrough *pt, const struct xen_pt_piece *piece)
+{
+    if (piece->is_mapped && !xen_pt_is_over(pt) && !call_mapping(pt, piece, false) &&
+        !unmap_without_right(pt, piece)) {
+        xen_warn(xen_pt_machine(pt), "%s: can't be taken from 0x%" PRIx64, pt->host.name,
+                 piece->guest);
+    }
 }
 
 static void map_piece(struct xen_passthrough *pt, struct xen_pt_piece *piece)
@@ -66,10 +93,7 @@ static void remove_piece(struct xen_passthrough *pt, uint64_t guest, bool is_io)
         const struct xen_pt_piece *piece = &g_array_index(pt->pieces, struct xen_pt_piece, i);
 
         if (piece->guest == guest && piece->is_io == is_io) {
-            if (piece->is_mapped && !xen_pt_is_over(pt) && !call_mapping(pt, piece, false)) {
-                xen_warn(xen_pt_machine(pt), "%s: can't be taken from 0x%" PRIx64, pt->host.name,
-                         guest);
-            }
+            unmap_piece(pt, piece);
             g_array_remove_index_fast(pt->pieces, i);
             count_unmapped(pt);
             return;

@@ -211,7 +211,9 @@ static void announce(struct pci_hotplug *base, struct pci_device *device)
 
     if (begin_news(hotplug)) {
         hotplug->inserted |= slot_bit(device->devfn);
+        /* What was asked for was another that has gone since: by force, for one. */
         hotplug->removal &= ~slot_bit(device->devfn);
+        hotplug->asked &= ~slot_bit(device->devfn);
         end_news(hotplug);
     }
 }

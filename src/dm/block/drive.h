@@ -32,6 +32,7 @@ struct drive {
 };
 #define DRIVE_IDE_MAX 4
 
+/* From -drive's text; all that can be wrong with it alone is an error. The caller frees it. */
 struct drive *drive_from_text(const char *text, GError **error);
 void drive_free(struct drive *drive);
 

@@ -6,7 +6,7 @@
 #include "dm/board/x86.h"
 #include "dm/boot/firmware-image.h"
 #include "dm/boot/kernel-loader.h"
-#include "dm/boot/kernel-rom.h"
+#include "dm/firmware/kernel-rom.h"
 #include "dm/firmware/bios-stub.h"
 #include "dm/firmware/firmware-state.h"
 #include "dm/firmware/fw-cfg.h"

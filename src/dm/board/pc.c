@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "dm/board/pc.h"
 #include "dm/board/x86.h"
-#include "dm/boot/kernel-rom.h"
+#include "dm/firmware/kernel-rom.h"
 #include "dm/chardev.h"
 #include "dm/fdt/device-tree.h"
 #include "dm/firmware/boot-order.h"

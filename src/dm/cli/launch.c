@@ -255,6 +255,7 @@ bool launch_make_machine(struct launch *launch, GError **error)
     if (!choose_firmware(launch, error)) {
         return false;
     }
+    launch->line.config.describe_options = command_line_describe;
     launch->machine = machine_new(&launch->line.config, launch->engine, launch->base, error);
     return launch->machine != NULL;
 }

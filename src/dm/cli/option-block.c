@@ -209,9 +209,16 @@ static bool resolve_drives(struct command_line *line, GError **error)
 static bool open_drive(struct launch *launch, const struct drive *drive, GError **error)
 {
     struct block_registry *blocks = launch->machine->blocks;
+    struct block_backend *backend;
 
-    return drive->blockdev ? block_open(blocks, drive->blockdev, drive->id, error) != NULL
-                           : block_add_empty_drive(blocks, drive->id, error);
+    if (!drive->blockdev) {
+        return block_add_empty_drive(blocks, drive->id, error);
+    }
+    backend = block_open(blocks, drive->blockdev, drive->id, error);
+    if (backend) {
+        block_set_option(backend, drive->option);
+    }
+    return backend != NULL;
 }
 
 static bool open_drives(struct launch *launch, bool is_drive, GError **error)

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Options that say what the machine is. */
+#include "dm/absent.h"
 #include "dm/cli/options.h"
+#include "dm/nearest-word.h"
 #include "util/error.h"
 #include "util/host-memory.h"
 
@@ -69,6 +71,7 @@ static bool check_board_property(const struct command_line *line, const char *na
                                          "dumpdmar",       "dumpdtb",        "hpet",
                                          "kernel-irqchip", "memory-backend", "help"};
     const struct board_class *board = command_line_board(line);
+    const char *advice = absent_machine_property_advice(name);
     g_autoptr(GPtrArray) names = g_ptr_array_new();
     g_autofree char *hint = NULL;
 
@@ -82,7 +85,7 @@ static bool check_board_property(const struct command_line *line, const char *na
         g_ptr_array_add(names, (void *)p->name);
     }
     g_ptr_array_add(names, NULL);
-    hint = suggestion(name, (const char *const *)names->pdata);
+    hint = *advice ? g_strdup(advice) : suggestion(name, (const char *const *)names->pdata);
     return duodm_fail(error, DUODM_ERROR_INVALID_ARGUMENT,
                       "machine '%s' has no property '%s'%s ('-machine %s,help' lists them)",
                       board ? board->name : "", name, hint, board ? board->name : "TYPE");

@@ -56,11 +56,14 @@ struct option {
 extern const struct option option_table[]; /* ended by a NULL name */
 extern const char *const run_with_keys[];  /* of -run-with; ended by NULL */
 
+/* With defaults; what parsing adds is owned, until _clear. */
 void command_line_init(struct command_line *line);
 void command_line_clear(struct command_line *line);
 /* Errors begin with the option that is wrong: "-m 1P: ...". */
 bool command_line_parse(struct command_line *line, int argc, char *const *argv, GError **error);
 void command_line_print_help(FILE *out);
+/* machine_config.describe_options. */
+struct json_t *command_line_describe(void);
 
 /* Handlers: option-*.c. */
 bool option_blockdev(struct command_line *line, const char *value, GError **error);

@@ -11,7 +11,6 @@
 #define DUODM_DM_FDT_DEVICE_TREE_H
 
 #include "dm/fdt/device-node.h"
-#include "dm/pci/pci.h"
 #include "util/range.h"
 
 #include <stdbool.h>
@@ -30,7 +29,7 @@ struct device_tree {
     struct device_node *pci_iommu; /* what translates for all of PCI; NULL: nothing does */
     /* What the board says of its PCI bus; all zero: there is none. */
     struct range pci_io, pci_window_32, pci_window_64;
-    uint8_t pci_routes[PCI_LINES]; /* IOAPIC inputs of its interrupt lines */
+    uint8_t pci_routes[8]; /* IOAPIC inputs of its interrupt lines, as many as PCI_LINES */
 };
 
 /* The whole machine. Main loop, after all devices were made. Free with device_tree_free. */

@@ -199,8 +199,8 @@ static bool choose_remapping(struct intel_iommu *iommu, GError **error)
     bool is_attached = machine->engine->attaches || machine->board->engine;
 
     if (g_str_equal(iommu->intremap, "auto")) {
-        iommu->interrupt_remapping = !is_attached;
-        return true;
+        g_free(iommu->intremap);
+        iommu->intremap = g_strdup(is_attached ? "off" : "on");
     }
     if (!parse_bool(iommu->intremap, &iommu->interrupt_remapping, error)) {
         g_prefix_error(error, "property 'intremap': ");

@@ -4,7 +4,7 @@
  * devices still use, and those must go on meanwhile (iommu/iommu-watch.h).
  */
 #include "dm/iommu/virtio-iommu-pci.h"
-#include "dm/fdt/pci-tree.h"
+#include "dm/pci/pci-tree.h"
 #include "dm/machine.h"
 #include "dm/pci/pci-iommu.h"
 #include "dm/virtio/virtio-pci.h"
@@ -102,8 +102,9 @@ static void answer(struct virtio_iommu_pci *iommu)
 static bool handle_requests(struct virtqueue *queue)
 {
     struct virtio_iommu_pci *iommu = iommu_of(queue->device);
+    bool drained;
 
-    while (iommu_drain_is_empty(&iommu->unit->drain)) {
+    while ((drained = iommu_drain_is_empty(&iommu->unit->drain))) {
         uint8_t out[VIRTIO_IOMMU_REQUEST_SIZE + 1]; /* to tell which are too long */
         struct virtqueue_element *element;
         size_t length;
@@ -118,7 +119,7 @@ static bool handle_requests(struct virtqueue *queue)
                                                     MIN(element->in_length, sizeof(iommu->answer)));
         iommu->unanswered = element;
     }
-    return true;
+    return drained; /* else devices_have_ended has us go on */
 }
 
 static void devices_have_ended(void *opaque)
@@ -445,6 +446,7 @@ const struct device_class virtio_iommu_pci_class = {
     .cold_only = true,
     .comes_first = true,
     .properties = iommu_properties,
+    .facts = virtio_facts,
     .state = &iommu_state,
     .realize = iommu_pci_realize,
     .unrealize = virtio_pci_unrealize,

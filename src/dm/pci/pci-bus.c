@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Buses, and the interrupt lines of the root bus. Config cycles: pci-cycles.c. */
 #include "dm/pci/pci-bus.h"
-#include "dm/fdt/pci-tree.h"
+#include "dm/pci/pci-tree.h"
 #include "dm/machine.h"
 #include "dm/pci/pci-bridge.h"
 #include "dm/pci/pci-regs.h"
@@ -22,6 +22,7 @@ static const struct bus_ops pci_bus_ops = {
     .announce = pci_device_announce,
     .request_unplug = pci_device_request_unplug,
     .state = &pci_device_state,
+    .facts = pci_device_facts,
     .address = pci_address,
     .describe = pci_bus_describe,
 };
@@ -35,6 +36,7 @@ static const struct bus_ops pci_express_bus_ops = {
     .announce = pci_device_announce,
     .request_unplug = pci_device_request_unplug,
     .state = &pci_express_device_state,
+    .facts = pci_device_facts,
     .address = pci_address,
     .describe = pci_bus_describe,
 };

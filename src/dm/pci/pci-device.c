@@ -275,7 +275,7 @@ void pci_device_announce(struct device *base)
 static bool has_guest(struct machine *machine)
 {
     return machine->state != RUN_STATE_PRELAUNCH &&
-           !(machine->engine->has_ended && machine->engine->has_ended(machine));
+           (!machine->engine->has_guest || machine->engine->has_guest(machine));
 }
 
 bool pci_device_request_unplug(struct device *base, bool force, GError **error)
@@ -377,6 +377,17 @@ const struct state_description pci_express_device_state = {
     .version = 1,
     .fields = pci_express_device_fields,
     .after_load = pci_device_after_load,
+};
+
+#define BAR_SIZE(name_, bar_)                                                                      \
+    {                                                                                              \
+        name_, PROPERTY_SIZE, offsetof(struct pci_device, bar_.size), NULL, 0, 0, NULL             \
+    }
+const struct property pci_device_facts[] = {
+    BAR_SIZE("size of BAR 0", bars[0]), BAR_SIZE("size of BAR 1", bars[1]),
+    BAR_SIZE("size of BAR 2", bars[2]), BAR_SIZE("size of BAR 3", bars[3]),
+    BAR_SIZE("size of BAR 4", bars[4]), BAR_SIZE("size of BAR 5", bars[5]),
+    BAR_SIZE("size of ROM", rom),       PROPERTY_END,
 };
 
 /* Bus mastering. */

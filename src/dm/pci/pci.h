@@ -93,6 +93,8 @@ struct pci_device {
 /* State that all PCI devices share: config space and interrupt pin. On a bus of PCI Express config
  * space is all of 4096 bytes. */
 extern const struct state_description pci_device_state, pci_express_device_state;
+/* Sizes of BARs. */
+extern const struct property pci_device_facts[];
 
 /* Little-endian fields of config space, its masks or its power-on image. offset + size <= 4096. */
 static inline uint32_t pci_get(const uint8_t *space, unsigned offset, unsigned size)

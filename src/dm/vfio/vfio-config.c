@@ -46,6 +46,13 @@ void vfio_cut_off(struct vfio_pci *vfio, const char *reason)
     pthread_mutex_unlock(&vfio->command_lock);
 }
 
+void vfio_set_cut_off(struct vfio_pci *vfio, bool cut_off)
+{
+    pthread_mutex_lock(&vfio->command_lock);
+    vfio->cut_off = cut_off;
+    pthread_mutex_unlock(&vfio->command_lock);
+}
+
 /* The guest's accesses. */
 
 uint32_t vfio_config_read(struct pci_device *pci, unsigned offset, unsigned size)

@@ -502,12 +502,12 @@ static bool make_express(struct virtio_pci *transport, GError **error)
 
 static bool make_msix(struct virtio_device *device, GError **error)
 {
-    uint32_t vectors = device->pci_options.vectors;
+    uint32_t *vectors = &device->pci_options.vectors;
 
-    if (vectors == UINT32_MAX) {
-        vectors = MIN(device->queue_count + 1, PCI_MSIX_VECTORS_MAX);
+    if (*vectors == UINT32_MAX) {
+        *vectors = MIN(device->queue_count + 1, PCI_MSIX_VECTORS_MAX);
     }
-    return !vectors || pci_msix_init(&device->pci, vectors, BAR_MSIX, error);
+    return !*vectors || pci_msix_init(&device->pci, *vectors, BAR_MSIX, error);
 }
 
 bool virtio_pci_realize(struct device *base, GError **error)

@@ -8,9 +8,9 @@
  * where its register routes it (13.1.17).
  */
 #include "dm/acpi/acpi-pci-hotplug.h"
+#include "dm/acpi/acpi-pm.h"
+#include "dm/acpi/apm-ports.h"
 #include "dm/machine.h"
-#include "dm/pci/acpi-pm.h"
-#include "dm/pci/apm-ports.h"
 #include "dm/pci/chipset.h"
 #include "dm/pci/pci-regs.h"
 #include "dm/pci/pirq-router.h"

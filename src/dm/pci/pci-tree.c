@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* The PCI bus in a device tree: PCI Bus Binding to IEEE 1275-1994, revision 2.1. */
-#include "dm/fdt/pci-tree.h"
+#include "dm/pci/pci-tree.h"
 #include "dm/pci/pci-bus.h"
 #include "dm/pci/pci-regs.h"
 

@@ -4,8 +4,8 @@
  * the PM timer and one general-purpose event block, with the system control interrupt they raise.
  * Its owner maps the registers, and calls in with its guard held.
  */
-#ifndef DUODM_DM_PCI_ACPI_PM_H
-#define DUODM_DM_PCI_ACPI_PM_H
+#ifndef DUODM_DM_ACPI_ACPI_PM_H
+#define DUODM_DM_ACPI_ACPI_PM_H
 
 #include "dm/clock.h"
 #include "dm/irq.h"

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-#include "dm/pci/acpi-pm.h"
+#include "dm/acpi/acpi-pm.h"
 #include "dm/machine.h"
 #include "util/log.h"
 

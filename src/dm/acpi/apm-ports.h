@@ -4,10 +4,10 @@
  * FADT's ACPI_ENABLE and ACPI_DISABLE to SMI_CMD; what firmware's SMI handler would do then is done
  * here.
  */
-#ifndef DUODM_DM_PCI_APM_PORTS_H
-#define DUODM_DM_PCI_APM_PORTS_H
+#ifndef DUODM_DM_ACPI_APM_PORTS_H
+#define DUODM_DM_ACPI_APM_PORTS_H
 
-#include "dm/pci/acpi-pm.h"
+#include "dm/acpi/acpi-pm.h"
 #include "memory/region.h"
 
 /* Embedded in the chipset's function; its guard protects it, and it saves the registers. */

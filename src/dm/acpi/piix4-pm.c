@@ -5,9 +5,9 @@
  */
 #include "dm/acpi/acpi-cpu-hotplug.h"
 #include "dm/acpi/acpi-pci-hotplug.h"
+#include "dm/acpi/acpi-pm.h"
+#include "dm/acpi/apm-ports.h"
 #include "dm/machine.h"
-#include "dm/pci/acpi-pm.h"
-#include "dm/pci/apm-ports.h"
 #include "dm/pci/chipset.h"
 #include "dm/pci/pci-regs.h"
 #include "dm/pci/piix4-smbus.h"

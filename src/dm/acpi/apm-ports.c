@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-#include "dm/pci/apm-ports.h"
+#include "dm/acpi/apm-ports.h"
 #include "dm/pci/chipset.h"
 
 static enum memory_result apm_read(void *opaque, uint64_t offset, unsigned size,
