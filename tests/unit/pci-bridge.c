@@ -1,101 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Bridges: bus numbers, windows, interrupts, DMA and its views, reset; and slots of root ports. */
-#include "dm/pci/pci-bridge.h"
-#include "dm/pci/pci-bus.h"
-#include "dm/pci/pci-express.h"
-#include "dm/pci/pcie-root-port.h"
-#include "unit/pci-fixture.h"
+/* Bridges: bus numbers, windows, interrupts, DMA and its views, reset, resources, saved state. */
+#include "unit/pci-bridge-fixture.h"
 #include "unit/seed.h"
-
-#define PORT_DEVFN  0x10 /* slot 2 */
-#define OTHER_DEVFN 0x18
-
-/* A bridge that is no port: any number of slots behind it. */
-static bool bridge_realize(struct device *device, GError **error)
-{
-    pci_bridge_init((struct pci_bridge *)device, false);
-    return true;
-}
-
-static void bridge_unrealize(struct device *device)
-{
-    pci_bridge_destroy((struct pci_bridge *)device);
-}
-
-static void bridge_reset(struct device *device)
-{
-    pci_bridge_reset((struct pci_bridge *)device);
-}
-
-static const struct pci_class bridge_pci_class = {
-    .vendor_id = 0x1b36, .device_id = 0x0001, .class_code = 0x060400, .is_bridge = true};
-static const struct device_class bridge_class = {
-    .name = "bridge",
-    .description = "test bridge",
-    .bus_type = BUS_PCI,
-    .instance_size = sizeof(struct pci_bridge),
-    .properties = card_properties,
-    .realize = bridge_realize,
-    .unrealize = bridge_unrealize,
-    .reset = bridge_reset,
-    .bus_class = &bridge_pci_class,
-};
-
-static struct pci_bridge *add_bridge(struct pci_test *test, const struct device_class *class,
-                                     struct pci_bus *bus, const char *address, const char *id)
-{
-    struct device *device = device_new(test->machine, class, pci_bus_base(bus), id, NULL);
-
-    CU_ASSERT_PTR_NOT_NULL_FATAL(device);
-    CU_ASSERT_TRUE(device_set_property(device, "addr", address, NULL));
-    CU_ASSERT_TRUE_FATAL(device_realize(device, NULL));
-    device_reset(device);
-    return (struct pci_bridge *)device;
-}
-
-/* A machine with two ports, and a card behind the first. */
-struct port_test {
-    struct pci_test pci;
-    struct pci_bridge *port, *other;
-    struct card *card;
-};
-
-static void port_test_init(struct port_test *test)
-{
-    pci_test_init_with(&test->pci, pci_express_bus_new);
-    test->port = add_bridge(&test->pci, &pcie_root_port_class, test->pci.bus, "2", "rp1");
-    test->other = add_bridge(&test->pci, &pcie_root_port_class, test->pci.bus, "3", "rp2");
-    test->card = add_card_on(&test->pci, test->port->bus, "0", "off", NULL);
-    CU_ASSERT_PTR_NOT_NULL_FATAL(test->card);
-    device_reset(&test->port->pci.device);
-}
-
-static void port_write(struct port_test *test, unsigned offset, unsigned size, uint32_t value)
-{
-    pci_bus_config_write(test->pci.bus, 0, PORT_DEVFN, offset, size, value);
-}
-
-static uint32_t port_read(struct port_test *test, unsigned offset, unsigned size)
-{
-    return pci_bus_config_read(test->pci.bus, 0, PORT_DEVFN, offset, size);
-}
-
-static void number(struct port_test *test, unsigned secondary, unsigned subordinate)
-{
-    port_write(test, PCI_PRIMARY_BUS, 4, subordinate << 16 | secondary << 8);
-}
-
-static uint32_t id_of(struct port_test *test, unsigned bus)
-{
-    return pci_bus_config_read(test->pci.bus, bus, 0, PCI_VENDOR_ID, 4);
-}
-
-static void run_main_loop(struct port_test *test)
-{
-    event_base_loop(test->pci.machine->base, EVLOOP_NONBLOCK);
-}
-
-#define CARD_ID 0x00051b36u
 
 static void test_numbers(void)
 {
@@ -182,19 +88,6 @@ static void test_extended_capabilities(void)
     CU_ASSERT_EQUAL(pci_add_extended_capability(pci, PCI_EXTENDED_VENDOR, 1, 4096 - 0x114), 0x114);
     CU_ASSERT_EQUAL(pci_add_extended_capability(pci, PCI_EXTENDED_VENDOR, 1, 4), 0);
     pci_test_destroy(&test.pci);
-}
-
-/* The card's BARs, wherever they are; windows say what is seen. */
-static void set_up_card(struct port_test *test)
-{
-    struct pci_bus *bus = test->pci.bus;
-
-    number(test, 1, 1);
-    pci_bus_config_write(bus, 1, 0, PCI_BASE_ADDRESS_0, 4, 0xe0000000);
-    pci_bus_config_write(bus, 1, 0, PCI_BASE_ADDRESS_0 + 4, 4, 0xd000);
-    pci_bus_config_write(bus, 1, 0, PCI_BASE_ADDRESS_0 + 8, 4, 0x80000000);
-    pci_bus_config_write(bus, 1, 0, PCI_BASE_ADDRESS_0 + 12, 4, 0x12);
-    pci_bus_config_write(bus, 1, 0, PCI_COMMAND, 2, 3);
 }
 
 static void test_windows(void)
@@ -300,24 +193,6 @@ static bool can_dma(const struct card *card)
     uint8_t byte;
 
     return pci_dma_read((struct pci_device *)&card->pci, 0x1000, &byte, 1) == MEMORY_OK;
-}
-
-static void test_bus_mastering(void)
-{
-    struct port_test test;
-
-    port_test_init(&test);
-    number(&test, 1, 1);
-    pci_bus_config_write(test.pci.bus, 1, 0, PCI_COMMAND, 2, PCI_COMMAND_MASTER);
-    CU_ASSERT_FALSE(can_dma(test.card));
-    port_write(&test, PCI_COMMAND, 2, PCI_COMMAND_MASTER);
-    CU_ASSERT_TRUE(can_dma(test.card));
-    port_write(&test, PCI_COMMAND, 2, 0);
-    CU_ASSERT_FALSE(can_dma(test.card));
-    port_write(&test, PCI_COMMAND, 2, PCI_COMMAND_MASTER);
-    pci_bus_config_write(test.pci.bus, 1, 0, PCI_COMMAND, 2, 0);
-    CU_ASSERT_FALSE(can_dma(test.card));
-    pci_test_destroy(&test.pci);
 }
 
 static void test_secondary_reset(void)
@@ -451,190 +326,6 @@ static void test_views(void)
     CU_ASSERT_TRUE(can_dma(test.card));
     pci_test_destroy(&test.pci);
     g_hash_table_destroy(views.table);
-}
-
-/* ---- The slot ---- */
-
-static unsigned slot_register(const struct port_test *test, unsigned offset)
-{
-    return test->port->pci.express + offset;
-}
-
-static uint32_t slot_status(struct port_test *test)
-{
-    return port_read(test, slot_register(test, EXPRESS_SLOT_STATUS), 2);
-}
-
-static void slot_control(struct port_test *test, uint16_t value)
-{
-    port_write(test, slot_register(test, EXPRESS_SLOT_CONTROL), 2, value);
-}
-
-static void clear_events(struct port_test *test)
-{
-    port_write(test, slot_register(test, EXPRESS_SLOT_STATUS), 2, 0xffff);
-}
-
-static bool link_is_up(struct port_test *test)
-{
-    return port_read(test, slot_register(test, EXPRESS_LINK_STATUS), 2) & EXPRESS_LINK_ACTIVE;
-}
-
-#define BUTTON    0x0001
-#define PRESENCE  0x0040
-#define CHANGED   0x0108 /* presence and link */
-#define DONE      0x0010
-#define ALL_ON    0x11f9 /* indicator on, power on, all events enabled but command's */
-#define BLINK     0x12f9
-#define POWER_OFF 0x0400
-
-static void test_slot(void)
-{
-    struct port_test test;
-    struct device *device;
-    unsigned line;
-
-    port_test_init(&test);
-    line = 1u << pci_line_map_piix(2, 0);
-    CU_ASSERT_EQUAL(slot_status(&test), PRESENCE);
-    CU_ASSERT_TRUE(link_is_up(&test));
-    CU_ASSERT_EQUAL(port_read(&test, slot_register(&test, EXPRESS_SLOT_CONTROL), 2), 0x01c0);
-    number(&test, 1, 1);
-    test.pci.machine->complete = true;
-    test.pci.machine->state = RUN_STATE_RUNNING;
-    slot_control(&test, ALL_ON);
-    CU_ASSERT_EQUAL(slot_status(&test), PRESENCE | DONE);
-    clear_events(&test);
-    CU_ASSERT_EQUAL(slot_status(&test), PRESENCE);
-    CU_ASSERT_EQUAL(test.pci.levels, 0);
-    /* The button is pressed: an interrupt; the guest blinks, and switches power off. */
-    device = &test.card->pci.device;
-    CU_ASSERT_TRUE(device->bus->ops->request_unplug(device, false, NULL));
-    CU_ASSERT_EQUAL(slot_status(&test), PRESENCE | BUTTON);
-    CU_ASSERT_EQUAL(test.pci.levels, line);
-    clear_events(&test);
-    CU_ASSERT_EQUAL(test.pci.levels, 0);
-    slot_control(&test, BLINK);
-    CU_ASSERT_TRUE(device->bus->ops->request_unplug(device, false, NULL));
-    CU_ASSERT_EQUAL(slot_status(&test), PRESENCE | DONE); /* not pressed again */
-    CU_ASSERT_EQUAL(id_of(&test, 1), CARD_ID);
-    slot_control(&test, BLINK | POWER_OFF);
-    CU_ASSERT_EQUAL(slot_status(&test), CHANGED | DONE);
-    CU_ASSERT_EQUAL(id_of(&test, 1), UINT32_MAX);
-    CU_ASSERT_FALSE(link_is_up(&test));
-    run_main_loop(&test);
-    CU_ASSERT_EQUAL(test.port->bus->base.children->len, 0);
-    clear_events(&test);
-    slot_control(&test, 0x1700 | 0xf9);
-    clear_events(&test);
-    /* Another comes: it is seen when there is power. */
-    test.card = add_card_on(&test.pci, test.port->bus, "-1", "off", NULL);
-    CU_ASSERT_PTR_NOT_NULL_FATAL(test.card);
-    CU_ASSERT_EQUAL(slot_status(&test), 0);
-    device = &test.card->pci.device;
-    device_reset(device);
-    device->bus->ops->announce(device);
-    CU_ASSERT_EQUAL(slot_status(&test), PRESENCE | BUTTON | 0x0008);
-    CU_ASSERT_EQUAL(test.pci.levels, line);
-    CU_ASSERT_EQUAL(id_of(&test, 1), UINT32_MAX);
-    clear_events(&test);
-    slot_control(&test, ALL_ON);
-    CU_ASSERT_EQUAL(slot_status(&test), PRESENCE | DONE | 0x0100);
-    CU_ASSERT_TRUE(link_is_up(&test));
-    run_main_loop(&test);
-    CU_ASSERT_EQUAL(id_of(&test, 1), CARD_ID);
-    clear_events(&test);
-    /* Torn out. */
-    CU_ASSERT_TRUE(device->bus->ops->request_unplug(device, true, NULL));
-    CU_ASSERT_EQUAL(slot_status(&test), CHANGED);
-    CU_ASSERT_FALSE(link_is_up(&test));
-    CU_ASSERT_EQUAL(test.port->bus->base.children->len, 0);
-    pci_test_destroy(&test.pci);
-}
-
-/* Power that the guest takes away by itself comes back, with a device that was reset. */
-static void test_slot_power(void)
-{
-    struct port_test test;
-
-    port_test_init(&test);
-    set_up_card(&test);
-    slot_control(&test, 0x07c0);
-    CU_ASSERT_FALSE(link_is_up(&test));
-    CU_ASSERT_EQUAL(id_of(&test, 1), UINT32_MAX);
-    run_main_loop(&test);
-    CU_ASSERT_EQUAL(slot_status(&test) & PRESENCE, PRESENCE);
-    slot_control(&test, 0x01c0);
-    CU_ASSERT_TRUE(link_is_up(&test));
-    CU_ASSERT_EQUAL(id_of(&test, 1), CARD_ID);
-    CU_ASSERT_EQUAL(pci_bus_config_read(test.pci.bus, 1, 0, PCI_COMMAND, 2), 0);
-    /* So does a link that was disabled. */
-    port_write(&test, slot_register(&test, EXPRESS_LINK_CONTROL), 2, EXPRESS_LINK_DISABLE);
-    CU_ASSERT_EQUAL(id_of(&test, 1), UINT32_MAX);
-    run_main_loop(&test);
-    port_write(&test, slot_register(&test, EXPRESS_LINK_CONTROL), 2, 0);
-    CU_ASSERT_EQUAL(id_of(&test, 1), CARD_ID);
-    pci_test_destroy(&test.pci);
-}
-
-/* Functions of one device come together, and go together. */
-static void test_slot_functions(void)
-{
-    struct port_test test;
-    struct card *first, *second;
-    struct pci_bus *bus;
-
-    port_test_init(&test);
-    bus = test.other->bus;
-    pci_bus_config_write(test.pci.bus, 0, OTHER_DEVFN, PCI_PRIMARY_BUS, 4, 0x020200);
-    CU_ASSERT_PTR_NULL(add_card_on(&test.pci, test.port->bus, "1", "off", NULL));
-    CU_ASSERT_PTR_NULL(add_card_on(&test.pci, test.port->bus, "-1", "off", NULL));
-    test.pci.machine->complete = true;
-    test.pci.machine->state = RUN_STATE_RUNNING;
-    second = add_card_on(&test.pci, bus, "0.1", "off", NULL);
-    CU_ASSERT_PTR_NOT_NULL_FATAL(second);
-    second->pci.device.bus->ops->announce(&second->pci.device);
-    CU_ASSERT_EQUAL(pci_bus_config_read(test.pci.bus, 2, 1, 0, 4), UINT32_MAX);
-    CU_ASSERT_PTR_NULL(add_card_on(&test.pci, bus, "0", "off", NULL)); /* not multifunction */
-    first = add_card_on(&test.pci, bus, "0", "on", NULL);
-    CU_ASSERT_PTR_NOT_NULL_FATAL(first);
-    first->pci.device.bus->ops->announce(&first->pci.device);
-    pci_bus_config_write(test.pci.bus, 0, OTHER_DEVFN,
-                         test.other->pci.express + EXPRESS_SLOT_CONTROL, 2, 0x01c0);
-    run_main_loop(&test);
-    CU_ASSERT_EQUAL(pci_bus_config_read(test.pci.bus, 2, 0, 0, 4), CARD_ID);
-    CU_ASSERT_EQUAL(pci_bus_config_read(test.pci.bus, 2, 1, 0, 4), CARD_ID);
-    CU_ASSERT_PTR_NULL(add_card_on(&test.pci, bus, "0.2", "off", NULL));
-    CU_ASSERT_TRUE(second->pci.device.bus->ops->request_unplug(&second->pci.device, false, NULL));
-    pci_bus_config_write(test.pci.bus, 0, OTHER_DEVFN,
-                         test.other->pci.express + EXPRESS_SLOT_CONTROL, 2, 0x07c0);
-    run_main_loop(&test);
-    CU_ASSERT_EQUAL(bus->base.children->len, 0);
-    pci_test_destroy(&test.pci);
-}
-
-static void test_refusals(void)
-{
-    struct pci_test pci;
-    struct port_test test;
-    struct device *device;
-
-    pci_test_init(&pci);
-    device = device_new(pci.machine, &pcie_root_port_class, NULL, "rp", NULL);
-    CU_ASSERT_FALSE(device_realize(device, NULL)); /* no bus of PCI Express */
-    device_destroy(device);
-    pci_test_destroy(&pci);
-    port_test_init(&test);
-    device = device_new(test.pci.machine, &pcie_root_port_class, pci_bus_base(test.other->bus),
-                        "rp3", NULL);
-    CU_ASSERT_FALSE(device_realize(device, NULL)); /* behind another */
-    device_destroy(device);
-    device = device_new(test.pci.machine, &pcie_root_port_class, NULL, "rp3", NULL);
-    CU_ASSERT_TRUE(device_set_property(device, "slot", "16", NULL));
-    CU_ASSERT_FALSE(device_realize(device, NULL)); /* the slot of rp1 */
-    CU_ASSERT_TRUE(device_set_property(device, "chassis", "1", NULL));
-    CU_ASSERT_TRUE(device_realize(device, NULL));
-    pci_test_destroy(&test.pci);
 }
 
 /* ---- Resources ---- */
@@ -852,13 +543,8 @@ int main(void)
         {"ISA Enable", test_isa_enable},
         {"VGA Enable", test_vga_enable},
         {"interrupts", test_interrupts},
-        {"bus mastering", test_bus_mastering},
         {"secondary bus reset", test_secondary_reset},
         {"views of renumbered functions", test_views},
-        {"slot", test_slot},
-        {"power of a slot", test_slot_power},
-        {"functions of a slot", test_slot_functions},
-        {"refusals", test_refusals},
         {"resources", test_resources},
         {"scarce resources", test_scarce_resources},
         {"20,000 random config writes", test_random_writes},

@@ -150,42 +150,6 @@ static void update_numbers(struct pci_bridge *bridge)
     }
 }
 
-/* Something above a device lets DMA through, or does so no more. */
-static void update_master(struct pci_device *device)
-{
-    const struct pci_class *class = pci_class_of(device);
-    bool entered = access_guard_enter(&device->device.guard);
-
-    pci_device_update_mappings(device);
-    if (entered) {
-        if (class->config_written) {
-            class->config_written(device, PCI_COMMAND, 2);
-        }
-        access_guard_leave(&device->device.guard);
-    }
-}
-
-static void update_way(struct pci_device *bridge)
-{
-    struct pci_bus *bus = pci_bridge_bus(bridge);
-    bool is_blocked = !pci_device_is_master(bridge);
-
-    if (is_blocked == bus->is_blocked) {
-        return;
-    }
-    __atomic_store_n(&bus->is_blocked, is_blocked, __ATOMIC_RELEASE);
-    for (unsigned devfn = 0; devfn < PCI_DEVFN_COUNT; devfn++) {
-        struct pci_device *device = pci_bus_find(bus, (uint8_t)devfn);
-
-        if (device) {
-            update_master(device);
-        }
-        if (device && pci_device_secondary(device)) {
-            update_way(device);
-        }
-    }
-}
-
 /* ---- Reset of what is behind, or loss of the link to it ---- */
 
 /* No DMA from here on, and no answer: as if the guest had cleared its command register. */
@@ -251,7 +215,6 @@ void pci_bridge_update(struct pci_device *device)
     update_windows(bridge_of(device));
     update_reset(bridge_of(device));
     update_numbers(bridge_of(device));
-    update_way(device);
 }
 
 void pci_bridge_reset(struct pci_bridge *bridge)

@@ -3,7 +3,8 @@
  * What all PCI-to-PCI bridges have in common, root ports of PCI Express among them: the header of
  * type 1, and the bus behind it (PCI-to-PCI Bridge 1.2). Devices behind map their BARs into the
  * bridge's own spaces, which its primary bus shows where windows say so. Their DMA goes straight to
- * their view (pci-iommu.h) while every bridge above is a bus master.
+ * their view (pci-iommu.h), whether or not the bridge's Bus Master Enable is set: SeaBIOS reads
+ * disks behind bridges and never sets it.
  */
 #ifndef DUODM_DM_PCI_PCI_BRIDGE_H
 #define DUODM_DM_PCI_PCI_BRIDGE_H
@@ -46,7 +47,7 @@ bool pci_bridge_get_info(const struct pci_device *device, struct pci_bridge_info
 
 /* For pci-*.c: the header as it is at power-on. */
 void pci_bridge_init_header(struct pci_device *device);
-/* Windows, bus numbers, reset and the way of DMA as the registers (and link_down) now say. In a
+/* Windows, bus numbers and reset as the registers (and link_down) now say. In a
  * topology transaction, no guard held but the bridge's. Does nothing if it is no bridge. */
 void pci_bridge_update(struct pci_device *device);
 

@@ -104,7 +104,6 @@ struct pci_bus *pci_bus_new_secondary(struct pci_device *bridge, const char *nam
     bus->base.parent = &bridge->device;
     bus->root = primary->root;
     bus->bridge = bridge;
-    bus->is_blocked = true; /* as the bridge's command register is at power-on */
     bus_offer(bus->machine, &bus->base);
     return bus;
 }

@@ -25,7 +25,6 @@ struct pci_bus {
     uint8_t number, last;      /* atomic: bus numbers, its own and the last of those behind; of a
                                   bridge's bus 0: config cycles don't reach it */
     bool is_silent;            /* atomic. Config cycles find nothing: it is being reset */
-    bool is_blocked;           /* atomic. A bridge above does not let DMA through */
     struct memory_region *memory_space, *io_space; /* not owned */
     struct pci_device *devices[PCI_DEVFN_COUNT];   /* those that config accesses find */
     struct pci_hotplug *hotplug;

@@ -77,8 +77,7 @@ static void update_bar(struct pci_device *device, struct pci_bar *bar, unsigned 
 
 bool pci_device_is_master(const struct pci_device *device)
 {
-    return (pci_get(device->config, PCI_COMMAND, 2) & PCI_COMMAND_MASTER) &&
-           !__atomic_load_n(&device->pci_bus->is_blocked, __ATOMIC_ACQUIRE);
+    return pci_get(device->config, PCI_COMMAND, 2) & PCI_COMMAND_MASTER;
 }
 
 void pci_device_update_mappings(struct pci_device *device)

@@ -193,7 +193,7 @@ static bool close_view(struct pci_device *device, void *opaque)
 static bool open_view(struct pci_device *device, void *opaque)
 {
     pci_device_open_view(device);
-    memory_region_set_enabled(&device->dma_window, pci_device_is_master(device));
+    pci_device_update_mappings(device);
     return true;
 }
 

@@ -2,7 +2,6 @@
 """The board q35: its interrupt lines with controllers in the kernel and outside, VT-d, a reboot."""
 MACHINE = "kvm"
 DEVICES = ["virtio-blk-pci", "intel-iommu"]
-IN_CI = False
 
 
 def check_disk(bed, machine, append, options, interrupt, *more, reboots=0):
