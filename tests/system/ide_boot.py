@@ -107,6 +107,13 @@ class Boots(unittest.TestCase):
         """By the board's own AHCI."""
         self.check_disk("q35.img", "-M", "q35", "-hda", "IMAGE", "-cdrom", "CD", "-smp", "2")
 
+    def test_behind_a_root_port(self):
+        """Firmware switches no bus mastering on in bridges."""
+        self.check_disk("port.img", "-M", "q35", "-device", "pcie-root-port,id=rp,chassis=1,slot=1",
+                        "-device", "ahci,id=sata,bus=rp", "-drive",
+                        "file=IMAGE,if=none,id=d,format=raw", "-device",
+                        "ide-hd,bus=sata.0,drive=d,bootindex=0", "-cdrom", "CD")
+
     def test_cd(self):
         """By -boot's order, although a disk with a boot sector is there."""
         contents = self.path("boot-cd")
