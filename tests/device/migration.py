@@ -178,6 +178,15 @@ class Migration(unittest.TestCase):
                 self.assertEqual(result.returncode, 1, result.stderr)
                 self.assertIn(told, result.stderr)
 
+    def test_long_values(self):
+        """However long, they are compared; the state holds a checksum."""
+        port = ("-device", "virtio-serial-pci", "-device")
+        name = "virtserialport,name=" + "n" * 100000
+        saved = self.save(*port, name)
+        with open(saved, "rb") as file:
+            self.assertNotIn(b"n" * 1000, file.read())
+        self.assertIn("'name' was '", self.restore(saved, *port, name + "n").stderr)
+
     def test_devices_without_state(self):
         """One that has nothing to save is missed, too."""
         exit_port = ("-device", "isa-debug-exit")

@@ -140,6 +140,8 @@ static inline uint16_t pci_requester_id(const struct pci_device *device)
 {
     return __atomic_load_n(&device->requester, __ATOMIC_RELAXED);
 }
+/* May it do DMA: does its command register say so? (What those of bridges say does not count.) */
+bool pci_device_is_master(const struct pci_device *device);
 
 /* DMA as bus master; fails as a bus error does when Bus Master Enable is clear. */
 enum memory_result pci_dma_read(struct pci_device *device, uint64_t address, void *buffer,

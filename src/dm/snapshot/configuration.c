@@ -9,15 +9,20 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define MACHINE "machine" /* the owner of what is no device's */
+#define MACHINE    "machine" /* the owner of what is no device's */
+#define NAME_LIMIT 255u      /* bytes of a device's name: no section has more of it */
+#define VALUE_MAX  128u      /* bytes of a value; a longer one is told by its checksum */
 
 /* Making it. */
 
 static void put(json_t *owner, const char *name, const char *value)
 {
     g_autofree char *valid = g_utf8_make_valid(value ? value : "", -1);
+    g_autofree char *checksum = strlen(valid) > VALUE_MAX
+                                    ? g_compute_checksum_for_string(G_CHECKSUM_SHA256, valid, -1)
+                                    : NULL;
 
-    json_object_set_new(owner, name, json_string(valid));
+    json_object_set_new(owner, name, json_string(checksum ? checksum : valid));
 }
 
 static void put_number(json_t *owner, const char *name, uint64_t value)
@@ -86,7 +91,7 @@ static void put_bus(json_t *all, const struct bus *bus)
     for (unsigned i = 0; bus && i < bus->children->len; i++) {
         const struct device *device = g_ptr_array_index(bus->children, i);
         g_autofree char *name = device_state_name(device);
-        g_autofree char *valid = g_utf8_make_valid(name, -1);
+        g_autofree char *valid = g_utf8_make_valid(name, (gssize)MIN(strlen(name), NAME_LIMIT));
         json_t *owner = json_object();
 
         put_table(owner, device->machine, device, device->class->properties);

@@ -5,7 +5,8 @@
  * that one which is not the same is refused.
  *
  * The text is JSON: {"machine": {"cores": "2", ...}, "isa-serial[0]": {"iobase": "1016", ...},
- * ...}, devices under the names that their state has.
+ * ...}, devices under the names that their state has. Names and values are short, whatever users
+ * give.
  */
 #ifndef DUODM_DM_SNAPSHOT_CONFIGURATION_H
 #define DUODM_DM_SNAPSHOT_CONFIGURATION_H
@@ -15,7 +16,7 @@
 
 struct machine;
 
-#define CONFIGURATION_MAX (4u << 20) /* bytes that a reader takes */
+#define CONFIGURATION_MAX (16u << 20) /* bytes: of more devices than a machine has room for */
 
 /* Append the machine's. Main loop, paused. */
 void configuration_save(struct machine *machine, GByteArray *text);

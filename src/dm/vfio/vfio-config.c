@@ -24,7 +24,7 @@ void vfio_update_command(struct vfio_pci *vfio)
     uint32_t command = pci_get(vfio->pci.config, PCI_COMMAND, 2) & passed;
 
     pthread_mutex_lock(&vfio->command_lock);
-    if (vfio->cut_off) {
+    if (vfio->cut_off || !pci_device_is_master(&vfio->pci)) {
         command &= ~(uint32_t)PCI_COMMAND_MASTER;
     }
     /* It decodes always: vfio-bars.c says why. */

@@ -95,7 +95,7 @@ static void transport_reset(struct virtio_device *device)
 static bool can_access_memory(struct virtio_device *device)
 {
     /* Drivers of the legacy interface are known to forget to switch it on. */
-    return device->legacy || (pci_get(device->pci.config, PCI_COMMAND, 2) & PCI_COMMAND_MASTER);
+    return device->legacy || pci_device_is_master(&device->pci);
 }
 
 const struct virtio_transport virtio_pci_transport = {

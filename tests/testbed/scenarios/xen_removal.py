@@ -12,7 +12,7 @@ from harness.xen_passthrough import (EDU, LIMIT, NVME, attach, check_free, check
 MACHINE = "xen-passthrough"
 ENGINE = "xen"
 DEVICES = ["xen-pci-passthrough"]
-IN_CI = False
+IN_CI = False  # 55 s
 
 
 def test_removed_on_the_host(bed):
