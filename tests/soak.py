@@ -15,7 +15,7 @@ import subprocess
 import sys
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-SEEDED = {"unit": re.compile(r"test_seed(?:ed_rand)?\(\)|fixture_random_access\("),
+SEEDED = {"unit": re.compile(r"test_seed(?:ed_rand)?\(\)|fixture_random_access\(|run_random_sequences\("),
           "device": re.compile(r"seeded\(self\)")}
 ENDING = {"unit": ".c", "device": ".py"}
 

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "backend-kvm/cpu-model.h"
 #include "dm/property.h"
-#include "util/error.h"
 
 const struct cpu_feature_place kvm_feature_places[FEATURE_COUNT] = {
 #define FEATURE(id, name, leaf, subleaf, reg, bit) [FEATURE_##id] = {name, leaf, subleaf, reg, bit},
@@ -129,24 +128,19 @@ static void set_feature(void *opaque, unsigned feature, bool on)
 static bool set_vendor(void *opaque, const char *value, GError **error)
 {
     struct kvm_cpu_model *model = opaque;
-    model->vendor = g_str_equal(value, INTEL) ? INTEL : AMD;
-    return g_str_equal(value, model->vendor) ||
-           duodm_fail(error, DUODM_ERROR_INVALID_ARGUMENT,
-                      "'%s' is not valid: GenuineIntel or AuthenticAMD is expected", value);
+    bool is_amd;
+
+    if (!cpu_option_parse_vendor(value, &is_amd, error)) {
+        return false;
+    }
+    model->vendor = is_amd ? AMD : INTEL;
+    return true;
 }
 
 static bool set_physical_bits(void *opaque, const char *value, GError **error)
 {
     struct kvm_cpu_model *model = opaque;
-    uint64_t number;
-
-    if (!parse_number(value, &number, error)) {
-        return false;
-    }
-    model->physical_bits = (unsigned)MIN(number, 255);
-    return (number >= 32 && number <= 52) ||
-           duodm_fail(error, DUODM_ERROR_INVALID_ARGUMENT,
-                      "'%s' is not valid: 32 to 52 bits are expected", value);
+    return cpu_option_parse_physical_bits(value, 32, 52, &model->physical_bits, error);
 }
 
 static bool set_tsc_frequency(void *opaque, const char *value, GError **error)

@@ -28,7 +28,7 @@ struct kvm_cpu_model {
 
     /* Of the rest of -cpu's text. */
     bool added[FEATURE_COUNT], removed[FEATURE_COUNT];
-    unsigned physical_bits; /* 0: the host's */
+    uint8_t physical_bits;  /* 0: the host's */
     uint64_t tsc_frequency; /* Hz; 0: the host's */
     bool hide_kvm;          /* kvm=off */
     bool quiet, enforce;    /* check=off: say nothing of what the host lacks; enforce=on: fail */

@@ -7,7 +7,6 @@
 #include "backend-kvm/kvm-machine.h"
 #include "dm/intc/i8259.h"
 #include "dm/intc/local-apic.h"
-#include "util/hot-path.h"
 
 #include <string.h>
 
@@ -23,17 +22,20 @@ static void inject(struct kvm_vcpu *v, uint8_t vector)
 
 /* Split mode. */
 
-HOT_PATH static void ask_8259(struct kvm_vcpu *v)
+/* Once for each rise of INTR, and until it has fallen. */
+static void ask_8259(struct kvm_vcpu *v)
 {
     struct i8259_pair *pic = v->kvm->machine->pic;
 
+    v->asks_interrupts = false;
     if (v->vcpu->index != 0 || !pic) {
         return;
     }
     if (i8259_has_interrupt(pic) && v->run->ready_for_interrupt_injection) {
         inject(v, i8259_acknowledge(pic));
     }
-    v->run->request_interrupt_window = i8259_has_interrupt(pic);
+    v->asks_interrupts = i8259_has_interrupt(pic);
+    v->run->request_interrupt_window = v->asks_interrupts;
 }
 
 /* Local APICs here. */
@@ -62,7 +64,7 @@ static bool must_sleep(struct kvm_vcpu *v)
     return v->halted || v->wait_for_sipi;
 }
 
-HOT_PATH bool kvm_prepare_interrupts(struct kvm_vcpu *v)
+bool kvm_prepare_interrupts(struct kvm_vcpu *v)
 {
     if (!v->vcpu->apic) {
         ask_8259(v);
@@ -134,6 +136,9 @@ static void take_nmis(struct kvm_vcpu *v)
 
 void kvm_take_signals(struct kvm_vcpu *v, uint32_t signals)
 {
+    if ((signals & VCPU_SIGNAL_INTERRUPT) && v->kvm->irqchip != KERNEL_IRQCHIP_ON) {
+        v->asks_interrupts = true;
+    }
     if (signals & VCPU_SIGNAL_NMI) {
         take_nmis(v);
     }

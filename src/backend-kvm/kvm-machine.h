@@ -60,9 +60,10 @@ struct kvm_vcpu {
     struct kvm_run *run; /* shared with the kernel */
     pthread_t thread;
     bool has_thread;
-    bool in_guest;   /* atomic; in KVM_RUN, or about to be */
-    bool io_pending; /* the kernel has yet to complete an access that was carried out */
-    bool halted;     /* in HLT, with no local APIC in the kernel */
+    bool in_guest;        /* atomic; in KVM_RUN, or about to be */
+    bool io_pending;      /* the kernel has yet to complete an access that was carried out */
+    bool asks_interrupts; /* before KVM_RUN: kvm_prepare_interrupts. Of the vCPU's own thread */
+    bool halted;          /* in HLT, with no local APIC in the kernel */
     bool wait_for_sipi;
     pthread_mutex_t sleep_lock; /* leaf; with woken for the sleep in HLT, if that is here */
     pthread_cond_t woken;
@@ -96,8 +97,8 @@ bool kvm_install_kick_signal(GError **error);
 void kvm_run_loop(struct kvm_vcpu *v);
 
 /* inject.c: for 8259s or local APICs that are not in the kernel. */
-/* Before KVM_RUN: hand over an interrupt, or ask to be told when one can be taken. False: there is
- * nothing to execute (HLT, no SIPI yet): kvm_sleep. */
+/* Before KVM_RUN, if asks_interrupts: hand over an interrupt, or ask to be told when one can be
+ * taken. False: there is nothing to execute (HLT, no SIPI yet): kvm_sleep. */
 bool kvm_prepare_interrupts(struct kvm_vcpu *v);
 void kvm_sleep(struct kvm_vcpu *v);     /* until a kick */
 void kvm_wake(struct kvm_vcpu *v);      /* a kick for one that may sleep; any thread */

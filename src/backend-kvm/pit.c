@@ -166,7 +166,8 @@ static const struct state_description pit_state = {
 };
 
 static const struct property pit_properties[] = {
-    {"lost_tick_policy", PROPERTY_STRING, offsetof(struct kvm_pit, lost_tick_policy), "delay", 0, 0,
+    {"lost_tick_policy", PROPERTY_STRING | PROPERTY_OF_HOST,
+     offsetof(struct kvm_pit, lost_tick_policy), "delay", 0, 0,
      "ticks that the guest misses: delay (given later) or discard"},
     PROPERTY_END,
 };

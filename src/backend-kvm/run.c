@@ -241,10 +241,9 @@ static bool take_signals(struct kvm_vcpu *v, uint32_t signals)
     __atomic_fetch_and(&v->vcpu->signals, ~signals, __ATOMIC_SEQ_CST);
     if (signals & VCPU_SIGNAL_EXIT) {
         complete_access(v);
-        return false;
     }
     kvm_take_signals(v, signals);
-    return true;
+    return !(signals & VCPU_SIGNAL_EXIT);
 }
 
 HOT_PATH void kvm_run_loop(struct kvm_vcpu *v)
@@ -263,7 +262,7 @@ HOT_PATH void kvm_run_loop(struct kvm_vcpu *v)
             }
             continue;
         }
-        if (G_UNLIKELY(v->kvm->irqchip != KERNEL_IRQCHIP_ON) && !kvm_prepare_interrupts(v)) {
+        if (G_UNLIKELY(v->asks_interrupts) && !kvm_prepare_interrupts(v)) {
             leave_guest(v);
             kvm_sleep(v);
             continue;

@@ -149,6 +149,7 @@ bool kvm_create_vcpu(struct vcpu *vcpu, GError **error)
     pthread_mutex_init(&v->sleep_lock, NULL);
     pthread_cond_init(&v->woken, NULL);
     v->power_on = g_new0(struct kvm_cpu_state, 1);
+    v->asks_interrupts = v->kvm->irqchip != KERNEL_IRQCHIP_ON;
     v->wait_for_sipi = vcpu->index != 0;
     if (!make_in_kernel(v, error) || !kvm_state_get(v, v->power_on, error)) {
         kvm_destroy_vcpu(v);

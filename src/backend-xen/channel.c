@@ -5,7 +5,7 @@
  * and quit are events like any other, and none can be missed.
  */
 #include "backend-xen/xen-machine.h"
-#include "memory/spin-pause.h"
+#include "util/spin-pause.h"
 #include "util/error.h"
 #include "util/log.h"
 #include "util/thread.h"

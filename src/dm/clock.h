@@ -31,10 +31,14 @@ struct clock_timer {
     bool queued;         /* private */
 };
 
+/* At 0, standing. base: the main loop, in which timers are called; NULL: machine_clock_advance
+ * alone calls them. Fails where the host has no descriptor left. No timer is armed when it is
+ * freed; NULL is fine. */
 struct machine_clock *machine_clock_new(struct event_base *base, GError **error);
 void machine_clock_free(struct machine_clock *clock);
 
 uint64_t machine_clock_now(struct machine_clock *clock); /* ns; no lock on the fast path */
+/* Any thread; starting one that runs, or stopping one that stands, does nothing. */
 void machine_clock_start(struct machine_clock *clock);
 void machine_clock_stop(struct machine_clock *clock);
 /* Set the time of a clock that stands. Timers keep their deadlines; none fires before it runs. */
@@ -46,6 +50,7 @@ void machine_clock_advance(struct machine_clock *clock, uint64_t to_ns);
 /* Deadline of the earliest armed timer; UINT64_MAX if none. */
 uint64_t machine_clock_next_deadline(struct machine_clock *clock);
 
+/* A timer that is not armed. guard: entered around the callback; NULL: none. */
 void clock_timer_init(struct clock_timer *timer, struct machine_clock *clock,
                       void (*callback)(void *opaque), void *opaque, struct access_guard *guard);
 /* Disarms; after it returns the callback does not run (unless called from the callback itself). */

@@ -2,6 +2,7 @@
 /* The life of a device: made, set, realised, reset, saved, taken down. */
 #include "dm/device.h"
 #include "dm/machine.h"
+#include "dm/nearest-word.h"
 #include "util/error.h"
 
 #include <assert.h>

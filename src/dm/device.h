@@ -53,6 +53,7 @@ struct bus_ops {
     bool (*request_unplug)(struct device *device, bool force, GError **error);
     bool (*is_full)(const struct bus *bus); /* then a device that names no bus gets another */
     const struct state_description *state;  /* of struct device, saved before the class's */
+    const struct property *facts;           /* of struct device: as device_class.facts */
     /* Where on the bus it is ("03.0"), where that is not chance. Caller frees. */
     char *(*address)(const struct device *device);
     /* Add the bus and what is on it to the device tree. NULL: the devices do so by themselves. */
@@ -72,12 +73,15 @@ struct device_class {
     const char *alias;       /* another name, or NULL */
     const char *description; /* one line */
     enum bus_type bus_type;
-    size_t instance_size;                  /* bytes; the struct begins with struct device */
-    bool wants_shared_ram;                 /* works better if other processes can map RAM */
-    bool user_creatable;                   /* may be named by -device */
-    bool cold_only;                        /* but not by device_add, nor device_del */
-    bool comes_first;                      /* of the command line's devices, in whatever order */
-    const struct property *properties;     /* ended by PROPERTY_END, or NULL */
+    size_t instance_size;              /* bytes; the struct begins with struct device */
+    bool wants_shared_ram;             /* works better if other processes can map RAM */
+    bool user_creatable;               /* may be named by -device */
+    bool cold_only;                    /* but not by device_add, nor device_del */
+    bool comes_first;                  /* of the command line's devices, in whatever order */
+    const struct property *properties; /* ended by PROPERTY_END, or NULL */
+    /* What realize has made of the properties, where that also hangs on the host: no user sets it,
+     * but a saved machine must have the same. Ended by PROPERTY_END, or NULL. */
+    const struct property *facts;
     const struct state_description *state; /* or NULL */
     const char *unsaved; /* why a machine with one of these can't be saved; NULL: it can */
     bool (*realize)(struct device *device, GError **error);

@@ -2,6 +2,17 @@
 /*
  * What runs the vCPUs: tcg, kvm, xen, or (for device tests) qtest, which has none. Nothing outside
  * an engine includes its headers; engine-table.c lists the ops.
+ *
+ * An engine has a thread for each vCPU. Between resume and pause it executes the guest; it makes
+ * the guest's accesses by address_space_load and _store on machine->as_memory and as_io, with no
+ * lock held; it takes interrupts from vcpu->apic (intc/local-apic.h), unless it brings the APICs;
+ * and it looks at vcpu->signals before it goes on. A vCPU that sees VCPU_SIGNAL_EXIT while
+ * machine->vcpus_held is set executes nothing more until resume.
+ *
+ * Without has_vcpus all functions may be NULL. With it create_vcpu, resume, pause, destroy,
+ * reset_vcpu and get_state are there, load_vcpu and vcpu_state go with save_vcpu, and set_state is
+ * NULL only for an engine that attaches; the others may be NULL, where nothing else is said because
+ * the engine has nothing to do.
  */
 #ifndef DUODM_DM_ENGINE_H
 #define DUODM_DM_ENGINE_H
@@ -64,9 +75,10 @@ struct engine_ops {
     /* Print models and flags for -cpu help. */
     void (*list_cpu_models)(FILE *out);
 
-    /* Called in this order. machine->memory exists, no vCPU does. machine->engine_data is the
-     * engine's own. An engine that brings the local APICs sets machine->engine_apics: then
-     * vcpu->apic stays NULL; else it is there before create_vcpu. */
+    /* Called in this order, in the main loop's thread. At create the address spaces and the clock
+     * exist; no vCPU, board or RAM does. machine->engine_data is the engine's own. An engine that
+     * brings the local APICs sets machine->engine_apics: then vcpu->apic stays NULL; else it is
+     * there before create_vcpu. */
     bool (*create)(struct machine *machine, const void *options, GError **error);
     bool (*create_vcpu)(struct vcpu *vcpu, GError **error); /* thread made, not running */
     /* The board is complete: is all of it in the engine's hands? NULL: it is. */

@@ -4,6 +4,7 @@
 #include "dm/keyval.h"
 #include "dm/hotplug.h"
 #include "dm/machine.h"
+#include "dm/nearest-word.h"
 #include "util/error.h"
 #include "util/trace.h"
 

@@ -20,6 +20,7 @@ struct interrupt_eoi {
 };
 
 struct eoi_listener {
+    /* Of any GSI: callees look whether it is theirs. */
     void (*done)(void *opaque, unsigned gsi);
     void *opaque;
 };
@@ -27,6 +28,7 @@ struct eoi_listener {
 void interrupt_eoi_init(struct interrupt_eoi *eoi);
 void interrupt_eoi_destroy(struct interrupt_eoi *eoi);
 
+/* The listener is its owner's, who removes it before it goes. Not in a callback. */
 void machine_add_eoi_listener(struct machine *machine, struct eoi_listener *listener);
 /* No callback is under way when it returns. Not in a callback. */
 void machine_remove_eoi_listener(struct machine *machine, struct eoi_listener *listener);

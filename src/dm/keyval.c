@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "dm/keyval.h"
+#include "dm/nearest-word.h"
 #include "dm/property.h"
 #include "util/error.h"
 
@@ -153,11 +154,4 @@ char *key_values_escape(const char *value)
     g_auto(GStrv) parts = g_strsplit(value, ",", -1);
 
     return g_strjoinv(",,", parts);
-}
-
-char *suggestion(const char *word, const char *const *candidates)
-{
-    const char *near = nearest_word(word, candidates);
-
-    return near ? g_strdup_printf("; did you mean '%s'?", near) : g_strdup("");
 }

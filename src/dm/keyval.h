@@ -36,7 +36,4 @@ bool key_values_check(const struct key_values *list, const char *const *valid, G
 /* A value as part of such a list: commas doubled. Caller frees. */
 char *key_values_escape(const char *value);
 
-/* "; did you mean 'X'?" or "", for error messages; caller frees. */
-char *suggestion(const char *word, const char *const *candidates);
-
 #endif

@@ -19,11 +19,10 @@
 
 /* What was asked for and not yet done. */
 struct run_requests {
-    bool exit, shutdown, reset, powerdown, stop;
+    bool exit, shutdown, reset, powerdown;
     int exit_status;
     enum shutdown_cause cause;
     bool reset_from_guest;
-    enum run_state stop_state;
     char *panic;                /* message; NULL: none */
     char *internal_error;       /* message; NULL: none */
     void (*call)(void *opaque); /* NULL: none */
@@ -247,15 +246,6 @@ void machine_request_powerdown(struct machine *machine)
 {
     requests_lock(machine)->powerdown = true;
     requests_unlock(machine);
-}
-
-void machine_request_stop(struct machine *machine, enum run_state state)
-{
-    struct run_requests *requests = requests_lock(machine);
-
-    requests->stop = true;
-    requests->stop_state = state;
-    requests_unlock_and_hold(machine);
 }
 
 void machine_report_panic(struct machine *machine, const char *message)
@@ -543,9 +533,6 @@ static void handle_requests(struct machine *machine, struct run_requests *reques
     }
     if (requests->powerdown) {
         handle_powerdown(machine);
-    }
-    if (requests->stop) {
-        machine_stop(machine, requests->stop_state);
     }
 }
 

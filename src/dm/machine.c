@@ -254,6 +254,7 @@ bool machine_create_board(struct machine *machine, const struct board_class *boa
                           const void *board_options, GError **error)
 {
     machine->board = board;
+    machine->board_options = board_options;
     if (machine->engine->has_vcpus && !machine->engine->attaches &&
         machine->config.max_cpus > machine->config.smp) {
         return duodm_fail(

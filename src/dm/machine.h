@@ -88,10 +88,13 @@ struct machine_config {
     char *memory_backend; /* -machine memory-backend=ID: what RAM is made of; NULL: as usual */
     bool share_ram;       /* a device wants RAM that other processes can map */
     GPtrArray *firmware_folders; /* of char: -L, to be searched first */
-    char *rtc_base;              /* -rtc base=: NULL or "utc", "localtime", or a time
-                                    "YYYY-MM-DD[Thh:mm:ss]", which was checked */
-    char *boot_order;            /* -boot order=, NULL: default */
-    char *boot_once;             /* the same until the first reset; NULL: no other */
+    /* What query-command-line-options answers, for the command line is none of a monitor's
+     * business: a new reference. NULL: there is none. */
+    struct json_t *(*describe_options)(void);
+    char *rtc_base;   /* -rtc base=: NULL or "utc", "localtime", or a time
+                         "YYYY-MM-DD[Thh:mm:ss]", which was checked */
+    char *boot_order; /* -boot order=, NULL: default */
+    char *boot_once;  /* the same until the first reset; NULL: no other */
     bool boot_menu;
     enum kernel_irqchip kernel_irqchip;
     bool no_defaults, no_reboot, no_shutdown, no_acpi, no_hpet;
@@ -115,8 +118,9 @@ struct fw_cfg_option {
 struct machine {
     struct machine_config config;
     const struct board_class *board;
-    void *board_private; /* the board's own */
-    bool complete;       /* set by machine_complete_board: what comes now is plugged in */
+    const void *board_options; /* by board->properties; NULL: it has none. Not owned */
+    void *board_private;       /* the board's own */
+    bool complete;             /* set by machine_complete_board: what comes now is plugged in */
     const struct engine_ops *engine;
     bool engine_created; /* by machine_create_engine */
     void *engine_data;
@@ -151,7 +155,8 @@ struct machine {
     struct fw_cfg *fw_cfg;
     GPtrArray *boot_order;     /* firmware/boot-order.c; NULL: no device has a place */
     void *balloon;             /* struct virtio_balloon, or NULL */
-    unsigned discard_blockers; /* atomic: who needs RAM to stay where it is (DMA mappings) */
+    unsigned discard_blockers; /* atomic: who needs RAM to stay where it is (DMA mappings). Whoever
+                                  gives back RAM looks at it under RCU */
     GPtrArray *reset_handlers;
     GPtrArray *cleanups; /* machine_add_cleanup */
     GPtrArray *netdevs;  /* of struct netdev: netdev_new adds, machine_free frees what is left */
@@ -188,7 +193,10 @@ struct board_class {
     bool is_default;
     const char *engine; /* without -accel: the only one that it can have; NULL: any */
     const struct engine_ops *own_engine; /* in place of any that -accel names; NULL: as that says */
-    bool has_ide; /* a -drive that does not say if= is an IDE disk; else a virtio one */
+    /* A -drive that does not say if= is an IDE disk, where the board has places for some; these are
+     * so many on each of its buses ide.0, ide.1... 0: it is a virtio one. */
+    unsigned ide_units;
+    const char *usb_address;           /* PCI address of -usb's controller; NULL: any */
     const struct property *properties; /* -machine NAME,property=... into the board's own struct */
     size_t options_size;
     bool (*create)(struct machine *machine, const void *options, GError **error);
@@ -211,7 +219,8 @@ struct machine *machine_new(struct machine_config *config, const struct engine_o
 /* Have the engine bring what it runs guests with, before the board; options are the engine's.
  * Nothing is left of it if that fails. */
 bool machine_create_engine(struct machine *machine, const void *options, GError **error);
-/* Make the vCPUs (machine->vcpus, each with its local APIC), then what the board consists of. */
+/* Make the vCPUs (machine->vcpus, each with its local APIC), then what the board consists of.
+ * *board_options must outlive the devices. */
 bool machine_create_board(struct machine *machine, const struct board_class *board,
                           const void *board_options, GError **error);
 /* All devices are there: the board describes them to the guest and loads its kernel. */
@@ -245,7 +254,6 @@ void machine_mask_a20(struct machine *machine, bool masked);
 void machine_request_reset(struct machine *machine, bool from_guest);
 void machine_request_shutdown(struct machine *machine, enum shutdown_cause cause);
 void machine_request_powerdown(struct machine *machine); /* ACPI power button */
-void machine_request_stop(struct machine *machine, enum run_state state);
 /* Call a function in the main loop, before any vCPU executes another instruction. */
 void machine_request_call(struct machine *machine, void (*function)(void *opaque), void *opaque);
 /* End the process with a status, at once, as isa-debug-exit does: no vCPU runs another insn. */

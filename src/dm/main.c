@@ -7,6 +7,7 @@
 #include "dm/cli/launch.h"
 #include "util/error.h"
 #include "util/log.h"
+#include "util/own-path.h"
 #include "util/trace.h"
 
 #include <errno.h>
@@ -14,7 +15,9 @@
 #include <event2/thread.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 static const int ending_signals[] = {SIGINT, SIGTERM, SIGHUP};
@@ -25,6 +28,7 @@ struct process {
     struct event *continue_event;
     bool running; /* the machine's loop: from then on a signal is a request to it */
     int pidfile;  /* open and locked; -1: none */
+    struct own_path own_pidfile;
 };
 
 static bool open_log(struct process *process, GError **error)
@@ -110,40 +114,54 @@ static void release_signals(struct process *process)
     }
 }
 
+static void remove_pidfile(struct process *process)
+{
+    own_path_remove(&process->own_pidfile);
+    if (process->pidfile >= 0) {
+        close(process->pidfile);
+        process->pidfile = -1;
+    }
+}
+
+static bool fail_pidfile(struct process *process, GError **error)
+{
+    int reason = errno;
+
+    remove_pidfile(process);
+    return duodm_fail(error, reason == EBUSY ? DUODM_ERROR_BUSY : DUODM_ERROR_IO, "-pidfile %s: %s",
+                      process->launch.line.pidfile,
+                      reason == EBUSY ? "another process holds it" : g_strerror(reason));
+}
+
 static bool write_pidfile(struct process *process, GError **error)
 {
     const char *path = process->launch.line.pidfile;
     g_autofree char *text = g_strdup_printf("%d\n", (int)getpid());
-    int fd;
+    struct stat status;
+    bool is_file;
 
     if (!path) {
         return true;
     }
-    fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
-    if (fd < 0) {
-        return duodm_fail(error, DUODM_ERROR_IO, "-pidfile %s: %s", path, g_strerror(errno));
+    process->pidfile = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
+    if (process->pidfile < 0 || fstat(process->pidfile, &status) < 0) {
+        return fail_pidfile(process, error);
     }
-    if (lockf(fd, F_TLOCK, 0) < 0) {
-        close(fd);
-        return duodm_fail(error, DUODM_ERROR_BUSY, "-pidfile %s: another process holds it", path);
+    is_file = S_ISREG(status.st_mode); /* else a device or pipe, which is told and left alone */
+    if (is_file && lockf(process->pidfile, F_TLOCK, 0) < 0) {
+        errno = EBUSY;
+        return fail_pidfile(process, error);
     }
-    if (ftruncate(fd, 0) < 0 || write(fd, text, strlen(text)) != (ssize_t)strlen(text)) {
-        int saved = errno;
+    if (is_file) {
+        g_autofree char *real = realpath(path, NULL);
 
-        unlink(path);
-        close(fd);
-        return duodm_fail(error, DUODM_ERROR_IO, "-pidfile %s: %s", path, g_strerror(saved));
+        own_path_init(&process->own_pidfile, real);
     }
-    process->pidfile = fd;
+    if ((is_file && ftruncate(process->pidfile, 0) < 0) ||
+        write(process->pidfile, text, strlen(text)) != (ssize_t)strlen(text)) {
+        return fail_pidfile(process, error);
+    }
     return true;
-}
-
-static void remove_pidfile(struct process *process)
-{
-    if (process->pidfile >= 0) {
-        unlink(process->launch.line.pidfile);
-        close(process->pidfile);
-    }
 }
 
 /* Steps of struct launch, as steps of struct process. */

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* The word that a user may have meant: by optimal string alignment distance. */
-#include "dm/property.h"
+#include "dm/nearest-word.h"
 
+#include <glib.h>
 #include <string.h>
 
 #define LONGEST_WORD 63 /* longer ones are nobody's slip of the finger */
@@ -75,4 +76,11 @@ const char *nearest_word(const char *word, const char *const *candidates)
         }
     }
     return nearest;
+}
+
+char *suggestion(const char *word, const char *const *candidates)
+{
+    const char *near = nearest_word(word, candidates);
+
+    return near ? g_strdup_printf("; did you mean '%s'?", near) : g_strdup("");
 }

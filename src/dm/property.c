@@ -216,7 +216,7 @@ static void number_range(const struct property *property, uint64_t *minimum, uin
     if (*minimum || *maximum) {
         return;
     }
-    switch (property->type) {
+    switch (property_type(property)) {
     case PROPERTY_UINT8:
         *maximum = UINT8_MAX;
         break;
@@ -236,8 +236,8 @@ static bool parse_ranged(const struct property *property, const char *text, uint
                          GError **error)
 {
     uint64_t minimum, maximum, number;
-    bool parsed = property->type == PROPERTY_SIZE ? parse_size(text, 'B', &number, error)
-                                                  : parse_number(text, &number, error);
+    bool parsed = property_type(property) == PROPERTY_SIZE ? parse_size(text, 'B', &number, error)
+                                                           : parse_number(text, &number, error);
 
     if (!parsed) {
         return false;
@@ -289,10 +289,11 @@ static bool set_value(struct machine *machine, void *field, const struct propert
 {
     uint64_t number = 0;
 
-    switch (property->type) {
+    switch (property_type(property)) {
     case PROPERTY_BOOL:
         return parse_bool(text, field, error);
     case PROPERTY_STRING:
+    case PROPERTY_DRIVE:
         g_free(*(char **)field);
         *(char **)field = g_strdup(text);
         return true;
@@ -312,7 +313,7 @@ static bool set_value(struct machine *machine, void *field, const struct propert
     if (!parse_ranged(property, text, &number, error)) {
         return false;
     }
-    switch (property->type) {
+    switch (property_type(property)) {
     case PROPERTY_UINT8:
         *(uint8_t *)field = (uint8_t)number;
         break;
@@ -350,10 +351,15 @@ void property_set_defaults(struct machine *machine, void *object, const struct p
     }
 }
 
+static bool is_text(const struct property *property)
+{
+    return property_type(property) == PROPERTY_STRING || property_type(property) == PROPERTY_DRIVE;
+}
+
 void property_free_values(void *object, const struct property *table)
 {
     for (; table && table->name; table++) {
-        if (table->type == PROPERTY_STRING) {
+        if (is_text(table)) {
             g_clear_pointer((char **)((char *)object + table->offset), g_free);
         }
     }
@@ -381,7 +387,7 @@ char *property_get_text(const void *object, const struct property *property)
     const struct chardev *chardev;
     const struct netdev *netdev;
 
-    switch (property->type) {
+    switch (property_type(property)) {
     case PROPERTY_BOOL:
         return g_strdup(*(const bool *)field ? "on" : "off");
     case PROPERTY_UINT8:
@@ -394,6 +400,7 @@ char *property_get_text(const void *object, const struct property *property)
     case PROPERTY_SIZE:
         return g_strdup_printf("%" PRIu64, *(const uint64_t *)field);
     case PROPERTY_STRING:
+    case PROPERTY_DRIVE:
         return g_strdup(*(char *const *)field ? *(char *const *)field : "");
     case PROPERTY_CHARDEV:
         chardev = *(struct chardev *const *)field;

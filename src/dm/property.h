@@ -24,11 +24,15 @@ enum property_type {
     PROPERTY_PCI_ADDRESS, /* int32_t devfn, "slot[.function]" in hex; -1: any */
     PROPERTY_MAC,         /* uint8_t[6] */
     PROPERTY_BOOT_INDEX,  /* int32_t, from 0 on; -1: none */
+    PROPERTY_DRIVE,       /* char *, g_free'd by the core: an image, by -drive's id or node-name */
 };
+/* Added to the type of what the guest can't tell: of the host's, or how we treat the guest. A saved
+ * machine goes on whatever it is (snapshot/configuration.h). */
+#define PROPERTY_OF_HOST 0x100u
 
 struct property {
     const char *name;
-    enum property_type type;
+    unsigned type;             /* enum property_type, with PROPERTY_OF_HOST or without */
     size_t offset;             /* in the device's struct */
     const char *default_value; /* as a user would write it; NULL: zero */
     uint64_t minimum, maximum; /* of numbers; both 0: the type's own range */
@@ -41,6 +45,11 @@ struct property {
     }
 
 struct machine;
+
+static inline enum property_type property_type(const struct property *property)
+{
+    return (enum property_type)(property->type & ~PROPERTY_OF_HOST);
+}
 
 /* Set one field of object from text. Errors name the property, the value and what is valid. */
 bool property_set(struct machine *machine, void *object, const struct property *property,
@@ -59,8 +68,5 @@ bool parse_size(const char *text, char default_suffix, uint64_t *bytes, GError *
 bool parse_number(const char *text, uint64_t *value, GError **error);
 /* on, yes, true; off, no, false. */
 bool parse_bool(const char *text, bool *value, GError **error);
-
-/* The candidate nearest to a misspelt word (by edit distance), or NULL if none is near. */
-const char *nearest_word(const char *word, const char *const *candidates);
 
 #endif

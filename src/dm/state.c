@@ -2,6 +2,7 @@
 /* State sections: see state.h for their layout. A stream may come from anybody; trust no length. */
 #include "dm/state.h"
 #include "dm/clock.h"
+#include "util/crc32.h"
 #include "util/error.h"
 
 #include <assert.h>
@@ -12,23 +13,6 @@
 #define HEADER_SIZE      12u         /* magic, length, version */
 #define CHECKSUM_SIZE    4u
 #define SECTION_SIZE_MAX (64u << 20)
-
-/* CRC-32 of IEEE 802.3, reflected. */
-static uint32_t crc32_of(const uint8_t *data, size_t length)
-{
-    uint32_t remainders[256], crc = ~0u;
-
-    for (unsigned byte = 0; byte < 256; byte++) {
-        remainders[byte] = byte;
-        for (unsigned bit = 0; bit < 8; bit++) {
-            remainders[byte] = remainders[byte] >> 1 ^ (0xedb88320u & -(remainders[byte] & 1));
-        }
-    }
-    for (size_t i = 0; i < length; i++) {
-        crc = crc >> 8 ^ remainders[(crc ^ data[i]) & 0xff];
-    }
-    return ~crc;
-}
 
 /* Bytes of an element, in the stream and (but for timers) in memory. */
 static unsigned element_size(enum state_type type)

@@ -51,6 +51,11 @@ struct state_description {
     {                                                                                              \
 #field_, STATE_##type_, offsetof(struct struct_, field_), count_, version_                 \
     }
+/* By another name than the field's: that of older streams. */
+#define STATE_NAMED(name_, type_, struct_, field_, version_)                                       \
+    {                                                                                              \
+        name_, STATE_##type_, offsetof(struct struct_, field_), 1, version_                        \
+    }
 #define STATE_END                                                                                  \
     {                                                                                              \
         NULL, STATE_BOOL, 0, 0, 0                                                                  \

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "dm/vcpu.h"
 #include "dm/machine.h"
+#include "util/error.h"
 
 void vcpu_signal(struct vcpu *vcpu, uint32_t signals)
 {
@@ -15,4 +16,16 @@ void vcpu_signal(struct vcpu *vcpu, uint32_t signals)
     if (engine->kick) {
         engine->kick(vcpu);
     }
+}
+
+bool machine_inject_nmi(struct machine *machine, GError **error)
+{
+    if (machine->engine->attaches) {
+        return duodm_fail(error, DUODM_ERROR_NOT_SUPPORTED,
+                          "an NMI for a domain comes from its toolstack: xl trigger DOMAIN nmi");
+    }
+    for (unsigned i = 0; i < machine->vcpu_count; i++) {
+        vcpu_signal(machine->vcpus[i], VCPU_SIGNAL_NMI);
+    }
+    return true;
 }

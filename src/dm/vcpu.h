@@ -5,6 +5,7 @@
 #ifndef DUODM_DM_VCPU_H
 #define DUODM_DM_VCPU_H
 
+#include <glib.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -38,6 +39,9 @@ struct vcpu {
 /* Set signal bits and make the vCPU notice: wakes it from HLT, breaks it out of translated code.
  * Any thread, any lock held. */
 void vcpu_signal(struct vcpu *vcpu, uint32_t signals);
+/* An NMI for each vCPU, as from a front panel's button. NOT_SUPPORTED under an engine that attaches
+ * to a domain: its toolstack has a command for it. */
+bool machine_inject_nmi(struct machine *machine, GError **error);
 
 /*
  * General state of an x86 CPU in architectural form, for monitors, loaders and snapshots.

@@ -17,14 +17,14 @@ static const struct memory_iommu_ops memory_ops = {.translate = translate};
 
 void iommu_region_init(struct iommu_region *region, const char *name, uint64_t size,
                        uint64_t page_sizes, const struct iommu_region_ops *ops,
-                       struct address_space *target, pthread_mutex_t *lock)
+                       struct address_space *target, struct mutex *lock)
 {
     memory_region_init_iommu(&region->region, name, size, &memory_ops, region);
     region->ops = ops;
     region->page_sizes = page_sizes;
     region->target = target;
     region->lock = lock;
-    region->notifiers = g_ptr_array_new();
+    region->notifiers = NULL;
 }
 
 struct iommu_region *iommu_region_from_memory(struct memory_region *region)
@@ -35,11 +35,7 @@ struct iommu_region *iommu_region_from_memory(struct memory_region *region)
 
 void iommu_region_destroy(struct iommu_region *region)
 {
-    if (region->notifiers) {
-        assert(region->notifiers->len == 0);
-        g_ptr_array_free(region->notifiers, true);
-        region->notifiers = NULL;
-    }
+    assert(!region->notifiers);
     memory_region_destroy(&region->region);
 }
 
@@ -47,8 +43,7 @@ HOT_PATH bool iommu_region_invalidate(struct iommu_region *region, struct range 
 {
     bool ok = true;
 
-    for (unsigned i = 0; i < region->notifiers->len; i++) {
-        struct iommu_notifier *notifier = g_ptr_array_index(region->notifiers, i);
+    for (struct iommu_notifier *notifier = region->notifiers; notifier; notifier = notifier->next) {
         g_autoptr(GError) error = NULL;
 
         if (!notifier_update(notifier, range, &error)) {
@@ -63,8 +58,8 @@ bool iommu_region_update(struct iommu_region *region, struct range range, GError
 {
     bool ok = true;
 
-    for (unsigned i = 0; i < region->notifiers->len; i++) {
-        ok &= notifier_update(g_ptr_array_index(region->notifiers, i), range, ok ? error : NULL);
+    for (struct iommu_notifier *notifier = region->notifiers; notifier; notifier = notifier->next) {
+        ok &= notifier_update(notifier, range, ok ? error : NULL);
     }
     return ok;
 }
@@ -73,32 +68,34 @@ bool iommu_region_unmap(struct iommu_region *region, struct range range, GError 
 {
     bool ok = true;
 
-    for (unsigned i = 0; i < region->notifiers->len; i++) {
-        struct iommu_notifier *notifier = g_ptr_array_index(region->notifiers, i);
-
+    for (struct iommu_notifier *notifier = region->notifiers; notifier; notifier = notifier->next) {
         ok &= notifier_unmap(notifier, range, ok ? error : NULL);
     }
     return ok;
 }
 
+/* Take a mapping back from the notifiers before `end`. */
+static void undo_map(struct iommu_region *region, struct range range,
+                     const struct iommu_notifier *end)
+{
+    for (struct iommu_notifier *notifier = region->notifiers; notifier != end;
+         notifier = notifier->next) {
+        g_autoptr(GError) error = NULL;
+
+        if (!notifier_unmap(notifier, range, &error)) {
+            notifier_report(notifier, error);
+        }
+    }
+}
+
 bool iommu_region_map(struct iommu_region *region, const struct iommu_mapping *mapping,
                       GError **error)
 {
-    for (unsigned i = 0; i < region->notifiers->len; i++) {
-        struct iommu_notifier *notifier = g_ptr_array_index(region->notifiers, i);
-        g_autoptr(GError) undo_error = NULL;
-
-        if (notifier_map(notifier, mapping, error)) {
-            continue;
+    for (struct iommu_notifier *notifier = region->notifiers; notifier; notifier = notifier->next) {
+        if (!notifier_map(notifier, mapping, error)) {
+            undo_map(region, iommu_mapping_range(mapping), notifier);
+            return false;
         }
-        while (i-- > 0) {
-            notifier = g_ptr_array_index(region->notifiers, i);
-            if (!notifier_unmap(notifier, iommu_mapping_range(mapping), &undo_error)) {
-                notifier_report(notifier, undo_error);
-                g_clear_error(&undo_error);
-            }
-        }
-        return false;
     }
     return true;
 }

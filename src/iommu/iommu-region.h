@@ -14,8 +14,7 @@
 
 #include "iommu/mapping.h"
 #include "memory/region.h"
-
-#include <pthread.h>
+#include "util/mutex.h"
 
 struct iommu_notifier;
 struct iommu_region;
@@ -44,16 +43,16 @@ struct iommu_region_ops {
 struct iommu_region {
     struct memory_region region; /* kind MEMORY_IOMMU */
     const struct iommu_region_ops *ops;
-    uint64_t page_sizes;          /* bit n: pages of 2^n bytes. The smallest is the granule */
-    pthread_mutex_t *lock;        /* the model's; shared by its regions */
-    GPtrArray *notifiers;         /* of struct iommu_notifier, not owned */
+    uint64_t page_sizes;              /* bit n: pages of 2^n bytes. The smallest is the granule */
+    struct mutex *lock;               /* the model's; shared by its regions */
+    struct iommu_notifier *notifiers; /* a chain of those that are registered, not owned */
     struct address_space *target; /* what mappings lead to: where all translated addresses are */
 };
 
 /* lock and target must outlive the region. size: bytes of the IOVA space. */
 void iommu_region_init(struct iommu_region *region, const char *name, uint64_t size,
                        uint64_t page_sizes, const struct iommu_region_ops *ops,
-                       struct address_space *target, pthread_mutex_t *lock);
+                       struct address_space *target, struct mutex *lock);
 /* The IOMMU region that a memory region of kind MEMORY_IOMMU is part of. */
 struct iommu_region *iommu_region_from_memory(struct memory_region *region);
 /* No notifier may be left. */

@@ -39,7 +39,7 @@ struct watch_window {
     uint64_t region_offset;
 };
 
-static bool window_changed(void *opaque, struct range range, GError **error)
+static bool window_changed(void *opaque, struct range range, uint64_t mappings, GError **error)
 {
     struct watch_window *window = opaque;
 

@@ -305,8 +305,10 @@ static struct iova_leaf *split_leaf(struct iova_tree *tree, struct path *path, u
 HOT_PATH static void leaf_insert(struct iova_tree *tree, struct iova_leaf *leaf, unsigned index,
                                  const struct iommu_mapping *mapping)
 {
-    memmove(&leaf->slots[index + 1], &leaf->slots[index],
-            (leaf->count - index) * sizeof(leaf->slots[0]));
+    if (index < leaf->count) {
+        memmove(&leaf->slots[index + 1], &leaf->slots[index],
+                (leaf->count - index) * sizeof(leaf->slots[0]));
+    }
     leaf->slots[index] =
         (struct slot){mapping->iova, mapping->length | mapping->access, mapping->translated};
     leaf->count++;
@@ -436,8 +438,10 @@ HOT_PATH bool iova_tree_remove(struct iova_tree *tree, iova_t iova)
     if (!index || leaf->slots[index - 1].iova != iova) {
         return false;
     }
-    memmove(&leaf->slots[index - 1], &leaf->slots[index],
-            (leaf->count - index) * sizeof(leaf->slots[0]));
+    if (index < leaf->count) {
+        memmove(&leaf->slots[index - 1], &leaf->slots[index],
+                (leaf->count - index) * sizeof(leaf->slots[0]));
+    }
     leaf->count--;
     tree->count--;
     if (leaf->count > SPARSE(LEAF_MAX)) {

@@ -87,13 +87,21 @@ static void forget_unmapped(struct mapping_set *set, struct range range)
     iova_tree_remove(set->held, range.start);
 }
 
+/* One recorded mapping. */
 HOT_PATH static bool host_unmap(struct mapping_set *set, struct range range, GError **error)
 {
-    if (!set->ops->unmap(set->opaque, range, error)) {
+    if (!set->ops->unmap(set->opaque, range, 1, error)) {
         return false;
     }
     forget_unmapped(set, range);
     return true;
+}
+
+/* What is recorded at a cursor, if it overlaps range. */
+HOT_PATH static bool held_at(const struct iova_cursor *cursor, struct range range,
+                             struct iommu_mapping *mapping)
+{
+    return iova_cursor_get(cursor, mapping) && range_overlaps(iommu_mapping_range(mapping), range);
 }
 
 /* The first recorded mapping that overlaps range; false: none. */
@@ -102,8 +110,7 @@ HOT_PATH static bool first_held(const struct mapping_set *set, struct range rang
 {
     struct iova_cursor cursor = iova_tree_find(set->held, range.start);
 
-    return range.length && iova_cursor_get(&cursor, mapping) &&
-           range_overlaps(iommu_mapping_range(mapping), range);
+    return range.length && held_at(&cursor, range, mapping);
 }
 
 static uint64_t range_last(struct range range)
@@ -120,40 +127,58 @@ static struct range range_after(struct range range, struct range part)
                              : (struct range){part_last + 1, last - part_last};
 }
 
-/*
- * Unmap recorded mappings, from the first one's start to the last one's end: by one call. If the
- * host refuses that, one by one, so that only what it refuses then stays; the error is the first of
- * these.
- */
-HOT_PATH static bool unmap_run(struct mapping_set *set, struct range run, GError **error)
+/* Recorded mappings with no other between: from the first one's start to the last one's end. */
+struct run {
+    struct range range;
+    uint64_t mappings; /* 0: there is no run */
+};
+
+static bool unmap_one(struct mapping_set *set, struct range one, GError **error)
 {
+    bool ok = host_unmap(set, one, error);
+
+    if (!ok) {
+        mark_unsettled(set, one);
+    }
+    return ok;
+}
+
+/*
+ * Unmap a run by one call. If the host refuses that, its mappings one by one, so that only what it
+ * refuses then stays; the error is the first of these.
+ */
+HOT_PATH static bool unmap_run(struct mapping_set *set, struct run run, GError **error)
+{
+    struct range left = run.range;
     struct iommu_mapping mapping;
     bool is_done, ok = true;
 
-    if (!first_held(set, run, &mapping)) {
-        return true;
+    if (run.mappings <= 1) {
+        return !run.mappings || unmap_one(set, run.range, error);
     }
-    is_done = mapping.length < run.length && set->ops->unmap(set->opaque, run, NULL);
-    do {
+    is_done = set->ops->unmap(set->opaque, run.range, run.mappings, NULL);
+    while (first_held(set, left, &mapping)) {
         struct range one = iommu_mapping_range(&mapping);
 
         if (is_done) {
             forget_unmapped(set, one);
-        } else if (!host_unmap(set, one, ok ? error : NULL)) {
-            mark_unsettled(set, one);
-            ok = false;
+        } else {
+            ok &= unmap_one(set, one, ok ? error : NULL);
         }
-        run = range_after(run, one);
-    } while (run.length && first_held(set, run, &mapping));
+        left = range_after(left, one);
+    }
     return ok;
 }
 
-/* Widen range to whole recorded mappings. False: there are none in it. */
-HOT_PATH static bool widen(const struct mapping_set *set, struct range *range)
+/* Widen range, which is not empty, to whole recorded mappings. False: there are none in it; else
+ * *first is the first. */
+HOT_PATH static bool widen(const struct mapping_set *set, struct range *range,
+                           struct iova_cursor *first)
 {
     struct iommu_mapping mapping;
 
-    if (!first_held(set, *range, &mapping)) {
+    *first = iova_tree_find(set->held, range->start);
+    if (!held_at(first, *range, &mapping)) {
         return false;
     }
     *range = hull(*range, iommu_mapping_range(&mapping));
@@ -177,27 +202,26 @@ struct stale_search {
     uint64_t confirmed;
     bool guest_has_some; /* the walk has visited a mapping */
     /* Runs of stale recorded mappings with no other between: */
-    bool in_run;      /* the recorded mapping before held is stale, and in `run` */
-    struct range run; /* the last one; length 0: there is none */
-    GArray *runs;     /* those before it, of struct range; NULL: none. One unmap has one run */
+    bool in_run;    /* the recorded mapping before held is stale, and in `run` */
+    struct run run; /* the last one */
+    GArray *runs;   /* those before it; NULL: none. One unmap has one run */
 };
 
 static void take_held(struct stale_search *search)
 {
     search->confirmed = 0;
-    search->has_held = iova_cursor_get(&search->cursor, &search->held) &&
-                       range_overlaps(iommu_mapping_range(&search->held), search->range);
+    search->has_held = held_at(&search->cursor, search->range, &search->held);
 }
 
 static void begin_run(struct stale_search *search, struct range range)
 {
-    if (search->run.length) {
+    if (search->run.mappings) {
         if (!search->runs) {
-            search->runs = g_array_new(false, false, sizeof(struct range));
+            search->runs = g_array_new(false, false, sizeof(struct run));
         }
         g_array_append_val(search->runs, search->run);
     }
-    search->run = range;
+    search->run = (struct run){range, 1};
 }
 
 HOT_PATH static void finish_held(struct stale_search *search)
@@ -206,7 +230,8 @@ HOT_PATH static void finish_held(struct stale_search *search)
     struct range range = iommu_mapping_range(&search->held);
 
     if (is_stale && search->in_run) {
-        search->run = hull(search->run, range);
+        search->run.range = hull(search->run.range, range);
+        search->run.mappings++;
     } else if (is_stale) {
         begin_run(search, range);
     }
@@ -243,29 +268,24 @@ HOT_PATH static bool unmap_runs(struct mapping_set *set, struct stale_search *se
     bool ok = true;
 
     for (unsigned i = 0; search->runs && i < search->runs->len; i++) {
-        ok &= unmap_run(set, g_array_index(search->runs, struct range, i), ok ? error : NULL);
+        ok &= unmap_run(set, g_array_index(search->runs, struct run, i), ok ? error : NULL);
     }
-    if (search->run.length) {
-        ok &= unmap_run(set, search->run, ok ? error : NULL);
-    }
+    ok &= unmap_run(set, search->run, ok ? error : NULL);
     g_clear_pointer(&search->runs, g_array_unref);
     return ok;
 }
 
-/* Unmap what the walk does not confirm. Goes on after a failure. *guest_has_none: the walk found
- * nothing at all, as it is when the guest has just taken back what it had. */
-HOT_PATH static bool remove_stale(struct mapping_set *set, struct range range, struct range limits,
-                                  iommu_walk_fn walk, void *walk_opaque, bool *guest_has_none,
-                                  GError **error)
+/* Unmap what the walk does not confirm, from the first recorded mapping in range on. Goes on after
+ * a failure. *guest_has_none: the walk found nothing at all, as it is when the guest has just taken
+ * back what it had. */
+HOT_PATH static bool remove_stale(struct mapping_set *set, struct range range,
+                                  struct iova_cursor first, struct range limits, iommu_walk_fn walk,
+                                  void *walk_opaque, bool *guest_has_none, GError **error)
 {
-    struct stale_search search = {
-        .range = range, .limits = limits, .cursor = iova_tree_find(set->held, range.start)};
+    struct stale_search search = {.range = range, .limits = limits, .cursor = first};
     bool ok;
 
     take_held(&search);
-    if (!search.has_held) {
-        return true;
-    }
     ok = walk(walk_opaque, range, confirm, &search, error) || !search.has_held;
     *guest_has_none = ok && !search.guest_has_some;
     while (ok && search.has_held) {
@@ -341,15 +361,17 @@ HOT_PATH bool mapping_set_reconcile(struct mapping_set *set, struct range range,
                                     GError **error)
 {
     struct addition addition = {.set = set, .limits = limits};
+    struct iova_cursor first;
     bool has_some, guest_has_none = false;
 
     range = range_intersect(hull(range, set->unsettled), limits);
     if (!range.length) {
         return true;
     }
-    has_some = widen(set, &range);
+    has_some = widen(set, &range, &first);
     set->unsettled = (struct range){0, 0};
-    if (has_some && !remove_stale(set, range, limits, walk, walk_opaque, &guest_has_none, error)) {
+    if (has_some &&
+        !remove_stale(set, range, first, limits, walk, walk_opaque, &guest_has_none, error)) {
         mark_unsettled(set, range);
         return false;
     }
@@ -382,22 +404,22 @@ bool mapping_set_map(struct mapping_set *set, const struct iommu_mapping *mappin
 static bool is_cut(const struct mapping_set *set, struct range range)
 {
     struct range whole = range;
+    struct iova_cursor first;
 
-    widen(set, &whole);
+    widen(set, &whole, &first);
     return whole.start != range.start || whole.length != range.length;
 }
 
-/* From the start of the first recorded mapping in range to the end of the last. */
-static struct range held_in(const struct mapping_set *set, struct range range)
+/* All that is recorded in range. */
+static struct run held_in(const struct mapping_set *set, struct range range)
 {
     struct iova_cursor cursor = iova_tree_find(set->held, range.start);
     struct iommu_mapping mapping;
-    struct range held = {0, 0};
+    struct run held = {{0, 0}, 0};
 
-    for (;
-         iova_cursor_get(&cursor, &mapping) && range_overlaps(iommu_mapping_range(&mapping), range);
-         iova_cursor_next(&cursor)) {
-        held = hull(held, iommu_mapping_range(&mapping));
+    for (; held_at(&cursor, range, &mapping); iova_cursor_next(&cursor)) {
+        held.range = hull(held.range, iommu_mapping_range(&mapping));
+        held.mappings++;
     }
     return held;
 }
@@ -445,20 +467,6 @@ bool mapping_set_clear(struct mapping_set *set, GError **error)
     return mapping_set_unmap(set, (struct range){0, UINT64_MAX}, error);
 }
 
-HOT_PATH uint64_t mapping_set_count_in(const struct mapping_set *set, struct range range)
-{
-    struct iova_cursor cursor = iova_tree_find(set->held, range.start);
-    struct iommu_mapping mapping;
-    uint64_t count = 0;
-
-    for (;
-         iova_cursor_get(&cursor, &mapping) && range_overlaps(iommu_mapping_range(&mapping), range);
-         iova_cursor_next(&cursor)) {
-        count++;
-    }
-    return count;
-}
-
 bool mapping_set_walk(void *opaque, struct range range, iommu_visit_fn visit, void *visit_opaque,
                       GError **error)
 {
@@ -466,8 +474,7 @@ bool mapping_set_walk(void *opaque, struct range range, iommu_visit_fn visit, vo
     struct iova_cursor cursor = iova_tree_find(set->held, range.start);
     struct iommu_mapping mapping;
 
-    while (iova_cursor_get(&cursor, &mapping) &&
-           range_overlaps(iommu_mapping_range(&mapping), range)) {
+    while (held_at(&cursor, range, &mapping)) {
         if (!visit(visit_opaque, &mapping, error)) {
             return false;
         }

@@ -15,9 +15,9 @@
 struct mapping_set_ops {
     /* Nothing in the mapping's range is mapped. */
     bool (*map)(void *opaque, const struct iommu_mapping *mapping, GError **error);
-    /* range holds one or several whole mappings that `map` made, and perhaps holes. If it fails for
-     * several, each is tried by itself. */
-    bool (*unmap)(void *opaque, struct range range, GError **error);
+    /* range holds so many whole mappings that `map` made, and perhaps holes. If it fails for
+     * several, each is tried by itself. mappings 0: that was not asked to be known. */
+    bool (*unmap)(void *opaque, struct range range, uint64_t mappings, GError **error);
 };
 
 struct mapping_set;
@@ -55,8 +55,6 @@ bool mapping_set_clear(struct mapping_set *set, GError **error);
 /* Is the host known to lack something that the guest has, or to hold something that it has not? */
 bool mapping_set_is_incomplete(const struct mapping_set *set);
 uint64_t mapping_set_count(const struct mapping_set *set);
-/* Those that overlap a range; also for the host, while it is asked to unmap that. */
-uint64_t mapping_set_count_in(const struct mapping_set *set, struct range range);
 /* Bytes of host memory that the record takes. */
 uint64_t mapping_set_bytes(const struct mapping_set *set);
 /* An iommu_walk_fn over what is recorded; opaque is the set. */

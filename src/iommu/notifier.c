@@ -50,7 +50,7 @@ HOT_PATH bool notifier_update(struct iommu_notifier *notifier, struct range rang
         return mapping_set_reconcile(notifier->held, range, notifier->range, walk_guest, notifier,
                                      error);
     }
-    return notifier->ops->unmap(notifier->opaque, range, error);
+    return notifier->ops->unmap(notifier->opaque, range, 0, error);
 }
 
 bool notifier_map(struct iommu_notifier *notifier, const struct iommu_mapping *mapping,
@@ -72,7 +72,7 @@ bool notifier_unmap(struct iommu_notifier *notifier, struct range range, GError 
         return true;
     }
     return notifier->held ? mapping_set_unmap(notifier->held, range, error)
-                          : notifier->ops->unmap(notifier->opaque, range, error);
+                          : notifier->ops->unmap(notifier->opaque, range, 0, error);
 }
 
 void notifier_report(struct iommu_notifier *notifier, const GError *error)
@@ -89,9 +89,8 @@ static unsigned wanted_events(const struct iommu_region *region,
 {
     unsigned events = 0;
 
-    for (unsigned i = 0; i < region->notifiers->len; i++) {
-        const struct iommu_notifier *notifier = g_ptr_array_index(region->notifiers, i);
-
+    for (const struct iommu_notifier *notifier = region->notifiers; notifier;
+         notifier = notifier->next) {
         events |= notifier == without ? 0 : notifier->events;
     }
     return events;
@@ -166,6 +165,34 @@ static bool replay(struct iommu_notifier *notifier, GError **error)
     return true;
 }
 
+/* In the order in which they came. */
+static void append(struct iommu_region *region, struct iommu_notifier *notifier)
+{
+    struct iommu_notifier **link = &region->notifiers;
+
+    while (*link) {
+        link = &(*link)->next;
+    }
+    notifier->next = NULL;
+    *link = notifier;
+}
+
+static void take_out(struct iommu_region *region, const struct iommu_notifier *notifier)
+{
+    struct iommu_notifier **link = &region->notifiers;
+
+    while (*link != notifier) {
+        link = &(*link)->next;
+    }
+    *link = notifier->next;
+}
+
+/*
+ * Why nothing falls between replay and the first change (I1, I2): the lock is held from before the
+ * walk until the notifier is in the list, and a model holds it while it handles an invalidation.
+ * One that came before has been handled when the walk begins; one that comes after finds the
+ * notifier.
+ */
 static bool register_locked(struct iommu_region *region, struct iommu_notifier *notifier,
                             GError **error)
 {
@@ -180,7 +207,7 @@ static bool register_locked(struct iommu_region *region, struct iommu_notifier *
         change_events(region, old_events | notifier->events, old_events, NULL);
         return false;
     }
-    g_ptr_array_add(region->notifiers, notifier);
+    append(region, notifier);
     return true;
 }
 
@@ -192,9 +219,9 @@ bool iommu_notifier_register(struct iommu_region *region, struct iommu_notifier 
     if (!check(region, notifier, error)) {
         return false;
     }
-    pthread_mutex_lock(region->lock);
+    mutex_lock(region->lock);
     ok = register_locked(region, notifier, error);
-    pthread_mutex_unlock(region->lock);
+    mutex_unlock(region->lock);
     return ok;
 }
 
@@ -206,79 +233,79 @@ bool iommu_notifier_unregister(struct iommu_notifier *notifier, GError **error)
     if (!region) {
         return true;
     }
-    pthread_mutex_lock(region->lock);
+    mutex_lock(region->lock);
     if (notifier->held) {
         ok = drop_held(notifier, error);
     }
     change_events(region, wanted_events(region, NULL), wanted_events(region, notifier), NULL);
-    g_ptr_array_remove(region->notifiers, notifier);
+    take_out(region, notifier);
     notifier->region = NULL;
-    pthread_mutex_unlock(region->lock);
+    mutex_unlock(region->lock);
     return ok;
 }
 
 bool iommu_notifier_reconcile(struct iommu_notifier *notifier, GError **error)
 {
-    pthread_mutex_t *lock = notifier->region->lock;
+    struct mutex *lock = notifier->region->lock;
     bool ok;
 
-    pthread_mutex_lock(lock);
+    mutex_lock(lock);
     ok = notifier_update(notifier, notifier->range, error);
-    pthread_mutex_unlock(lock);
+    mutex_unlock(lock);
     return ok;
 }
 
 bool iommu_notifier_target_changed(struct iommu_notifier *notifier, struct range target,
                                    GError **error)
 {
-    pthread_mutex_t *lock = notifier->region->lock;
+    struct mutex *lock = notifier->region->lock;
     bool ok;
 
-    pthread_mutex_lock(lock);
+    mutex_lock(lock);
     ok = !notifier->held || mapping_set_drop_target(notifier->held, target, error);
-    pthread_mutex_unlock(lock);
+    mutex_unlock(lock);
     return ok;
 }
 
 bool iommu_notifier_settle(struct iommu_notifier *notifier, GError **error)
 {
     struct iommu_region *region = notifier->region;
-    pthread_mutex_t *lock = region->lock;
+    struct mutex *lock = region->lock;
     bool ok = true;
 
-    pthread_mutex_lock(lock);
+    mutex_lock(lock);
     if (notifier->held && region->ops->shows_target && region->ops->shows_target(region)) {
         ok = notifier_update(notifier, notifier->range, error);
     } else if (notifier->held && mapping_set_is_incomplete(notifier->held)) {
         ok = mapping_set_reconcile(notifier->held, (struct range){0, 0}, notifier->range,
                                    walk_guest, notifier, error);
     }
-    pthread_mutex_unlock(lock);
+    mutex_unlock(lock);
     return ok;
 }
 
 struct mapping_difference iommu_notifier_verify(struct iommu_notifier *notifier, GString *out,
                                                 unsigned lines)
 {
-    pthread_mutex_t *lock = notifier->region->lock;
+    struct mutex *lock = notifier->region->lock;
     struct mapping_difference difference = {0};
 
-    pthread_mutex_lock(lock);
+    mutex_lock(lock);
     if (notifier->held) {
         difference =
             mapping_set_verify(notifier->held, notifier->range, walk_guest, notifier, out, lines);
     }
-    pthread_mutex_unlock(lock);
+    mutex_unlock(lock);
     return difference;
 }
 
 uint64_t iommu_notifier_count(struct iommu_notifier *notifier)
 {
-    pthread_mutex_t *lock = notifier->region->lock;
+    struct mutex *lock = notifier->region->lock;
     uint64_t count;
 
-    pthread_mutex_lock(lock);
+    mutex_lock(lock);
     count = notifier->held ? mapping_set_count(notifier->held) : 0;
-    pthread_mutex_unlock(lock);
+    mutex_unlock(lock);
     return count;
 }

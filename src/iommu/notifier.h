@@ -38,6 +38,7 @@ struct iommu_notifier {
     void (*left_over)(struct iommu_notifier *notifier, struct range range);
 
     struct iommu_region *region; /* set while registered */
+    struct iommu_notifier *next; /* of the region; private */
     struct mapping_set *held;    /* private */
 };
 

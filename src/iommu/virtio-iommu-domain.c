@@ -40,9 +40,9 @@ static void set_domain(struct virtio_iommu_endpoint *endpoint, struct virtio_iom
     if (endpoint->domain) {
         g_ptr_array_remove(endpoint->domain->endpoints, endpoint);
     }
-    pthread_mutex_lock(&endpoint->lock);
+    mutex_lock(&endpoint->lock);
     endpoint->domain = domain;
-    pthread_mutex_unlock(&endpoint->lock);
+    mutex_unlock(&endpoint->lock);
     if (domain) {
         g_ptr_array_add(domain->endpoints, endpoint);
         g_ptr_array_sort(domain->endpoints, by_requester); /* the order of their locks */
@@ -129,14 +129,14 @@ static struct virtio_iommu_endpoint *endpoint_at(const struct virtio_iommu_domai
 static void lock_tree(struct virtio_iommu_domain *domain)
 {
     for (unsigned i = 0; i < domain->endpoints->len; i++) {
-        pthread_mutex_lock(&endpoint_at(domain, i)->lock);
+        mutex_lock(&endpoint_at(domain, i)->lock);
     }
 }
 
 static void unlock_tree(struct virtio_iommu_domain *domain)
 {
     for (unsigned i = domain->endpoints->len; i-- > 0;) {
-        pthread_mutex_unlock(&endpoint_at(domain, i)->lock);
+        mutex_unlock(&endpoint_at(domain, i)->lock);
     }
 }
 

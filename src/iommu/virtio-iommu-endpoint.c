@@ -62,12 +62,12 @@ static struct iommu_entry translate(struct iommu_region *region, iova_t iova, bo
     struct range part;
     bool found;
 
-    pthread_mutex_lock(&endpoint->lock);
+    mutex_lock(&endpoint->lock);
     found = find_mapping(endpoint, iova, &mapping);
     if (!endpoint->domain) {
         fault.reason = VIRTIO_IOMMU_FAULT_DOMAIN;
     }
-    pthread_mutex_unlock(&endpoint->lock);
+    mutex_unlock(&endpoint->lock);
     if (!found || !(mapping.access & (is_write ? IOMMU_WRITE : IOMMU_READ))) {
         if (!attributes.is_probe) {
             virtio_iommu_record_fault(endpoint->unit, &fault);
@@ -185,18 +185,18 @@ struct virtio_iommu_endpoint *virtio_iommu_get_endpoint(struct virtio_iommu *uni
     struct virtio_iommu_endpoint *endpoint;
 
     memory_topology_begin();
-    pthread_mutex_lock(&unit->lock);
+    mutex_lock(&unit->lock);
     endpoint = g_hash_table_lookup(unit->endpoints, GUINT_TO_POINTER(requester));
     if (!endpoint) {
         endpoint = g_new0(struct virtio_iommu_endpoint, 1);
         endpoint->unit = unit;
         endpoint->requester = requester;
-        pthread_mutex_init(&endpoint->lock, NULL);
+        mutex_init(&endpoint->lock);
         make_view(endpoint);
         g_hash_table_insert(unit->endpoints, GUINT_TO_POINTER(requester), endpoint);
     }
     endpoint->references++;
-    pthread_mutex_unlock(&unit->lock);
+    mutex_unlock(&unit->lock);
     memory_topology_commit();
     return endpoint;
 }
@@ -206,18 +206,18 @@ void virtio_iommu_put_endpoint(struct virtio_iommu_endpoint *endpoint)
     struct virtio_iommu *unit = endpoint->unit;
     bool last;
 
-    pthread_mutex_lock(&unit->lock);
+    mutex_lock(&unit->lock);
     last = --endpoint->references == 0;
     if (last) {
         virtio_iommu_force_move(endpoint, NULL);
         g_hash_table_remove(unit->endpoints, GUINT_TO_POINTER(endpoint->requester));
     }
-    pthread_mutex_unlock(&unit->lock);
+    mutex_unlock(&unit->lock);
     if (last) {
         memory_region_destroy(&endpoint->messages);
         iommu_region_destroy(&endpoint->region);
         memory_region_destroy(&endpoint->root);
-        pthread_mutex_destroy(&endpoint->lock);
+        mutex_destroy(&endpoint->lock);
         g_free(endpoint);
     }
 }

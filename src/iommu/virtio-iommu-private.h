@@ -25,7 +25,7 @@ struct virtio_iommu_endpoint {
     struct memory_region root;          /* container of the two below */
     struct iommu_region region;         /* of all addresses */
     struct memory_region messages;      /* above it: the interrupt messages' addresses */
-    pthread_mutex_t lock;               /* leaf */
+    struct mutex lock;                  /* leaf */
     struct virtio_iommu_domain *domain; /* NULL: none */
 };
 

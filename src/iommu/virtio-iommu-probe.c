@@ -70,8 +70,8 @@ static bool is_usable(const struct iommu_region *region, iova_t iova, iova_t *en
 {
     bool usable = true;
 
-    for (unsigned i = 0; i < region->notifiers->len; i++) {
-        const struct iommu_notifier *notifier = g_ptr_array_index(region->notifiers, i);
+    for (const struct iommu_notifier *notifier = region->notifiers; notifier;
+         notifier = notifier->next) {
         struct range part = notifier->range, window;
         iova_t border = part.start + part.length;
 

@@ -231,9 +231,9 @@ static enum virtio_iommu_status carry_out(struct virtio_iommu *unit,
 {
     enum virtio_iommu_status status;
 
-    pthread_mutex_lock(&unit->lock);
+    mutex_lock(&unit->lock);
     status = kind->handle(unit, out, properties);
-    pthread_mutex_unlock(&unit->lock);
+    mutex_unlock(&unit->lock);
     memory_translation_synchronize();
     return status;
 }

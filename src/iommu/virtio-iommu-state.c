@@ -59,12 +59,12 @@ void virtio_iommu_save(struct virtio_iommu *unit, GByteArray *bytes)
 {
     g_autoptr(GList) ids = NULL;
 
-    pthread_mutex_lock(&unit->lock);
+    mutex_lock(&unit->lock);
     ids = g_list_sort(g_hash_table_get_keys(unit->domains), by_id);
     for (const GList *at = ids; at; at = at->next) {
         save_domain(bytes, g_hash_table_lookup(unit->domains, at->data));
     }
-    pthread_mutex_unlock(&unit->lock);
+    mutex_unlock(&unit->lock);
 }
 
 /* ---- Loading ---- */
@@ -201,14 +201,14 @@ bool virtio_iommu_load(struct virtio_iommu *unit, const uint8_t *bytes, size_t l
 
     loader.domains = g_ptr_array_new();
     loader.places = g_array_new(false, false, sizeof(struct place));
-    pthread_mutex_lock(&unit->lock);
+    mutex_lock(&unit->lock);
     while (good && loader.left) {
         good = load_domain(&loader);
     }
     if (good) {
         put_in_place(&loader);
     }
-    pthread_mutex_unlock(&unit->lock);
+    mutex_unlock(&unit->lock);
     for (unsigned i = 0; !good && i < loader.domains->len; i++) {
         virtio_iommu_domain_free(g_ptr_array_index(loader.domains, i));
     }

@@ -37,8 +37,8 @@ struct virtio_iommu *virtio_iommu_new(const struct virtio_iommu_config *config,
     unit->domains = g_hash_table_new_full(NULL, NULL, NULL, free_domain);
     unit->nowhere = virtio_iommu_domain_new(UINT32_MAX, false);
     iommu_drain_init(&unit->drain, devices_have_ended, unit);
-    pthread_mutex_init(&unit->lock, NULL);
-    pthread_mutex_init(&unit->fault_lock, NULL);
+    mutex_init(&unit->lock);
+    mutex_init(&unit->fault_lock);
     return unit;
 }
 
@@ -52,16 +52,16 @@ void virtio_iommu_free(struct virtio_iommu *unit)
     g_hash_table_destroy(unit->domains);
     virtio_iommu_domain_free(unit->nowhere);
     iommu_drain_destroy(&unit->drain);
-    pthread_mutex_destroy(&unit->fault_lock);
-    pthread_mutex_destroy(&unit->lock);
+    mutex_destroy(&unit->fault_lock);
+    mutex_destroy(&unit->lock);
     g_free(unit);
 }
 
 void virtio_iommu_set_features(struct virtio_iommu *unit, uint64_t features)
 {
-    pthread_mutex_lock(&unit->lock);
+    mutex_lock(&unit->lock);
     unit->features = features;
-    pthread_mutex_unlock(&unit->lock);
+    mutex_unlock(&unit->lock);
 }
 
 void virtio_iommu_set_bypass(struct virtio_iommu *unit, bool bypass)
@@ -69,7 +69,7 @@ void virtio_iommu_set_bypass(struct virtio_iommu *unit, bool bypass)
     GHashTableIter iter;
     gpointer value;
 
-    pthread_mutex_lock(&unit->lock);
+    mutex_lock(&unit->lock);
     if (unit->bypass != bypass) {
         __atomic_store_n(&unit->bypass, bypass, __ATOMIC_RELEASE);
         g_hash_table_iter_init(&iter, unit->endpoints);
@@ -81,7 +81,7 @@ void virtio_iommu_set_bypass(struct virtio_iommu *unit, bool bypass)
             }
         }
     }
-    pthread_mutex_unlock(&unit->lock);
+    mutex_unlock(&unit->lock);
     memory_translation_synchronize();
 }
 
@@ -90,16 +90,16 @@ void virtio_iommu_reset(struct virtio_iommu *unit)
     GHashTableIter iter;
     gpointer value;
 
-    pthread_mutex_lock(&unit->lock);
+    mutex_lock(&unit->lock);
     unit->features = 0;
     g_hash_table_iter_init(&iter, unit->endpoints);
     while (g_hash_table_iter_next(&iter, NULL, &value)) {
         virtio_iommu_force_move(value, NULL);
     }
-    pthread_mutex_unlock(&unit->lock);
-    pthread_mutex_lock(&unit->fault_lock);
+    mutex_unlock(&unit->lock);
+    mutex_lock(&unit->fault_lock);
     unit->fault_count = 0;
-    pthread_mutex_unlock(&unit->fault_lock);
+    mutex_unlock(&unit->fault_lock);
     memory_translation_synchronize();
 }
 
@@ -110,12 +110,12 @@ void virtio_iommu_record_fault(struct virtio_iommu *unit, const struct virtio_io
     bool recorded;
 
     trace_virtio_iommu_fault(fault->endpoint, fault->address, fault->is_write, fault->reason);
-    pthread_mutex_lock(&unit->fault_lock);
+    mutex_lock(&unit->fault_lock);
     recorded = unit->fault_count < VIRTIO_IOMMU_FAULTS_MAX;
     if (recorded) {
         unit->faults[(unit->fault_first + unit->fault_count++) % VIRTIO_IOMMU_FAULTS_MAX] = *fault;
     }
-    pthread_mutex_unlock(&unit->fault_lock);
+    mutex_unlock(&unit->fault_lock);
     if (recorded) {
         unit->host.fault_recorded(unit->host.opaque);
     }
@@ -125,9 +125,9 @@ bool virtio_iommu_has_fault(struct virtio_iommu *unit)
 {
     bool has_fault;
 
-    pthread_mutex_lock(&unit->fault_lock);
+    mutex_lock(&unit->fault_lock);
     has_fault = unit->fault_count > 0;
-    pthread_mutex_unlock(&unit->fault_lock);
+    mutex_unlock(&unit->fault_lock);
     return has_fault;
 }
 
@@ -136,14 +136,14 @@ bool virtio_iommu_take_fault(struct virtio_iommu *unit, uint8_t event[VIRTIO_IOM
     struct virtio_iommu_fault fault;
     bool found;
 
-    pthread_mutex_lock(&unit->fault_lock);
+    mutex_lock(&unit->fault_lock);
     found = unit->fault_count > 0;
     if (found) {
         fault = unit->faults[unit->fault_first];
         unit->fault_first = (unit->fault_first + 1) % VIRTIO_IOMMU_FAULTS_MAX;
         unit->fault_count--;
     }
-    pthread_mutex_unlock(&unit->fault_lock);
+    mutex_unlock(&unit->fault_lock);
     if (found) {
         memset(event, 0, VIRTIO_IOMMU_EVENT_SIZE);
         event[0] = (uint8_t)fault.reason;
@@ -173,12 +173,11 @@ static struct virtio_iommu_endpoint_info describe(const struct virtio_iommu_endp
                                               .bypass = virtio_iommu_endpoint_bypasses(endpoint),
                                               .domain = domain ? domain->id : 0,
                                               .mappings =
-                                                  domain ? iova_tree_count(domain->tree) : 0,
-                                              .notifiers = endpoint->region.notifiers->len};
+                                                  domain ? iova_tree_count(domain->tree) : 0};
 
-    for (unsigned i = 0; i < endpoint->region.notifiers->len; i++) {
-        const struct iommu_notifier *notifier = g_ptr_array_index(endpoint->region.notifiers, i);
-
+    for (const struct iommu_notifier *notifier = endpoint->region.notifiers; notifier;
+         notifier = notifier->next) {
+        info.notifiers++;
         info.host_mappings += notifier->held ? mapping_set_count(notifier->held) : 0;
     }
     return info;
@@ -190,14 +189,14 @@ GArray *virtio_iommu_query(struct virtio_iommu *unit)
     GHashTableIter iter;
     gpointer value;
 
-    pthread_mutex_lock(&unit->lock);
+    mutex_lock(&unit->lock);
     g_hash_table_iter_init(&iter, unit->endpoints);
     while (g_hash_table_iter_next(&iter, NULL, &value)) {
         struct virtio_iommu_endpoint_info info = describe(value);
 
         g_array_append_val(list, info);
     }
-    pthread_mutex_unlock(&unit->lock);
+    mutex_unlock(&unit->lock);
     g_array_sort(list, by_requester);
     return list;
 }

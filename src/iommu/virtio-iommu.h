@@ -58,7 +58,7 @@ struct virtio_iommu {
     struct memory_region *system; /* its root */
     struct iommu_drain drain;     /* what emulated devices can't let go at once */
 
-    pthread_mutex_t lock;
+    struct mutex lock;
     uint64_t features;                   /* negotiated */
     GHashTable *endpoints;               /* requester -> struct virtio_iommu_endpoint */
     GHashTable *domains;                 /* ID -> struct virtio_iommu_domain; each has endpoints */
@@ -66,7 +66,7 @@ struct virtio_iommu {
     uint64_t mapping_count;              /* of all domains */
     bool bypass; /* atomic for readers: config.bypass, or the guest's word */
 
-    pthread_mutex_t fault_lock; /* leaf; for the following */
+    struct mutex fault_lock; /* leaf; for the following */
     struct virtio_iommu_fault faults[VIRTIO_IOMMU_FAULTS_MAX];
     unsigned fault_first, fault_count;
 };

@@ -131,13 +131,47 @@ static const struct memory_region_ops interrupt_ops = {
     .implemented = {.min_size = 4, .max_size = 4},
 };
 
+/* The place of a requester among the members, or where it belongs. */
+static unsigned find_place(const struct vtd_members *members, uint16_t requester)
+{
+    unsigned place = 0;
+
+    while (place < members->count && members->at[place].device->requester < requester) {
+        place++;
+    }
+    return place;
+}
+
+static void insert_member(struct vtd_members *members, unsigned place, struct vtd_device *device)
+{
+    members->at = g_renew(struct vtd_member, members->at, members->count + 1);
+    memmove(&members->at[place + 1], &members->at[place],
+            (members->count - place) * sizeof(members->at[0]));
+    members->at[place] = (struct vtd_member){.device = device};
+    members->count++;
+}
+
+static void remove_member(struct vtd_members *members, unsigned place)
+{
+    members->count--;
+    memmove(&members->at[place], &members->at[place + 1],
+            (members->count - place) * sizeof(members->at[0]));
+}
+
+static void update_member(struct vtd_members *members, struct vtd_device *device)
+{
+    members->at[find_place(members, device->requester)] =
+        (struct vtd_member){device, device->context.domain, vtd_device_is_open(device)};
+}
+
 bool vtd_device_update_context(struct vtd_device *device)
 {
     struct vtd *vtd = device->vtd;
     struct vtd_context context = vtd_read_context(&vtd->tables, vtd->root, device->requester);
-    bool changed = !vtd_context_equal(&context, &device->context);
+    bool changed = !vtd_context_equal(&context, &device->context) || vtd_device_is_open(device);
 
     device->context = context;
+    update_member(&vtd->members, device);
     vtd_iotlb_set_context(&device->iotlb, &context);
     return changed;
 }
@@ -179,43 +213,38 @@ static void make_view(struct vtd_device *device)
     memory_region_add_subregion_overlap(&device->root, INTERRUPT_BASE, &device->interrupts, 1);
 }
 
-/* Where a requester is in the list, or belongs. */
-static unsigned find_place(const struct vtd *vtd, uint16_t requester, struct vtd_device **found)
+static struct vtd_device *device_new(struct vtd *vtd, uint16_t requester)
 {
-    *found = NULL;
-    for (unsigned i = 0; i < vtd->devices->len; i++) {
-        struct vtd_device *device = g_ptr_array_index(vtd->devices, i);
+    struct vtd_device *device = g_new0(struct vtd_device, 1);
 
-        if (device->requester >= requester) {
-            *found = device->requester == requester ? device : NULL;
-            return i;
-        }
-    }
-    return vtd->devices->len;
+    device->vtd = vtd;
+    device->requester = requester;
+    vtd_iotlb_init(&device->iotlb);
+    make_view(device);
+    return device;
 }
 
 struct vtd_device *vtd_get_device(struct vtd *vtd, uint16_t requester)
 {
+    struct vtd_members *members = &vtd->members;
     struct vtd_device *device;
     unsigned place;
 
     memory_topology_begin();
-    pthread_mutex_lock(&vtd->lock);
-    place = find_place(vtd, requester, &device);
-    if (!device) {
-        device = g_new0(struct vtd_device, 1);
-        device->vtd = vtd;
-        device->requester = requester;
-        vtd_iotlb_init(&device->iotlb);
-        make_view(device);
-        g_ptr_array_insert(vtd->devices, (int)place, device);
+    mutex_lock(&vtd->lock);
+    place = find_place(members, requester);
+    if (place == members->count || members->at[place].device->requester != requester) {
+        device = device_new(vtd, requester);
+        insert_member(members, place, device);
+        update_member(members, device);
         if (vtd_get32(vtd, VTD_GSTS) & VTD_GCMD_TRANSLATION) {
             vtd_device_update_context(device);
             vtd_device_switch(device);
         }
     }
+    device = members->at[place].device;
     device->references++;
-    pthread_mutex_unlock(&vtd->lock);
+    mutex_unlock(&vtd->lock);
     memory_topology_commit();
     return device;
 }
@@ -225,12 +254,12 @@ void vtd_put_device(struct vtd_device *device)
     struct vtd *vtd = device->vtd;
     bool last;
 
-    pthread_mutex_lock(&vtd->lock);
+    mutex_lock(&vtd->lock);
     last = --device->references == 0;
     if (last) {
-        g_ptr_array_remove(vtd->devices, device);
+        remove_member(&vtd->members, find_place(&vtd->members, device->requester));
     }
-    pthread_mutex_unlock(&vtd->lock);
+    mutex_unlock(&vtd->lock);
     if (last) {
         memory_region_destroy(&device->interrupts);
         iommu_region_destroy(&device->iommu);

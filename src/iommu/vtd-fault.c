@@ -39,9 +39,9 @@ static void set_status(struct vtd *vtd, uint32_t bits)
 
 void vtd_raise_fault_status(struct vtd *vtd, uint32_t bits)
 {
-    pthread_mutex_lock(&vtd->fault_lock);
+    mutex_lock(&vtd->fault_lock);
     set_status(vtd, bits);
-    pthread_mutex_unlock(&vtd->fault_lock);
+    mutex_unlock(&vtd->fault_lock);
 }
 
 /* A fault like one that is recorded and not yet cleared need not be recorded again (7.2.1). */
@@ -87,11 +87,11 @@ void vtd_record_fault(struct vtd *vtd, uint16_t requester, uint64_t address, boo
     uint64_t page = address & ~UINT64_C(0xfff);
 
     trace_vtd_fault(requester, address, is_write, reason);
-    pthread_mutex_lock(&vtd->fault_lock);
+    mutex_lock(&vtd->fault_lock);
     if (!is_recorded(vtd, requester, page)) {
         record(vtd, requester, page, is_write, reason);
     }
-    pthread_mutex_unlock(&vtd->fault_lock);
+    mutex_unlock(&vtd->fault_lock);
 }
 
 void vtd_fault_registers_written(struct vtd *vtd)
@@ -99,7 +99,7 @@ void vtd_fault_registers_written(struct vtd *vtd)
     uint32_t status, control;
     bool pending = false;
 
-    pthread_mutex_lock(&vtd->fault_lock);
+    mutex_lock(&vtd->fault_lock);
     for (unsigned i = 0; i < VTD_FAULT_RECORDS; i++) {
         pending |= (record_high(vtd, i) & RECORD_FAULT_BIT) != 0;
     }
@@ -114,5 +114,5 @@ void vtd_fault_registers_written(struct vtd *vtd)
     } else if ((control & VTD_EVENT_PENDING) && !(control & VTD_EVENT_MASK)) {
         vtd_raise_event(vtd, VTD_FECTL);
     }
-    pthread_mutex_unlock(&vtd->fault_lock);
+    mutex_unlock(&vtd->fault_lock);
 }

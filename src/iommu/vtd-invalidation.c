@@ -13,17 +13,27 @@
 #define QUEUE_TURN                                                                                 \
     2000000 /* ns of a vCPU's time that its write to the queue may take, and a tick */
 
+/* Have notifiers follow. What a host can't is in the fault log: the device is cut off (I5), and its
+ * DMA there would fault. */
+HOT_PATH static void invalidate(struct vtd_device *device, struct range range)
+{
+    if (G_UNLIKELY(!iommu_region_invalidate(&device->iommu, range)) &&
+        !device->context.fault_hidden) {
+        vtd_record_fault(device->vtd, device->requester, range.start, false, VTD_FAULT_READ);
+    }
+}
+
 HOT_PATH void vtd_flush_iotlb(struct vtd *vtd, const struct vtd_flush *flush)
 {
     struct range everything = {0, VTD_BIT(52)};
     struct range range = flush->range.length ? flush->range : everything;
 
-    for (unsigned i = 0; i < vtd->devices->len; i++) {
-        struct vtd_device *device = g_ptr_array_index(vtd->devices, i);
+    for (unsigned i = 0; i < vtd->members.count; i++) {
+        const struct vtd_member *member = &vtd->members.at[i];
 
-        if (flush->all_domains || device->context.domain == flush->domain) {
-            vtd_iotlb_forget(&device->iotlb, range, flush->only_pages);
-            iommu_region_invalidate(&device->iommu, range);
+        if (flush->all_domains || member->domain == flush->domain || member->is_open) {
+            vtd_iotlb_forget(&member->device->iotlb, range, flush->only_pages);
+            invalidate(member->device, range);
         }
     }
 }
@@ -33,8 +43,8 @@ static unsigned update_contexts(struct vtd *vtd, uint16_t wanted, uint16_t mask,
 {
     unsigned switches = 0;
 
-    for (unsigned i = 0; i < vtd->devices->len; i++) {
-        struct vtd_device *device = g_ptr_array_index(vtd->devices, i);
+    for (unsigned i = 0; i < vtd->members.count; i++) {
+        struct vtd_device *device = vtd->members.at[i].device;
 
         if (((device->requester ^ wanted) & mask) == 0) {
             if (vtd_device_update_context(device)) {
@@ -48,8 +58,8 @@ static unsigned update_contexts(struct vtd *vtd, uint16_t wanted, uint16_t mask,
 
 static void switch_views(struct vtd *vtd)
 {
-    for (unsigned i = 0; i < vtd->devices->len; i++) {
-        struct vtd_device *device = g_ptr_array_index(vtd->devices, i);
+    for (unsigned i = 0; i < vtd->members.count; i++) {
+        struct vtd_device *device = vtd->members.at[i].device;
 
         if (vtd_device_must_switch(device)) {
             vtd_device_switch(device);
@@ -67,16 +77,14 @@ void vtd_flush_contexts(struct vtd *vtd, uint16_t wanted, uint16_t mask)
     g_autoptr(GPtrArray) changed = g_ptr_array_new();
 
     memory_topology_begin();
-    pthread_mutex_lock(&vtd->lock);
+    mutex_lock(&vtd->lock);
     if (update_contexts(vtd, wanted, mask, changed)) {
         switch_views(vtd);
     }
     for (unsigned i = 0; i < changed->len; i++) {
-        struct vtd_device *device = g_ptr_array_index(changed, i);
-
-        iommu_region_invalidate(&device->iommu, (struct range){0, VTD_BIT(52)});
+        invalidate(g_ptr_array_index(changed, i), (struct range){0, VTD_BIT(52)});
     }
-    pthread_mutex_unlock(&vtd->lock);
+    mutex_unlock(&vtd->lock);
     memory_topology_commit();
 }
 
@@ -106,7 +114,7 @@ void vtd_settle_commands(struct vtd *vtd)
 {
     uint64_t command;
 
-    if (!vtd->unsettled || !iommu_drain_is_empty(&vtd->drain)) {
+    if (!vtd->unsettled || vtd->switching || !iommu_drain_is_empty(&vtd->drain)) {
         return;
     }
     if (vtd->unsettled & VTD_UNSETTLED_CONTEXT) {
@@ -123,9 +131,9 @@ void vtd_settle_commands(struct vtd *vtd)
 void vtd_command_executed(struct vtd *vtd, enum vtd_unsettled command)
 {
     memory_translation_synchronize();
-    pthread_mutex_lock(&vtd->lock);
+    mutex_lock(&vtd->lock);
     vtd->unsettled |= command;
-    pthread_mutex_unlock(&vtd->lock);
+    mutex_unlock(&vtd->lock);
 }
 
 void vtd_command_context(struct vtd *vtd)
@@ -149,105 +157,18 @@ void vtd_command_iotlb(struct vtd *vtd)
         flush.range = page_range(address);
         flush.only_pages = address & VTD_HINT;
     }
-    pthread_mutex_lock(&vtd->lock);
+    mutex_lock(&vtd->lock);
     vtd_flush_iotlb(vtd, &flush);
-    pthread_mutex_unlock(&vtd->lock);
+    mutex_unlock(&vtd->lock);
     vtd_command_executed(vtd, VTD_UNSETTLED_IOTLB);
 }
 
-/*
- * Queued commands (6.5.2), under the lock; those that can't be executed under it let it go for that
- * time. Each returns false if the descriptor is not a valid one.
- */
+/* Queued commands (6.5.2), under the lock. */
 
-static bool queued_context(struct vtd *vtd, const uint64_t descriptor[2])
-{
-    unsigned granularity = vtd_field(descriptor[0], 5, 4);
-    uint16_t mask =
-        granularity == VTD_DEVICE ? requester_mask(vtd_field(descriptor[0], 49, 48)) : 0;
-
-    if (!granularity || descriptor[1]) {
-        return false;
-    }
-    pthread_mutex_unlock(&vtd->lock);
-    vtd_flush_contexts(vtd, (uint16_t)vtd_field(descriptor[0], 47, 32), mask);
-    pthread_mutex_lock(&vtd->lock);
-    return true;
-}
-
-HOT_PATH static bool queued_iotlb(struct vtd *vtd, const uint64_t descriptor[2])
-{
-    unsigned granularity = vtd_field(descriptor[0], 5, 4);
-    struct vtd_flush flush = {.all_domains = granularity == VTD_GLOBAL,
-                              .domain = (uint16_t)vtd_field(descriptor[0], 31, 16)};
-
-    if (!granularity || vtd_field(descriptor[1], 11, 7)) {
-        return false;
-    }
-    if (granularity == VTD_PAGE) {
-        flush.range = page_range(descriptor[1]);
-        flush.only_pages = descriptor[1] & VTD_HINT;
-    }
-    vtd_flush_iotlb(vtd, &flush);
-    return true;
-}
-
-static bool queued_interrupt(struct vtd *vtd, const uint64_t descriptor[2])
-{
-    if (descriptor[1] || !vtd->config.interrupt_remapping) {
-        return false;
-    }
-    if (vtd->host.interrupts_changed) {
-        pthread_mutex_unlock(&vtd->lock);
-        vtd->host.interrupts_changed(vtd->host.opaque);
-        pthread_mutex_lock(&vtd->lock);
-    }
-    return true;
-}
-
-HOT_PATH static void queued_wait(struct vtd *vtd, const uint64_t descriptor[2])
-{
-    if (descriptor[0] & VTD_WAIT_STATUS) {
-        uint8_t status[4];
-
-        store_le32(status, (uint32_t)(descriptor[0] >> 32));
-        vtd_write_memory(&vtd->tables, descriptor[1] & ~UINT64_C(3), status, sizeof(status));
-    }
-    if (descriptor[0] & VTD_WAIT_INTERRUPT) {
-        pthread_mutex_lock(&vtd->fault_lock);
-        if (!(vtd_get32(vtd, VTD_ICS) & VTD_ICS_WAIT_COMPLETE)) {
-            vtd_put32(vtd, VTD_ICS, VTD_ICS_WAIT_COMPLETE);
-            vtd_raise_event(vtd, VTD_IECTL);
-        }
-        pthread_mutex_unlock(&vtd->fault_lock);
-    }
-}
-
-HOT_PATH static bool execute(struct vtd *vtd, const uint64_t descriptor[2])
-{
-    trace_vtd_descriptor(descriptor[0], descriptor[1]);
-    switch (vtd_field(descriptor[0], 3, 0)) {
-    case VTD_INVALIDATE_CONTEXT:
-        return queued_context(vtd, descriptor);
-    case VTD_INVALIDATE_IOTLB:
-        return queued_iotlb(vtd, descriptor);
-    case VTD_INVALIDATE_INTERRUPT:
-        return queued_interrupt(vtd, descriptor);
-    case VTD_INVALIDATE_WAIT:
-        queued_wait(vtd, descriptor);
-        return true;
-    default:
-        return false;
-    }
-}
-
-/* Descriptors that are fetched together, and executed in one hold of the lock. */
-#define AT_ONCE 4
-
-/* What is next in the queue. */
-struct batch {
-    unsigned count;
-    uint64_t descriptors[AT_ONCE][2];
+enum outcome {
+    OUTCOME_INVALID,  /* it is no valid descriptor */
+    OUTCOME_DONE,     /* the head is to be advanced */
+    OUTCOME_UNLOCKED, /* done, head and all, but the lock was let go: the queue may be another */
 };
 
 static uint64_t queue_size(const struct vtd *vtd)
@@ -260,6 +181,102 @@ static void advance_head(struct vtd *vtd, unsigned bytes)
 {
     vtd_put64(vtd, VTD_IQH, (vtd_get64(vtd, VTD_IQH) + bytes) & (queue_size(vtd) - 1));
 }
+
+/* What can't be executed under the lock: it counts as fetched before. */
+static void let_go(struct vtd *vtd)
+{
+    advance_head(vtd, 16);
+    mutex_unlock(&vtd->lock);
+}
+
+static enum outcome queued_context(struct vtd *vtd, const uint64_t descriptor[2])
+{
+    unsigned granularity = vtd_field(descriptor[0], 5, 4);
+    uint16_t mask =
+        granularity == VTD_DEVICE ? requester_mask(vtd_field(descriptor[0], 49, 48)) : 0;
+
+    if (!granularity || descriptor[1]) {
+        return OUTCOME_INVALID;
+    }
+    let_go(vtd);
+    vtd_flush_contexts(vtd, (uint16_t)vtd_field(descriptor[0], 47, 32), mask);
+    mutex_lock(&vtd->lock);
+    return OUTCOME_UNLOCKED;
+}
+
+HOT_PATH static enum outcome queued_iotlb(struct vtd *vtd, const uint64_t descriptor[2])
+{
+    unsigned granularity = vtd_field(descriptor[0], 5, 4);
+    struct vtd_flush flush = {.all_domains = granularity == VTD_GLOBAL,
+                              .domain = (uint16_t)vtd_field(descriptor[0], 31, 16)};
+
+    if (!granularity || vtd_field(descriptor[1], 11, 7)) {
+        return OUTCOME_INVALID;
+    }
+    if (granularity == VTD_PAGE) {
+        flush.range = page_range(descriptor[1]);
+        flush.only_pages = descriptor[1] & VTD_HINT;
+    }
+    vtd_flush_iotlb(vtd, &flush);
+    return OUTCOME_DONE;
+}
+
+static enum outcome queued_interrupt(struct vtd *vtd, const uint64_t descriptor[2])
+{
+    if (descriptor[1] || !vtd->config.interrupt_remapping) {
+        return OUTCOME_INVALID;
+    }
+    if (!vtd->host.interrupts_changed) {
+        return OUTCOME_DONE;
+    }
+    let_go(vtd);
+    vtd->host.interrupts_changed(vtd->host.opaque);
+    mutex_lock(&vtd->lock);
+    return OUTCOME_UNLOCKED;
+}
+
+HOT_PATH static void queued_wait(struct vtd *vtd, const uint64_t descriptor[2])
+{
+    if (descriptor[0] & VTD_WAIT_STATUS) {
+        vtd_store32(&vtd->tables, descriptor[1] & ~UINT64_C(3), (uint32_t)(descriptor[0] >> 32));
+    }
+    if (descriptor[0] & VTD_WAIT_INTERRUPT) {
+        mutex_lock(&vtd->fault_lock);
+        if (!(vtd_get32(vtd, VTD_ICS) & VTD_ICS_WAIT_COMPLETE)) {
+            vtd_put32(vtd, VTD_ICS, VTD_ICS_WAIT_COMPLETE);
+            vtd_raise_event(vtd, VTD_IECTL);
+        }
+        mutex_unlock(&vtd->fault_lock);
+    }
+}
+
+HOT_PATH static enum outcome execute(struct vtd *vtd, const uint64_t descriptor[2])
+{
+    trace_vtd_descriptor(descriptor[0], descriptor[1]);
+    switch (vtd_field(descriptor[0], 3, 0)) {
+    case VTD_INVALIDATE_CONTEXT:
+        return queued_context(vtd, descriptor);
+    case VTD_INVALIDATE_IOTLB:
+        return queued_iotlb(vtd, descriptor);
+    case VTD_INVALIDATE_INTERRUPT:
+        return queued_interrupt(vtd, descriptor);
+    case VTD_INVALIDATE_WAIT:
+        queued_wait(vtd, descriptor);
+        return OUTCOME_DONE;
+    default:
+        return OUTCOME_INVALID;
+    }
+}
+
+/* Descriptors that are fetched together, and executed in one hold of the lock: up to one that lets
+ * it go, for then software may switch the queue off. */
+#define AT_ONCE 4
+
+/* What is next in the queue. */
+struct batch {
+    unsigned count;
+    uint64_t descriptors[AT_ONCE][2];
+};
 
 /* No: the queue is off or empty, or an error stops it. */
 static bool has_more(const struct vtd *vtd)
@@ -307,6 +324,7 @@ static bool must_wait(const struct vtd *vtd, const uint64_t descriptor[2])
 /* Fetch some and execute them, under the lock. True: there are more, and nothing to wait for. */
 HOT_PATH static bool run_batch(struct vtd *vtd)
 {
+    enum outcome outcome = OUTCOME_DONE;
     struct batch batch;
 
     advance_head(vtd, 0);
@@ -321,13 +339,16 @@ HOT_PATH static bool run_batch(struct vtd *vtd)
         if (must_wait(vtd, batch.descriptors[i])) {
             return false; /* the drain's end has the queue run again */
         }
-        if (!execute(vtd, batch.descriptors[i])) {
-            vtd_raise_fault_status(vtd, VTD_FSTS_QUEUE_ERROR);
-            return false;
+        outcome = execute(vtd, batch.descriptors[i]);
+        if (outcome != OUTCOME_DONE) {
+            break;
         }
         advance_head(vtd, 16);
     }
-    return has_more(vtd);
+    if (outcome == OUTCOME_INVALID) {
+        vtd_raise_fault_status(vtd, VTD_FSTS_QUEUE_ERROR);
+    }
+    return has_more(vtd); /* an error is none */
 }
 
 static int64_t nanoseconds(struct timespec time)
@@ -360,9 +381,9 @@ HOT_PATH static bool run_until(struct vtd *vtd, int64_t *deadline)
     for (;;) {
         bool more;
 
-        pthread_mutex_lock(&vtd->lock);
+        mutex_lock(&vtd->lock);
         more = run_batch(vtd);
-        pthread_mutex_unlock(&vtd->lock);
+        mutex_unlock(&vtd->lock);
         if (!more) {
             return true;
         }
@@ -386,10 +407,10 @@ HOT_PATH void vtd_queue_run(struct vtd *vtd)
 
     __atomic_store_n(&vtd->queue_kicked, true, __ATOMIC_SEQ_CST);
     while (!left && __atomic_load_n(&vtd->queue_kicked, __ATOMIC_SEQ_CST) &&
-           pthread_mutex_trylock(&vtd->queue_lock) == 0) {
+           mutex_trylock(&vtd->queue_lock)) {
         __atomic_store_n(&vtd->queue_kicked, false, __ATOMIC_SEQ_CST);
         left = !run_until(vtd, &deadline);
-        pthread_mutex_unlock(&vtd->queue_lock);
+        mutex_unlock(&vtd->queue_lock);
         if (left && !vtd->host.queue_left) {
             deadline = 0;
             left = false;

@@ -9,12 +9,12 @@
 void vtd_iotlb_init(struct vtd_iotlb *iotlb)
 {
     memset(iotlb, 0, sizeof(*iotlb));
-    pthread_mutex_init(&iotlb->lock, NULL);
+    mutex_init(&iotlb->lock);
 }
 
 void vtd_iotlb_destroy(struct vtd_iotlb *iotlb)
 {
-    pthread_mutex_destroy(&iotlb->lock);
+    mutex_destroy(&iotlb->lock);
 }
 
 static struct iommu_mapping *page_slot(struct vtd_iotlb *iotlb, iova_t iova)
@@ -32,19 +32,19 @@ void vtd_iotlb_look(struct vtd_iotlb *iotlb, iova_t iova, struct vtd_iotlb_look 
     const struct iommu_mapping *page = page_slot(iotlb, iova);
     const struct vtd_leaf_table *leaf = leaf_slot(iotlb, iova);
 
-    pthread_mutex_lock(&iotlb->lock);
+    mutex_lock(&iotlb->lock);
     look->sequence = iotlb->sequence;
     look->context = iotlb->context;
     look->hit = iova - page->iova < page->length;
     look->mapping = *page;
     look->leaf = leaf->base == iova >> LEAF_BITS << LEAF_BITS ? *leaf : (struct vtd_leaf_table){0};
-    pthread_mutex_unlock(&iotlb->lock);
+    mutex_unlock(&iotlb->lock);
 }
 
 void vtd_iotlb_remember(struct vtd_iotlb *iotlb, uint64_t sequence, iova_t iova,
                         const struct iommu_mapping *mapping, const struct vtd_leaf_table *leaf)
 {
-    pthread_mutex_lock(&iotlb->lock);
+    mutex_lock(&iotlb->lock);
     if (sequence == iotlb->sequence) {
         *page_slot(iotlb, iova) = *mapping;
         iotlb->has_large_pages |= mapping->length > PAGE_SIZE;
@@ -53,7 +53,7 @@ void vtd_iotlb_remember(struct vtd_iotlb *iotlb, uint64_t sequence, iova_t iova,
             iotlb->has_leaves = true;
         }
     }
-    pthread_mutex_unlock(&iotlb->lock);
+    mutex_unlock(&iotlb->lock);
 }
 
 static void forget_page(struct iommu_mapping *page, struct range range)
@@ -87,22 +87,22 @@ static void forget_leaves(struct vtd_iotlb *iotlb)
 
 HOT_PATH void vtd_iotlb_forget(struct vtd_iotlb *iotlb, struct range range, bool only_pages)
 {
-    pthread_mutex_lock(&iotlb->lock);
+    mutex_lock(&iotlb->lock);
     iotlb->sequence++;
     forget_pages(iotlb, range);
     if (!only_pages) {
         forget_leaves(iotlb);
     }
-    pthread_mutex_unlock(&iotlb->lock);
+    mutex_unlock(&iotlb->lock);
 }
 
 void vtd_iotlb_set_context(struct vtd_iotlb *iotlb, const struct vtd_context *context)
 {
-    pthread_mutex_lock(&iotlb->lock);
+    mutex_lock(&iotlb->lock);
     iotlb->sequence++;
     iotlb->context = *context;
     memset(iotlb->pages, 0, sizeof(iotlb->pages));
     iotlb->has_large_pages = false;
     forget_leaves(iotlb);
-    pthread_mutex_unlock(&iotlb->lock);
+    mutex_unlock(&iotlb->lock);
 }

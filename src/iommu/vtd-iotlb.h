@@ -10,15 +10,14 @@
 #define DUODM_IOMMU_VTD_IOTLB_H
 
 #include "iommu/vtd-tables.h"
-
-#include <pthread.h>
+#include "util/mutex.h"
 
 #define VTD_IOTLB_PAGES  256 /* powers of two */
 #define VTD_IOTLB_LEAVES 64
 
 struct vtd_iotlb {
-    pthread_mutex_t lock; /* leaf */
-    uint64_t sequence;    /* grows with each forgetting */
+    struct mutex lock; /* leaf */
+    uint64_t sequence; /* grows with each forgetting */
     struct vtd_context context;
     bool has_large_pages;                        /* since the context was set */
     bool has_leaves;                             /* since all leaves were forgotten */

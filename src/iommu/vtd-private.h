@@ -52,8 +52,15 @@ void vtd_registers_reset(struct vtd *vtd);
 
 /* vtd-device.c. Called with vtd.lock held. */
 
-/* Read a device's context again. Returns true if it changed. */
+/* Read a device's context again. Returns true if it changed, or what the device uses may be by
+ * another one than was cached (vtd_device_is_open). */
 bool vtd_device_update_context(struct vtd_device *device);
+/* A fault that was cached is looked up once more for each translation, so what the device uses may
+ * be of any domain: the guest need not have told of a context that it made present. */
+static inline bool vtd_device_is_open(const struct vtd_device *device)
+{
+    return device->context.fault != VTD_FAULT_NONE;
+}
 /* Does the device have to be switched between translated and untranslated? */
 bool vtd_device_must_switch(const struct vtd_device *device);
 /* Switch it: in a topology transaction. */

@@ -7,12 +7,11 @@ static struct vtd_device_info device_info(const struct vtd_device *device)
 {
     struct vtd_device_info info = {.requester = device->requester,
                                    .translated = device->translating,
-                                   .context = device->context,
-                                   .notifiers = device->iommu.notifiers->len};
+                                   .context = device->context};
 
-    for (unsigned i = 0; i < device->iommu.notifiers->len; i++) {
-        const struct iommu_notifier *notifier = g_ptr_array_index(device->iommu.notifiers, i);
-
+    for (const struct iommu_notifier *notifier = device->iommu.notifiers; notifier;
+         notifier = notifier->next) {
+        info.notifiers++;
         info.host_mappings += notifier->held ? mapping_set_count(notifier->held) : 0;
     }
     return info;
@@ -22,7 +21,7 @@ void vtd_query(struct vtd *vtd, struct vtd_info *info)
 {
     uint32_t status;
 
-    pthread_mutex_lock(&vtd->lock);
+    mutex_lock(&vtd->lock);
     status = vtd_get32(vtd, VTD_GSTS);
     *info = (struct vtd_info){
         .translation = status & VTD_GCMD_TRANSLATION,
@@ -31,10 +30,10 @@ void vtd_query(struct vtd *vtd, struct vtd_info *info)
         .root = vtd->root,
         .devices = g_array_new(false, false, sizeof(struct vtd_device_info)),
     };
-    for (unsigned i = 0; i < vtd->devices->len; i++) {
-        struct vtd_device_info device = device_info(g_ptr_array_index(vtd->devices, i));
+    for (unsigned i = 0; i < vtd->members.count; i++) {
+        struct vtd_device_info device = device_info(vtd->members.at[i].device);
 
         g_array_append_val(info->devices, device);
     }
-    pthread_mutex_unlock(&vtd->lock);
+    mutex_unlock(&vtd->lock);
 }

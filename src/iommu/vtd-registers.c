@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* The register window (VT-d 11.4): storage with masks, and what a write sets off. */
 #include "iommu/vtd-private.h"
+#include "memory/translation.h"
 #include "util/hot-path.h"
 #include "util/trace.h"
 
@@ -66,6 +67,16 @@ void vtd_registers_reset(struct vtd *vtd)
     vtd_set_status(vtd, 0);
 }
 
+/* TE was changed; until hosts have followed GSTS shows what it was, to other processors, too. */
+static void switch_translation(struct vtd *vtd)
+{
+    vtd_flush_contexts(vtd, 0, 0);
+    memory_translation_synchronize();
+    mutex_lock(&vtd->lock);
+    vtd->switching = false;
+    mutex_unlock(&vtd->lock);
+}
+
 /* Global command (11.4.4). Software changes one bit at a time and waits for the status. */
 static void global_command(struct vtd *vtd, uint32_t command)
 {
@@ -76,7 +87,7 @@ static void global_command(struct vtd *vtd, uint32_t command)
     if (!vtd->config.interrupt_remapping) {
         supported &= ~(VTD_GCMD_REMAPPING | VTD_GCMD_COMPATIBILITY);
     }
-    pthread_mutex_lock(&vtd->lock);
+    mutex_lock(&vtd->lock);
     status = vtd_get32(vtd, VTD_GSTS);
     changed = (status ^ command) & supported;
     status ^= changed;
@@ -92,10 +103,13 @@ static void global_command(struct vtd *vtd, uint32_t command)
         vtd_put64(vtd, VTD_IQH, 0);
     }
     vtd_set_status(vtd, status);
-    pthread_mutex_unlock(&vtd->lock);
     if (changed & VTD_GCMD_TRANSLATION) {
-        vtd_flush_contexts(vtd, 0, 0);
-        vtd_command_executed(vtd, VTD_UNSETTLED_TRANSLATION);
+        vtd->unsettled |= VTD_UNSETTLED_TRANSLATION;
+        vtd->switching = true;
+    }
+    mutex_unlock(&vtd->lock);
+    if (changed & VTD_GCMD_TRANSLATION) {
+        switch_translation(vtd);
     }
     if (changed & status & VTD_GCMD_QUEUED) {
         vtd_queue_run(vtd);
@@ -109,14 +123,14 @@ static void completion_registers_written(struct vtd *vtd)
 {
     uint32_t control;
 
-    pthread_mutex_lock(&vtd->fault_lock);
+    mutex_lock(&vtd->fault_lock);
     control = vtd_get32(vtd, VTD_IECTL);
     if (!(vtd_get32(vtd, VTD_ICS) & VTD_ICS_WAIT_COMPLETE)) {
         vtd_put32(vtd, VTD_IECTL, control & ~VTD_EVENT_PENDING);
     } else if ((control & VTD_EVENT_PENDING) && !(control & VTD_EVENT_MASK)) {
         vtd_raise_event(vtd, VTD_IECTL);
     }
-    pthread_mutex_unlock(&vtd->fault_lock);
+    mutex_unlock(&vtd->fault_lock);
 }
 
 /* What a write to the 32 bits at offset sets off. */
@@ -154,24 +168,24 @@ static void act(struct vtd *vtd, unsigned offset, uint32_t value)
 
 static void store(struct vtd *vtd, unsigned offset, unsigned size, uint64_t value)
 {
-    pthread_mutex_lock(&vtd->lock);
-    pthread_mutex_lock(&vtd->fault_lock);
+    mutex_lock(&vtd->lock);
+    mutex_lock(&vtd->fault_lock);
     for (unsigned i = offset; i < offset + size; i++, value >>= 8) {
         uint8_t mask = vtd->write_masks[i];
 
         vtd->registers[i] = (uint8_t)((vtd->registers[i] & ~mask) | ((uint8_t)value & mask));
         vtd->registers[i] &= (uint8_t) ~((uint8_t)value & vtd->clear_masks[i]);
     }
-    pthread_mutex_unlock(&vtd->fault_lock);
-    pthread_mutex_unlock(&vtd->lock);
+    mutex_unlock(&vtd->fault_lock);
+    mutex_unlock(&vtd->lock);
 }
 
 /* The register that is written for each of a guest's mappings. */
 HOT_PATH static void write_queue_tail(struct vtd *vtd, uint64_t value)
 {
-    pthread_mutex_lock(&vtd->lock);
+    mutex_lock(&vtd->lock);
     vtd_put64(vtd, VTD_IQT, value & VTD_IQ_OFFSET);
-    pthread_mutex_unlock(&vtd->lock);
+    mutex_unlock(&vtd->lock);
     vtd_queue_run(vtd);
 }
 
@@ -209,16 +223,16 @@ static enum memory_result window_read(void *opaque, uint64_t offset, unsigned si
     if (offset + size > VTD_REGISTERS_SIZE) {
         return MEMORY_OK;
     }
-    pthread_mutex_lock(&vtd->lock);
-    pthread_mutex_lock(&vtd->fault_lock);
+    mutex_lock(&vtd->lock);
+    mutex_lock(&vtd->fault_lock);
     vtd_settle_commands(vtd);
     *value = size == 8 ? vtd_get64(vtd, (unsigned)offset) : vtd_get32(vtd, (unsigned)offset);
     if ((vtd->unsettled & VTD_UNSETTLED_TRANSLATION) && offset <= VTD_GSTS &&
         offset + size > VTD_GSTS) {
         *value ^= (uint64_t)VTD_GCMD_TRANSLATION << 8 * (VTD_GSTS - offset);
     }
-    pthread_mutex_unlock(&vtd->fault_lock);
-    pthread_mutex_unlock(&vtd->lock);
+    mutex_unlock(&vtd->fault_lock);
+    mutex_unlock(&vtd->lock);
     return MEMORY_OK;
 }
 

@@ -12,7 +12,7 @@
 #define LEVEL_COUNT (1u << LEVEL_BITS)
 #define PAGE_SIZE   (UINT64_C(1) << PAGE_BITS)
 
-static const struct memory_attributes by_iommu = {.from_device = true};
+#define BY_IOMMU ((struct memory_attributes){.from_device = true})
 
 /* What lies in several pieces, or behind windows. Inside memory_rcu_read_lock. */
 static bool read_pieces(const struct vtd_tables *tables, gpa_t address, void *buffer,
@@ -22,7 +22,7 @@ static bool read_pieces(const struct vtd_tables *tables, gpa_t address, void *bu
 
     for (uint64_t done = 0; done < length; done += part) {
         struct memory_section section =
-            address_space_lookup(tables->memory, address + done, false, by_iommu);
+            address_space_lookup(tables->memory, address + done, false, BY_IOMMU);
 
         if (!section.host) {
             return false;
@@ -67,18 +67,17 @@ HOT_PATH static bool read_second_entry(const struct vtd_tables *tables, gpa_t ad
     return true;
 }
 
-HOT_PATH bool vtd_write_memory(const struct vtd_tables *tables, gpa_t address, const void *buffer,
-                               uint64_t length)
+HOT_PATH bool vtd_store32(const struct vtd_tables *tables, gpa_t address, uint32_t value)
 {
     struct memory_section section;
     bool ok;
 
     memory_rcu_read_lock();
-    section = address_space_lookup(tables->memory, address, true, by_iommu);
-    ok = section.writable && section.length >= length;
+    section = address_space_lookup(tables->memory, address, true, BY_IOMMU);
+    ok = section.writable && section.length >= sizeof(value);
     if (ok) {
-        host_write(section.host, buffer, length, false);
-        memory_region_set_dirty(section.region, section.offset, length);
+        host_store(section.host, sizeof(value), value);
+        memory_region_set_dirty(section.region, section.offset, sizeof(value));
     }
     memory_rcu_read_unlock();
     return ok;

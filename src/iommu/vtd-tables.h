@@ -23,8 +23,8 @@ struct vtd_tables {
  * none. No callback is called and no lock taken: any thread, any lock held.
  */
 bool vtd_read_memory(const struct vtd_tables *tables, gpa_t address, void *buffer, uint64_t length);
-bool vtd_write_memory(const struct vtd_tables *tables, gpa_t address, const void *buffer,
-                      uint64_t length);
+/* 4 bytes at an address that is a multiple of 4. */
+bool vtd_store32(const struct vtd_tables *tables, gpa_t address, uint32_t value);
 
 /* A context entry that was looked up (9.3). */
 struct vtd_context {

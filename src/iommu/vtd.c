@@ -24,53 +24,53 @@ struct vtd *vtd_new(const struct vtd_config *config, const struct vtd_host *host
     vtd->system = system;
     vtd->tables = (struct vtd_tables){memory, config->host_width, config->iova_width,
                                       config->pass_through, config->walk_limit};
-    vtd->devices = g_ptr_array_new();
     iommu_drain_init(&vtd->drain, devices_have_ended, vtd);
-    pthread_mutex_init(&vtd->queue_lock, NULL);
-    pthread_mutex_init(&vtd->lock, NULL);
-    pthread_mutex_init(&vtd->fault_lock, NULL);
+    mutex_init(&vtd->queue_lock);
+    mutex_init(&vtd->lock);
+    mutex_init(&vtd->fault_lock);
     vtd_registers_init(vtd);
     return vtd;
 }
 
 void vtd_free(struct vtd *vtd)
 {
-    assert(vtd->devices->len == 0);
+    assert(vtd->members.count == 0);
     memory_region_destroy(&vtd->window);
-    g_ptr_array_unref(vtd->devices);
+    g_free(vtd->members.at);
     iommu_drain_destroy(&vtd->drain);
-    pthread_mutex_destroy(&vtd->fault_lock);
-    pthread_mutex_destroy(&vtd->lock);
-    pthread_mutex_destroy(&vtd->queue_lock);
+    mutex_destroy(&vtd->fault_lock);
+    mutex_destroy(&vtd->lock);
+    mutex_destroy(&vtd->queue_lock);
     g_free(vtd);
 }
 
 void vtd_reset(struct vtd *vtd)
 {
-    pthread_mutex_lock(&vtd->queue_lock);
-    pthread_mutex_lock(&vtd->lock);
-    pthread_mutex_lock(&vtd->fault_lock);
+    mutex_lock(&vtd->queue_lock);
+    mutex_lock(&vtd->lock);
+    mutex_lock(&vtd->fault_lock);
     vtd_registers_reset(vtd);
     __atomic_store_n(&vtd->root, 0, __ATOMIC_RELEASE);
     vtd->next_fault = 0;
     vtd->unsettled = 0;
+    vtd->switching = false;
     __atomic_store_n(&vtd->interrupt_table, 0, __ATOMIC_RELEASE);
-    pthread_mutex_unlock(&vtd->fault_lock);
-    pthread_mutex_unlock(&vtd->lock);
+    mutex_unlock(&vtd->fault_lock);
+    mutex_unlock(&vtd->lock);
     vtd_flush_contexts(vtd, 0, 0);
-    pthread_mutex_unlock(&vtd->queue_lock);
+    mutex_unlock(&vtd->queue_lock);
 }
 
 void vtd_save(struct vtd *vtd, struct vtd_state *state)
 {
-    pthread_mutex_lock(&vtd->lock);
-    pthread_mutex_lock(&vtd->fault_lock);
+    mutex_lock(&vtd->lock);
+    mutex_lock(&vtd->fault_lock);
     memcpy(state->registers, vtd->registers, sizeof(state->registers));
     state->root = vtd->root;
     state->interrupt_table = vtd->interrupt_table;
     state->next_fault = vtd->next_fault;
-    pthread_mutex_unlock(&vtd->fault_lock);
-    pthread_mutex_unlock(&vtd->lock);
+    mutex_unlock(&vtd->fault_lock);
+    mutex_unlock(&vtd->lock);
 }
 
 /* Could the unit, as it is configured, come to this state? */
@@ -89,11 +89,11 @@ bool vtd_load(struct vtd *vtd, const struct vtd_state *state)
 {
     static const struct vtd_flush everything = {.all_domains = true};
 
-    pthread_mutex_lock(&vtd->lock);
-    pthread_mutex_lock(&vtd->fault_lock);
+    mutex_lock(&vtd->lock);
+    mutex_lock(&vtd->fault_lock);
     if (!is_possible(vtd, state)) {
-        pthread_mutex_unlock(&vtd->fault_lock);
-        pthread_mutex_unlock(&vtd->lock);
+        mutex_unlock(&vtd->fault_lock);
+        mutex_unlock(&vtd->lock);
         return false;
     }
     memcpy(vtd->registers, state->registers, sizeof(vtd->registers));
@@ -104,12 +104,12 @@ bool vtd_load(struct vtd *vtd, const struct vtd_state *state)
     vtd->unsettled = (vtd_get64(vtd, VTD_CCMD) & VTD_COMMAND_BUSY ? VTD_UNSETTLED_CONTEXT : 0) |
                      (vtd_get64(vtd, VTD_IOTLB) & VTD_COMMAND_BUSY ? VTD_UNSETTLED_IOTLB : 0);
     __atomic_store_n(&vtd->interrupt_table, state->interrupt_table, __ATOMIC_RELEASE);
-    pthread_mutex_unlock(&vtd->fault_lock);
-    pthread_mutex_unlock(&vtd->lock);
+    mutex_unlock(&vtd->fault_lock);
+    mutex_unlock(&vtd->lock);
     vtd_flush_contexts(vtd, 0, 0);
-    pthread_mutex_lock(&vtd->lock);
+    mutex_lock(&vtd->lock);
     vtd_flush_iotlb(vtd, &everything);
-    pthread_mutex_unlock(&vtd->lock);
+    mutex_unlock(&vtd->lock);
     devices_have_ended(vtd);
     if (vtd->host.interrupts_changed) {
         vtd->host.interrupts_changed(vtd->host.opaque);

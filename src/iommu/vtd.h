@@ -49,15 +49,29 @@ struct vtd_state {
     uint32_t next_fault;      /* record to write next */
 };
 
+/* A device, with what an invalidation asks of all of them: so it looks through one piece of memory.
+ */
+struct vtd_member {
+    struct vtd_device *device;
+    uint16_t domain; /* of its context, as cached */
+    bool is_open;    /* what it uses may be of any domain (vtd_device_is_open) */
+};
+
+/* By requester. */
+struct vtd_members {
+    struct vtd_member *at;
+    unsigned count;
+};
+
 struct vtd {
     struct vtd_config config;
     struct vtd_host host;
     struct vtd_tables tables;
     struct memory_region *system; /* what devices see untranslated */
     struct memory_region window;  /* the registers: VTD_WINDOW_SIZE bytes */
-    pthread_mutex_t queue_lock;   /* one thread runs the invalidation queue; outside of topology */
+    struct mutex queue_lock;      /* one thread runs the invalidation queue; outside of topology */
     bool queue_kicked;            /* atomic: someone wants it to be looked at */
-    pthread_mutex_t lock;
+    struct mutex lock;
 
     /* State that a snapshot keeps; under the lock (fault registers: fault_lock). */
     uint8_t registers[VTD_REGISTERS_SIZE];
@@ -67,11 +81,12 @@ struct vtd {
 
     uint32_t status;    /* atomic: GSTS, for who has no lock */
     unsigned unsettled; /* commands by register that devices still hold up (enum vtd_unsettled) */
-    pthread_mutex_t fault_lock;
+    bool switching;     /* TE was written, and hosts have not followed yet */
+    struct mutex fault_lock;
     uint8_t write_masks[VTD_REGISTERS_SIZE]; /* bits that a write sets */
     uint8_t clear_masks[VTD_REGISTERS_SIZE]; /* bits that a write of 1 clears */
     struct iommu_drain drain;                /* what emulated devices can't let go at once */
-    GPtrArray *devices; /* of struct vtd_device, by requester; under the lock */
+    struct vtd_members members;              /* the devices; under the lock */
 };
 
 /* memory: the address space of guest physical memory, for tables; system: its root. */

@@ -46,6 +46,7 @@ struct mapcache_statistics {
     uint64_t failed;      /* lookups that found no page, or no room */
 };
 
+/* ops and opaque must outlive it; config is copied. Nothing is mapped yet. */
 struct mapcache *mapcache_new(const struct mapcache_ops *ops, void *opaque,
                               const struct mapcache_config *config);
 /* Nothing may be pinned, nobody may read. Waits for the last readers. */
@@ -67,6 +68,7 @@ void mapcache_unpin(struct mapcache *cache, struct mapcache_window *window);
 void mapcache_invalidate(struct mapcache *cache, uint64_t offset, uint64_t length);
 void mapcache_invalidate_all(struct mapcache *cache);
 
+/* Any thread; the figures are of about the same moment. */
 void mapcache_get_statistics(struct mapcache *cache, struct mapcache_statistics *statistics);
 
 #endif

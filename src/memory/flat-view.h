@@ -69,7 +69,8 @@ struct flat_edit {
     struct flat_node *retired; /* nodes of the view that the successor lacks */
 };
 
-struct flat_view *flat_view_new_empty(void);
+struct flat_view *flat_view_new_empty(void); /* in which nothing answers */
+/* number: another one than of all edits before. */
 void flat_edit_begin(struct flat_edit *edit, const struct flat_view *view, uint64_t number);
 /* Drop all ranges that start in first..last, put these in their place (sorted, starting there). */
 void flat_edit_replace(struct flat_edit *edit, gpa_t first, gpa_t last,

@@ -6,7 +6,7 @@
  * sees the first. An uncontended guard costs an exchange of its own word and never comes here.
  */
 #include "memory/guard.h"
-#include "memory/spin-pause.h"
+#include "util/spin-pause.h"
 #include "util/hot-path.h"
 
 #include <assert.h>

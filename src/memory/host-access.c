@@ -7,6 +7,11 @@ HOT_PATH void host_read_units(void *buffer, const void *host, uint64_t length)
     uint8_t *to = buffer;
     const uint8_t *from = host;
 
+    for (; length >= 8 && host_is_aligned(from, 8); from += 8, to += 8, length -= 8) {
+        uint64_t value = __atomic_load_n((const uint64_t *)from, __ATOMIC_ACQUIRE);
+
+        memcpy(to, &value, 8);
+    }
     while (length) {
         unsigned unit = host_unit(from, length);
         uint64_t value = GUINT64_TO_LE(host_load_aligned(from, unit));

@@ -6,7 +6,7 @@
 #ifndef DUODM_MEMORY_HOST_ACCESS_H
 #define DUODM_MEMORY_HOST_ACCESS_H
 
-#include "memory/tsan.h"
+#include "util/tsan.h"
 
 #include <glib.h>
 #include <stdbool.h>
@@ -61,6 +61,8 @@ static inline unsigned host_unit(const void *host, uint64_t length)
     return unit;
 }
 
+#define HOST_SMALL 32 /* bytes: up to here a call of memcpy costs more than it gains */
+
 /* Copies in aligned units: for memory that is a device's, small accesses, and ThreadSanitizer,
  * which would see a guest's races in memcpy. */
 void host_read_units(void *buffer, const void *host, uint64_t length);
@@ -71,7 +73,7 @@ static inline bool host_wants_units(uint64_t length, bool is_device)
 #ifdef WITH_TSAN
     return true;
 #else
-    return is_device || length <= 8;
+    return is_device || length <= HOST_SMALL;
 #endif
 }
 

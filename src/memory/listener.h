@@ -55,6 +55,9 @@ struct memory_listener {
     GHashTable *refused_eventfds; /* private: struct ioeventfd_section refused */
 };
 
+/* Takes the topology lock: not in a callback of a listener. The listener is its owner's, and not
+ * registered elsewhere; callbacks that are NULL are not called. On failure it is not registered,
+ * and has seen the end of each section that it took. Not being registered is fine to be ended. */
 bool memory_listener_register(struct memory_listener *listener, struct address_space *as,
                               GError **error);
 void memory_listener_unregister(struct memory_listener *listener);

@@ -16,14 +16,16 @@ struct cache_slot {
     const struct flat_range *range;
 };
 
-static __thread struct cache_slot cache[CACHE_SLOTS];
-
 /* Large ranges, RAM and what IOMMUs answer, have a second place, by address space: a device that
  * goes through buffers is in another page each time, but in the same range. */
 #define LARGE_SLOTS 4 /* a power of two */
 #define LARGE_RANGE (UINT64_C(1) << 20)
 
-static __thread struct cache_slot large_cache[LARGE_SLOTS];
+/* In this order: what is last is beside the thread's control block. */
+static __thread struct {
+    struct cache_slot slots[CACHE_SLOTS];
+    struct cache_slot large[LARGE_SLOTS];
+} cache;
 
 static inline bool has_address(const struct cache_slot *slot, uint64_t generation, gpa_t address)
 {
@@ -33,7 +35,7 @@ static inline bool has_address(const struct cache_slot *slot, uint64_t generatio
 /* Registers of one device fall into different slots, and so do pages of RAM. */
 static inline struct cache_slot *get_slot(gpa_t address)
 {
-    return &cache[((address >> 4) ^ (address >> 12) ^ (address >> 20)) % CACHE_SLOTS];
+    return &cache.slots[((address >> 4) ^ (address >> 12) ^ (address >> 20)) % CACHE_SLOTS];
 }
 
 /* Apart, so that a hit need not save registers. */
@@ -48,7 +50,7 @@ find_in_view(struct address_space *as, gpa_t address, uint64_t generation, uint6
 
         *get_slot(address) = slot;
         if (range->length >= LARGE_RANGE) {
-            large_cache[generation % LARGE_SLOTS] = slot;
+            cache.large[generation % LARGE_SLOTS] = slot;
         }
     }
     return range;
@@ -59,7 +61,7 @@ static inline const struct flat_range *find_range(struct address_space *as, gpa_
 {
     uint64_t generation = __atomic_load_n(&as->generation, __ATOMIC_ACQUIRE);
     const struct cache_slot *slot = get_slot(address);
-    const struct cache_slot *large = &large_cache[generation % LARGE_SLOTS];
+    const struct cache_slot *large = &cache.large[generation % LARGE_SLOTS];
 
     return has_address(slot, generation, address) ? slot->range
            : has_address(large, generation, address)
@@ -188,7 +190,7 @@ HOT_PATH const void *address_space_find_ram(struct address_space *as, gpa_t addr
                                             uint64_t length)
 {
     uint64_t generation = __atomic_load_n(&as->generation, __ATOMIC_ACQUIRE), hole_length, skip;
-    const struct cache_slot *large = &large_cache[generation % LARGE_SLOTS];
+    const struct cache_slot *large = &cache.large[generation % LARGE_SLOTS];
     const struct flat_range *range = G_LIKELY(has_address(large, generation, address))
                                          ? large->range
                                          : find_range(as, address, &hole_length);

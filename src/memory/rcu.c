@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-#include "memory/tsan.h"
+#include "util/tsan.h"
 
 #ifndef WITH_TSAN
 #define _LGPL_SOURCE /* inline read-side primitives; duodm's licence allows it */

@@ -112,7 +112,8 @@ void topology_mark(struct memory_region *region, uint64_t offset, uint64_t lengt
 /* ---- Address spaces and the views that they show ---- */
 
 /* The region whose view is what this one shows: the end of a way of single subregions and aliases
- * that pass on all of what lies behind. */
+ * that pass on all of what lies behind. One that is disabled is not on it: it marks nothing when it
+ * goes. */
 static struct memory_region *get_effective_root(struct memory_region *region)
 {
     for (unsigned depth = 0; depth < TOPOLOGY_DEPTH_MAX; depth++) {
@@ -128,7 +129,7 @@ static struct memory_region *get_effective_root(struct memory_region *region)
                    only->region->offset == 0) {
             next = only->region;
         }
-        if (!next || next->size > region->size) {
+        if (!next || !next->enabled || next->size > region->size) {
             break;
         }
         region = next;

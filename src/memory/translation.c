@@ -5,8 +5,9 @@
  * and it is the holders that pay, by one locked instruction.
  */
 #include "memory/translation.h"
-#include "memory/spin-pause.h"
 #include "util/hot-path.h"
+#include "util/mutex.h"
+#include "util/spin-pause.h"
 
 #include <pthread.h>
 #include <stdbool.h>
@@ -27,7 +28,7 @@ struct holder {
 };
 
 /* Process-wide, as threads are. */
-static pthread_mutex_t holders_lock = PTHREAD_MUTEX_INITIALIZER;
+static struct mutex holders_lock = MUTEX_INITIALIZER;
 static struct holder holders = {.next = &holders, .previous = &holders};
 static pthread_key_t thread_end_key;
 static pthread_once_t thread_end_once = PTHREAD_ONCE_INIT;
@@ -37,11 +38,11 @@ static void thread_end(void *value)
 {
     struct holder *holder = value;
 
-    pthread_mutex_lock(&holders_lock);
+    mutex_lock(&holders_lock);
     holder->previous->next = holder->next;
     holder->next->previous = holder->previous;
     holder->registered = false;
-    pthread_mutex_unlock(&holders_lock);
+    mutex_unlock(&holders_lock);
 }
 
 static void make_thread_end_key(void)
@@ -55,13 +56,13 @@ static void register_thread(void)
 
     pthread_once(&thread_end_once, make_thread_end_key);
     pthread_setspecific(thread_end_key, holder);
-    pthread_mutex_lock(&holders_lock);
+    mutex_lock(&holders_lock);
     holder->next = &holders;
     holder->previous = holders.previous;
     holders.previous->next = holder;
     holders.previous = holder;
     holder->registered = true;
-    pthread_mutex_unlock(&holders_lock);
+    mutex_unlock(&holders_lock);
 }
 
 /* What the holder asks an IOMMU comes after the exchange, as what the synchroniser had that forget
@@ -106,9 +107,9 @@ static void wait_for(const struct holder *holder)
 
 HOT_PATH void memory_translation_synchronize(void)
 {
-    pthread_mutex_lock(&holders_lock); /* a locked instruction: what was forgotten is seen to be */
+    mutex_lock(&holders_lock); /* a locked instruction: what was forgotten is seen to be */
     for (const struct holder *holder = holders.next; holder != &holders; holder = holder->next) {
         wait_for(holder);
     }
-    pthread_mutex_unlock(&holders_lock);
+    mutex_unlock(&holders_lock);
 }

@@ -8,6 +8,7 @@
 #ifndef DUODM_MEMORY_TRANSLATION_H
 #define DUODM_MEMORY_TRANSLATION_H
 
+/* From before the question on, until the copy has ended. Nests; nothing between may wait. */
 void memory_translation_hold(void);
 void memory_translation_release(void);
 /* Wait for those that hold now. Not while holding. */

@@ -2,7 +2,6 @@
 #include "tcg/cpu-model.h"
 #include "dm/property.h"
 #include "tcg/avx.h"
-#include "util/error.h"
 
 enum { EAX, EBX, ECX, EDX };
 
@@ -142,29 +141,14 @@ static void set_feature(void *model, unsigned feature, bool on)
 static bool set_vendor(void *opaque, const char *value, GError **error)
 {
     struct cpu_model *model = opaque;
-    if (!g_str_equal(value, "GenuineIntel") && !g_str_equal(value, "AuthenticAMD")) {
-        return duodm_fail(error, DUODM_ERROR_INVALID_ARGUMENT,
-                          "'%s' is not valid: GenuineIntel or AuthenticAMD is expected", value);
-    }
-    model->amd = value[0] == 'A';
-    return true;
+    return cpu_option_parse_vendor(value, &model->amd, error);
 }
 
 static bool set_physical_bits(void *opaque, const char *value, GError **error)
 {
     struct cpu_model *model = opaque;
-    uint64_t number;
-
-    if (!parse_number(value, &number, error)) {
-        return false;
-    }
-    if (number < CPU_PHYSICAL_BITS_MIN || number > CPU_PHYSICAL_BITS_MAX) {
-        return duodm_fail(error, DUODM_ERROR_INVALID_ARGUMENT,
-                          "'%s' is not valid: %d to %d bits are expected", value,
-                          CPU_PHYSICAL_BITS_MIN, CPU_PHYSICAL_BITS_MAX);
-    }
-    model->physical_bits = (uint8_t)number;
-    return true;
+    return cpu_option_parse_physical_bits(value, CPU_PHYSICAL_BITS_MIN, CPU_PHYSICAL_BITS_MAX,
+                                          &model->physical_bits, error);
 }
 
 static const struct cpu_property properties[] = {

@@ -54,25 +54,32 @@ void debug_trap(struct cpu *cpu, uint32_t reasons)
 
 void debug_icebp(struct cpu *cpu)
 {
-    if (cpu->debug_pending)
+    if (cpu->debug_pending) {
         set_reasons(cpu, 0);
+    }
     cpu_deliver_event(cpu, EVENT_ICEBP, EXCEPTION_DB, false, 0);
 }
 
 void debug_check_code(struct cpu *cpu)
 {
     /* MOV SS holds back execution breakpoints on Intel's only. */
-    if (!(cpu->dr[7] & DR7_ENABLES) || (cpu->debug_shadow && !cpu->vendor_amd))
+    if (!(cpu->dr[7] & DR7_ENABLES) || (cpu->debug_shadow && !cpu->vendor_amd)) {
         return;
+    }
     uint64_t linear = cpu->rip;
-    if (cpu->mode != CPU_MODE_64)
+    if (cpu->mode != CPU_MODE_64) {
         linear = (uint32_t)(linear + cpu->segment[X86_CS].base);
+    }
     uint32_t reasons = 0;
-    for (unsigned n = 0; n < BREAKPOINTS; n++)
-        if (is_enabled(cpu, n) && breakpoint_type(cpu, n) == BREAK_EXECUTE && cpu->dr[n] == linear)
+    for (unsigned n = 0; n < BREAKPOINTS; n++) {
+        if (is_enabled(cpu, n) && breakpoint_type(cpu, n) == BREAK_EXECUTE &&
+            cpu->dr[n] == linear) {
             reasons |= 1u << n;
-    if (reasons)
+        }
+    }
+    if (reasons) {
         debug_fault(cpu, reasons);
+    }
 }
 
 static void note(struct cpu *cpu, uint32_t reasons)
@@ -89,8 +96,9 @@ void debug_note_access(struct cpu *cpu, uint64_t linear, unsigned length, bool i
     for (unsigned n = 0; n < BREAKPOINTS; n++) {
         enum breakpoint_type type = breakpoint_type(cpu, n);
         bool wanted = type == BREAK_READ_WRITE || (type == BREAK_WRITE && is_write);
-        if (is_enabled(cpu, n) && wanted && overlaps(cpu, n, linear, length))
+        if (is_enabled(cpu, n) && wanted && overlaps(cpu, n, linear, length)) {
             reasons |= 1u << n;
+        }
     }
     note(cpu, reasons);
 }
@@ -99,12 +107,15 @@ void debug_note_access(struct cpu *cpu, uint64_t linear, unsigned length, bool i
 void debug_note_port_slow(struct cpu *cpu, uint16_t port, unsigned size)
 {
     uint32_t reasons = 0;
-    if (!(cpu->cr4 & CR4_DE))
+    if (!(cpu->cr4 & CR4_DE)) {
         return;
-    for (unsigned n = 0; n < BREAKPOINTS; n++)
+    }
+    for (unsigned n = 0; n < BREAKPOINTS; n++) {
         if (is_enabled(cpu, n) && breakpoint_type(cpu, n) == BREAK_IO &&
-            overlaps(cpu, n, port, size))
+            overlaps(cpu, n, port, size)) {
             reasons |= 1u << n;
+        }
+    }
     note(cpu, reasons);
 }
 
@@ -113,9 +124,11 @@ void debug_after_instruction(struct cpu *cpu, bool single_step)
     bool step = single_step && !cpu->debug_no_step;
     cpu->debug_no_step = false;
     /* After MOV SS and POP SS data breakpoints wait for the next instruction's end. */
-    if (cpu->debug_shadow)
+    if (cpu->debug_shadow) {
         return;
+    }
     uint32_t reasons = step ? DR6_BS : 0;
-    if (reasons | cpu->debug_pending)
+    if (reasons | cpu->debug_pending) {
         debug_trap(cpu, reasons);
+    }
 }

@@ -41,8 +41,9 @@ _Noreturn void debug_fault(struct cpu *cpu, uint32_t reasons);
 /* An access to I/O ports was made. */
 static inline void debug_note_port(struct cpu *cpu, uint16_t port, unsigned size)
 {
-    if (__builtin_expect(cpu->dr[7] & DR7_ENABLES, 0))
+    if (__builtin_expect(cpu->dr[7] & DR7_ENABLES, 0)) {
         debug_note_port_slow(cpu, port, size);
+    }
 }
 
 #endif

@@ -30,8 +30,9 @@ struct decoder {
 static bool fetch(struct decoder *d, unsigned count, uint64_t *value)
 {
     *value = 0;
-    if (d->result != DECODE_OK)
+    if (d->result != DECODE_OK) {
         return false;
+    }
     if (d->position + count > INSN_MAX_LENGTH) {
         d->result = d->available < INSN_MAX_LENGTH ? DECODE_NEED_MORE : DECODE_TOO_LONG;
         return false;
@@ -40,8 +41,9 @@ static bool fetch(struct decoder *d, unsigned count, uint64_t *value)
         d->result = DECODE_NEED_MORE;
         return false;
     }
-    for (unsigned i = 0; i < count; i++)
+    for (unsigned i = 0; i < count; i++) {
         *value |= (uint64_t)d->bytes[d->position + i] << (8 * i);
+    }
     d->position += count;
     return true;
 }
@@ -76,8 +78,9 @@ static bool mode_64(const struct decoder *d)
 /* CS, DS, ES and SS overrides are accepted and ignored in 64-bit mode (SDM vol. 1, 3.3.7.1). */
 static void override_segment(struct decoder *d, enum x86_segment_index segment)
 {
-    if (!mode_64(d) || segment == X86_FS || segment == X86_GS)
+    if (!mode_64(d) || segment == X86_FS || segment == X86_GS) {
         d->segment_override = segment;
+    }
 }
 
 /* True if byte was a prefix. */
@@ -116,8 +119,9 @@ static bool take_prefix(struct decoder *d, uint8_t byte)
         d->repeat = byte;
         break;
     default:
-        if (!mode_64(d) || (byte & 0xf0) != 0x40)
+        if (!mode_64(d) || (byte & 0xf0) != 0x40) {
             return false;
+        }
         d->rex = byte;
         return true;
     }
@@ -135,8 +139,9 @@ static void fetch_modrm(struct decoder *d)
 
 static enum mandatory_prefix mandatory_prefix(const struct decoder *d)
 {
-    if (d->repeat)
+    if (d->repeat) {
         return d->repeat == 0xf3 ? PREFIX_F3 : PREFIX_F2;
+    }
     return d->prefix_66 ? PREFIX_66 : PREFIX_NONE;
 }
 
@@ -172,8 +177,9 @@ static const struct opcode *resolve(struct decoder *d, const struct opcode *row)
         default:
             return NULL;
         }
-        if (d->result != DECODE_OK)
+        if (d->result != DECODE_OK) {
             return NULL;
+        }
     }
 }
 
@@ -208,21 +214,25 @@ static const struct opcode *decode_0f(struct decoder *d)
  */
 static bool is_vex(struct decoder *d, uint8_t byte)
 {
-    if (byte != 0xc4 && byte != 0xc5)
+    if (byte != 0xc4 && byte != 0xc5) {
         return false;
-    if (mode_64(d))
+    }
+    if (mode_64(d)) {
         return true;
+    }
     fetch_modrm(d);
-    if (d->result != DECODE_OK || d->insn->modrm < 0xc0)
+    if (d->result != DECODE_OK || d->insn->modrm < 0xc0) {
         return false;
+    }
     return d->cpu->protected_mode && !d->cpu->v86;
 }
 
 static const struct opcode *decode_vex(struct decoder *d, uint8_t byte)
 {
     struct insn *insn = d->insn;
-    if (d->rex || d->prefix_66 || d->repeat || (insn->prefixes & INSN_LOCK))
+    if (d->rex || d->prefix_66 || d->repeat || (insn->prefixes & INSN_LOCK)) {
         return NULL;
+    }
     uint8_t first = d->have_modrm ? insn->modrm : fetch_byte(d);
     d->have_modrm = false;
     uint8_t last = first, map = 1;
@@ -233,10 +243,11 @@ static const struct opcode *decode_vex(struct decoder *d, uint8_t byte)
         last = fetch_byte(d);
         insn->vex_w = last & 0x80;
     }
-    if (!mode_64(d))
+    if (!mode_64(d)) {
         d->rex = 0;
-    else if (insn->vex_w)
+    } else if (insn->vex_w) {
         d->rex |= REX_W;
+    }
     insn->vex = true;
     insn->map = map;
     insn->vex_l = last & 4;
@@ -244,8 +255,9 @@ static const struct opcode *decode_vex(struct decoder *d, uint8_t byte)
     d->prefix_66 = (last & 3) == 1;
     d->repeat = (last & 3) == 2 ? 0xf3 : (last & 3) == 3 ? 0xf2 : 0;
     insn->byte = fetch_byte(d);
-    if (d->result != DECODE_OK)
+    if (d->result != DECODE_OK) {
         return NULL;
+    }
     switch (map) {
     case 1:
         return resolve(d, &opcode_map_vex_0f[insn->byte]);
@@ -263,18 +275,23 @@ static const struct opcode *decode_opcode(struct decoder *d)
     uint8_t byte;
     do {
         byte = fetch_byte(d);
-        if (d->result != DECODE_OK)
+        if (d->result != DECODE_OK) {
             return NULL;
+        }
     } while (take_prefix(d, byte));
     d->insn->byte = byte;
-    if (is_vex(d, byte))
+    if (is_vex(d, byte)) {
         return decode_vex(d, byte);
-    if (byte == 0x0f)
+    }
+    if (byte == 0x0f) {
         return decode_0f(d);
-    if (byte >= 0xd8 && byte <= 0xdf)
+    }
+    if (byte >= 0xd8 && byte <= 0xdf) {
         return resolve(d, &opcode_map_x87[byte - 0xd8]);
-    if (byte == 0x63)
+    }
+    if (byte == 0x63) {
         return mode_64(d) ? &opcode_63_movsxd : &opcode_63_arpl;
+    }
     return d->result == DECODE_OK ? resolve(d, &opcode_map_one_byte[byte]) : NULL;
 }
 
@@ -292,14 +309,18 @@ static bool operand_has_modrm(enum operand operand)
 
 static unsigned variable_size(const struct decoder *d, uint16_t flags)
 {
-    if (d->cpu->mode == CPU_MODE_16)
+    if (d->cpu->mode == CPU_MODE_16) {
         return d->prefix_66 ? 4 : 2;
-    if (!mode_64(d))
+    }
+    if (!mode_64(d)) {
         return d->prefix_66 ? 2 : 4;
-    if ((d->rex & REX_W) || (flags & OP_FORCE_64))
+    }
+    if ((d->rex & REX_W) || (flags & OP_FORCE_64)) {
         return 8;
-    if (d->prefix_66)
+    }
+    if (d->prefix_66) {
         return 2;
+    }
     return flags & OP_DEFAULT_64 ? 8 : 4;
 }
 
@@ -364,8 +385,9 @@ static void decode_memory_32(struct decoder *d)
         uint8_t sib = fetch_byte(d);
         insn->scale = sib >> 6;
         insn->index = ((sib >> 3) & 7) | (d->rex & REX_X ? 8 : 0);
-        if (insn->index == X86_RSP && !d->vector_index)
+        if (insn->index == X86_RSP && !d->vector_index) {
             insn->index = INSN_NO_REGISTER;
+        }
         insn->base = (sib & 7) | (d->rex & REX_B ? 8 : 0);
         no_base = mod == 0 && (sib & 7) == 5;
     } else if (no_base) {
@@ -377,10 +399,12 @@ static void decode_memory_32(struct decoder *d)
         insn->displacement = fetch_signed(d, 4);
         return;
     }
-    if (insn->base == X86_RSP || insn->base == X86_RBP)
+    if (insn->base == X86_RSP || insn->base == X86_RBP) {
         insn->segment = X86_SS;
-    if (mod != 0)
+    }
+    if (mod != 0) {
         insn->displacement = fetch_signed(d, mod == 1 ? 1 : 4);
+    }
 }
 
 /* True if the row has a ModRM byte. */
@@ -389,22 +413,25 @@ static bool decode_modrm(struct decoder *d, const struct opcode *row)
     struct insn *insn = d->insn;
     bool control = false;
     for (unsigned i = 0; i < G_N_ELEMENTS(row->operands); i++) {
-        if (operand_has_modrm(row->operands[i]))
+        if (operand_has_modrm(row->operands[i])) {
             fetch_modrm(d);
+        }
         control |= row->operands[i] == Cd || row->operands[i] == Dd;
         d->vector_index |= row->operands[i] == Mvs;
     }
-    if (!d->have_modrm)
+    if (!d->have_modrm) {
         return false;
+    }
     insn->reg = ((insn->modrm >> 3) & 7) | (d->rex & REX_R ? 8 : 0);
     /* MOV to and from control and debug registers takes any mod as 3. */
     insn->memory = insn->modrm < 0xc0 && !control;
-    if (!insn->memory)
+    if (!insn->memory) {
         insn->rm = (insn->modrm & 7) | (d->rex & REX_B ? 8 : 0);
-    else if (insn->address_size == 2)
+    } else if (insn->address_size == 2) {
         decode_memory_16(d);
-    else
+    } else {
         decode_memory_32(d);
+    }
     return true;
 }
 
@@ -417,10 +444,11 @@ static void decode_immediates(struct decoder *d, const struct opcode *row)
         switch (row->operands[i]) {
         case Ib:
         case Lx:
-            if (second)
+            if (second) {
                 insn->immediate2 = fetch_byte(d);
-            else
+            } else {
                 insn->immediate = fetch_byte(d);
+            }
             second = true;
             break;
         case Ibs:
@@ -465,18 +493,22 @@ static void decode_immediates(struct decoder *d, const struct opcode *row)
 static bool is_allowed_vex(const struct decoder *d, const struct opcode *row, bool has_vvvv)
 {
     const struct insn *insn = d->insn;
-    if (insn->vex_l ? row->flags & OP_VEX_128 : row->flags & OP_VEX_256)
+    if (insn->vex_l ? row->flags & OP_VEX_128 : row->flags & OP_VEX_256) {
         return false;
-    if ((row->flags & OP_VEX_W0) && insn->vex_w)
+    }
+    if ((row->flags & OP_VEX_W0) && insn->vex_w) {
         return false;
+    }
     if ((row->flags & OP_AVX2_256) && insn->vex_l &&
-        !cpu_features_have(&d->cpu->features, FEATURE_AVX2))
+        !cpu_features_have(&d->cpu->features, FEATURE_AVX2)) {
         return false;
+    }
     /* A gather needs a SIB byte and three different registers. */
     if (d->vector_index &&
         (insn->address_size == 2 || (insn->modrm & 7) != 4 || insn->reg == insn->index ||
-         insn->reg == insn->vex_register || insn->index == insn->vex_register))
+         insn->reg == insn->vex_register || insn->index == insn->vex_register)) {
         return false;
+    }
     /* VEX.vvvv that names no operand must be 1111b. */
     return has_vvvv || insn->vex_register == 0;
 }
@@ -486,24 +518,31 @@ static bool is_allowed(const struct decoder *d, const struct opcode *row)
 {
     const struct cpu *cpu = d->cpu;
     const struct insn *insn = d->insn;
-    if (row->feature && !cpu_features_have(&cpu->features, row->feature))
+    if (row->feature && !cpu_features_have(&cpu->features, row->feature)) {
         return false;
-    if ((row->flags & OP_NOT_64) && mode_64(d))
+    }
+    if ((row->flags & OP_NOT_64) && mode_64(d)) {
         return false;
-    if ((row->flags & OP_ONLY_64) && !mode_64(d))
+    }
+    if ((row->flags & OP_ONLY_64) && !mode_64(d)) {
         return false;
-    if ((row->flags & OP_PROTECTED) && (!cpu->protected_mode || cpu->v86))
+    }
+    if ((row->flags & OP_PROTECTED) && (!cpu->protected_mode || cpu->v86)) {
         return false;
-    if ((row->flags & OP_VEX) && !insn->vex)
+    }
+    if ((row->flags & OP_VEX) && !insn->vex) {
         return false;
-    if ((insn->prefixes & INSN_LOCK) && (!(row->flags & OP_LOCK) || !insn->memory))
+    }
+    if ((insn->prefixes & INSN_LOCK) && (!(row->flags & OP_LOCK) || !insn->memory)) {
         return false;
+    }
     bool has_vvvv = false;
     for (unsigned i = 0; i < G_N_ELEMENTS(row->operands); i++) {
         enum operand_place place = operand_kinds[row->operands[i]].place;
 
-        if (insn->memory ? place == OPERAND_IN_RM_REGISTER : place == OPERAND_IN_RM_MEMORY)
+        if (insn->memory ? place == OPERAND_IN_RM_REGISTER : place == OPERAND_IN_RM_MEMORY) {
             return false;
+        }
         has_vvvv |= place == OPERAND_IN_VVVV;
     }
     return !insn->vex || is_allowed_vex(d, row, has_vvvv);
@@ -530,29 +569,37 @@ enum decode_result decode_insn(const struct cpu *cpu, const uint8_t *bytes, unsi
     insn->segment = X86_DS;
 
     const struct opcode *row = decode_opcode(&d);
-    if (!row)
+    if (!row) {
         return d.result == DECODE_OK ? DECODE_UNDEFINED : d.result;
+    }
 
-    if (d.rex && !insn->vex)
+    if (d.rex && !insn->vex) {
         insn->prefixes |= INSN_REX;
-    if (d.repeat)
+    }
+    if (d.repeat) {
         insn->prefixes |= d.repeat == 0xf3 ? INSN_REP : INSN_REPNE;
-    if (d.prefix_66)
+    }
+    if (d.prefix_66) {
         insn->prefixes |= INSN_OPERAND_16;
-    if (mode_64(&d))
+    }
+    if (mode_64(&d)) {
         insn->address_size = d.prefix_67 ? 4 : 8;
-    else
+    } else {
         insn->address_size = (cpu->mode == CPU_MODE_32) != d.prefix_67 ? 4 : 2;
+    }
     insn->operand_size = operand_size(&d, row);
     insn->opcode = row;
     decode_modrm(&d, row);
     decode_immediates(&d, row);
-    if (d.result != DECODE_OK)
+    if (d.result != DECODE_OK) {
         return d.result;
-    if (d.segment_override != X86_SEGMENT_COUNT)
+    }
+    if (d.segment_override != X86_SEGMENT_COUNT) {
         insn->segment = d.segment_override;
-    if (!is_allowed(&d, row))
+    }
+    if (!is_allowed(&d, row)) {
         return DECODE_UNDEFINED;
+    }
     insn->length = d.position;
     insn->execute = choose_handler(row, insn->operand_size);
     return insn->execute ? DECODE_OK : DECODE_UNDEFINED;

@@ -42,12 +42,15 @@ static enum exception_class exception_class(int vector)
 static int combine(int first_vector, int vector)
 {
     enum exception_class first = exception_class(first_vector), second = exception_class(vector);
-    if (first == CLASS_DOUBLE_FAULT)
+    if (first == CLASS_DOUBLE_FAULT) {
         return second == CLASS_BENIGN ? vector : NO_VECTOR;
-    if (first == CLASS_CONTRIBUTORY && second == CLASS_CONTRIBUTORY)
+    }
+    if (first == CLASS_CONTRIBUTORY && second == CLASS_CONTRIBUTORY) {
         return EXCEPTION_DF;
-    if (first == CLASS_PAGE_FAULT && second != CLASS_BENIGN)
+    }
+    if (first == CLASS_PAGE_FAULT && second != CLASS_BENIGN) {
         return EXCEPTION_DF;
+    }
     return vector;
 }
 
@@ -56,16 +59,18 @@ static _Noreturn void raise_exception(struct cpu *cpu, int vector, bool has_erro
     static const struct insn no_insn;
     rollback_restore(cpu);
     cpu->rip -= cpu->current->length;
-    if (cpu->mode != CPU_MODE_64)
+    if (cpu->mode != CPU_MODE_64) {
         cpu->rip = (uint32_t)cpu->rip;
+    }
     cpu->current = &no_insn;
     cpu->debug_pending = 0;
     cpu->debug_no_step = false;
     cpu->interrupt_shadow = cpu->debug_shadow = false;
     if (cpu->delivering) {
         bool external = cpu->delivering_vector != SOFTWARE_VECTOR;
-        if (has_error && vector != EXCEPTION_PF && vector != EXCEPTION_AC && external)
+        if (has_error && vector != EXCEPTION_PF && vector != EXCEPTION_AC && external) {
             error |= ERROR_EXT;
+        }
         vector = combine(cpu->delivering_vector, vector);
         if (vector == EXCEPTION_DF) {
             has_error = true;
@@ -115,7 +120,7 @@ struct event {
     uint32_t flags; /* EFLAGS as the frame shows them */
 };
 
-static bool is_fault(const struct cpu *cpu, const struct event *event)
+static bool is_fault(const struct event *event)
 {
     switch (event->vector) {
     case EXCEPTION_DB: /* code breakpoints leave RF to the handler */
@@ -138,8 +143,9 @@ static uint32_t idt_error(const struct event *event)
 /* Real mode: the IDT is a table of far pointers (SDM vol. 3, 20.1.4). */
 static void deliver_real(struct cpu *cpu, const struct event *event)
 {
-    if (event->vector * 4u + 3 > cpu->idt.limit)
+    if (event->vector * 4u + 3 > cpu->idt.limit) {
         cpu_raise_error(cpu, EXCEPTION_GP, idt_error(event));
+    }
     uint32_t pointer = cpu_system_read(cpu, cpu->idt.base + event->vector * 4u, 4);
     stack_check_room(cpu, 3, 2, 0);
     stack_push(cpu, 2, event->flags);
@@ -158,8 +164,9 @@ static bool is_redirected(struct cpu *cpu, uint8_t vector)
 {
     uint64_t base = cpu_system_read(cpu, cpu->task.base + TSS_IO_MAP_BASE, 2);
     uint64_t offset = base - REDIRECTION_BYTES + vector / 8;
-    if (base < REDIRECTION_BYTES || offset > cpu->task.limit)
+    if (base < REDIRECTION_BYTES || offset > cpu->task.limit) {
         cpu_raise_error(cpu, EXCEPTION_GP, 0);
+    }
     return !((cpu_system_read(cpu, cpu->task.base + offset, 1) >> (vector & 7)) & 1);
 }
 
@@ -169,8 +176,9 @@ static void deliver_v86_redirected(struct cpu *cpu, const struct event *event)
     uint32_t pointer = cpu_system_read(cpu, event->vector * 4u, 4);
     uint32_t flags = event->flags;
     bool full = (cpu->eflags & FLAG_IOPL) == FLAG_IOPL;
-    if (!full)
+    if (!full) {
         flags = (flags & ~FLAG_IF) | FLAG_IOPL | (flags & FLAG_VIF ? FLAG_IF : 0);
+    }
     stack_push(cpu, 2, flags);
     stack_push(cpu, 2, cpu->segment[X86_CS].selector);
     stack_push(cpu, 2, cpu->rip);
@@ -182,16 +190,20 @@ static void deliver_v86_redirected(struct cpu *cpu, const struct event *event)
 /* The gate's code segment: its descriptor, checked. */
 static void read_handler(struct cpu *cpu, uint16_t selector, struct descriptor *d)
 {
-    if (selector_is_null(selector))
+    if (selector_is_null(selector)) {
         cpu_raise_error(cpu, EXCEPTION_GP, 0);
+    }
     if (!descriptor_read(cpu, selector, d) || !descriptor_is_code(d) ||
-        descriptor_dpl(d) > cpu->cpl)
+        descriptor_dpl(d) > cpu->cpl) {
         raise_selector(cpu, EXCEPTION_GP, selector);
+    }
     unsigned size_bits = descriptor_attributes(d) & (SEGMENT_L | SEGMENT_D);
-    if (cpu->long_mode && size_bits != SEGMENT_L)
+    if (cpu->long_mode && size_bits != SEGMENT_L) {
         raise_selector(cpu, EXCEPTION_GP, selector);
-    if (!descriptor_is_present(d))
+    }
+    if (!descriptor_is_present(d)) {
         raise_selector(cpu, EXCEPTION_NP, selector);
+    }
 }
 
 static void enter_handler(struct cpu *cpu, bool interrupt_gate)
@@ -205,26 +217,31 @@ static void push_return(struct cpu *cpu, const struct event *event, unsigned siz
     stack_push_sized(cpu, size, event->flags);
     stack_push_sized(cpu, size, code);
     stack_push_sized(cpu, size, rip);
-    if (event->has_error)
+    if (event->has_error) {
         stack_push_sized(cpu, size, event->error);
+    }
 }
 
 /* 64-bit interrupt and trap gates (SDM vol. 3, 6.14). */
 static void deliver_long(struct cpu *cpu, const struct event *event)
 {
     uint64_t entry = cpu->idt.base + event->vector * 16u;
-    if (event->vector * 16u + 15 > cpu->idt.limit)
+    if (event->vector * 16u + 15 > cpu->idt.limit) {
         cpu_raise_error(cpu, EXCEPTION_GP, idt_error(event));
+    }
     uint64_t low = cpu_system_read(cpu, entry, 8), high = cpu_system_read(cpu, entry + 8, 8);
     struct descriptor gate = {.low = low, .high = low >> 32}, code;
     unsigned type = descriptor_type(&gate), ist = gate.high & 7;
     if (!descriptor_is_system(&gate) ||
-        (type != SYSTEM_INTERRUPT_GATE_32 && type != SYSTEM_TRAP_GATE_32))
+        (type != SYSTEM_INTERRUPT_GATE_32 && type != SYSTEM_TRAP_GATE_32)) {
         cpu_raise_error(cpu, EXCEPTION_GP, idt_error(event));
-    if (event->type == EVENT_SOFTWARE && descriptor_dpl(&gate) < cpu->cpl)
+    }
+    if (event->type == EVENT_SOFTWARE && descriptor_dpl(&gate) < cpu->cpl) {
         cpu_raise_error(cpu, EXCEPTION_GP, idt_error(event));
-    if (!descriptor_is_present(&gate))
+    }
+    if (!descriptor_is_present(&gate)) {
         cpu_raise_error(cpu, EXCEPTION_NP, idt_error(event));
+    }
     uint16_t selector = gate_selector(&gate);
     read_handler(cpu, selector, &code);
     uint64_t offset = gate_offset(&gate) | (high & 0xffffffff) << 32;
@@ -232,13 +249,16 @@ static void deliver_long(struct cpu *cpu, const struct event *event)
     unsigned level = descriptor_is_conforming(&code) ? cpu->cpl : descriptor_dpl(&code);
     uint16_t old_code = cpu->segment[X86_CS].selector, old_stack = cpu->segment[X86_SS].selector;
     uint64_t old_pointer = cpu->gpr[X86_RSP], old_rip = cpu->rip, pointer = old_pointer;
-    if (level != cpu->cpl || ist)
+    if (level != cpu->cpl || ist) {
         pointer = stack_from_task_64(cpu, level, ist);
-    if (!cpu_is_canonical(offset))
+    }
+    if (!cpu_is_canonical(offset)) {
         cpu_raise_error(cpu, EXCEPTION_GP, 0);
+    }
 
-    if (level != cpu->cpl)
+    if (level != cpu->cpl) {
         segment_load_null(cpu, X86_SS, level);
+    }
     cpu->cpl = level;
     segment_load_code(cpu, (selector & ~SELECTOR_RPL) | level, &code);
     cpu->gpr[X86_RSP] = pointer & ~15ull;
@@ -259,8 +279,9 @@ static void deliver_task_gate(struct cpu *cpu, const struct event *event,
     /* The frame that the old task keeps is in its TSS: RF too. */
     cpu->eflags = (cpu->eflags & ~FLAG_RF) | (event->flags & FLAG_RF);
     task_switch(cpu, selector, &tss, TASK_EVENT);
-    if (event->has_error)
+    if (event->has_error) {
         stack_push_sized(cpu, is_32_bit ? 4 : 2, event->error);
+    }
     task_switch_finish(cpu, 0);
 }
 
@@ -271,8 +292,9 @@ static void push_v86_segments(struct cpu *cpu, unsigned size)
     for (unsigned i = 0; i < G_N_ELEMENTS(order); i++) {
         stack_push_sized(cpu, size, cpu->segment[order[i]].selector);
     }
-    for (unsigned i = 0; i < G_N_ELEMENTS(order); i++)
+    for (unsigned i = 0; i < G_N_ELEMENTS(order); i++) {
         segment_load_null(cpu, order[i], 0);
+    }
 }
 
 /* Through an interrupt or trap gate to a more privileged level. */
@@ -293,8 +315,9 @@ static void deliver_inner(struct cpu *cpu, const struct event *event, const stru
     stack_check_room(cpu, 5 + event->has_error + (from_v86 ? 4 : 0), size, stack.selector);
     segment_check_target(cpu, code, gate_offset(gate) & size_mask(size), 0);
     segment_load_code(cpu, (gate_selector(gate) & ~SELECTOR_RPL) | level, code);
-    if (from_v86)
+    if (from_v86) {
         push_v86_segments(cpu, size);
+    }
     stack_push_sized(cpu, size, old_stack);
     stack_push_sized(cpu, size, old_pointer);
     push_return(cpu, event, size, old_code, old_rip);
@@ -315,18 +338,21 @@ static void deliver_same_level(struct cpu *cpu, const struct event *event,
 /* Protected and v86 mode: INTERRUPT-OR-TRAP-GATE and its neighbours in the manual. */
 static void deliver_protected(struct cpu *cpu, const struct event *event)
 {
-    if (event->vector * 8u + 7 > cpu->idt.limit)
+    if (event->vector * 8u + 7 > cpu->idt.limit) {
         cpu_raise_error(cpu, EXCEPTION_GP, idt_error(event));
+    }
     uint64_t value = cpu_system_read(cpu, cpu->idt.base + event->vector * 8u, 8);
     struct descriptor gate = {.low = value, .high = value >> 32}, code;
     unsigned type = descriptor_type(&gate), kind = type & 7;
     bool valid = descriptor_is_system(&gate) &&
                  (type == SYSTEM_TASK_GATE || kind == SYSTEM_INTERRUPT_GATE_16 ||
                   kind == SYSTEM_TRAP_GATE_16);
-    if (!valid || (event->type == EVENT_SOFTWARE && descriptor_dpl(&gate) < cpu->cpl))
+    if (!valid || (event->type == EVENT_SOFTWARE && descriptor_dpl(&gate) < cpu->cpl)) {
         cpu_raise_error(cpu, EXCEPTION_GP, idt_error(event));
-    if (!descriptor_is_present(&gate))
+    }
+    if (!descriptor_is_present(&gate)) {
         cpu_raise_error(cpu, EXCEPTION_NP, idt_error(event));
+    }
     if (type == SYSTEM_TASK_GATE) {
         deliver_task_gate(cpu, event, &gate);
         return;
@@ -335,12 +361,14 @@ static void deliver_protected(struct cpu *cpu, const struct event *event)
     unsigned size = type & 8 ? 4 : 2;
     read_handler(cpu, selector, &code);
     if (!descriptor_is_conforming(&code) && descriptor_dpl(&code) < cpu->cpl) {
-        if (cpu->v86 && descriptor_dpl(&code) != 0)
+        if (cpu->v86 && descriptor_dpl(&code) != 0) {
             raise_selector(cpu, EXCEPTION_GP, selector);
+        }
         deliver_inner(cpu, event, &gate, &code, size);
     } else {
-        if (cpu->v86)
+        if (cpu->v86) {
             raise_selector(cpu, EXCEPTION_GP, selector);
+        }
         deliver_same_level(cpu, event, &gate, &code, size);
     }
     enter_handler(cpu, kind == SYSTEM_INTERRUPT_GATE_16);
@@ -349,22 +377,25 @@ static void deliver_protected(struct cpu *cpu, const struct event *event)
 
 static void deliver(struct cpu *cpu, const struct event *event)
 {
-    if (!cpu->protected_mode)
+    if (!cpu->protected_mode) {
         deliver_real(cpu, event);
-    else if (cpu->long_mode)
+    } else if (cpu->long_mode) {
         deliver_long(cpu, event);
-    else
+    } else {
         deliver_protected(cpu, event);
+    }
 }
 
 /* v86 code's INT n (SDM vol. 3, table 20-2): true if the 8086 program's own handler takes it. */
 static bool v86_takes_interrupt(struct cpu *cpu, uint8_t vector)
 {
     bool full = (cpu->eflags & FLAG_IOPL) == FLAG_IOPL;
-    if ((cpu->cr4 & CR4_VME) && is_redirected(cpu, vector))
+    if ((cpu->cr4 & CR4_VME) && is_redirected(cpu, vector)) {
         return true;
-    if (!full)
+    }
+    if (!full) {
         cpu_raise_error(cpu, EXCEPTION_GP, 0);
+    }
     return false;
 }
 
@@ -390,13 +421,15 @@ void cpu_deliver_event(struct cpu *cpu, enum event_type type, uint8_t vector, bo
 {
     struct event event = {type, vector, has_error && cpu->protected_mode, error,
                           cpu_get_eflags(cpu)};
-    if (is_fault(cpu, &event))
+    if (is_fault(&event)) {
         event.flags |= FLAG_RF;
+    }
     cpu->delivering = true;
-    if (type == EVENT_EXCEPTION)
+    if (type == EVENT_EXCEPTION) {
         cpu->delivering_vector = vector;
-    else
+    } else {
         cpu->delivering_vector = type == EVENT_SOFTWARE ? SOFTWARE_VECTOR : NO_VECTOR;
+    }
     struct cpu_rollback state;
     rollback_begin(cpu, &state);
     deliver(cpu, &event);
@@ -404,8 +437,10 @@ void cpu_deliver_event(struct cpu *cpu, enum event_type type, uint8_t vector, bo
     cpu->delivering = false;
     cpu->halted = false;
     cpu->exit_block = true;
-    if (type == EVENT_EXCEPTION && vector == EXCEPTION_DB)
+    if (type == EVENT_EXCEPTION && vector == EXCEPTION_DB) {
         cpu->dr[7] &= ~(uint64_t)DR7_GD;
-    if (type == EVENT_NMI)
+    }
+    if (type == EVENT_NMI) {
         cpu->nmi_blocked = true;
+    }
 }

@@ -93,8 +93,9 @@ ALWAYS_INLINE void alu_to_reg(struct cpu *cpu, const struct insn *insn, unsigned
     uint64_t source = rm_read(cpu, insn, size);
     uint64_t destination = reg_read(cpu, insn, size);
     uint64_t result = alu_value(operation, size, destination, source, alu_carry(cpu, operation));
-    if (operation != ALU_CMP)
+    if (operation != ALU_CMP) {
         reg_write(cpu, insn, size, result);
+    }
     alu_flags(cpu, operation, size, result, destination, source);
 }
 
@@ -197,8 +198,9 @@ ALWAYS_INLINE void xadd(struct cpu *cpu, const struct insn *insn, unsigned size)
     } while (insn->memory && !modify_commit(cpu, insn, size, &m, result));
     /* With the same register twice the sum stays. */
     reg_write(cpu, insn, size, destination);
-    if (!insn->memory)
+    if (!insn->memory) {
         register_write(cpu, insn, insn->rm, size, result);
+    }
     flags_set(cpu, FLAGS_ADD, size, result, destination, source);
 }
 EXECUTE_BY_SIZE(xadd)
@@ -216,10 +218,12 @@ ALWAYS_INLINE void cmpxchg(struct cpu *cpu, const struct insn *insn, unsigned si
              !modify_commit(cpu, insn, size, &m,
                             destination == accumulator ? reg_read(cpu, insn, size) : destination));
     bool equal = destination == accumulator;
-    if (equal && !insn->memory)
+    if (equal && !insn->memory) {
         register_write(cpu, insn, insn->rm, size, reg_read(cpu, insn, size));
-    if (!equal)
+    }
+    if (!equal) {
         gpr_write(cpu, X86_RAX, size, destination);
+    }
     uint64_t result = (accumulator - destination) & size_mask(size);
     flags_set(cpu, FLAGS_SUB, size, result, accumulator, destination);
 }
@@ -275,8 +279,9 @@ void execute_cmpxchg16b(struct cpu *cpu, const struct insn *insn)
 {
     uint64_t offset = effective_address(cpu, insn);
     uint64_t linear = cpu->segment[insn->segment].base + offset;
-    if (linear & 15)
+    if (linear & 15) {
         cpu_raise_error(cpu, EXCEPTION_GP, 0);
+    }
     const uint64_t expected[2] = {cpu->gpr[X86_RAX], cpu->gpr[X86_RDX]};
     const uint64_t replacement[2] = {cpu->gpr[X86_RBX], cpu->gpr[X86_RCX]};
     uint64_t old[2] = {expected[0], expected[1]};

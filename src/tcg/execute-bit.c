@@ -7,10 +7,12 @@ enum bit_operation { BIT_TEST, BIT_SET, BIT_RESET, BIT_COMPLEMENT };
 
 ALWAYS_INLINE uint64_t bit_value(enum bit_operation operation, uint64_t value, uint64_t bit)
 {
-    if (operation == BIT_SET)
+    if (operation == BIT_SET) {
         return value | bit;
-    if (operation == BIT_RESET)
+    }
+    if (operation == BIT_RESET) {
         return value & ~bit;
+    }
     return value ^ bit;
 }
 
@@ -76,9 +78,10 @@ BIT_HANDLERS(btc, BIT_COMPLEMENT)
 ALWAYS_INLINE void bit_scan(struct cpu *cpu, const struct insn *insn, unsigned size, bool reverse)
 {
     uint64_t source = rm_read(cpu, insn, size);
-    if (source)
+    if (source) {
         gpr_write(cpu, insn->reg, size,
                   (unsigned)(reverse ? 63 - __builtin_clzll(source) : __builtin_ctzll(source)));
+    }
     cpu_set_eflags(cpu, source ? 0 : FLAG_ZF, FLAG_ZF);
 }
 
@@ -98,9 +101,10 @@ ALWAYS_INLINE void count_zeros(struct cpu *cpu, const struct insn *insn, unsigne
                                bool leading)
 {
     uint64_t source = rm_read(cpu, insn, size), count = size * 8;
-    if (source)
+    if (source) {
         count = leading ? __builtin_clzll(source) - (64u - size * 8)
                         : (unsigned)__builtin_ctzll(source);
+    }
     gpr_write(cpu, insn->reg, size, count);
     cpu_set_eflags(cpu, (source ? 0 : FLAG_CF) | (count ? 0 : FLAG_ZF), FLAG_CF | FLAG_ZF);
 }
@@ -108,19 +112,21 @@ ALWAYS_INLINE void count_zeros(struct cpu *cpu, const struct insn *insn, unsigne
 /* On a CPU that lacks them the prefix is ignored. */
 ALWAYS_INLINE void tzcnt(struct cpu *cpu, const struct insn *insn, unsigned size)
 {
-    if (cpu_features_have(&cpu->features, FEATURE_BMI1))
+    if (cpu_features_have(&cpu->features, FEATURE_BMI1)) {
         count_zeros(cpu, insn, size, false);
-    else
+    } else {
         bit_scan(cpu, insn, size, false);
+    }
 }
 EXECUTE_BY_SIZE(tzcnt)
 
 ALWAYS_INLINE void lzcnt(struct cpu *cpu, const struct insn *insn, unsigned size)
 {
-    if (cpu_features_have(&cpu->features, FEATURE_ABM))
+    if (cpu_features_have(&cpu->features, FEATURE_ABM)) {
         count_zeros(cpu, insn, size, true);
-    else
+    } else {
         bit_scan(cpu, insn, size, true);
+    }
 }
 EXECUTE_BY_SIZE(lzcnt)
 

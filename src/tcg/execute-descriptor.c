@@ -6,14 +6,16 @@
 
 static void check_privileged(struct cpu *cpu)
 {
-    if (cpu->cpl != 0)
+    if (cpu->cpl != 0) {
         cpu_raise_error(cpu, EXCEPTION_GP, 0);
+    }
 }
 
 static void check_umip(struct cpu *cpu)
 {
-    if ((cpu->cr4 & CR4_UMIP) && cpu->cpl > 0)
+    if ((cpu->cr4 & CR4_UMIP) && cpu->cpl > 0) {
         cpu_raise_error(cpu, EXCEPTION_GP, 0);
+    }
 }
 
 static void store_table(struct cpu *cpu, const struct insn *insn, uint64_t base, uint16_t limit)
@@ -45,10 +47,12 @@ static void load_table(struct cpu *cpu, const struct insn *insn, uint64_t *base,
     uint64_t new_base;
     cpu_read_bytes(cpu, insn->segment, effective_address(cpu, insn), image, 2 + size);
     memcpy(&new_base, image + 2, 8);
-    if (size == 4 && insn->operand_size == 2)
+    if (size == 4 && insn->operand_size == 2) {
         new_base &= 0xffffff;
-    if (!cpu_is_canonical(new_base))
+    }
+    if (!cpu_is_canonical(new_base)) {
         cpu_raise_error(cpu, EXCEPTION_GP, 0);
+    }
     *base = new_base;
     memcpy(limit, image, 2);
 }
@@ -66,10 +70,11 @@ void execute_lidt(struct cpu *cpu, const struct insn *insn)
 static void store_selector(struct cpu *cpu, const struct insn *insn, uint16_t selector)
 {
     check_umip(cpu);
-    if (insn->memory)
+    if (insn->memory) {
         rm_write(cpu, insn, 2, selector);
-    else
+    } else {
         gpr_write(cpu, insn->rm, insn->operand_size, selector);
+    }
 }
 
 void execute_sldt(struct cpu *cpu, const struct insn *insn)
@@ -86,10 +91,13 @@ void execute_str(struct cpu *cpu, const struct insn *insn)
 static void read_system(struct cpu *cpu, uint16_t selector, struct descriptor *d, uint64_t *base)
 {
     uint32_t upper[2] = {0, 0};
-    if ((selector & SELECTOR_TI) || !descriptor_read(cpu, selector, d) || !descriptor_is_system(d))
+    if ((selector & SELECTOR_TI) || !descriptor_read(cpu, selector, d) ||
+        !descriptor_is_system(d)) {
         raise_selector(cpu, EXCEPTION_GP, selector);
-    if (cpu->long_mode && (!descriptor_read_upper(cpu, selector, upper) || (upper[1] & 0x1f00)))
+    }
+    if (cpu->long_mode && (!descriptor_read_upper(cpu, selector, upper) || (upper[1] & 0x1f00))) {
         raise_selector(cpu, EXCEPTION_GP, selector);
+    }
     *base = descriptor_base(d) | (uint64_t)upper[0] << 32;
 }
 
@@ -104,10 +112,12 @@ void execute_lldt(struct cpu *cpu, const struct insn *insn)
         return;
     }
     read_system(cpu, selector, &d, &base);
-    if (descriptor_type(&d) != SYSTEM_LDT || !cpu_is_canonical(base))
+    if (descriptor_type(&d) != SYSTEM_LDT || !cpu_is_canonical(base)) {
         raise_selector(cpu, EXCEPTION_GP, selector);
-    if (!descriptor_is_present(&d))
+    }
+    if (!descriptor_is_present(&d)) {
         raise_selector(cpu, EXCEPTION_NP, selector);
+    }
     descriptor_to_segment(&d, selector, &cpu->ldt);
     cpu->ldt.base = base;
 }
@@ -118,16 +128,19 @@ void execute_ltr(struct cpu *cpu, const struct insn *insn)
     uint16_t selector = rm_read(cpu, insn, 2);
     struct descriptor d;
     uint64_t base;
-    if (selector_is_null(selector))
+    if (selector_is_null(selector)) {
         cpu_raise_error(cpu, EXCEPTION_GP, 0);
+    }
     read_system(cpu, selector, &d, &base);
     unsigned type = descriptor_type(&d);
     bool valid =
         type == SYSTEM_TSS_32_AVAILABLE || (type == SYSTEM_TSS_16_AVAILABLE && !cpu->long_mode);
-    if (!valid || !cpu_is_canonical(base))
+    if (!valid || !cpu_is_canonical(base)) {
         raise_selector(cpu, EXCEPTION_GP, selector);
-    if (!descriptor_is_present(&d))
+    }
+    if (!descriptor_is_present(&d)) {
         raise_selector(cpu, EXCEPTION_NP, selector);
+    }
     descriptor_set_type(cpu, &d, type | SYSTEM_BUSY);
     descriptor_to_segment(&d, selector, &cpu->task);
     cpu->task.base = base;
@@ -143,10 +156,12 @@ void execute_ltr(struct cpu *cpu, const struct insn *insn)
 static bool is_visible(struct cpu *cpu, uint16_t selector, struct descriptor *d, unsigned types)
 {
     unsigned privilege = MAX(cpu->cpl, selector & SELECTOR_RPL);
-    if (selector_is_null(selector) || !descriptor_read(cpu, selector, d))
+    if (selector_is_null(selector) || !descriptor_read(cpu, selector, d)) {
         return false;
-    if (descriptor_is_system(d) && !((types >> descriptor_type(d)) & 1))
+    }
+    if (descriptor_is_system(d) && !((types >> descriptor_type(d)) & 1)) {
         return false;
+    }
     return (descriptor_is_code(d) && descriptor_is_conforming(d)) || descriptor_dpl(d) >= privilege;
 }
 
@@ -160,8 +175,9 @@ void execute_lar(struct cpu *cpu, const struct insn *insn)
     struct descriptor d;
     bool visible =
         is_visible(cpu, rm_read(cpu, insn, 2), &d, cpu->long_mode ? TYPES_LAR_LONG : TYPES_LAR);
-    if (visible)
+    if (visible) {
         gpr_write(cpu, insn->reg, insn->operand_size, d.high & 0x00f0ff00);
+    }
     set_zero_flag(cpu, visible);
 }
 
@@ -170,8 +186,9 @@ void execute_lsl(struct cpu *cpu, const struct insn *insn)
     struct descriptor d;
     bool visible =
         is_visible(cpu, rm_read(cpu, insn, 2), &d, cpu->long_mode ? TYPES_LSL_LONG : TYPES_LSL);
-    if (visible)
+    if (visible) {
         gpr_write(cpu, insn->reg, insn->operand_size, descriptor_limit(&d));
+    }
     set_zero_flag(cpu, visible);
 }
 
@@ -195,7 +212,8 @@ void execute_arpl(struct cpu *cpu, const struct insn *insn)
     uint16_t source = reg_read(cpu, insn, 2), destination = rm_read(cpu, insn, 2);
     bool adjust = (destination & SELECTOR_RPL) < (source & SELECTOR_RPL);
     /* What stays as it is is not written: it may lie where nothing can be. */
-    if (adjust)
+    if (adjust) {
         rm_write(cpu, insn, 2, (destination & ~SELECTOR_RPL) | (source & SELECTOR_RPL));
+    }
     set_zero_flag(cpu, adjust);
 }

@@ -33,8 +33,9 @@ static bool uses_real_segments(const struct cpu *cpu)
 static void jump_real(struct cpu *cpu, struct far_pointer target)
 {
     uint32_t limit = cpu->v86 ? 0xffff : cpu->segment[X86_CS].limit;
-    if (target.offset > limit)
+    if (target.offset > limit) {
         cpu_raise_error(cpu, EXCEPTION_GP, 0);
+    }
     segment_load_real(cpu, X86_CS, target.selector);
     cpu->rip = target.offset;
 }
@@ -44,20 +45,24 @@ static void check_direct_code(struct cpu *cpu, uint16_t selector, const struct d
 {
     if (descriptor_is_conforming(d)
             ? descriptor_dpl(d) > cpu->cpl
-            : (selector & SELECTOR_RPL) > cpu->cpl || descriptor_dpl(d) != cpu->cpl)
+            : (selector & SELECTOR_RPL) > cpu->cpl || descriptor_dpl(d) != cpu->cpl) {
         raise_selector(cpu, EXCEPTION_GP, selector);
+    }
     segment_check_code_size(cpu, d, selector);
-    if (!descriptor_is_present(d))
+    if (!descriptor_is_present(d)) {
         raise_selector(cpu, EXCEPTION_NP, selector);
+    }
 }
 
 /* Gates and TSSs: may this level use them? */
 static void check_gate(struct cpu *cpu, uint16_t selector, const struct descriptor *d)
 {
-    if (descriptor_dpl(d) < cpu->cpl || descriptor_dpl(d) < (selector & SELECTOR_RPL))
+    if (descriptor_dpl(d) < cpu->cpl || descriptor_dpl(d) < (selector & SELECTOR_RPL)) {
         raise_selector(cpu, EXCEPTION_GP, selector);
-    if (!descriptor_is_present(d))
+    }
+    if (!descriptor_is_present(d)) {
         raise_selector(cpu, EXCEPTION_NP, selector);
+    }
 }
 
 /* A call gate, opened. */
@@ -74,22 +79,26 @@ static void read_call_gate(struct cpu *cpu, uint16_t selector, const struct desc
     uint32_t upper[2] = {0, 0};
     if (cpu->long_mode) {
         /* The second half's type field must be 0 (SDM vol. 3, 5.8.3.1). */
-        if (!descriptor_read_upper(cpu, selector, upper) || (upper[1] & 0x1f00))
+        if (!descriptor_read_upper(cpu, selector, upper) || (upper[1] & 0x1f00)) {
             raise_selector(cpu, EXCEPTION_GP, selector);
+        }
     }
     check_gate(cpu, selector, d);
     gate->size = cpu->long_mode ? 8 : descriptor_type(d) == SYSTEM_CALL_GATE_32 ? 4 : 2;
     gate->parameters = cpu->long_mode ? 0 : d->high & 0x1f;
     gate->offset = (gate_offset(d) & size_mask(gate->size)) | (uint64_t)upper[0] << 32;
     gate->selector = gate_selector(d);
-    if (selector_is_null(gate->selector))
+    if (selector_is_null(gate->selector)) {
         cpu_raise_error(cpu, EXCEPTION_GP, 0);
+    }
     if (!descriptor_read(cpu, gate->selector, &gate->code) || !descriptor_is_code(&gate->code) ||
-        descriptor_dpl(&gate->code) > cpu->cpl)
+        descriptor_dpl(&gate->code) > cpu->cpl) {
         raise_selector(cpu, EXCEPTION_GP, gate->selector);
+    }
     unsigned size_bits = descriptor_attributes(&gate->code) & (SEGMENT_L | SEGMENT_D);
-    if (cpu->long_mode && size_bits != SEGMENT_L)
+    if (cpu->long_mode && size_bits != SEGMENT_L) {
         raise_selector(cpu, EXCEPTION_GP, gate->selector);
+    }
 }
 
 static bool is_call_gate(const struct cpu *cpu, unsigned type)
@@ -111,11 +120,13 @@ static void switch_task(struct cpu *cpu, uint16_t selector, struct descriptor *d
     struct descriptor tss = *d;
     struct cpu_rollback state;
     if (cpu->long_mode || (type != SYSTEM_TASK_GATE && type != SYSTEM_TSS_16_AVAILABLE &&
-                           type != SYSTEM_TSS_32_AVAILABLE))
+                           type != SYSTEM_TSS_32_AVAILABLE)) {
         raise_selector(cpu, EXCEPTION_GP, selector);
+    }
     check_gate(cpu, selector, d);
-    if (type == SYSTEM_TASK_GATE)
+    if (type == SYSTEM_TASK_GATE) {
         selector = gate_selector(d);
+    }
     task_read_tss(cpu, selector, &tss);
     rollback_begin(cpu, &state);
     task_switch(cpu, selector, &tss, cause);
@@ -126,22 +137,27 @@ static void jump_through_gate(struct cpu *cpu, uint16_t selector, const struct d
 {
     struct call_gate gate;
     read_call_gate(cpu, selector, d, &gate);
-    if (!descriptor_is_conforming(&gate.code) && descriptor_dpl(&gate.code) != cpu->cpl)
+    if (!descriptor_is_conforming(&gate.code) && descriptor_dpl(&gate.code) != cpu->cpl) {
         raise_selector(cpu, EXCEPTION_GP, gate.selector);
-    if (!descriptor_is_present(&gate.code))
+    }
+    if (!descriptor_is_present(&gate.code)) {
         raise_selector(cpu, EXCEPTION_NP, gate.selector);
+    }
     segment_check_target(cpu, &gate.code, gate.offset, 0);
     enter_code(cpu, gate.selector, &gate.code, gate.offset);
 }
 
 static void read_target(struct cpu *cpu, uint16_t selector, struct descriptor *d)
 {
-    if (selector_is_null(selector))
+    if (selector_is_null(selector)) {
         cpu_raise_error(cpu, EXCEPTION_GP, 0);
-    if (!descriptor_read(cpu, selector, d))
+    }
+    if (!descriptor_read(cpu, selector, d)) {
         raise_selector(cpu, EXCEPTION_GP, selector);
-    if (!descriptor_is_system(d) && !descriptor_is_code(d))
+    }
+    if (!descriptor_is_system(d) && !descriptor_is_code(d)) {
         raise_selector(cpu, EXCEPTION_GP, selector);
+    }
 }
 
 static void jump_far(struct cpu *cpu, struct far_pointer target)
@@ -196,8 +212,9 @@ static void call_inner(struct cpu *cpu, struct call_gate *gate)
         stack_from_task(cpu, level, &stack);
         stack_check_new(cpu, &stack, level);
     }
-    for (unsigned i = 0; i < gate->parameters; i++)
+    for (unsigned i = 0; i < gate->parameters; i++) {
         parameters[i] = stack_peek(cpu, size, i * size);
+    }
 
     rollback_begin(cpu, &state);
     cpu->cpl = level;
@@ -209,12 +226,14 @@ static void call_inner(struct cpu *cpu, struct call_gate *gate)
     }
     segment_check_target(cpu, &gate->code, gate->offset, 0);
     enter_code(cpu, gate->selector, &gate->code, gate->offset);
-    if (cpu->long_mode)
+    if (cpu->long_mode) {
         cpu->gpr[X86_RSP] = stack.pointer;
+    }
     stack_push_sized(cpu, size, old_stack);
     stack_push_sized(cpu, size, old_pointer);
-    for (unsigned i = gate->parameters; i-- > 0;)
+    for (unsigned i = gate->parameters; i-- > 0;) {
         stack_push_sized(cpu, size, parameters[i]);
+    }
     push_return(cpu, size, old_code, old_rip);
     rollback_end(cpu);
 }
@@ -239,12 +258,14 @@ static void call_through_gate(struct cpu *cpu, uint16_t selector, const struct d
 {
     struct call_gate gate;
     read_call_gate(cpu, selector, d, &gate);
-    if (!descriptor_is_present(&gate.code))
+    if (!descriptor_is_present(&gate.code)) {
         raise_selector(cpu, EXCEPTION_NP, gate.selector);
-    if (!descriptor_is_conforming(&gate.code) && descriptor_dpl(&gate.code) < cpu->cpl)
+    }
+    if (!descriptor_is_conforming(&gate.code) && descriptor_dpl(&gate.code) < cpu->cpl) {
         call_inner(cpu, &gate);
-    else
+    } else {
         call_same_level(cpu, gate.selector, &gate.code, gate.offset, gate.size);
+    }
 }
 
 static void call_real(struct cpu *cpu, struct far_pointer target, unsigned size)
@@ -252,8 +273,9 @@ static void call_real(struct cpu *cpu, struct far_pointer target, unsigned size)
     uint32_t limit = cpu->v86 ? 0xffff : cpu->segment[X86_CS].limit;
     struct cpu_rollback state;
     stack_check_room(cpu, 2, size, 0);
-    if (target.offset > limit)
+    if (target.offset > limit) {
         cpu_raise_error(cpu, EXCEPTION_GP, 0);
+    }
     rollback_begin(cpu, &state);
     push_return(cpu, size, cpu->segment[X86_CS].selector, cpu->rip);
     rollback_end(cpu);
@@ -301,8 +323,9 @@ void execute_int_imm(struct cpu *cpu, const struct insn *insn)
 
 void execute_into(struct cpu *cpu, const struct insn *insn)
 {
-    if (flags_get_overflow(cpu))
+    if (flags_get_overflow(cpu)) {
         event_software(cpu, EXCEPTION_OF, false);
+    }
 }
 
 /* INT1: a trap that no descriptor privilege check stops, and that leaves DR6 alone. */
@@ -317,23 +340,27 @@ void execute_icebp(struct cpu *cpu, const struct insn *insn)
 void execute_mov_rm_segment(struct cpu *cpu, const struct insn *insn)
 {
     unsigned number = insn->reg & 7;
-    if (number >= X86_SEGMENT_COUNT)
+    if (number >= X86_SEGMENT_COUNT) {
         cpu_raise(cpu, EXCEPTION_UD);
+    }
     uint16_t selector = cpu->segment[number].selector;
-    if (insn->memory)
+    if (insn->memory) {
         rm_write(cpu, insn, 2, selector);
-    else
+    } else {
         gpr_write(cpu, insn->rm, insn->operand_size, selector);
+    }
 }
 
 void execute_mov_segment_rm(struct cpu *cpu, const struct insn *insn)
 {
     unsigned number = insn->reg & 7;
-    if (number >= X86_SEGMENT_COUNT || number == X86_CS)
+    if (number >= X86_SEGMENT_COUNT || number == X86_CS) {
         cpu_raise(cpu, EXCEPTION_UD);
+    }
     segment_load(cpu, number, rm_read(cpu, insn, 2));
-    if (number == X86_SS)
+    if (number == X86_SS) {
         segment_shadow_interrupts(cpu);
+    }
 }
 
 /* LES and its kin: the register is written only if the segment could be loaded. */

@@ -34,8 +34,9 @@ static void check_syscall(struct cpu *cpu)
 {
     bool mode_allows =
         cpu->vendor_amd ? cpu->protected_mode && !cpu->v86 : cpu->mode == CPU_MODE_64;
-    if (!(cpu->efer & EFER_SCE) || !mode_allows)
+    if (!(cpu->efer & EFER_SCE) || !mode_allows) {
         cpu_raise(cpu, EXCEPTION_UD);
+    }
 }
 
 void execute_syscall(struct cpu *cpu, const struct insn *insn)
@@ -61,33 +62,39 @@ void execute_syscall(struct cpu *cpu, const struct insn *insn)
 void execute_sysret(struct cpu *cpu, const struct insn *insn)
 {
     check_syscall(cpu);
-    if (cpu->cpl != 0)
+    if (cpu->cpl != 0) {
         cpu_raise_error(cpu, EXCEPTION_GP, 0);
+    }
     uint16_t selector = cpu->msr_star >> 48;
     bool to_64 = insn->operand_size == 8, stepping = cpu->eflags & FLAG_TF;
     uint64_t target = to_64 ? cpu->gpr[X86_RCX] : (uint32_t)cpu->gpr[X86_RCX];
     /* AMD's processors fault only at the target, in user mode. */
-    if (!cpu->vendor_amd && !cpu_is_canonical(target))
+    if (!cpu->vendor_amd && !cpu_is_canonical(target)) {
         cpu_raise_error(cpu, EXCEPTION_GP, 0);
-    if (cpu->long_mode)
+    }
+    if (cpu->long_mode) {
         cpu_set_eflags(cpu, cpu->gpr[X86_R11] & SYSRET_FLAGS, ~0u);
-    else
+    } else {
         cpu_set_eflags(cpu, FLAG_IF, FLAG_IF);
+    }
     load_flat(cpu, to_64 ? selector + 16 : selector, selector + 8, 3, to_64);
     cpu->rip = target;
     /* TF that SYSRET itself sets traps at once, as if SYSCALL had just been stepped over. */
     bool steps = cpu->eflags & FLAG_TF;
     cpu->debug_no_step = stepping && !steps;
-    if (steps && !stepping)
+    if (steps && !stepping) {
         debug_trap(cpu, DR6_BS);
+    }
 }
 
 static void check_sysenter(struct cpu *cpu)
 {
-    if (cpu->vendor_amd && cpu->long_mode)
+    if (cpu->vendor_amd && cpu->long_mode) {
         cpu_raise(cpu, EXCEPTION_UD);
-    if (!cpu->protected_mode || selector_is_null(cpu->msr_sysenter_cs))
+    }
+    if (!cpu->protected_mode || selector_is_null(cpu->msr_sysenter_cs)) {
         cpu_raise_error(cpu, EXCEPTION_GP, 0);
+    }
 }
 
 void execute_sysenter(struct cpu *cpu, const struct insn *insn)
@@ -104,14 +111,16 @@ void execute_sysenter(struct cpu *cpu, const struct insn *insn)
 void execute_sysexit(struct cpu *cpu, const struct insn *insn)
 {
     check_sysenter(cpu);
-    if (cpu->cpl != 0)
+    if (cpu->cpl != 0) {
         cpu_raise_error(cpu, EXCEPTION_GP, 0);
+    }
     bool to_64 = insn->operand_size == 8;
     uint16_t selector = cpu->msr_sysenter_cs + (to_64 ? 32 : 16);
     uint64_t mask = size_mask(to_64 ? 8 : 4);
     uint64_t rip = cpu->gpr[X86_RDX] & mask, pointer = cpu->gpr[X86_RCX] & mask;
-    if (!cpu_is_canonical(rip) || !cpu_is_canonical(pointer))
+    if (!cpu_is_canonical(rip) || !cpu_is_canonical(pointer)) {
         cpu_raise_error(cpu, EXCEPTION_GP, 0);
+    }
     load_flat(cpu, selector, selector + 8, 3, to_64);
     cpu->gpr[X86_RSP] = pointer;
     cpu->rip = rip;
@@ -119,8 +128,9 @@ void execute_sysexit(struct cpu *cpu, const struct insn *insn)
 
 void execute_swapgs(struct cpu *cpu, const struct insn *insn)
 {
-    if (cpu->cpl != 0)
+    if (cpu->cpl != 0) {
         cpu_raise_error(cpu, EXCEPTION_GP, 0);
+    }
     uint64_t base = cpu->segment[X86_GS].base;
     cpu->segment[X86_GS].base = cpu->msr_kernel_gs_base;
     cpu->msr_kernel_gs_base = base;
@@ -128,18 +138,21 @@ void execute_swapgs(struct cpu *cpu, const struct insn *insn)
 
 static void read_base(struct cpu *cpu, const struct insn *insn, unsigned segment)
 {
-    if (!(cpu->cr4 & CR4_FSGSBASE))
+    if (!(cpu->cr4 & CR4_FSGSBASE)) {
         cpu_raise(cpu, EXCEPTION_UD);
+    }
     gpr_write(cpu, insn->rm, insn->operand_size, cpu->segment[segment].base);
 }
 
 static void write_base(struct cpu *cpu, const struct insn *insn, unsigned segment)
 {
     uint64_t base = gpr_read(cpu, insn->rm, insn->operand_size);
-    if (!(cpu->cr4 & CR4_FSGSBASE))
+    if (!(cpu->cr4 & CR4_FSGSBASE)) {
         cpu_raise(cpu, EXCEPTION_UD);
-    if (!cpu_is_canonical(base))
+    }
+    if (!cpu_is_canonical(base)) {
         cpu_raise_error(cpu, EXCEPTION_GP, 0);
+    }
     cpu->segment[segment].base = base;
 }
 

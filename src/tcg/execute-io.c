@@ -20,22 +20,26 @@ static bool bitmap_allows(struct cpu *cpu, uint16_t port, unsigned size)
     const struct x86_segment *task = &cpu->task;
     unsigned type = task->attributes & SEGMENT_TYPE;
     bool is_32_bit = type == SYSTEM_TSS_32_AVAILABLE || type == SYSTEM_TSS_32_BUSY;
-    if (!is_32_bit || task->limit < TSS_32_MINIMUM)
+    if (!is_32_bit || task->limit < TSS_32_MINIMUM) {
         return false;
+    }
     unsigned base = cpu_system_read(cpu, task->base + TSS_32_IO_MAP_BASE, 2);
     uint64_t offset = base + port / 8u;
-    if (offset + 1 > task->limit)
+    if (offset + 1 > task->limit) {
         return false;
+    }
     unsigned bits = cpu_system_read(cpu, task->base + offset, 2);
     return ((bits >> (port & 7)) & ((1u << size) - 1)) == 0;
 }
 
 void port_check(struct cpu *cpu, uint16_t port, unsigned size)
 {
-    if (!cpu->protected_mode || (!cpu->v86 && cpu->cpl <= io_privilege(cpu)))
+    if (!cpu->protected_mode || (!cpu->v86 && cpu->cpl <= io_privilege(cpu))) {
         return;
-    if (!bitmap_allows(cpu, port, size))
+    }
+    if (!bitmap_allows(cpu, port, size)) {
         cpu_raise_error(cpu, EXCEPTION_GP, 0);
+    }
 }
 
 uint32_t port_read(struct cpu *cpu, uint16_t port, unsigned size)
@@ -92,21 +96,23 @@ EXECUTE_BY_SIZE(out_dx)
 /* SDM vol. 2, CLI, table "Decision Table for CLI Results". */
 void execute_cli(struct cpu *cpu, const struct insn *insn)
 {
-    if (!cpu->protected_mode || cpu->cpl <= io_privilege(cpu))
+    if (!cpu->protected_mode || cpu->cpl <= io_privilege(cpu)) {
         cpu->eflags &= ~FLAG_IF;
-    else if ((cpu->v86 && (cpu->cr4 & CR4_VME)) ||
-             (!cpu->v86 && cpu->cpl == 3 && (cpu->cr4 & CR4_PVI)))
+    } else if ((cpu->v86 && (cpu->cr4 & CR4_VME)) ||
+               (!cpu->v86 && cpu->cpl == 3 && (cpu->cr4 & CR4_PVI))) {
         cpu->eflags &= ~FLAG_VIF;
-    else
+    } else {
         cpu_raise_error(cpu, EXCEPTION_GP, 0);
+    }
 }
 
 void execute_sti(struct cpu *cpu, const struct insn *insn)
 {
     if (!cpu->protected_mode || cpu->cpl <= io_privilege(cpu)) {
         /* The shadow covers the next instruction only if interrupts were off. */
-        if (!(cpu->eflags & FLAG_IF))
+        if (!(cpu->eflags & FLAG_IF)) {
             cpu->interrupt_shadow = true;
+        }
         cpu->eflags |= FLAG_IF;
         cpu->exit_block = true;
     } else if (((cpu->v86 && (cpu->cr4 & CR4_VME)) ||
@@ -120,8 +126,9 @@ void execute_sti(struct cpu *cpu, const struct insn *insn)
 
 void execute_hlt(struct cpu *cpu, const struct insn *insn)
 {
-    if (cpu->cpl != 0)
+    if (cpu->cpl != 0) {
         cpu_raise_error(cpu, EXCEPTION_GP, 0);
+    }
     cpu->halted = true;
     cpu->exit_block = true;
 }

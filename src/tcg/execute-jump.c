@@ -56,8 +56,9 @@ void execute_jmp_near_indirect(struct cpu *cpu, const struct insn *insn)
 static void call(struct cpu *cpu, const struct insn *insn, uint64_t target)
 {
     /* In 64-bit mode the processors push before they look at a target that is not canonical. */
-    if (cpu->mode == CPU_MODE_64 && !cpu_is_canonical(target))
+    if (cpu->mode == CPU_MODE_64 && !cpu_is_canonical(target)) {
         cpu_probe_write(cpu, X86_SS, cpu->gpr[X86_RSP] - 8, 8);
+    }
     target = near_target(cpu, insn, target);
     switch (insn->operand_size) {
     case 2:
@@ -108,8 +109,9 @@ static void loop_if(struct cpu *cpu, const struct insn *insn, bool condition)
 {
     unsigned size = insn->address_size;
     uint64_t count = (cpu->gpr[X86_RCX] - 1) & size_mask(size);
-    if (count != 0 && condition)
+    if (count != 0 && condition) {
         jump_relative(cpu, insn);
+    }
     gpr_write(cpu, X86_RCX, size, count);
 }
 
@@ -130,8 +132,9 @@ void execute_loopne(struct cpu *cpu, const struct insn *insn)
 
 void execute_jcxz(struct cpu *cpu, const struct insn *insn)
 {
-    if (gpr_read(cpu, X86_RCX, insn->address_size) == 0)
+    if (gpr_read(cpu, X86_RCX, insn->address_size) == 0) {
         jump_relative(cpu, insn);
+    }
 }
 
 void execute_bound(struct cpu *cpu, const struct insn *insn)
@@ -147,8 +150,9 @@ void execute_bound(struct cpu *cpu, const struct insn *insn)
         lower = (int32_t)cpu_read32(cpu, insn->segment, offset);
         upper = (int32_t)cpu_read32(cpu, insn->segment, next);
     }
-    if (index < lower || index > upper)
+    if (index < lower || index > upper) {
         cpu_raise(cpu, EXCEPTION_BR);
+    }
 }
 
 void execute_undefined(struct cpu *cpu, const struct insn *insn)

@@ -74,8 +74,9 @@ EXECUTE_BY_SIZE(xchg)
 ALWAYS_INLINE void xchg_acc(struct cpu *cpu, const struct insn *insn, unsigned size)
 {
     if (insn->rm == X86_RAX) {
-        if (insn->prefixes & INSN_REP)
+        if (insn->prefixes & INSN_REP) {
             cpu_pause(cpu);
+        }
         return;
     }
     uint64_t old = gpr_read(cpu, insn->rm, size);
@@ -88,8 +89,9 @@ EXECUTE_BY_SIZE(xchg_acc)
 ALWAYS_INLINE void cmov(struct cpu *cpu, const struct insn *insn, unsigned size)
 {
     uint64_t source = rm_read(cpu, insn, size);
-    if (!flags_condition(cpu, insn->byte & 15))
+    if (!flags_condition(cpu, insn->byte & 15)) {
         source = reg_read(cpu, insn, size);
+    }
     reg_write(cpu, insn, size, source);
 }
 EXECUTE_BY_SIZE(cmov)
@@ -112,12 +114,13 @@ EXECUTE_BY_SIZE(cwd)
 ALWAYS_INLINE void bswap(struct cpu *cpu, const struct insn *insn, unsigned size)
 {
     uint64_t value = cpu->gpr[insn->rm];
-    if (size == 8)
+    if (size == 8) {
         cpu->gpr[insn->rm] = __builtin_bswap64(value);
-    else if (size == 4)
+    } else if (size == 4) {
         cpu->gpr[insn->rm] = __builtin_bswap32(value);
-    else
+    } else {
         gpr_write(cpu, insn->rm, 2, 0);
+    }
 }
 EXECUTE_BY_SIZE(bswap)
 
@@ -135,8 +138,9 @@ void execute_xlat(struct cpu *cpu, const struct insn *insn)
 
 static void check_lahf(struct cpu *cpu)
 {
-    if (cpu->mode == CPU_MODE_64 && !cpu_features_have(&cpu->features, FEATURE_LAHF_LM))
+    if (cpu->mode == CPU_MODE_64 && !cpu_features_have(&cpu->features, FEATURE_LAHF_LM)) {
         cpu_raise(cpu, EXCEPTION_UD);
+    }
 }
 
 #define FLAGS_AH (FLAG_SF | FLAG_ZF | FLAG_AF | FLAG_PF | FLAG_CF)
@@ -206,8 +210,10 @@ void execute_std(struct cpu *cpu, const struct insn *insn)
  * instruction then waits for nothing. */
 void execute_fwait(struct cpu *cpu, const struct insn *insn)
 {
-    if ((cpu->cr0 & CR0_MP) && (cpu->cr0 & CR0_TS))
+    if ((cpu->cr0 & CR0_MP) && (cpu->cr0 & CR0_TS)) {
         cpu_raise(cpu, EXCEPTION_NM);
-    if ((cpu->fpu.status & X87_STATUS_ERROR_SUMMARY) && (cpu->cr0 & CR0_NE))
+    }
+    if ((cpu->fpu.status & X87_STATUS_ERROR_SUMMARY) && (cpu->cr0 & CR0_NE)) {
         cpu_raise(cpu, EXCEPTION_MF);
+    }
 }

@@ -12,8 +12,9 @@ static void multiply_flags(struct cpu *cpu, bool overflow)
 /* The double-width accumulator: AX, DX:AX, EDX:EAX, RDX:RAX. */
 ALWAYS_INLINE unsigned __int128 wide_read(const struct cpu *cpu, unsigned size)
 {
-    if (size == 1)
+    if (size == 1) {
         return (uint16_t)cpu->gpr[X86_RAX];
+    }
     return ((unsigned __int128)gpr_read(cpu, X86_RDX, size) << (size * 8)) |
            gpr_read(cpu, X86_RAX, size);
 }
@@ -75,8 +76,9 @@ ALWAYS_INLINE void divide(struct cpu *cpu, const struct insn *insn, unsigned siz
 {
     uint64_t divisor = rm_read(cpu, insn, size);
     unsigned __int128 dividend = wide_read(cpu, size);
-    if (divisor == 0 || (uint64_t)(dividend >> (size * 8)) >= divisor)
+    if (divisor == 0 || (uint64_t)(dividend >> (size * 8)) >= divisor) {
         cpu_raise(cpu, EXCEPTION_DE);
+    }
     wide_write(cpu, size, (uint64_t)(dividend % divisor), (uint64_t)(dividend / divisor));
 }
 EXECUTE_BY_SIZE(divide)
@@ -87,11 +89,13 @@ ALWAYS_INLINE void divide_signed(struct cpu *cpu, const struct insn *insn, unsig
     unsigned shift = 128 - size * 16;
     __int128 dividend = (__int128)(wide_read(cpu, size) << shift) >> shift;
     __int128 minimum = (__int128)((unsigned __int128)1 << 127);
-    if (divisor == 0 || (divisor == -1 && dividend == minimum))
+    if (divisor == 0 || (divisor == -1 && dividend == minimum)) {
         cpu_raise(cpu, EXCEPTION_DE);
+    }
     __int128 quotient = dividend / divisor;
-    if (quotient != sign_extend((uint64_t)quotient, size))
+    if (quotient != sign_extend((uint64_t)quotient, size)) {
         cpu_raise(cpu, EXCEPTION_DE);
+    }
     wide_write(cpu, size, (uint64_t)(dividend % divisor), (uint64_t)quotient);
 }
 EXECUTE_BY_SIZE(divide_signed)
@@ -122,8 +126,9 @@ static void decimal_adjust(struct cpu *cpu, bool subtract)
         value = subtract ? value - 6 : value + 6;
         flags |= FLAG_AF;
         bool wrapped = subtract ? old < 6 : old > 0xff - 6;
-        if (wrapped || (status & FLAG_CF))
+        if (wrapped || (status & FLAG_CF)) {
             flags |= FLAG_CF;
+        }
     }
     if (old > 0x99 || (status & FLAG_CF)) {
         value = subtract ? value - 0x60 : value + 0x60;
@@ -149,8 +154,9 @@ static void ascii_adjust(struct cpu *cpu, bool subtract)
 {
     bool adjust = (get_al(cpu) & 15) > 9 || (flags_get_status(cpu) & FLAG_AF);
     uint16_t value = get_ax(cpu);
-    if (adjust)
+    if (adjust) {
         value = subtract ? value - 0x106 : value + 0x106;
+    }
     value &= 0xff0f;
     set_ax(cpu, value);
     flags_set_result(cpu, 1, value & 0xff, adjust ? FLAG_AF | FLAG_CF : 0);
@@ -169,8 +175,9 @@ void execute_aas(struct cpu *cpu, const struct insn *insn)
 void execute_aam(struct cpu *cpu, const struct insn *insn)
 {
     uint8_t base = insn->immediate, al = get_al(cpu);
-    if (base == 0)
+    if (base == 0) {
         cpu_raise(cpu, EXCEPTION_DE);
+    }
     set_ax(cpu, (al / base) << 8 | al % base);
     flags_set_result(cpu, 1, al % base, 0);
 }

@@ -27,14 +27,17 @@ static void check_code(struct cpu *cpu, struct return_frame *frame)
     uint16_t selector = frame->code_selector;
     unsigned rpl = selector & SELECTOR_RPL;
     struct descriptor *d = &frame->code;
-    if (selector_is_null(selector))
+    if (selector_is_null(selector)) {
         cpu_raise_error(cpu, EXCEPTION_GP, 0);
+    }
     if (!descriptor_read(cpu, selector, d) || !descriptor_is_code(d) || rpl < cpu->cpl ||
-        (descriptor_is_conforming(d) ? descriptor_dpl(d) > rpl : descriptor_dpl(d) != rpl))
+        (descriptor_is_conforming(d) ? descriptor_dpl(d) > rpl : descriptor_dpl(d) != rpl)) {
         raise_selector(cpu, EXCEPTION_GP, selector);
+    }
     segment_check_code_size(cpu, d, selector);
-    if (!descriptor_is_present(d))
+    if (!descriptor_is_present(d)) {
         raise_selector(cpu, EXCEPTION_NP, selector);
+    }
 }
 
 /* A null SS is good for 64-bit code at levels 0 to 2. */
@@ -45,15 +48,18 @@ static void check_stack(struct cpu *cpu, struct return_frame *frame)
     struct descriptor *d = &frame->stack;
     if (selector_is_null(selector)) {
         bool to_64 = cpu->long_mode && (descriptor_attributes(&frame->code) & SEGMENT_L);
-        if (!to_64 || rpl == 3 || (selector & SELECTOR_RPL) != rpl)
+        if (!to_64 || rpl == 3 || (selector & SELECTOR_RPL) != rpl) {
             cpu_raise_error(cpu, EXCEPTION_GP, 0);
+        }
         return;
     }
     if (!descriptor_read(cpu, selector, d) || (selector & SELECTOR_RPL) != rpl ||
-        !descriptor_is_writable_data(d) || descriptor_dpl(d) != rpl)
+        !descriptor_is_writable_data(d) || descriptor_dpl(d) != rpl) {
         raise_selector(cpu, EXCEPTION_GP, selector);
-    if (!descriptor_is_present(d))
+    }
+    if (!descriptor_is_present(d)) {
         raise_selector(cpu, EXCEPTION_SS, selector);
+    }
 }
 
 static void load_code(struct cpu *cpu, struct return_frame *frame)
@@ -80,8 +86,9 @@ static void return_real(struct cpu *cpu, const struct insn *insn)
 {
     uint64_t rip = peek(cpu, insn, 0);
     uint16_t selector = peek(cpu, insn, 1);
-    if (rip > (cpu->v86 ? 0xffff : cpu->segment[X86_CS].limit))
+    if (rip > (cpu->v86 ? 0xffff : cpu->segment[X86_CS].limit)) {
         cpu_raise_error(cpu, EXCEPTION_GP, 0);
+    }
     stack_drop(cpu, 2 * insn->operand_size + insn->immediate);
     segment_load_real(cpu, X86_CS, selector);
     cpu->rip = rip;
@@ -128,12 +135,15 @@ static unsigned io_privilege(const struct cpu *cpu)
 static uint32_t return_flags_mask(const struct cpu *cpu, unsigned size)
 {
     uint32_t mask = FLAGS_STATUS | FLAG_TF | FLAG_DF | FLAG_NT;
-    if (size != 2)
+    if (size != 2) {
         mask |= FLAG_RF | FLAG_AC | FLAG_ID;
-    if (cpu->cpl <= io_privilege(cpu))
+    }
+    if (cpu->cpl <= io_privilege(cpu)) {
         mask |= FLAG_IF;
-    if (cpu->cpl == 0)
+    }
+    if (cpu->cpl == 0) {
         mask |= FLAG_IOPL | (size != 2 ? FLAG_VIF | FLAG_VIP : 0);
+    }
     return mask;
 }
 
@@ -142,8 +152,9 @@ static void iret_real(struct cpu *cpu, const struct insn *insn)
     uint64_t rip = peek(cpu, insn, 0);
     uint16_t selector = peek(cpu, insn, 1);
     uint32_t flags = peek(cpu, insn, 2);
-    if (rip > cpu->segment[X86_CS].limit)
+    if (rip > cpu->segment[X86_CS].limit) {
         cpu_raise_error(cpu, EXCEPTION_GP, 0);
+    }
     stack_drop(cpu, 3 * insn->operand_size);
     segment_load_real(cpu, X86_CS, selector);
     cpu->rip = rip;
@@ -154,17 +165,20 @@ static void iret_real(struct cpu *cpu, const struct insn *insn)
 static void iret_v86(struct cpu *cpu, const struct insn *insn)
 {
     bool full = io_privilege(cpu) == 3;
-    if (!full && (!(cpu->cr4 & CR4_VME) || insn->operand_size != 2))
+    if (!full && (!(cpu->cr4 & CR4_VME) || insn->operand_size != 2)) {
         cpu_raise_error(cpu, EXCEPTION_GP, 0);
+    }
     uint64_t rip = peek(cpu, insn, 0);
     uint16_t selector = peek(cpu, insn, 1);
     uint32_t flags = peek(cpu, insn, 2);
     uint32_t mask = return_flags_mask(cpu, insn->operand_size) & ~FLAG_IOPL;
-    if (rip > 0xffff)
+    if (rip > 0xffff) {
         cpu_raise_error(cpu, EXCEPTION_GP, 0);
+    }
     if (!full) {
-        if ((flags & FLAG_TF) || ((flags & FLAG_IF) && (cpu->eflags & FLAG_VIP)))
+        if ((flags & FLAG_TF) || ((flags & FLAG_IF) && (cpu->eflags & FLAG_VIP))) {
             cpu_raise_error(cpu, EXCEPTION_GP, 0);
+        }
         flags = (flags & ~FLAG_VIF) | (flags & FLAG_IF ? FLAG_VIF : 0);
         mask = (mask & ~FLAG_IF) | FLAG_VIF;
     }
@@ -182,10 +196,12 @@ static void iret_task(struct cpu *cpu)
     struct cpu_rollback state;
     if ((selector & SELECTOR_TI) || selector_is_null(selector) ||
         !descriptor_read(cpu, selector, &d) || !descriptor_is_system(&d) ||
-        (descriptor_type(&d) != SYSTEM_TSS_16_BUSY && descriptor_type(&d) != SYSTEM_TSS_32_BUSY))
+        (descriptor_type(&d) != SYSTEM_TSS_16_BUSY && descriptor_type(&d) != SYSTEM_TSS_32_BUSY)) {
         raise_selector(cpu, EXCEPTION_TS, selector);
-    if (!descriptor_is_present(&d))
+    }
+    if (!descriptor_is_present(&d)) {
         raise_selector(cpu, EXCEPTION_NP, selector);
+    }
     rollback_begin(cpu, &state);
     task_switch(cpu, selector, &d, TASK_RETURN);
     task_switch_finish(cpu, 0);
@@ -198,17 +214,20 @@ static void iret_to_v86(struct cpu *cpu, const struct insn *insn, uint64_t rip, 
     static const uint8_t order[] = {X86_SS, X86_ES, X86_DS, X86_FS, X86_GS};
     uint64_t pointer = peek(cpu, insn, 3);
     uint16_t selectors[G_N_ELEMENTS(order)];
-    for (unsigned i = 0; i < G_N_ELEMENTS(order); i++)
+    for (unsigned i = 0; i < G_N_ELEMENTS(order); i++) {
         selectors[i] = peek(cpu, insn, 4 + i);
-    if (rip > 0xffff)
+    }
+    if (rip > 0xffff) {
         cpu_raise_error(cpu, EXCEPTION_GP, 0);
+    }
     cpu_set_eflags(cpu, flags,
                    FLAGS_STATUS | FLAG_TF | FLAG_IF | FLAG_DF | FLAG_IOPL | FLAG_NT | FLAG_RF |
                        FLAG_VM | FLAG_AC | FLAG_VIF | FLAG_VIP | FLAG_ID);
     cpu_update_mode(cpu);
     segment_load_real(cpu, X86_CS, code);
-    for (unsigned i = 0; i < G_N_ELEMENTS(order); i++)
+    for (unsigned i = 0; i < G_N_ELEMENTS(order); i++) {
         segment_load_real(cpu, order[i], selectors[i]);
+    }
     cpu->rip = rip & 0xffff;
     cpu->gpr[X86_RSP] = (uint32_t)pointer;
 }
@@ -242,8 +261,9 @@ static void iret_protected(struct cpu *cpu, const struct insn *insn)
         stack_drop(cpu, 3 * size);
         load_code(cpu, &frame);
     }
-    if (outer)
+    if (outer) {
         segment_drop_privileged(cpu);
+    }
     cpu_set_eflags(cpu, flags, mask);
     rollback_end(cpu);
 }
@@ -258,8 +278,9 @@ void execute_iret(struct cpu *cpu, const struct insn *insn)
     } else if (cpu->v86) {
         iret_v86(cpu, insn);
     } else if (cpu->eflags & FLAG_NT) {
-        if (cpu->long_mode)
+        if (cpu->long_mode) {
             cpu_raise_error(cpu, EXCEPTION_GP, 0);
+        }
         iret_task(cpu);
     } else {
         iret_protected(cpu, insn);

@@ -44,18 +44,20 @@ ALWAYS_INLINE struct shift_result rotate_carry(enum shift_operation operation, u
 {
     unsigned bits = size * 8, left = count % (bits + 1);
     struct shift_result r = {.value = value, .carry = carry};
-    if (operation == RCR)
+    if (operation == RCR) {
         left = (bits + 1 - left) % (bits + 1);
+    }
     if (left) {
         unsigned __int128 wide = ((unsigned __int128)carry << bits) | value;
         wide = (wide << left) | (wide >> (bits + 1 - left));
         r.value = (uint64_t)wide & size_mask(size);
         r.carry = (wide >> bits) & 1;
     }
-    if (operation == RCL)
+    if (operation == RCL) {
         r.overflow = top_bit(r.value, size) != r.carry;
-    else
+    } else {
         r.overflow = top_bit(r.value, size) != ((r.value >> (bits - 2)) & 1);
+    }
     return r;
 }
 
@@ -94,19 +96,21 @@ ALWAYS_INLINE void shift_rm(struct cpu *cpu, const struct insn *insn, unsigned s
         return;
     }
     struct shift_result r;
-    if (operation == ROL || operation == ROR)
+    if (operation == ROL || operation == ROR) {
         r = rotate(operation, size, m.old, count);
-    else if (operation == RCL || operation == RCR)
+    } else if (operation == RCL || operation == RCR) {
         r = rotate_carry(operation, size, m.old, count, flags_get_carry(cpu));
-    else
+    } else {
         r = shift(operation, size, m.old, count);
+    }
     modify_commit(cpu, insn, size, &m, r.value);
 
     uint32_t status = (r.carry ? FLAG_CF : 0) | (r.overflow ? FLAG_OF : 0);
-    if (operation >= SHL)
+    if (operation >= SHL) {
         flags_set_result(cpu, size, r.value, status);
-    else
+    } else {
         cpu_set_eflags(cpu, status, FLAG_CF | FLAG_OF);
+    }
 }
 
 #define SHIFT_HANDLERS(name, operation)                                                            \

@@ -22,8 +22,9 @@ ALWAYS_INLINE void pop_rm(struct cpu *cpu, const struct insn *insn, unsigned siz
         return;
     }
     uint64_t offset = effective_address(cpu, insn);
-    if (insn->base == X86_RSP)
+    if (insn->base == X86_RSP) {
         offset = (offset + size) & size_mask(insn->address_size);
+    }
     memory_write(cpu, insn->segment, offset, size, value);
     stack_drop(cpu, size);
 }
@@ -73,8 +74,9 @@ void execute_pop_segment(struct cpu *cpu, const struct insn *insn)
     uint16_t selector = stack_peek(cpu, 2, 0);
     segment_load(cpu, segment, selector);
     gpr_write(cpu, X86_RSP, pointer_size, cpu->gpr[X86_RSP] + size);
-    if (segment == X86_SS)
+    if (segment == X86_SS) {
         segment_shadow_interrupts(cpu);
+    }
 }
 
 /* The whole frame is checked first: a fault leaves everything as it was. */
@@ -82,14 +84,16 @@ void execute_pusha(struct cpu *cpu, const struct insn *insn)
 {
     unsigned size = insn->operand_size;
     uint64_t mask = stack_mask(cpu), pointer = cpu->gpr[X86_RSP];
-    for (unsigned i = 1; i <= 8; i++)
+    for (unsigned i = 1; i <= 8; i++) {
         cpu_probe_write(cpu, X86_SS, (pointer - i * size) & mask, size);
+    }
     for (unsigned i = 0; i < 8; i++) {
         pointer = (pointer - size) & mask;
-        if (size == 2)
+        if (size == 2) {
             cpu_write16(cpu, X86_SS, pointer, cpu->gpr[i]);
-        else
+        } else {
             cpu_write32(cpu, X86_SS, pointer, cpu->gpr[i]);
+        }
     }
     stack_pointer_write(cpu, pointer);
 }
@@ -98,12 +102,14 @@ void execute_popa(struct cpu *cpu, const struct insn *insn)
 {
     unsigned size = insn->operand_size;
     uint64_t values[8];
-    for (unsigned i = 0; i < 8; i++)
+    for (unsigned i = 0; i < 8; i++) {
         values[i] = peek_variable(cpu, size, i * size);
+    }
     for (unsigned i = 0; i < 8; i++) {
         unsigned number = X86_RDI - i;
-        if (number != X86_RSP)
+        if (number != X86_RSP) {
             gpr_write(cpu, number, size, values[i]);
+        }
     }
     stack_drop(cpu, 8 * size);
 }
@@ -117,8 +123,9 @@ void execute_pushf(struct cpu *cpu, const struct insn *insn)
 {
     uint32_t flags = cpu_get_eflags(cpu) & ~(FLAG_VM | FLAG_RF);
     if (cpu->v86 && io_privilege(cpu) < 3) {
-        if (!(cpu->cr4 & CR4_VME) || insn->operand_size != 2)
+        if (!(cpu->cr4 & CR4_VME) || insn->operand_size != 2) {
             cpu_raise_error(cpu, EXCEPTION_GP, 0);
+        }
         /* The guest of v86 sees VIF as its IF, and IOPL 3. */
         flags = (flags & ~FLAG_IF) | (flags & FLAG_VIF ? FLAG_IF : 0) | FLAG_IOPL;
     }
@@ -128,8 +135,9 @@ void execute_pushf(struct cpu *cpu, const struct insn *insn)
 /* POPF with VME in v86 mode at IOPL < 3: IF goes to VIF (SDM vol. 2, POPF). */
 static void popf_vme(struct cpu *cpu, uint32_t value)
 {
-    if (((value & FLAG_IF) && (cpu->eflags & FLAG_VIP)) || (value & FLAG_TF))
+    if (((value & FLAG_IF) && (cpu->eflags & FLAG_VIP)) || (value & FLAG_TF)) {
         cpu_raise_error(cpu, EXCEPTION_GP, 0);
+    }
     stack_drop(cpu, 2);
     value = (value & ~FLAG_VIF) | (value & FLAG_IF ? FLAG_VIF : 0);
     cpu_set_eflags(cpu, value, FLAGS_STATUS | FLAG_DF | FLAG_TF | FLAG_NT | FLAG_VIF | FLAG_RF);
@@ -140,19 +148,23 @@ void execute_popf(struct cpu *cpu, const struct insn *insn)
     unsigned size = insn->operand_size;
     uint32_t mask = FLAGS_STATUS | FLAG_TF | FLAG_DF | FLAG_NT;
     if (cpu->v86 && io_privilege(cpu) < 3) {
-        if (!(cpu->cr4 & CR4_VME) || size != 2)
+        if (!(cpu->cr4 & CR4_VME) || size != 2) {
             cpu_raise_error(cpu, EXCEPTION_GP, 0);
+        }
         popf_vme(cpu, stack_peek(cpu, 2, 0));
         cpu->exit_block = true; /* TF may be set */
         return;
     }
     uint32_t value = peek_variable(cpu, size, 0);
-    if (size != 2)
+    if (size != 2) {
         mask |= FLAG_AC | FLAG_ID;
-    if (!cpu->protected_mode || cpu->cpl == 0)
+    }
+    if (!cpu->protected_mode || cpu->cpl == 0) {
         mask |= FLAG_IOPL;
-    if (!cpu->protected_mode || cpu->cpl <= io_privilege(cpu))
+    }
+    if (!cpu->protected_mode || cpu->cpl <= io_privilege(cpu)) {
         mask |= FLAG_IF;
+    }
     stack_drop(cpu, size);
     /* RF is always cleared; VM, VIF and VIP stay. */
     cpu_set_eflags(cpu, value & ~FLAG_RF, mask | FLAG_RF);

@@ -52,8 +52,9 @@ ALWAYS_INLINE void repeat(struct cpu *cpu, const struct insn *insn, unsigned siz
     }
     uint64_t count = gpr_read(cpu, X86_RCX, insn->address_size);
     /* An address size of 32 bits clears the upper half of RCX, but not with a count of 0. */
-    if (count == 0)
+    if (count == 0) {
         return;
+    }
     bool single = debug_active(cpu);
     for (unsigned budget = REPEAT_MAX; budget > 0; budget--) {
         uint64_t done = bulk && !single ? bulk(cpu, insn, size, count) : 0;
@@ -64,15 +65,18 @@ ALWAYS_INLINE void repeat(struct cpu *cpu, const struct insn *insn, unsigned siz
         }
         count -= done;
         gpr_write(cpu, X86_RCX, insn->address_size, count);
-        if (count == 0 || !more)
+        if (count == 0 || !more) {
             return;
-        if (single || must_stop(cpu))
+        }
+        if (single || must_stop(cpu)) {
             break;
+        }
     }
     /* Not finished: the next instruction is this one again. */
     cpu->rip -= insn->length;
-    if (cpu->mode != CPU_MODE_64)
+    if (cpu->mode != CPU_MODE_64) {
         cpu->rip = (uint32_t)cpu->rip;
+    }
     cpu->eflags |= FLAG_RF; /* as the image that an event pushes now shall have it */
     cpu->exit_block = true;
 }
@@ -90,11 +94,13 @@ static uint64_t bytes_in_page(const struct cpu *cpu, const struct insn *insn, un
 static uint64_t iterations_in_pages(const struct cpu *cpu, const struct insn *insn, unsigned size,
                                     uint64_t count, bool with_source)
 {
-    if (cpu->eflags & FLAG_DF)
+    if (cpu->eflags & FLAG_DF) {
         return 0;
+    }
     uint64_t bytes = bytes_in_page(cpu, insn, X86_ES, destination_offset(cpu, insn));
-    if (with_source)
+    if (with_source) {
         bytes = MIN(bytes, bytes_in_page(cpu, insn, insn->segment, source_offset(cpu, insn)));
+    }
     return MIN(count, bytes / size);
 }
 
@@ -107,12 +113,14 @@ static uint64_t movs_bulk(struct cpu *cpu, const struct insn *insn, unsigned siz
         4095;
     /* A destination shortly above the source repeats what was just written: no more at once than
      * the distance. It counts within the page, as two linear pages may be the same memory. */
-    if (distance != 0)
+    if (distance != 0) {
         count = MIN(count, distance / size);
+    }
     uint64_t length = count * size;
     if (count < 2 || !cpu_host_for_read(cpu, insn->segment, source, length) ||
-        !cpu_host_for_write(cpu, X86_ES, destination, length))
+        !cpu_host_for_write(cpu, X86_ES, destination, length)) {
         return 0;
+    }
     uint8_t buffer[4096];
     cpu_read_bytes(cpu, insn->segment, source, buffer, length);
     cpu_write_bytes(cpu, X86_ES, destination, buffer, length);
@@ -139,17 +147,21 @@ EXECUTE_BY_SIZE(movs)
 static uint64_t stos_bulk(struct cpu *cpu, const struct insn *insn, unsigned size, uint64_t count)
 {
     count = iterations_in_pages(cpu, insn, size, count, false);
-    if (count < 2)
+    if (count < 2) {
         return 0;
+    }
     uint64_t destination = destination_offset(cpu, insn);
-    if (!cpu_host_for_write(cpu, X86_ES, destination, count * size))
+    if (!cpu_host_for_write(cpu, X86_ES, destination, count * size)) {
         return 0;
+    }
     uint8_t buffer[4096];
-    if (size == 1)
+    if (size == 1) {
         memset(buffer, (uint8_t)cpu->gpr[X86_RAX], count);
-    else
-        for (uint64_t i = 0; i < count; i++)
+    } else {
+        for (uint64_t i = 0; i < count; i++) {
             memcpy(buffer + i * size, &cpu->gpr[X86_RAX], size);
+        }
+    }
     cpu_write_bytes(cpu, X86_ES, destination, buffer, count * size);
     advance(cpu, insn, X86_RDI, size, count);
     return count;

@@ -10,8 +10,9 @@
 
 static void check_privileged(struct cpu *cpu)
 {
-    if (cpu->cpl != 0)
+    if (cpu->cpl != 0) {
         cpu_raise_error(cpu, EXCEPTION_GP, 0);
+    }
 }
 
 #define CR8_MAX 15u
@@ -19,8 +20,9 @@ static void check_privileged(struct cpu *cpu)
 void execute_mov_from_cr(struct cpu *cpu, const struct insn *insn)
 {
     uint64_t value = 0;
-    if (insn->reg > 8 || !((1u << insn->reg) & 0x11d))
+    if (insn->reg > 8 || !((1u << insn->reg) & 0x11d)) {
         cpu_raise(cpu, EXCEPTION_UD);
+    }
     check_privileged(cpu);
     switch (insn->reg) {
     case 0:
@@ -44,10 +46,12 @@ void execute_mov_from_cr(struct cpu *cpu, const struct insn *insn)
 
 static void write_cr8(struct cpu *cpu, uint64_t value)
 {
-    if (value > CR8_MAX)
+    if (value > CR8_MAX) {
         cpu_raise_error(cpu, EXCEPTION_GP, 0);
-    if (!cpu->apic)
+    }
+    if (!cpu->apic) {
         return;
+    }
     local_apic_set_cr8(cpu->apic, value);
     /* A lower priority may let an interrupt in that waits. */
     vcpu_signal(cpu->vcpu, VCPU_SIGNAL_INTERRUPT);
@@ -56,8 +60,9 @@ static void write_cr8(struct cpu *cpu, uint64_t value)
 void execute_mov_to_cr(struct cpu *cpu, const struct insn *insn)
 {
     uint64_t value = gpr_read(cpu, insn->rm, insn->operand_size);
-    if (insn->reg > 8 || !((1u << insn->reg) & 0x11d))
+    if (insn->reg > 8 || !((1u << insn->reg) & 0x11d)) {
         cpu_raise(cpu, EXCEPTION_UD);
+    }
     check_privileged(cpu);
     switch (insn->reg) {
     case 0:
@@ -84,11 +89,13 @@ void execute_mov_to_cr(struct cpu *cpu, const struct insn *insn)
 static unsigned debug_register(struct cpu *cpu, const struct insn *insn)
 {
     unsigned number = insn->reg;
-    if (number > 7 || ((number == 4 || number == 5) && (cpu->cr4 & CR4_DE)))
+    if (number > 7 || ((number == 4 || number == 5) && (cpu->cr4 & CR4_DE))) {
         cpu_raise(cpu, EXCEPTION_UD);
+    }
     check_privileged(cpu);
-    if (cpu->dr[7] & DR7_GD)
+    if (cpu->dr[7] & DR7_GD) {
         debug_fault(cpu, (cpu->dr[6] & DR6_CONDITIONS) | DR6_BD);
+    }
     return number == 4 || number == 5 ? number + 2 : number;
 }
 
@@ -106,16 +113,19 @@ void execute_mov_to_dr(struct cpu *cpu, const struct insn *insn)
     unsigned number = debug_register(cpu, insn);
     uint64_t value = gpr_read(cpu, insn->rm, insn->operand_size);
     bool was_active = cpu->dr[7] & DR7_ENABLES;
-    if (number >= 6 && value > UINT32_MAX)
+    if (number >= 6 && value > UINT32_MAX) {
         cpu_raise_error(cpu, EXCEPTION_GP, 0);
-    if (number == 6)
+    }
+    if (number == 6) {
         value = (value & DR6_WRITABLE) | DR6_FIXED;
-    else if (number == 7)
+    } else if (number == 7) {
         value = (value & DR7_WRITABLE) | DR7_FIXED;
+    }
     cpu->dr[number] = value;
     /* The TLB knows which pages are watched. */
-    if (number != 6 && (was_active || (cpu->dr[7] & DR7_ENABLES)))
+    if (number != 6 && (was_active || (cpu->dr[7] & DR7_ENABLES))) {
         cpu_tlb_flush(cpu, true);
+    }
     cpu->exit_block = true;
 }
 
@@ -128,12 +138,14 @@ void execute_clts(struct cpu *cpu, const struct insn *insn)
 
 void execute_smsw(struct cpu *cpu, const struct insn *insn)
 {
-    if ((cpu->cr4 & CR4_UMIP) && cpu->cpl > 0)
+    if ((cpu->cr4 & CR4_UMIP) && cpu->cpl > 0) {
         cpu_raise_error(cpu, EXCEPTION_GP, 0);
-    if (insn->memory)
+    }
+    if (insn->memory) {
         rm_write(cpu, insn, 2, cpu->cr0);
-    else
+    } else {
         gpr_write(cpu, insn->rm, insn->operand_size, cpu->cr0);
+    }
 }
 
 /* PE can be set, not cleared. */
@@ -150,13 +162,15 @@ void execute_invlpg(struct cpu *cpu, const struct insn *insn)
 {
     check_privileged(cpu);
     uint64_t linear = effective_address(cpu, insn);
-    if (cpu->mode != CPU_MODE_64)
+    if (cpu->mode != CPU_MODE_64) {
         linear = (uint32_t)(linear + cpu->segment[insn->segment].base);
-    else if (insn->segment >= X86_FS)
+    } else if (insn->segment >= X86_FS) {
         linear += cpu->segment[insn->segment].base;
+    }
     /* One that is not canonical maps nothing. */
-    if (cpu_is_canonical(linear))
+    if (cpu_is_canonical(linear)) {
         cpu_tlb_flush_page(cpu, linear);
+    }
     cpu->exit_block = true;
 }
 
@@ -199,8 +213,9 @@ void execute_wrmsr(struct cpu *cpu, const struct insn *insn)
 
 static void check_tsc(struct cpu *cpu)
 {
-    if ((cpu->cr4 & CR4_TSD) && cpu->cpl > 0)
+    if ((cpu->cr4 & CR4_TSD) && cpu->cpl > 0) {
         cpu_raise_error(cpu, EXCEPTION_GP, 0);
+    }
 }
 
 void execute_rdtsc(struct cpu *cpu, const struct insn *insn)
@@ -248,10 +263,12 @@ void execute_cpuid(struct cpu *cpu, const struct insn *insn)
 
 static void check_monitor(struct cpu *cpu)
 {
-    if (cpu->cpl != 0)
+    if (cpu->cpl != 0) {
         cpu_raise(cpu, EXCEPTION_UD);
-    if ((uint32_t)cpu->gpr[X86_RCX] != 0)
+    }
+    if ((uint32_t)cpu->gpr[X86_RCX] != 0) {
         cpu_raise_error(cpu, EXCEPTION_GP, 0);
+    }
 }
 
 void execute_monitor(struct cpu *cpu, const struct insn *insn)
@@ -269,8 +286,9 @@ void execute_mwait(struct cpu *cpu, const struct insn *insn)
 
 static void set_alignment_check(struct cpu *cpu, uint32_t value)
 {
-    if (cpu->cpl != 0)
+    if (cpu->cpl != 0) {
         cpu_raise(cpu, EXCEPTION_UD);
+    }
     cpu_set_eflags(cpu, value, FLAG_AC);
 }
 

@@ -114,8 +114,9 @@ static bool get_auxiliary(const struct cpu *cpu)
 uint32_t flags_get_status(const struct cpu *cpu)
 {
     flags_look(cpu);
-    if (cpu->lazy.operation == FLAGS_EXPLICIT)
+    if (cpu->lazy.operation == FLAGS_EXPLICIT) {
         return cpu->lazy.result & FLAGS_STATUS;
+    }
     return (flags_get_carry(cpu) ? FLAG_CF : 0) | flags_parity(cpu->lazy.result) |
            (get_auxiliary(cpu) ? FLAG_AF : 0) | (flags_get_zero(cpu) ? FLAG_ZF : 0) |
            (flags_get_sign(cpu) ? FLAG_SF : 0) | (flags_get_overflow(cpu) ? FLAG_OF : 0);
@@ -136,6 +137,7 @@ void cpu_set_eflags(struct cpu *cpu, uint32_t value, uint32_t mask)
     uint32_t flags = (cpu->eflags & ~mask) | (value & mask) | FLAG_FIXED;
     bool alignment = (cpu->eflags ^ flags) & FLAG_AC;
     cpu->eflags = flags;
-    if (alignment)
+    if (alignment) {
         cpu_update_data_tables(cpu);
+    }
 }

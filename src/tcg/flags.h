@@ -73,8 +73,9 @@ void flags_complete(const struct cpu *cpu);
 
 static inline void flags_look(const struct cpu *cpu)
 {
-    if (__builtin_expect(cpu->lazy.operation >= FLAGS_COMPARE, 0))
+    if (__builtin_expect(cpu->lazy.operation >= FLAGS_COMPARE, 0)) {
         flags_complete(cpu);
+    }
 }
 
 static inline uint64_t flags_sign_bit(const struct cpu *cpu)
@@ -100,16 +101,18 @@ static inline bool flags_get_carry(const struct cpu *cpu)
 static inline bool flags_get_zero(const struct cpu *cpu)
 {
     flags_look(cpu);
-    if (cpu->lazy.operation == FLAGS_EXPLICIT)
+    if (cpu->lazy.operation == FLAGS_EXPLICIT) {
         return cpu->lazy.result & FLAG_ZF;
+    }
     return cpu->lazy.result == 0;
 }
 
 static inline bool flags_get_sign(const struct cpu *cpu)
 {
     flags_look(cpu);
-    if (cpu->lazy.operation == FLAGS_EXPLICIT)
+    if (cpu->lazy.operation == FLAGS_EXPLICIT) {
         return cpu->lazy.result & FLAG_SF;
+    }
     return cpu->lazy.result & flags_sign_bit(cpu);
 }
 

@@ -12,27 +12,29 @@ static const char *const segment_names[6] = {"es", "cs", "ss", "ds", "fs", "gs"}
 static void append_register(GString *text, unsigned number, unsigned size, bool rex)
 {
     number &= 15;
-    if (size == 1 && number < 8 && (!rex || number < 4))
+    if (size == 1 && number < 8 && (!rex || number < 4)) {
         g_string_append(text, names_8[number]);
-    else if (number >= 8)
+    } else if (number >= 8) {
         g_string_append_printf(text, "r%u%s", number,
                                size == 1   ? "b"
                                : size == 2 ? "w"
                                : size == 4 ? "d"
                                            : "");
-    else if (size == 1)
+    } else if (size == 1) {
         g_string_append_printf(text, "%sl", names_64[number] + 1);
-    else if (size == 2)
+    } else if (size == 2) {
         g_string_append(text, names_64[number] + 1);
-    else
+    } else {
         g_string_append_printf(text, "%c%s", size == 4 ? 'e' : 'r', names_64[number] + 1);
+    }
 }
 
 static void append_memory(GString *text, const struct insn *insn, uint64_t rip)
 {
     bool first = true;
-    if (insn->segment < X86_SEGMENT_COUNT)
+    if (insn->segment < X86_SEGMENT_COUNT) {
         g_string_append_printf(text, "%s:", segment_names[insn->segment]);
+    }
     g_string_append_c(text, '[');
     if (insn->rip_relative) {
         g_string_append_printf(text, "0x%" PRIx64 "]",
@@ -44,18 +46,20 @@ static void append_memory(GString *text, const struct insn *insn, uint64_t rip)
         first = false;
     }
     if (insn->index != INSN_NO_REGISTER) {
-        if (!first)
+        if (!first) {
             g_string_append_c(text, '+');
+        }
         append_register(text, insn->index, insn->address_size, false);
         g_string_append_printf(text, "*%u", 1u << (insn->scale & 3));
         first = false;
     }
-    if (first)
+    if (first) {
         g_string_append_printf(text, "0x%x", (uint32_t)insn->displacement);
-    else if (insn->displacement)
+    } else if (insn->displacement) {
         g_string_append_printf(text, "%c0x%x", insn->displacement < 0 ? '-' : '+',
                                insn->displacement < 0 ? 0u - (uint32_t)insn->displacement
                                                       : (uint32_t)insn->displacement);
+    }
     g_string_append_c(text, ']');
 }
 
@@ -157,18 +161,22 @@ char *insn_format(const struct insn *insn, uint64_t rip)
 {
     GString *text = g_string_new(NULL);
     const struct opcode *opcode = insn->opcode;
-    if (insn->prefixes & INSN_LOCK)
+    if (insn->prefixes & INSN_LOCK) {
         g_string_append(text, "lock ");
+    }
     if (opcode->flags & OP_STRING) {
-        if (insn->prefixes & INSN_REP)
+        if (insn->prefixes & INSN_REP) {
             g_string_append(text, "rep ");
-        if (insn->prefixes & INSN_REPNE)
+        }
+        if (insn->prefixes & INSN_REPNE) {
             g_string_append(text, "repne ");
+        }
     }
     g_string_append(text, opcode->name);
     for (unsigned i = 0; i < G_N_ELEMENTS(opcode->operands); i++) {
-        if (opcode->operands[i] == OPERAND_NONE || opcode->operands[i] == Fv)
+        if (opcode->operands[i] == OPERAND_NONE || opcode->operands[i] == Fv) {
             break;
+        }
         g_string_append(text, i == 0 ? " " : ", ");
         append_operand(text, insn, rip, opcode->operands[i]);
     }

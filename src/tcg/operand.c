@@ -6,8 +6,9 @@ uint64_t modify_begin_slow(struct cpu *cpu, const struct insn *insn, unsigned si
                            struct modify *m)
 {
     cpu_probe_write(cpu, insn->segment, m->offset, size);
-    if (m->locked)
+    if (m->locked) {
         cpu_locked_begin(cpu);
+    }
     return memory_read(cpu, insn->segment, m->offset, size);
 }
 
@@ -15,6 +16,7 @@ void modify_commit_slow(struct cpu *cpu, const struct insn *insn, unsigned size,
                         uint64_t value)
 {
     memory_write(cpu, insn->segment, m->offset, size, value);
-    if (m->locked)
+    if (m->locked) {
         cpu_locked_end(cpu);
+    }
 }

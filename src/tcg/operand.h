@@ -35,8 +35,9 @@
 /* Without REX, byte registers 4..7 are AH, CH, DH, BH. */
 ALWAYS_INLINE uint8_t *byte_register(struct cpu *cpu, const struct insn *insn, unsigned number)
 {
-    if (number >= 4 && !(insn->prefixes & INSN_REX))
+    if (number >= 4 && !(insn->prefixes & INSN_REX)) {
         return (uint8_t *)&cpu->gpr[number - 4] + 1;
+    }
     return (uint8_t *)&cpu->gpr[number];
 }
 
@@ -82,10 +83,11 @@ ALWAYS_INLINE uint64_t gpr_read(const struct cpu *cpu, unsigned number, unsigned
 ALWAYS_INLINE void register_write(struct cpu *cpu, const struct insn *insn, unsigned number,
                                   unsigned size, uint64_t value)
 {
-    if (size == 1)
+    if (size == 1) {
         *byte_register(cpu, insn, number) = value;
-    else
+    } else {
         gpr_write(cpu, number, size, value);
+    }
 }
 
 ALWAYS_INLINE uint64_t memory_read(struct cpu *cpu, unsigned segment, uint64_t offset,
@@ -126,31 +128,36 @@ ALWAYS_INLINE void memory_write(struct cpu *cpu, unsigned segment, uint64_t offs
 ALWAYS_INLINE uint64_t effective_address(const struct cpu *cpu, const struct insn *insn)
 {
     uint64_t address = (uint64_t)(int64_t)insn->displacement;
-    if (insn->base != INSN_NO_REGISTER)
+    if (insn->base != INSN_NO_REGISTER) {
         address += cpu->gpr[insn->base];
-    else if (insn->rip_relative)
+    } else if (insn->rip_relative) {
         address += cpu->rip;
-    if (insn->index != INSN_NO_REGISTER)
+    }
+    if (insn->index != INSN_NO_REGISTER) {
         address += cpu->gpr[insn->index] << insn->scale;
-    if (__builtin_expect(insn->address_size == 8, 1))
+    }
+    if (__builtin_expect(insn->address_size == 8, 1)) {
         return address;
+    }
     return insn->address_size == 4 ? (uint32_t)address : (uint16_t)address;
 }
 
 /* The E operand. */
 ALWAYS_INLINE uint64_t rm_read(struct cpu *cpu, const struct insn *insn, unsigned size)
 {
-    if (insn->memory)
+    if (insn->memory) {
         return memory_read(cpu, insn->segment, effective_address(cpu, insn), size);
+    }
     return register_read(cpu, insn, insn->rm, size);
 }
 
 ALWAYS_INLINE void rm_write(struct cpu *cpu, const struct insn *insn, unsigned size, uint64_t value)
 {
-    if (insn->memory)
+    if (insn->memory) {
         memory_write(cpu, insn->segment, effective_address(cpu, insn), size, value);
-    else
+    } else {
         register_write(cpu, insn, insn->rm, size, value);
+    }
 }
 
 /* The G operand. */
@@ -232,20 +239,22 @@ ALWAYS_INLINE void modify_begin_at(struct cpu *cpu, const struct insn *insn, uns
     m->locked = locked;
     m->offset = offset;
     m->host = cpu_modify_begin(cpu, insn->segment, offset, size);
-    if (__builtin_expect(m->host != NULL, 1))
+    if (__builtin_expect(m->host != NULL, 1)) {
         m->old = host_read(m->host, size);
-    else
+    } else {
         m->old = modify_begin_slow(cpu, insn, size, m);
+    }
 }
 
 ALWAYS_INLINE void modify_begin(struct cpu *cpu, const struct insn *insn, unsigned size,
                                 struct modify *m)
 {
-    if (insn->memory)
+    if (insn->memory) {
         modify_begin_at(cpu, insn, size, effective_address(cpu, insn), insn->prefixes & INSN_LOCK,
                         m);
-    else
+    } else {
         m->old = register_read(cpu, insn, insn->rm, size);
+    }
 }
 
 ALWAYS_INLINE bool modify_commit_memory(struct cpu *cpu, const struct insn *insn, unsigned size,
@@ -255,10 +264,11 @@ ALWAYS_INLINE bool modify_commit_memory(struct cpu *cpu, const struct insn *insn
         modify_commit_slow(cpu, insn, size, m, value);
         return true;
     }
-    if (!m->locked)
+    if (!m->locked) {
         memcpy(m->host, &value, size);
-    else if (!host_compare_exchange(m->host, size, &m->old, value))
+    } else if (!host_compare_exchange(m->host, size, &m->old, value)) {
         return false;
+    }
     cpu_modify_done(cpu, insn->segment, m->offset, size);
     return true;
 }
@@ -266,8 +276,9 @@ ALWAYS_INLINE bool modify_commit_memory(struct cpu *cpu, const struct insn *insn
 ALWAYS_INLINE bool modify_commit(struct cpu *cpu, const struct insn *insn, unsigned size,
                                  struct modify *m, uint64_t value)
 {
-    if (insn->memory)
+    if (insn->memory) {
         return modify_commit_memory(cpu, insn, size, m, value);
+    }
     register_write(cpu, insn, insn->rm, size, value);
     return true;
 }
@@ -316,13 +327,15 @@ ALWAYS_INLINE void stack_drop(struct cpu *cpu, uint64_t count)
 ALWAYS_INLINE uint64_t near_target(struct cpu *cpu, const struct insn *insn, uint64_t target)
 {
     if (cpu->mode == CPU_MODE_64) {
-        if (__builtin_expect((uint64_t)((int64_t)(target << 16) >> 16) != target, 0))
+        if (__builtin_expect((uint64_t)((int64_t)(target << 16) >> 16) != target, 0)) {
             cpu_raise_error(cpu, EXCEPTION_GP, 0);
+        }
         return target;
     }
     target &= insn->operand_size == 2 ? 0xffff : 0xffffffff;
-    if (__builtin_expect(target > cpu->segment[X86_CS].limit, 0))
+    if (__builtin_expect(target > cpu->segment[X86_CS].limit, 0)) {
         cpu_raise_error(cpu, EXCEPTION_GP, 0);
+    }
     return target;
 }
 

@@ -26,8 +26,9 @@ void rollback_end(struct cpu *cpu)
 void rollback_restore(struct cpu *cpu)
 {
     const struct cpu_rollback *state = cpu->rollback;
-    if (!state)
+    if (!state) {
         return;
+    }
     cpu->rollback = NULL;
     memcpy(cpu->gpr, state->gpr, sizeof(state->gpr));
     memcpy(cpu->segment, state->segment, sizeof(state->segment));

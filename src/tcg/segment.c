@@ -27,8 +27,9 @@ static bool descriptor_locate(const struct cpu *cpu, uint16_t selector, unsigned
     uint64_t base = cpu->gdt.base;
     uint32_t limit = cpu->gdt.limit;
     if (selector & SELECTOR_TI) {
-        if (!(cpu->ldt.attributes & SEGMENT_PRESENT))
+        if (!(cpu->ldt.attributes & SEGMENT_PRESENT)) {
             return false;
+        }
         base = cpu->ldt.base;
         limit = cpu->ldt.limit;
     }
@@ -38,8 +39,9 @@ static bool descriptor_locate(const struct cpu *cpu, uint16_t selector, unsigned
 
 bool descriptor_read(struct cpu *cpu, uint16_t selector, struct descriptor *d)
 {
-    if (!descriptor_locate(cpu, selector, 8, &d->linear))
+    if (!descriptor_locate(cpu, selector, 8, &d->linear)) {
         return false;
+    }
     uint64_t value = cpu_system_read(cpu, d->linear, 8);
     d->low = value;
     d->high = value >> 32;
@@ -49,8 +51,9 @@ bool descriptor_read(struct cpu *cpu, uint16_t selector, struct descriptor *d)
 bool descriptor_read_upper(struct cpu *cpu, uint16_t selector, uint32_t upper[2])
 {
     uint64_t linear;
-    if (!descriptor_locate(cpu, selector, 16, &linear))
+    if (!descriptor_locate(cpu, selector, 16, &linear)) {
         return false;
+    }
     uint64_t value = cpu_system_read(cpu, linear + 8, 8);
     upper[0] = value;
     upper[1] = value >> 32;
@@ -74,8 +77,9 @@ void descriptor_set_type(struct cpu *cpu, struct descriptor *d, unsigned type)
 
 void descriptor_set_accessed(struct cpu *cpu, struct descriptor *d)
 {
-    if (!(descriptor_type(d) & SEGMENT_ACCESSED))
+    if (!(descriptor_type(d) & SEGMENT_ACCESSED)) {
         descriptor_set_type(cpu, d, descriptor_type(d) | SEGMENT_ACCESSED);
+    }
 }
 
 _Noreturn void raise_selector(struct cpu *cpu, enum cpu_exception vector, uint16_t selector)
@@ -114,16 +118,19 @@ static void load_stack(struct cpu *cpu, uint16_t selector)
     unsigned rpl = selector & SELECTOR_RPL;
     struct descriptor d;
     if (selector_is_null(selector)) {
-        if (cpu->mode != CPU_MODE_64 || cpu->cpl == 3 || rpl != cpu->cpl)
+        if (cpu->mode != CPU_MODE_64 || cpu->cpl == 3 || rpl != cpu->cpl) {
             cpu_raise_error(cpu, EXCEPTION_GP, 0);
+        }
         segment_load_null(cpu, X86_SS, selector);
         return;
     }
     if (!descriptor_read(cpu, selector, &d) || rpl != cpu->cpl ||
-        !descriptor_is_writable_data(&d) || descriptor_dpl(&d) != cpu->cpl)
+        !descriptor_is_writable_data(&d) || descriptor_dpl(&d) != cpu->cpl) {
         raise_selector(cpu, EXCEPTION_GP, selector);
-    if (!descriptor_is_present(&d))
+    }
+    if (!descriptor_is_present(&d)) {
         raise_selector(cpu, EXCEPTION_SS, selector);
+    }
     descriptor_set_accessed(cpu, &d);
     descriptor_to_segment(&d, selector, &cpu->segment[X86_SS]);
 }
@@ -137,13 +144,16 @@ static void load_data(struct cpu *cpu, unsigned index, uint16_t selector)
         return;
     }
     if (!descriptor_read(cpu, selector, &d) || descriptor_is_system(&d) ||
-        (descriptor_type(&d) & (SEGMENT_CODE | SEGMENT_READABLE)) == SEGMENT_CODE)
+        (descriptor_type(&d) & (SEGMENT_CODE | SEGMENT_READABLE)) == SEGMENT_CODE) {
         raise_selector(cpu, EXCEPTION_GP, selector);
+    }
     bool conforming = descriptor_is_code(&d) && descriptor_is_conforming(&d);
-    if (!conforming && (rpl > descriptor_dpl(&d) || cpu->cpl > descriptor_dpl(&d)))
+    if (!conforming && (rpl > descriptor_dpl(&d) || cpu->cpl > descriptor_dpl(&d))) {
         raise_selector(cpu, EXCEPTION_GP, selector);
-    if (!descriptor_is_present(&d))
+    }
+    if (!descriptor_is_present(&d)) {
         raise_selector(cpu, EXCEPTION_NP, selector);
+    }
     descriptor_set_accessed(cpu, &d);
     descriptor_to_segment(&d, selector, &cpu->segment[index]);
 }
@@ -154,10 +164,11 @@ void segment_load(struct cpu *cpu, unsigned index, uint16_t selector)
         segment_load_real(cpu, index, selector);
         return;
     }
-    if (index == X86_SS)
+    if (index == X86_SS) {
         load_stack(cpu, selector);
-    else
+    } else {
         load_data(cpu, index, selector);
+    }
     cpu_update_mode(cpu);
 }
 
@@ -189,9 +200,10 @@ bool segment_contains(const struct x86_segment *segment, uint64_t offset, unsign
 {
     unsigned type = segment->attributes & (SEGMENT_CODE | SEGMENT_EXPAND_DOWN);
     uint64_t last = offset + size - 1;
-    if (type == SEGMENT_EXPAND_DOWN)
+    if (type == SEGMENT_EXPAND_DOWN) {
         return offset > segment->limit &&
                last <= (segment->attributes & SEGMENT_D ? UINT32_MAX : UINT16_MAX);
+    }
     return last <= segment->limit;
 }
 
@@ -210,15 +222,17 @@ static bool is_64_bit_code(const struct cpu *cpu, const struct descriptor *d)
 void segment_check_target(struct cpu *cpu, const struct descriptor *d, uint64_t offset,
                           uint32_t error)
 {
-    if (is_64_bit_code(cpu, d) ? !cpu_is_canonical(offset) : offset > descriptor_limit(d))
+    if (is_64_bit_code(cpu, d) ? !cpu_is_canonical(offset) : offset > descriptor_limit(d)) {
         cpu_raise_error(cpu, EXCEPTION_GP, error);
+    }
 }
 
 void segment_check_code_size(struct cpu *cpu, const struct descriptor *d, uint16_t selector)
 {
     unsigned both = SEGMENT_L | SEGMENT_D;
-    if (cpu->long_mode && (descriptor_attributes(d) & both) == both)
+    if (cpu->long_mode && (descriptor_attributes(d) & both) == both) {
         raise_selector(cpu, EXCEPTION_GP, selector);
+    }
 }
 
 /* Writable data with a limit of 4 GiB. */
@@ -243,16 +257,18 @@ void cpu_update_mode(struct cpu *cpu)
     cpu->long_mode = cpu->efer & EFER_LMA;
     cpu->protected_mode = cpu->cr0 & CR0_PE;
     cpu->v86 = cpu->protected_mode && (cpu->eflags & FLAG_VM);
-    if (!cpu->protected_mode)
+    if (!cpu->protected_mode) {
         cpu->cpl = 0;
-    else if (cpu->v86)
+    } else if (cpu->v86) {
         cpu->cpl = 3;
-    if (cpu->v86)
+    }
+    if (cpu->v86) {
         cpu->mode = CPU_MODE_16;
-    else if (cpu->long_mode && (code & SEGMENT_L))
+    } else if (cpu->long_mode && (code & SEGMENT_L)) {
         cpu->mode = CPU_MODE_64;
-    else
+    } else {
         cpu->mode = code & SEGMENT_D ? CPU_MODE_32 : CPU_MODE_16;
+    }
     cpu->stack_32 = cpu->segment[X86_SS].attributes & SEGMENT_D;
     cpu->flat_segments = is_flat(cpu, X86_ES) && is_flat(cpu, X86_SS) && is_flat(cpu, X86_DS);
     cpu->open_fs = is_open(cpu, X86_FS);

@@ -47,9 +47,11 @@ static bool is_named(const struct insn *insn, const char *name)
 
 static bool has_operand(const struct insn *insn, enum operand operand)
 {
-    for (unsigned i = 0; i < G_N_ELEMENTS(insn->opcode->operands); i++)
-        if (insn->opcode->operands[i] == operand)
+    for (unsigned i = 0; i < G_N_ELEMENTS(insn->opcode->operands); i++) {
+        if (insn->opcode->operands[i] == operand) {
             return true;
+        }
+    }
     return false;
 }
 
@@ -62,14 +64,18 @@ static uint32_t undefined_by_shift(const struct insn *insn)
     bool arithmetic = is_named(insn, "sar");
     bool by_double = is_named(insn, "shld") || is_named(insn, "shrd");
     uint32_t undefined = 0;
-    if (!variable && count == 0)
+    if (!variable && count == 0) {
         return 0;
-    if (variable || count != 1)
+    }
+    if (variable || count != 1) {
         undefined |= FLAG_OF;
-    if (by_double && (variable || count > bits))
+    }
+    if (by_double && (variable || count > bits)) {
         return FLAGS_STATUS; /* and the result */
-    if (!arithmetic && (variable || count >= bits))
+    }
+    if (!arithmetic && (variable || count >= bits)) {
         undefined |= FLAG_CF;
+    }
     return undefined | FLAG_AF;
 }
 
@@ -84,14 +90,20 @@ uint32_t insn_undefined_flags(const struct insn *insn)
 {
     static const char *const shifts[] = {"shl", "shr", "sar", "shld", "shrd"};
     static const char *const rotates[] = {"rol", "ror", "rcl", "rcr"};
-    for (unsigned i = 0; i < G_N_ELEMENTS(shifts); i++)
-        if (is_named(insn, shifts[i]))
+    for (unsigned i = 0; i < G_N_ELEMENTS(shifts); i++) {
+        if (is_named(insn, shifts[i])) {
             return undefined_by_shift(insn);
-    for (unsigned i = 0; i < G_N_ELEMENTS(rotates); i++)
-        if (is_named(insn, rotates[i]))
+        }
+    }
+    for (unsigned i = 0; i < G_N_ELEMENTS(rotates); i++) {
+        if (is_named(insn, rotates[i])) {
             return undefined_by_rotate(insn);
-    for (unsigned i = 0; i < G_N_ELEMENTS(rows); i++)
-        if (is_named(insn, rows[i].name))
+        }
+    }
+    for (unsigned i = 0; i < G_N_ELEMENTS(rows); i++) {
+        if (is_named(insn, rows[i].name)) {
             return rows[i].undefined;
+        }
+    }
     return 0;
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "util/file-guard.h"
 
+#include <errno.h>
 #include <glib.h>
 #include <pthread.h>
 #include <signal.h>
@@ -70,9 +71,12 @@ static bool replace_at(uintptr_t address)
 
 static void on_bus_error(int number, siginfo_t *info, void *context)
 {
+    int interrupted = errno; /* between a call and who looks at its error, perhaps */
+
     if (info->si_code != BUS_ADRERR || !replace_at((uintptr_t)info->si_addr)) {
         sigaction(SIGBUS, &others, NULL); /* it comes again, and goes there */
     }
+    errno = interrupted;
 }
 
 /* Under the lock. */

@@ -28,7 +28,8 @@ struct file_guard *file_guard_add(void *host, size_t length, struct file_guard_o
 void file_guard_remove(struct file_guard *guard);
 
 /* The kernel met the fault (EFAULT), so there was no signal: put zeros where a file is cut short.
- * False: none is. Devices are not looked at. Any thread. */
+ * False: none is. Devices are not looked at. Any thread. (KVM tells of such a fault only while the
+ * guest has interrupts off: else it fetches the page in the background, again and again.) */
 bool file_guard_repair(void);
 
 #endif

@@ -38,6 +38,7 @@ static inline bool log_is_enabled(enum log_item item)
         }                                                                                          \
     } while (0)
 
+/* printf to the log, whatever is enabled: log_item asks first. */
 void log_printf(const char *format, ...) G_GNUC_PRINTF(1, 2);
 
 /* Write "duodm: warning: ..." to standard error. For what a user should know and can mend. */

@@ -38,6 +38,7 @@ enum trace_id {
 
 extern bool trace_enabled[TRACE_ID_COUNT]; /* set through trace_enable only */
 
+/* A line of the log that begins with the point's name. For trace_NAME below. */
 void trace_print(enum trace_id id, const char *format, ...) G_GNUC_PRINTF(2, 3);
 
 /* Turn on (or off) all points whose names match a glob pattern; false and an error if none does. */

@@ -23,13 +23,16 @@ struct vfio_container_ops {
      * Open a device and put it in: from now on it reaches what the back end maps. Its descriptor;
      * -1 and an error, with nothing changed, if it is not to be had (the error says what to do), or
      * can't share the mappings of those that are here. The first device brings the IOMMU: no
-     * mapping is made before. What can be mapped may change with each device.
+     * mapping is made before. read_limits follows.
      */
     int (*add_device)(struct vfio_container *container, const struct vfio_host_device *device,
                       GError **error);
-    /* Mirror: closes the descriptor. */
+    /* Mirror: closes the descriptor. read_limits follows, if there are others. */
     void (*remove_device)(struct vfio_container *container, const struct vfio_host_device *device,
                           int descriptor);
+    /* Tell the back end what can be mapped: that changes with each device that comes or goes.
+     * Nobody maps meanwhile. */
+    bool (*read_limits)(struct vfio_container *container, GError **error);
     /* What proves that the device's group is ours, for a reset of its bus; -1: nothing need. */
     int (*group_descriptor)(const struct vfio_container *container, unsigned group);
     void (*free)(struct vfio_container *container); /* all devices were removed */

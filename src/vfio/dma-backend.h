@@ -46,6 +46,8 @@ struct dma_backend {
     uint64_t entries;           /* mapped now */
 };
 
+/* Pages of 4096 bytes, no windows and no limit, until the owner says otherwise. clear frees what is
+ * in it; nothing may be mapped. */
 void dma_backend_init(struct dma_backend *backend, const struct dma_backend_ops *ops,
                       const char *name);
 void dma_backend_clear(struct dma_backend *backend);

@@ -4,9 +4,8 @@
 #define DUODM_VFIO_DMA_MAP_PRIVATE_H
 
 #include "memory/listener.h"
+#include "util/mutex.h"
 #include "vfio/dma-map.h"
-
-#include <pthread.h>
 
 struct dma_map {
     struct address_space *as;
@@ -17,16 +16,18 @@ struct dma_map {
     struct memory_listener targets;  /* of what IOMMUs lead to: memory may come and go there */
     bool registered;                 /* listener: failures go to `failed` */
     bool told;                       /* of one in the change under way */
-    pthread_mutex_t
-        lock;           /* around the back end: several IOMMU regions may change at a time. Leaf */
-    GTree *odd_entries; /* IOVA -> number: entries of what takes none, or more than one; NULL: none
-                           yet */
-    GPtrArray *windows; /* of struct iommu_window: IOMMU regions that show in as */
-    GPtrArray *ram;     /* of struct dma_ram; under the topology lock */
-    GArray *leftovers;  /* of struct range: mapped in the host, which refused to unmap them, and
-                           recorded nowhere else. Under lock */
+    struct mutex lock;   /* around the back end: several IOMMU regions may change at a time. Leaf */
+    bool has_exceptions; /* odd_entries or leftovers may hold something. Under lock */
+    GTree *odd_entries;  /* IOVA -> number: entries of what takes none, or more than one; NULL: none
+                            yet */
+    GPtrArray *windows;  /* of struct iommu_window: IOMMU regions that show in as */
+    GPtrArray *ram;      /* of struct dma_ram; under the topology lock */
+    GArray *leftovers;   /* of struct range: mapped in the host, which refused to unmap them, and
+                            recorded nowhere else. Under lock */
 };
 
+/* The host keeps a range, and nothing else records that. The lock is held. */
+void dma_map_add_leftover(struct dma_map *map, struct range range);
 /* Calls of the back end, under the lock. */
 bool dma_map_host_map(struct dma_map *map, const struct dma_mapping *mapping, GError **error);
 /* The range has so many guest mappings, or sections, and nothing else. */

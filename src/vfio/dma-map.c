@@ -42,7 +42,14 @@ HOT_PATH static void set_entries(struct dma_map *map, iova_t iova, uint64_t entr
             map->odd_entries = g_tree_new_full(compare_iovas, NULL, g_free, NULL);
         }
         g_tree_insert(map->odd_entries, key, GSIZE_TO_POINTER(entries));
+        map->has_exceptions = true;
     }
+}
+
+void dma_map_add_leftover(struct dma_map *map, struct range range)
+{
+    g_array_append_val(map->leftovers, range);
+    map->has_exceptions = true;
 }
 
 /* The first exception in a range, or NULL. */
@@ -59,6 +66,9 @@ HOT_PATH static uint64_t count_entries(const struct dma_map *map, struct range r
 {
     uint64_t count = mappings;
 
+    if (G_LIKELY(!map->has_exceptions)) {
+        return count;
+    }
     for (unsigned i = 0; i < map->leftovers->len; i++) {
         count += range_contains_range(range, g_array_index(map->leftovers, struct range, i));
     }
@@ -72,6 +82,9 @@ HOT_PATH static uint64_t count_entries(const struct dma_map *map, struct range r
 
 HOT_PATH static void forget_entries(struct dma_map *map, struct range range)
 {
+    if (G_LIKELY(!map->has_exceptions)) {
+        return;
+    }
     for (unsigned i = map->leftovers->len; i-- > 0;) {
         if (range_contains_range(range, g_array_index(map->leftovers, struct range, i))) {
             g_array_remove_index_fast(map->leftovers, i);
@@ -86,9 +99,9 @@ bool dma_map_host_map(struct dma_map *map, const struct dma_mapping *mapping, GE
 {
     bool ok;
 
-    pthread_mutex_lock(&map->lock);
+    mutex_lock(&map->lock);
     ok = dma_backend_map(map->backend, mapping, error);
-    pthread_mutex_unlock(&map->lock);
+    mutex_unlock(&map->lock);
     return ok;
 }
 
@@ -98,13 +111,13 @@ HOT_PATH bool dma_map_host_unmap(struct dma_map *map, struct range range, uint64
     uint64_t entries;
     bool ok;
 
-    pthread_mutex_lock(&map->lock);
+    mutex_lock(&map->lock);
     entries = count_entries(map, range, mappings);
     ok = entries == 0 || dma_backend_unmap(map->backend, range, entries, error);
     if (ok) {
         forget_entries(map, range);
     }
-    pthread_mutex_unlock(&map->lock);
+    mutex_unlock(&map->lock);
     return ok;
 }
 
@@ -181,26 +194,26 @@ HOT_PATH static bool window_map(void *opaque, const struct iommu_mapping *guest,
     bool ok;
 
     memory_rcu_read_lock();
-    pthread_mutex_lock(&map->lock);
+    mutex_lock(&map->lock);
     ok = map_pieces(window, guest, &entries, error);
     if (ok) {
         set_entries(map, range.start, entries);
     } else if (entries && !dma_backend_unmap(map->backend, range, entries, NULL)) {
         set_entries(map, range.start, entries);
-        g_array_append_val(map->leftovers, range);
+        dma_map_add_leftover(map, range);
     }
-    pthread_mutex_unlock(&map->lock);
+    mutex_unlock(&map->lock);
     memory_rcu_read_unlock();
     return ok;
 }
 
-HOT_PATH static bool window_unmap(void *opaque, struct range range, GError **error)
+HOT_PATH static bool window_unmap(void *opaque, struct range range, uint64_t mappings,
+                                  GError **error)
 {
     struct iommu_window *window = opaque;
     struct range host = {window_iova(window, range.start), range.length};
 
-    return dma_map_host_unmap(window->map, host, mapping_set_count_in(window->notifier.held, range),
-                              error);
+    return dma_map_host_unmap(window->map, host, mappings, error);
 }
 
 static const struct mapping_set_ops window_ops = {window_map, window_unmap};
@@ -217,9 +230,9 @@ static void window_left_over(struct iommu_notifier *notifier, struct range range
     const struct iommu_window *window = notifier->opaque;
     struct range host = {window_iova(window, range.start), range.length};
 
-    pthread_mutex_lock(&window->map->lock);
-    g_array_append_val(window->map->leftovers, host);
-    pthread_mutex_unlock(&window->map->lock);
+    mutex_lock(&window->map->lock);
+    dma_map_add_leftover(window->map, host);
+    mutex_unlock(&window->map->lock);
 }
 
 static bool follow_window(struct iommu_window *window, GError **error)
@@ -401,7 +414,7 @@ static void map_free(struct dma_map *map)
     g_ptr_array_free(map->windows, true);
     g_ptr_array_free(map->ram, true);
     g_array_unref(map->leftovers);
-    pthread_mutex_destroy(&map->lock);
+    mutex_destroy(&map->lock);
     g_free(map);
 }
 
@@ -418,7 +431,7 @@ struct dma_map *dma_map_new(struct address_space *as, struct address_space *targ
     map->windows = g_ptr_array_new();
     map->ram = g_ptr_array_new_with_free_func(g_free);
     map->leftovers = g_array_new(false, false, sizeof(struct range));
-    pthread_mutex_init(&map->lock, NULL);
+    mutex_init(&map->lock);
     map->listener = (struct memory_listener){
         .name = backend->name,
         .section_add = section_add,

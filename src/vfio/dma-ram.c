@@ -71,9 +71,9 @@ bool dma_ram_remove(struct dma_map *map, const struct listener_section *section,
         if (ram->mapping.iova == pages.start) {
             ok = !ram->is_held || dma_map_host_unmap(map, pages, 1, error);
             if (!ok) {
-                pthread_mutex_lock(&map->lock);
-                g_array_append_val(map->leftovers, pages);
-                pthread_mutex_unlock(&map->lock);
+                mutex_lock(&map->lock);
+                dma_map_add_leftover(map, pages);
+                mutex_unlock(&map->lock);
             }
             g_ptr_array_remove_index(map->ram, i);
             break;
@@ -87,17 +87,17 @@ bool dma_map_clear_leftovers(struct dma_map *map, GError **error)
     g_autoptr(GArray) left = NULL;
     bool ok = true;
 
-    pthread_mutex_lock(&map->lock);
+    mutex_lock(&map->lock);
     left = map->leftovers;
     map->leftovers = g_array_new(false, false, sizeof(struct range));
-    pthread_mutex_unlock(&map->lock);
+    mutex_unlock(&map->lock);
     for (unsigned i = 0; i < left->len; i++) {
         struct range range = g_array_index(left, struct range, i);
 
         if (!dma_map_host_unmap(map, range, 1, ok ? error : NULL)) {
-            pthread_mutex_lock(&map->lock);
-            g_array_append_val(map->leftovers, range);
-            pthread_mutex_unlock(&map->lock);
+            mutex_lock(&map->lock);
+            dma_map_add_leftover(map, range);
+            mutex_unlock(&map->lock);
             ok = false;
         }
     }
@@ -125,10 +125,10 @@ struct mapping_difference dma_ram_verify(struct dma_map *map)
 
         difference.missing += ram->is_held || ram->is_optional ? 0 : ram->mapping.length;
     }
-    pthread_mutex_lock(&map->lock);
+    mutex_lock(&map->lock);
     for (unsigned i = 0; i < map->leftovers->len; i++) {
         difference.extra += g_array_index(map->leftovers, struct range, i).length;
     }
-    pthread_mutex_unlock(&map->lock);
+    mutex_unlock(&map->lock);
     return difference;
 }

@@ -90,9 +90,10 @@ static void take_range(struct dma_backend *backend, const struct abi_iommu_iova_
     }
 }
 
-static bool read_ranges(struct iommufd_container *container, GError **error)
+static bool read_limits(struct vfio_container *base, GError **error)
 {
-    struct dma_backend *backend = &container->container.backend;
+    struct iommufd_container *container = container_of(base);
+    struct dma_backend *backend = &base->backend;
     g_autofree struct abi_iommu_iova_range *ranges = NULL;
     struct abi_iommu_ioas_iova_ranges request = {.size = sizeof(request),
                                                  .ioas_id = container->ioas};
@@ -175,7 +176,7 @@ static bool attach(struct iommufd_container *container, const struct vfio_host_d
                                            "allow_unsafe_interrupts=1"
                                          : "");
     }
-    return read_ranges(container, error);
+    return true;
 }
 
 static int add_device(struct vfio_container *base, const struct vfio_host_device *device,
@@ -194,7 +195,6 @@ static void remove_device(struct vfio_container *base, const struct vfio_host_de
                           int descriptor)
 {
     close(descriptor);
-    read_ranges(container_of(base), NULL); /* there may be more again */
 }
 
 static int group_descriptor(const struct vfio_container *container, unsigned group)
@@ -217,6 +217,7 @@ static void container_free(struct vfio_container *base)
 static const struct vfio_container_ops container_ops = {
     .add_device = add_device,
     .remove_device = remove_device,
+    .read_limits = read_limits,
     .group_descriptor = group_descriptor,
     .free = container_free,
 };

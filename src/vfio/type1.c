@@ -143,10 +143,11 @@ static void take_capabilities(struct dma_backend *backend, const uint8_t *info, 
     }
 }
 
-static bool read_info(struct type1_container *container, GError **error)
+static bool read_limits(struct vfio_container *base, GError **error)
 {
     struct vfio_iommu_type1_info short_info = {.argsz = sizeof(short_info)};
-    struct dma_backend *backend = &container->container.backend;
+    struct type1_container *container = type1_of(base);
+    struct dma_backend *backend = &base->backend;
     g_autofree struct vfio_iommu_type1_info *info = NULL;
     uint32_t size;
 
@@ -251,8 +252,7 @@ static struct group *add_group(struct type1_container *container, unsigned numbe
         close(group.fd);
         return NULL;
     }
-    /* Another group may leave less of the IOVA space. */
-    if ((is_first && !choose_driver(container, error)) || !read_info(container, error)) {
+    if (is_first && !choose_driver(container, error)) {
         close(group.fd);
         return NULL;
     }
@@ -319,6 +319,7 @@ static void container_free(struct vfio_container *base)
 static const struct vfio_container_ops container_ops = {
     .add_device = add_device,
     .remove_device = remove_device,
+    .read_limits = read_limits,
     .group_descriptor = group_descriptor,
     .free = container_free,
 };

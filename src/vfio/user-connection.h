@@ -40,6 +40,7 @@ void vfio_user_disconnect(struct vfio_user_connection *connection);
 /* An event descriptor by which anyone, also a signal handler, has the listener asked (examine). */
 int vfio_user_wake_descriptor(const struct vfio_user_connection *connection);
 
+/* What the server said of itself; constant. */
 const struct vfio_user_capabilities *
 vfio_user_capabilities(const struct vfio_user_connection *connection);
 
@@ -56,6 +57,7 @@ struct vfio_user_request {
     void *reply; /* where the answer's payload goes */
     size_t reply_room,
         reply_minimum; /* bytes: an answer that has more, or less, breaks the rules */
+    bool takes_fds;    /* descriptors may come with the answer; else they are closed */
     /* Results. */
     size_t reply_size;
     int reply_fds[VFIO_USER_FDS_MAX]; /* the caller's, who closes them */

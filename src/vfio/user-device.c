@@ -69,12 +69,8 @@ static bool ask(struct vfio_user_device *user, enum vfio_user_command command, c
         .reply_room = reply_size,
         .reply_minimum = reply_size,
     };
-    bool ok = vfio_user_request(user->connection, &request, error);
 
-    while (request.reply_fd_count) {
-        close(request.reply_fds[--request.reply_fd_count]);
-    }
-    return ok;
+    return vfio_user_request(user->connection, &request, error);
 }
 
 /* Regions. */
@@ -91,7 +87,9 @@ static bool region_read(struct vfio_device *device, unsigned region, uint64_t of
 {
     struct vfio_user_device *user = user_of(device);
     struct vfio_user_region_access access = {.offset = offset, .region = region, .count = size};
-    uint8_t reply[sizeof(access) + sizeof(uint64_t)];
+    uint8_t small[sizeof(access) + sizeof(uint64_t)];
+    g_autofree uint8_t *large = size > sizeof(uint64_t) ? g_malloc(sizeof(access) + size) : NULL;
+    uint8_t *reply = large ? large : small;
     struct vfio_user_region_access answered;
 
     if (!ask(user, VFIO_USER_REGION_READ, &access, sizeof(access), reply, sizeof(access) + size,
@@ -272,6 +270,7 @@ static bool ask_region(struct vfio_user_device *user, unsigned index, uint8_t *r
         .payload_size = sizeof(payload),
         .reply = reply,
         .reply_room = room,
+        .takes_fds = true,
     };
     return vfio_user_request(user->connection, request, error);
 }
@@ -338,9 +337,6 @@ static bool read_irq(struct vfio_user_device *user, unsigned index, GError **err
             return true;
         }
         return false;
-    }
-    while (request.reply_fd_count) {
-        close(request.reply_fds[--request.reply_fd_count]);
     }
     if (!explain(user,
                  vfio_user_parse_irq_info((const uint8_t *)&reply, request.reply_size, index,
@@ -428,6 +424,7 @@ struct vfio_device *vfio_user_device_new(const struct vfio_user_options *options
         return NULL;
     }
     user->device.owner.notify = vfio_user_wake_descriptor(user->connection);
+    user->device.block_size = MAX(4, (unsigned)vfio_user_capabilities(user->connection)->data_size);
     vfio_user_dma_set_connection(user->dma, user->connection);
     if (!read_device(user, error)) {
         user_free(&user->device);

@@ -207,8 +207,9 @@ static bool unmap_one(struct vfio_user_dma *dma, struct range range, GError **er
                    ? vfio_user_break(dma->connection, "it refuses to unmap memory", NULL)
                    : false;
     }
-    if (request.reply_size == sizeof(reply) &&
-        (reply.address != payload.address || reply.size != payload.size)) {
+    /* Some say nothing of it. */
+    if (request.reply_size && (request.reply_size < sizeof(reply) ||
+                               reply.address != payload.address || reply.size != payload.size)) {
         return vfio_user_break(dma->connection, "it says that it unmapped other memory", error);
     }
     return true;

@@ -9,6 +9,7 @@ void vfio_device_init(struct vfio_device *device, const struct vfio_device_ops *
     *device = (struct vfio_device){
         .ops = ops,
         .name = g_strdup(name),
+        .block_size = 4,
         .owner.notify = -1,
         .guards = g_hash_table_new(NULL, NULL),
     };
@@ -45,7 +46,7 @@ void vfio_device_free(struct vfio_device *device)
 }
 
 static bool is_within(const struct vfio_device *device, unsigned region, uint64_t offset,
-                      unsigned size)
+                      uint64_t size)
 {
     return region < VFIO_REGION_COUNT &&
            range_contains_range((struct range){0, device->regions[region].size},
@@ -62,6 +63,18 @@ uint32_t vfio_device_read(struct vfio_device *device, unsigned region, uint64_t 
 
     trace_vfio_read(device->name, region, offset, size, value);
     return value;
+}
+
+bool vfio_device_read_block(struct vfio_device *device, unsigned region, uint64_t offset,
+                            uint8_t *bytes, uint64_t length)
+{
+    bool ok = is_within(device, region, offset, length) && device->regions[region].readable;
+
+    for (uint64_t done = 0, part; ok && done < length; done += part) {
+        part = MIN(length - done, device->block_size);
+        ok = device->ops->read(device, region, offset + done, bytes + done, (unsigned)part);
+    }
+    return ok;
 }
 
 void vfio_device_write(struct vfio_device *device, unsigned region, uint64_t offset, unsigned size,

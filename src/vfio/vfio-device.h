@@ -37,7 +37,7 @@ struct vfio_region {
 struct vfio_device;
 
 struct vfio_device_ops {
-    /* size 1, 2 or 4, within the region. A read that fails gives ones. */
+    /* size 1, 2 or 4, within the region; of a read, anything up to block_size. */
     bool (*read)(struct vfio_device *device, unsigned region, uint64_t offset, void *buffer,
                  unsigned size);
     bool (*write)(struct vfio_device *device, unsigned region, uint64_t offset, const void *buffer,
@@ -69,6 +69,7 @@ struct vfio_device {
     struct vfio_region regions[VFIO_REGION_COUNT];
     unsigned vectors[VFIO_IRQ_COUNT]; /* interrupts of each kind; 0: it has none */
     bool can_reset;
+    unsigned block_size; /* bytes that one read can have, at least 4 */
     /* Of mapped memory: its owner.cut says that the other side has taken some of it away. */
     struct file_guard_owner owner;
     GHashTable *guards; /* address of mapped memory -> struct file_guard */
@@ -86,6 +87,9 @@ void vfio_device_free(struct vfio_device *device); /* by its transport. NULL is 
 /* Little-endian numbers of 1, 2 or 4 bytes. Outside of the region, and on failure: all ones. */
 uint32_t vfio_device_read(struct vfio_device *device, unsigned region, uint64_t offset,
                           unsigned size);
+/* Bytes of a region, as few reads as the transport allows. False: not all of them could be had. */
+bool vfio_device_read_block(struct vfio_device *device, unsigned region, uint64_t offset,
+                            uint8_t *bytes, uint64_t length);
 void vfio_device_write(struct vfio_device *device, unsigned region, uint64_t offset, unsigned size,
                        uint32_t value);
 

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #define DEPENDENTS_MAX 256
+#define BLOCK_SIZE     (1u << 16)
 
 struct vfio_kernel_device {
     struct vfio_device device;
@@ -269,6 +270,7 @@ struct vfio_device *vfio_kernel_device_new(struct vfio_container *container,
 
     vfio_device_init(&kernel->device, &kernel_ops, host->address);
     kernel->device.owner.is_device = true;
+    kernel->device.block_size = BLOCK_SIZE;
     kernel->container = container;
     kernel->host =
         (struct vfio_host_device){g_strdup(host->folder), g_strdup(host->address), host->group};

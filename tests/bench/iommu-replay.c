@@ -228,9 +228,9 @@ static GArray *unit_calls(struct unit *u)
     struct iommu_region *region = vtd_device_iommu(u->device);
     struct collection collection = {u, g_array_new(false, false, sizeof(struct call))};
 
-    pthread_mutex_lock(region->lock);
+    mutex_lock(region->lock);
     region->ops->walk(region, (struct range){0, region->region.size}, collect, &collection, NULL);
-    pthread_mutex_unlock(region->lock);
+    mutex_unlock(region->lock);
     return collection.calls;
 }
 
@@ -434,10 +434,10 @@ static void bench_probe(void)
     struct iommu_region *region = vtd_device_iommu(u->device);
     double start = now(), each;
 
-    pthread_mutex_lock(region->lock);
+    mutex_lock(region->lock);
     iommu_replay_probe(region, (struct range){0, PROBE_GRANULES * PAGE}, PAGE, visit_nothing, NULL,
                        NULL);
-    pthread_mutex_unlock(region->lock);
+    mutex_unlock(region->lock);
     each = (now() - start) / (double)PROBE_GRANULES;
     printf(
         "probe of an empty space: %.0f ns for each granule of 4 KiB: 39 bits %.0f s, 48 bits %.1f "
@@ -467,7 +467,7 @@ static bool accept_map(void *opaque, const struct iommu_mapping *mapping, GError
     return true;
 }
 
-static bool accept_unmap(void *opaque, struct range range, GError **error)
+static bool accept_unmap(void *opaque, struct range range, uint64_t mappings, GError **error)
 {
     return true;
 }

@@ -261,6 +261,43 @@ class NothingLeftBehind(unittest.TestCase):
             self.assertTrue(os.path.exists(self.path("pid")))
             vm.quit()
 
+    def test_pidfile_that_is_no_file(self):
+        """It is told the number, and stays: a pipe here, /dev/null in life."""
+        os.mkfifo(self.path("pipe"))
+        pipe = os.open(self.path("pipe"), os.O_RDONLY | os.O_NONBLOCK)
+        self.addCleanup(os.close, pipe)
+        with Duodm("-pidfile", self.path("pipe"), qtest=True) as vm:
+            self.assertEqual(int(os.read(pipe, 100)), vm.process.pid)
+            self.assertEqual(vm.quit(), 0)
+        self.assertEqual(os.listdir(self.folder), ["pipe"])
+
+    def test_pidfile_by_a_link(self):
+        """What the link leads to is removed; the link is not ours."""
+        os.symlink(self.path("pid"), self.path("link"))
+        with Duodm("-pidfile", self.path("link"), qtest=True) as vm:
+            self.assertTrue(os.path.exists(self.path("pid")))
+            self.assertEqual(vm.quit(), 0)
+        self.assertEqual(os.listdir(self.folder), ["link"])
+
+    def test_names_that_others_have_now(self):
+        """What somebody else has put in the place of a socket, link or pidfile stays."""
+        names = ["chardev", "pid", "pty", "stream", "dgram", "vnc"]
+        with Duodm("-pidfile", self.path("pid"),
+                   "-chardev", f"socket,id=s,path={self.path('chardev')},server=on,wait=off",
+                   "-chardev", f"pty,id=p,path={self.path('pty')}",
+                   "-netdev", f"stream,id=n,server=on,addr.type=unix,addr.path={self.path('stream')}",
+                   "-netdev", f"dgram,id=m,local.type=unix,local.path={self.path('dgram')},"
+                   f"remote.type=unix,remote.path={self.path('none')}",
+                   "-vnc", "unix:" + self.path("vnc"), qtest=True) as vm:
+            self.assertEqual(sorted(os.listdir(self.folder)), sorted(names))
+            for name in names:
+                os.rename(self.path(name), self.path(name + ".old"))
+                with open(self.path(name), "w", encoding="ascii"):
+                    pass
+            self.assertEqual(vm.quit(), 0)
+        for name in names:
+            self.assertTrue(os.path.exists(self.path(name)), name)
+
     def test_signal_while_waiting_for_a_client(self):
         path = self.path("sock")
         process = subprocess.Popen([BINARY, *QTEST, "-chardev",

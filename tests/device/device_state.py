@@ -35,7 +35,7 @@ MEMORY = [0xfec00000, 0xfec00010] + list(range(0xfed00000, 0xfed00170, 4))
 
 def machine(*arguments, board="pc"):
     return Duodm("-machine", board, "-display", "none", "-m", "16",
-                 *(DEVICES if board == "pc" else ()), *arguments, qtest=True)
+                 *(DEVICES if board in ("pc", "q35") else ()), *arguments, qtest=True)
 
 
 def disturb(vm, seed, count=400):
@@ -88,6 +88,9 @@ class Devices(unittest.TestCase):
 
     def test_round_trip_pc(self):
         self.check_round_trip("pc", range(10))
+
+    def test_round_trip_q35(self):
+        self.check_round_trip("q35", range(4))
 
     def test_round_trip_microvm(self):
         self.check_round_trip("microvm", range(4))

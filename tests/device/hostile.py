@@ -44,14 +44,7 @@ class Registers(unittest.TestCase):
             for _ in range(0, COUNT, BATCH):
                 commands = [self.one(rng) for _ in range(BATCH)]
                 commands.append(f"clock_step {rng.randrange(50_000_000)}")
-                vm.qtest.raw("\n".join(commands) + "\n")
-                for command in commands:
-                    try:
-                        answer = vm.qtest.reply()
-                    except (EOFError, TimeoutError) as problem:
-                        self.fail(f"after '{command}': {problem}\n{vm.stderr()}")
-                    self.assertTrue(answer == "OK" or answer.startswith("OK "),
-                                    f"'{command}': {answer}")
+                vm.qtest.batch(commands)
             self.assertIn("memory", vm.qmp.human("info mtree -f"))
             self.assertIn("devices", vm.qmp.execute("query-pci")[0])
             self.assertEqual(vm.quit(), 0)

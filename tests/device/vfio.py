@@ -4,8 +4,10 @@ mappings, and what happens when any of the host's calls fails."""
 import errno
 import os
 import re
+import struct
 import unittest
 
+import virtio
 from duodm import QMPError
 from seed import seeded
 from vfio import CONFIG, ERROR, INTX, MSI, MSIX, REQUEST, UNMASK, Mock, example_config
@@ -194,6 +196,25 @@ class Bars(Vfio):
         self.assertEqual(mock.mapped()[BAR0][0], 0x2000)  # up to the page of the MSI-X table
         self.write(mock, COMMAND, 0, 2)
         self.assertEqual(set(mock.mapped()), before)
+
+    def test_sized_while_it_decodes(self):
+        """QEMU: a 64-bit BAR that is sized while it decodes was to be mapped at the end of all addresses.
+        The host is told of no such thing, and all is as before when the BAR is back."""
+        mock = self.mock()
+        self.map_bars(mock)
+        before, log = mock.mapped(), len(mock.log())
+        self.write(mock, 0x10, 0xFFFFFFFF)
+        self.assertNotIn(0xFFFFC000, mock.mapped())
+        self.write(mock, 0x14, 0xFFFFFFFF)
+        self.assertEqual(self.read(mock, 0x10, 4), 0xFFFFC004)
+        self.assertEqual(self.read(mock, 0x14, 4), 0xFFFFFFFF)
+        self.assertTrue(mock.vm.qmp.execute("x-iommu-verify")["equal"])
+        self.assertNotIn(BAR0, mock.mapped())
+        self.assertEqual(mock.mapped().items() - before.items(), set())
+        self.write(mock, 0x10, BAR0)
+        self.write(mock, 0x14, BAR0 >> 32)
+        self.assertEqual(mock.mapped(), before)
+        self.assertNotIn("0xffff", mock.log()[log:])
 
     def test_taken_away(self):
         """Whoever touches mapped memory that is gone would get a SIGBUS; the kernel may lack errors' events."""
@@ -391,6 +412,27 @@ class Mappings(Vfio):
         mock.plug()
         self.assertEqual(self.ram(mock), 64 * MIB)
 
+    def test_page_that_the_balloon_gives_back_meanwhile(self):
+        """If it is pinned, and then discarded, the guest has another one than the device."""
+        last = 40 * MIB
+        mock = self.mock("-device", "virtio-balloon-pci,addr=7", plugged=False, peek=last)
+        qtest = mock.vm.qtest
+        balloon = virtio.PCI(qtest, slot=7)
+        balloon.start()
+        qtest.memset(32 * MIB, 9 * MIB, 0x5A)
+        pages = [*range(8192, 8692, 2)] * 4000 + [last >> 12]  # no two side by side: that takes its time
+        queue = balloon.queues[0]
+        queue.add([struct.pack(f"<{len(pages)}I", *pages)], [])
+        queue.kick()
+        while qtest.readb(8192 << 12):
+            pass  # it has not begun
+        mock.plug()
+        queue.wait()
+        self.assertEqual(re.findall("^peek (.*)$", mock.log(), re.M), [str(qtest.readb(last))])
+        qtest.writeb(last, 7)
+        queue.request([struct.pack("<I", last >> 12)], [])  # nothing is given back any more
+        self.assertEqual(qtest.readb(last), 7)
+
     def test_the_host_wants_it_back(self):
         mock = self.mock()
         mock.vm.qmp.execute("cont")
@@ -464,6 +506,22 @@ class Mappings(Vfio):
             while self.plug_with_failure(mock, number, problem):
                 number += 1
             self.assertGreater(number, 20)
+        mock.plug()
+        self.assertEqual(self.ram(mock), 64 * MIB)
+
+    def test_each_access_fails_once(self):
+        """The same, where what fails may be an access to the device, too, the mapping of a BAR, or
+        an event descriptor; and nothing is left open."""
+        mock = self.mock(plugged=False, accesses=1)
+        folder, number = f"/proc/{mock.vm.process.pid}/fd", 1
+        mock.plug()
+        mock.vm.qmp.execute("device_del", id="v", x_force=True)
+        mock.vm.qmp.wait_event("DEVICE_DELETED")
+        before = len(os.listdir(folder))
+        while self.plug_with_failure(mock, number, errno.EIO):
+            self.assertEqual(len(os.listdir(folder)), before, f"request {number}: {mock.log()}")
+            number += 1
+        self.assertGreater(number, 100)
         mock.plug()
         self.assertEqual(self.ram(mock), 64 * MIB)
 

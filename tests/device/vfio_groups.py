@@ -85,6 +85,25 @@ class Groups(unittest.TestCase):
         self.assertEqual(sum(length for start, (length, _) in mock.mapped().items()
                              if start < 1 << 30), 64 * MIB)
 
+    def test_second_leaves_less_to_map(self):
+        """While it is there. What can't be mapped then is a BAR that is given up (cloud-hypervisor#7030)."""
+        self.start(group=8, bits_of_two=36)
+        self.plug(5)
+        self.qtest.pci_write(5 << 3, COMMAND, MASTER | MEMORY, 2)
+
+        def is_mapped(address):
+            self.qtest.pci_write(5 << 3, 0x10, address & 0xFFFFFFFF)
+            self.qtest.pci_write(5 << 3, 0x14, address >> 32)
+            self.assertTrue(self.qmp.execute("x-iommu-verify")["equal"])
+            return address in self.mock.mapped()
+
+        self.assertTrue(is_mapped(1 << 36))
+        self.plug(6)
+        self.assertTrue(is_mapped(1 << 35))
+        self.assertFalse(is_mapped(3 << 36))
+        self.unplug(6)
+        self.assertTrue(is_mapped(1 << 36))
+
     def test_second_fails(self):
         """Each of the host's calls, when there is one already that goes on as it was."""
         self.start(group=8)
@@ -110,6 +129,29 @@ class Groups(unittest.TestCase):
                 break
             number += 1
         self.assertGreater(number, 10)
+
+    def test_second_fails_after_the_first_was_cut_off(self):
+        """It is cut off, too, when it comes, and nobody hears of it when it is not had after all."""
+        self.start(accesses=1)
+        self.plug(5)
+        self.map_bar(5)
+        failures = 0
+        for number in range(1, 120, 3):
+            for pam in 0x11, 0x33:  # c0000 to c8000 are read-only, and not any more
+                self.mock.fail(2, errno.ENOMEM)
+                self.qtest.pci_write(0, 0x5A, pam, 1)
+            self.assertIn("FAILED", self.qmp.human("info iommu"))
+            self.mock.fail(number, errno.EIO)
+            self.qmp.events.clear()  # of 05, which is cut off since the first time
+            try:
+                self.plug(6)
+            except QMPError:
+                failures += 1
+                self.qmp.execute("query-status")
+                self.assertEqual(self.qmp.events, [], f"call {number}")
+            else:  # one that it can do without, or in a space of its own
+                self.unplug(6)
+        self.assertGreater(failures, 5)
 
     def test_bars_of_both_are_mapped_once(self):
         """cloud-hypervisor#6845: with a second GPU in the container, EEXIST for the first one's BAR."""
@@ -176,6 +218,22 @@ class Groups(unittest.TestCase):
         self.assertEqual(events, {"v5", "v6"})
         self.mock.fail(0, 0)
         self.assertEqual(self.mock.read(CONFIG, COMMAND, 2) & MASTER, 0)  # the last one's
+
+    def test_second_fails_after_a_cut_off(self):
+        """It was cut off as the first was, and could not be made: nobody is told of it any more."""
+        self.start()
+        self.plug(5)
+        self.map_bar(5)
+        self.mock.fail(2, errno.ENOMEM)
+        self.qtest.pci_write(0, 0x5A, 0x11, 1)  # PAM: c0000 to c8000 are read-only now
+        self.qmp.wait_event("DEVICE_DMA_CUT_OFF")
+        self.mock.fail(0, 0)
+        with self.assertRaisesRegex(QMPError, "/nowhere/rom"):
+            self.mock.plug(id="v6", addr="6", sysfsdev=self.other, romfile="/nowhere/rom")
+        self.qmp.execute("query-status")
+        self.assertNotIn("DEVICE_DMA_CUT_OFF", [event["event"] for event in self.qmp.events])
+        self.plug(6)
+        self.assertEqual(self.qmp.wait_event("DEVICE_DMA_CUT_OFF")["data"]["device"], "v6")
 
     def test_reset_of_the_bus(self):
         """A function that can't be reset by itself, alone on its bus, and not alone."""

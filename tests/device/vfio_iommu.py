@@ -15,10 +15,10 @@ ERRORS = (errno.ENOMEM, errno.ENOSPC, errno.EINVAL, errno.EEXIST, errno.EBUSY, e
 
 
 class Behind(unittest.TestCase):
-    options, more = (), {}
+    options, more, settings = (), {}, {}
 
     def setUp(self):
-        self.mock = Mock()
+        self.mock = Mock(**self.settings)
         self.mock.more = self.more
         self.addCleanup(self.mock.close)
         self.mock.start("-m", "64", *self.options, "-device", "intel-iommu,caching-mode=on",
@@ -147,6 +147,31 @@ class Behind(unittest.TestCase):
 
 
 class BehindByIommufd(Behind):
+    options, more = ("-object", "iommufd,id=i"), {"iommufd": "i"}
+
+
+class FewEntries(Behind):
+    """A host that has no room for what the guest maps."""
+    settings = {"entries": 40}
+    test_a_life = test_each_call_fails_once = None
+
+    def test_reset(self):
+        """It is the guest's tables that cut the device off: a reset, which ends them, brings it back,
+        though devices are reset before the IOMMU."""
+        for _ in range(2):
+            one = self.unit.domain(1)
+            for page in range(60):
+                one.map(0x10000 + 2 * PAGE * page, 8 * MIB, PAGE)
+            self.unit.attach(DEVFN, one)
+            self.unit.enable()
+            self.expected = None
+            self.assertFalse(self.check())
+            self.assertFalse(self.is_master())
+            self.reset()
+            self.assertTrue(self.is_master())
+
+
+class FewEntriesByIommufd(FewEntries):
     options, more = ("-object", "iommufd,id=i"), {"iommufd": "i"}
 
 

@@ -88,6 +88,23 @@ class Device(VfioUser):
         function.server.ok("file", region=2, offset=16, data="11223344")
         self.assertEqual(function.qtest.readl(function.bar2 + 16), 0x44332211)
 
+    def test_rom(self):
+        """It is read by large messages: a slow server does not keep the machine for long."""
+        rom = protocol.rom_image(0xAA55, 1 << 16)
+        function = self.function(server=self.server(rom=(0xAA55, 1 << 16)))
+        self.assertLess(function.server.state()["counts"]["REGION_READ"], 100)
+        function.write(0x30, 0xE0000001)
+        function.write(4, 2, 2)
+        self.assertEqual(function.qtest.read(0xE0000000, 1 << 16), rom)
+        function = self.function(server=self.server(rom=(0, 4096)))
+        function.write(0x30, 0xFFFFFFFF)
+        self.assertEqual(function.read(0x30), 0)
+        function = self.function(server=self.server(
+            rom=(0xAA55, 1 << 16), capabilities={"max_data_xfer_size": 1000}))
+        function.write(0x30, 0xE0000001)
+        function.write(4, 2, 2)
+        self.assertEqual(function.qtest.read(0xE0000000, 1 << 16), rom)
+
     def test_as_users_write_it(self):
         server = self.server()
         for text in (f"vfio-user-pci,id=u,socket={server.path}",
@@ -292,6 +309,7 @@ class Memory(VfioUser):
         self.assertEqual(first.qtest.readl(first.bar2 + 12), 0xD4C3B2A1)
 
     def test_too_many_mappings(self):
+        """libvfio-user#588: a server with room for 16. Its limit counts before it has to refuse."""
         server = self.server(capabilities={"max_dma_maps": 2})
         function = self.function(server=server, plugged=False)
         self.fails("no entry left", function.plug)
@@ -430,7 +448,8 @@ class Iommu(VfioUser):
         self.assertEqual(state["counts"]["DMA_UNMAP"], state["counts"]["DMA_MAP"])
 
     def test_each_mapping_of_the_replay_refused(self):
-        """Whichever fails: an error that says which, and nothing left (I1)."""
+        """Whichever fails: an error that says which, and nothing left (I1). cloud-hypervisor's client
+        did not look at the answers."""
         function, unit, domain = self.machine()
         for page in range(5):
             domain.map(0x10000 + 8192 * page, MIB, 4096)
@@ -691,7 +710,9 @@ class Bad(VfioUser):
         function.unplug()
         before = count()
         for rules in ({}, {"VERSION": "fds:4"}, {"GET_REGION_INFO": "fds:3"}, {"SET_IRQS": "error:5"},
-                      {"GET_INFO": "fds:8"}, {"REGION_READ": "close"}):
+                      {"GET_INFO": "fds:8"}, {"GET_IRQ_INFO": "fds:1"}, {"SET_IRQS": "fds:2"},
+                      {"DMA_MAP": "fds:3"}, {"DMA_UNMAP": "fds:8"}, {"RESET": "fds:1"},
+                      {"REGION_READ": "close"}):
             function.server.rules(**rules)
             try:
                 function.plug()

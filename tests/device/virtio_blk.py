@@ -325,6 +325,27 @@ class Images(Base):
         with self.start(",locking=off"), self.start() as other:
             Disk(other)
 
+    def test_given_twice(self):
+        """It is not another process that has it."""
+        line = ("-accel", "qtest", "-nodefaults")
+        linked = self.image + ".link"
+        os.link(self.image, linked)
+        self.addCleanup(os.unlink, linked)
+        for one, other, text in (
+                (("-hda", self.image), ("-hdb", linked),
+                 "by -hda, drive 'ide0-hd0' and by -hdb, drive 'ide0-hd1'"),
+                (("-hda", self.image), ("-drive", f"file={self.image},if=virtio,format=raw"),
+                 "by -hda, drive 'ide0-hd0' and by -drive, drive 'virtio1'"),
+                (("-drive", f"file={self.image},format=raw,read-only=on,if=virtio"),
+                 ("-blockdev", f"file,node-name=n,filename={self.image}", "-device",
+                  "virtio-blk-pci,drive=n"),
+                 "by -blockdev, node 'n' and by -drive, drive 'virtio0'")):
+            with self.subTest(other=other):
+                result = run(*line, *one, *other)
+                self.assertEqual(result.returncode, 1)
+                self.assertIn(text, result.stderr)
+                self.assertNotIn("process", result.stderr)
+
     @unittest.skipUnless(shutil.which("qemu-io"), "qemu-io is not installed")
     def test_qemu_tools_see_the_lock(self):
         with self.start():

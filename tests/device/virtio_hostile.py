@@ -178,16 +178,6 @@ class Random(unittest.TestCase):
         lines.append(f"writew {device.capabilities[2][1] + 4 * queue.index:#x} {queue.index}")
         return lines
 
-    def send(self, vm, commands):
-        vm.qtest.raw("\n".join(commands) + "\n")
-        for command in commands:
-            try:
-                answer = vm.qtest.reply()
-            except (EOFError, TimeoutError) as problem:
-                self.fail(f"after '{command}': {problem}\n{vm.stderr()}")
-            self.assertTrue(answer == "OK" or answer.startswith("OK "),
-                            f"'{command}': {answer}")
-
     def check(self, options):
         extra = []
         if "serial" in options:
@@ -211,7 +201,7 @@ class Random(unittest.TestCase):
                         commands.append(self.one_access(device))
                 if self.rng.random() < 0.1:
                     commands.append("clock_step 1000000000")
-                self.send(vm, commands)
+                vm.qtest.batch(commands)
                 done += len(commands)
             device.arena = virtio.Arena(vm.qtest)
             device.bus_master(True)

@@ -33,10 +33,10 @@ class Behind(virtio.PCI):
     distance = DISTANCE
 
 
-def drivers(vm, driver=Behind):
-    """The IOMMU, started, and the device in SLOT."""
+def drivers(vm, driver=Behind, without=0):
+    """The IOMMU, started without some features, and the device in SLOT."""
     iommu = viommu.Iommu(vm.qtest, slot=IOMMU)
-    iommu.start(sizes={0: 8})
+    iommu.start(sizes={0: 8}, without=without)
     return iommu, driver(vm.qtest, slot=SLOT, arena=iommu.arena)
 
 
@@ -187,9 +187,9 @@ class UnderWay(unittest.TestCase):
         device.queues[0].add_parts([(header, 16)], [(data, 512), (status, 1)])
         device.queues[0].kick()
 
-    def begin(self, vm):
+    def begin(self, vm, without=0):
         """A read under way, into a page with a mapping of its own."""
-        iommu, device = drivers(vm)
+        iommu, device = drivers(vm, without=without)
         page = 32 << 20
         iommu.attach(1, ENDPOINT)
         iommu.map(1, DISTANCE, 0, page)
@@ -243,6 +243,24 @@ class UnderWay(unittest.TestCase):
 
     def test_move_waits(self):
         self.check_waits(lambda page: viommu.attach_request(2, ENDPOINT))
+
+    def test_next_request_waits_asleep(self):
+        """No turn is made over and over meanwhile: each begins and ends with a word to the driver."""
+        with self.start() as vm:
+            iommu, device, page = self.begin(vm, without=1 << virtio.F_EVENT_IDX)
+            sent = time.monotonic()
+            iommu.begin(viommu.unmap_request(1, DISTANCE + page, 4096))
+            while not device.status() & virtio.NEEDS_RESET:
+                pass  # the watch has seen it
+            iommu.begin(viommu.map_request(1, DISTANCE + page, page, 4096, READ))
+            while vm.qtest.readw(iommu.queues[0].used) != 1:
+                pass
+            flags = {vm.qtest.readw(iommu.queues[0].used) for _ in range(500)}
+            if time.monotonic() - sent < nbd.CANCELLED:
+                self.assertEqual(flags, {1})
+            self.server.answer()
+            for _ in range(2):
+                self.assertEqual(iommu.queues[0].wait()[2][0][0], viommu.OK)
 
     def test_end_of_bypass_waits(self):
         """A disk in no domain: the driver reads that bypass is off when the page is its own again."""

@@ -12,6 +12,7 @@
 #include "dm/state.h"
 #include "fuzz/fuzz-main.h"
 #include "unit/engines-for-tests.h"
+#include "util/crc32.h"
 #include "util/little-endian.h"
 #include "util/log.h"
 
@@ -221,19 +222,6 @@ static struct world *make_world(void)
 }
 
 /* ---- Alterations ---- */
-
-static uint32_t crc32_of(const uint8_t *data, size_t length)
-{
-    uint32_t crc = ~0u;
-
-    for (size_t i = 0; i < length; i++) {
-        crc ^= data[i];
-        for (unsigned bit = 0; bit < 8; bit++) {
-            crc = crc >> 1 ^ (0xedb88320u & -(crc & 1));
-        }
-    }
-    return ~crc;
-}
 
 /* A number at a place of a device's sections, but in their frames. */
 static void alter(GByteArray *state, const struct step *step)

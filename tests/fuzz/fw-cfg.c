@@ -7,7 +7,7 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    struct fw_cfg *fw_cfg = g_malloc0(fw_cfg_instance_size());
+    struct fw_cfg *fw_cfg = g_malloc0(fw_cfg_class.instance_size);
     struct memory_region root, ram;
     struct address_space memory;
 

@@ -7,6 +7,7 @@
 #include "dm/snapshot/migration-private.h"
 #include "fuzz/fuzz-machine.h"
 #include "fuzz/fuzz-main.h"
+#include "util/crc32.h"
 #include "util/crc32c.h"
 #include "util/little-endian.h"
 
@@ -17,19 +18,6 @@
 #define SECTION_MIN  16u
 
 static const struct board_class fuzz_board = {.name = "fuzz"};
-
-static uint32_t crc32_of(const uint8_t *data, size_t length)
-{
-    uint32_t crc = ~0u;
-
-    for (size_t i = 0; i < length; i++) {
-        crc ^= data[i];
-        for (unsigned bit = 0; bit < 8; bit++) {
-            crc = crc >> 1 ^ (0xedb88320u & -(crc & 1));
-        }
-    }
-    return ~crc;
-}
 
 static void mend_sections(uint8_t *data, size_t length)
 {

@@ -5,6 +5,7 @@
  */
 #include "dm/state.h"
 #include "fuzz/fuzz-main.h"
+#include "util/crc32.h"
 
 #include <string.h>
 
@@ -39,19 +40,13 @@ static const struct state_description description = {
 
 static void repair_checksum(uint8_t *data, size_t size)
 {
-    uint32_t crc = ~0u;
+    uint32_t crc;
     size_t length = size >= 8 ? data[4] | data[5] << 8 | data[6] << 16 : 0;
 
     if (length < 4 || length > size) {
         return;
     }
-    for (size_t i = 0; i < length - 4; i++) {
-        crc ^= data[i];
-        for (unsigned bit = 0; bit < 8; bit++) {
-            crc = crc >> 1 ^ (crc & 1 ? 0xedb88320u : 0);
-        }
-    }
-    crc = ~crc;
+    crc = crc32_of(data, length - 4);
     memcpy(data + length - 4, &crc, 4);
 }
 

@@ -9,6 +9,7 @@
 #include "iommu/notifier.h"
 #include "iommu/virtio-iommu.h"
 #include "util/error.h"
+#include "util/little-endian.h"
 
 #define HOSTS    2
 #define RAM_SIZE 0x40000u
@@ -30,6 +31,7 @@ static struct {
     struct address_space memory;
     struct virtio_iommu *unit;
     struct virtio_iommu_endpoint *endpoints[HOSTS];
+    struct address_space dma[HOSTS];
     struct host hosts[HOSTS];
 } world;
 
@@ -49,7 +51,7 @@ static bool host_map(void *opaque, const struct iommu_mapping *mapping, GError *
     return true;
 }
 
-static bool host_unmap(void *opaque, struct range range, GError **error)
+static bool host_unmap(void *opaque, struct range range, uint64_t mappings, GError **error)
 {
     struct host *host = opaque;
     struct iova_cursor cursor;
@@ -114,6 +116,7 @@ static void make_world(void)
     world.unit = virtio_iommu_new(&config, &host, &world.memory, &world.system);
     for (unsigned i = 0; i < HOSTS; i++) {
         world.endpoints[i] = virtio_iommu_get_endpoint(world.unit, (uint16_t)(8 * i));
+        address_space_init(&world.dma[i], virtio_iommu_endpoint_root(world.endpoints[i]), "dma");
         world.hosts[i].held = iova_tree_new();
     }
 }
@@ -157,11 +160,33 @@ static void load(struct input *input)
              (!bytes->len || !memcmp(again->data, bytes->data, bytes->len)));
 }
 
+/* DMA of a device: to an address that the input gives, and what the guest hears of it. */
+static void use_memory(struct input *input, unsigned index)
+{
+    struct memory_attributes attributes = {.requester = (uint16_t)(8 * index), .from_device = true};
+    uint8_t bytes[100] = {0}, where[8] = {0}, event[VIRTIO_IOMMU_EVENT_SIZE];
+    size_t length = MIN(input->left, sizeof(where));
+    uint64_t address;
+
+    memcpy(where, take(input, length), length);
+    address = load_le64(where) & ((UINT64_C(1) << 52) - 1);
+    if (where[7] & 0x80) {
+        address_space_write(&world.dma[index], address, attributes, bytes, sizeof(bytes));
+    } else {
+        address_space_read(&world.dma[index], address, attributes, bytes, sizeof(bytes));
+    }
+    virtio_iommu_take_fault(world.unit, event);
+}
+
 static void act(struct input *input)
 {
     uint8_t action = take_byte(input);
     unsigned index = action >> 4 & 1;
 
+    if (action & 0x40) {
+        use_memory(input, index);
+        return;
+    }
     switch (action & 7) {
     case 0:
         (world.hosts[index].notifier.region ? unplug : plug)(index);

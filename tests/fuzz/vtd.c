@@ -3,11 +3,14 @@
  * Fuzz target: the VT-d model. An input is one byte of options, how many operations there are, the
  * operations (10 bytes each: what, where, a value), and guest memory from address 0 on: tables,
  * queue and interrupt entries are where the operations say. Whatever they are, a host that follows
- * a device holds what its tables map.
+ * a device holds what its tables map, maps nothing twice and cuts nothing in two; also if it fails
+ * now and then.
  */
 #include "fuzz/fuzz-main.h"
+#include "iommu/iova-tree.h"
 #include "iommu/notifier.h"
 #include "iommu/vtd.h"
+#include "util/error.h"
 #include "util/little-endian.h"
 
 #define RAM_SIZE   0x10000u
@@ -23,7 +26,8 @@ struct requester {
     struct vtd_device *device;
     struct address_space dma;
     struct iommu_notifier host;
-    uint64_t maps; /* as the host sees it */
+    struct iova_tree *held; /* by the host */
+    unsigned fail_in;       /* calls; 0: never */
 };
 
 struct machine_of_unit {
@@ -39,18 +43,40 @@ static void send_interrupt(void *opaque, uint64_t address, uint32_t data)
 
 /* ---- A host that follows ---- */
 
+static bool fails(struct requester *requester, GError **error)
+{
+    return requester->fail_in && --requester->fail_in == 0 &&
+           !duodm_fail(error, DUODM_ERROR_IO, "refused");
+}
+
 static bool host_map(void *opaque, const struct iommu_mapping *mapping, GError **error)
 {
     struct requester *requester = opaque;
 
     g_assert(mapping->length && !(mapping->length & 0xfff) && !(mapping->iova & 0xfff));
-    requester->maps++;
+    if (fails(requester, error)) {
+        return false;
+    }
+    g_assert(iova_tree_insert(requester->held, mapping));
     return true;
 }
 
-static bool host_unmap(void *opaque, struct range range, GError **error)
+static bool host_unmap(void *opaque, struct range range, uint64_t mappings, GError **error)
 {
+    struct requester *requester = opaque;
+    struct iova_cursor cursor;
+    struct iommu_mapping mapping;
+
     g_assert(range.length && range.start + range.length - 1 >= range.start);
+    if (fails(requester, error)) {
+        return false;
+    }
+    while (cursor = iova_tree_find(requester->held, range.start),
+           iova_cursor_get(&cursor, &mapping) &&
+               range_overlaps(iommu_mapping_range(&mapping), range)) {
+        g_assert(range_contains_range(range, iommu_mapping_range(&mapping)));
+        iova_tree_remove(requester->held, mapping.iova);
+    }
     return true;
 }
 
@@ -71,16 +97,29 @@ static void follow(struct requester *requester)
         .opaque = requester,
         .failed = host_failed,
     };
-    iommu_notifier_register(vtd_device_iommu(requester->device), &requester->host, NULL);
+    if (!iommu_notifier_register(vtd_device_iommu(requester->device), &requester->host, NULL)) {
+        /* Nothing is left, but what the host may have refused to unmap. */
+        g_assert(requester->fail_in == 0 || iova_tree_count(requester->held) == 0);
+        iova_tree_clear(requester->held);
+    }
+}
+
+static void leave(struct requester *requester)
+{
+    requester->fail_in = 0;
+    iommu_notifier_unregister(&requester->host, NULL);
+    g_assert(iova_tree_count(requester->held) == 0);
 }
 
 static void check(struct requester *requester)
 {
     struct mapping_difference difference;
 
+    requester->fail_in = 0;
     if (requester->host.region && iommu_notifier_reconcile(&requester->host, NULL)) {
         difference = iommu_notifier_verify(&requester->host, NULL, 0);
         g_assert(!difference.missing && !difference.extra);
+        g_assert(iova_tree_count(requester->held) == iommu_notifier_count(&requester->host));
     }
 }
 
@@ -110,6 +149,7 @@ static struct machine_of_unit *make(unsigned options)
         struct requester *requester = &m->requesters[i];
 
         requester->id = (uint16_t)(8 + 0x100 * i);
+        requester->held = iova_tree_new();
         requester->device = vtd_get_device(m->vtd, requester->id);
         address_space_init(&requester->dma, vtd_device_root(requester->device), "dma");
     }
@@ -120,7 +160,7 @@ static struct machine_of_unit *make(unsigned options)
 static void reset(struct machine_of_unit *m)
 {
     for (unsigned i = 0; i < DEVICES; i++) {
-        iommu_notifier_unregister(&m->requesters[i].host, NULL);
+        leave(&m->requesters[i]);
     }
     vtd_reset(m->vtd);
     memset(memory_region_host_pointer(&m->ram), 0, RAM_SIZE);
@@ -179,7 +219,7 @@ static void operate(struct machine_of_unit *m, uint8_t what, uint8_t where, uint
         break;
     case 9:
         if (requester->host.region) {
-            iommu_notifier_unregister(&requester->host, NULL);
+            leave(requester);
         } else {
             follow(requester);
         }
@@ -192,6 +232,9 @@ static void operate(struct machine_of_unit *m, uint8_t what, uint8_t where, uint
         break;
     case 12:
         vtd_reset(m->vtd);
+        break;
+    case 13:
+        requester->fail_in = where % 8;
         break;
     default: /* a message: always in translated views */
         use_memory(requester, true, UINT64_C(0xfee00000) | (value & 0xffffc));

@@ -16,22 +16,8 @@
 #define TSC_DEADLINE (2u << 17)
 #define MASKED       (1u << 16)
 
-static bool has_x2apic, x2apic;
+static bool has_x2apic;
 static volatile unsigned ticks;
-
-static uint32_t local_read(unsigned offset)
-{
-    return x2apic ? (uint32_t)rdmsr(0x800 + offset / 16) : apic_read(offset);
-}
-
-static void local_write(unsigned offset, uint32_t value)
-{
-    if (x2apic) {
-        wrmsr(0x800 + offset / 16, value);
-    } else {
-        apic_write(offset, value);
-    }
-}
 
 static bool has_feature(unsigned edx_bit)
 {

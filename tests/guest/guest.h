@@ -167,6 +167,20 @@ static inline void apic_write(unsigned offset, uint32_t value)
 {
     *(volatile uint32_t *)(0xfee00000ul + offset) = value;
 }
+/* Its registers in either mode; ICR, of which x2APIC mode makes one, is not among them. */
+extern bool x2apic; /* set by who switches to x2APIC mode */
+static inline uint32_t local_read(unsigned offset)
+{
+    return x2apic ? (uint32_t)rdmsr(0x800 + offset / 16) : apic_read(offset);
+}
+static inline void local_write(unsigned offset, uint32_t value)
+{
+    if (x2apic) {
+        wrmsr(0x800 + offset / 16, value);
+    } else {
+        apic_write(offset, value);
+    }
+}
 void apic_enable(void);
 /* Start all other processors; each calls ap_entry(index) with index 1.. Returns how many. */
 unsigned start_processors(void (*ap_entry)(unsigned index));

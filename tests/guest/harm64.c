@@ -12,12 +12,11 @@
  */
 #include "harm.h"
 
-#define SAY_EVERY    1024
-#define FUNCTIONS    32
-#define ARENA        0x200000ull /* where lists and rings lie, and most of what they point to */
-#define ARENA_SIZE   0x1000000ull
-#define DISK_PORT    0x1f0
-#define DISK_CONTROL 0x3f6
+#define SAY_EVERY  1024
+#define FUNCTIONS  32
+#define ARENA      0x200000ull /* where lists and rings lie, and most of what they point to */
+#define ARENA_SIZE 0x1000000ull
+#define DISK_PORT  0x1f0
 
 static uint64_t state, seed;
 

@@ -6,6 +6,7 @@ struct fault fault;
 uint64_t fault_resume;
 handler_fn handlers[256];
 struct tss tss;
+bool x2apic;
 
 extern char exception_stubs[], trampoline_begin[], trampoline_end[];
 extern uint32_t trampoline_stack_offset;

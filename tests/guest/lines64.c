@@ -10,7 +10,6 @@
 #define LEVEL (1u << 15)
 #define MASK  (1u << 16)
 
-static bool x2apic;
 static volatile unsigned counts[256], lower_at[256];
 static volatile int seen_tmr;
 static unsigned processors;
@@ -30,20 +29,6 @@ static uint32_t ioapic_read(unsigned index)
 {
     *(volatile uint32_t *)0xfec00000ul = index;
     return *(volatile uint32_t *)0xfec00010ul;
-}
-
-static uint32_t local_read(unsigned offset)
-{
-    return x2apic ? (uint32_t)rdmsr(0x800 + offset / 16) : apic_read(offset);
-}
-
-static void local_write(unsigned offset, uint32_t value)
-{
-    if (x2apic) {
-        wrmsr(0x800 + offset / 16, value);
-    } else {
-        apic_write(offset, value);
-    }
 }
 
 static void send(uint32_t destination, uint32_t low)

@@ -133,8 +133,9 @@ void guest_init32(void)
     set(STACK_SMALL, descriptor((uint32_t)stack_0, 7, 0x92, 0x4));
     set(STACK_16, descriptor((uint32_t)stack_0, 0xfff, 0x92, 0));
     ldt[1] = descriptor(0, 0xfffff, 0x92, 0xc);
-    for (unsigned i = 0; i < 256; i++)
+    for (unsigned i = 0; i < 256; i++) {
         idt_default(i);
+    }
     tss_main.ss0 = DATA0;
     tss_main.esp0 = (uint32_t)stack_0 + sizeof(stack_0);
     tss_main.io_map = offsetof(struct tss32, io);
@@ -676,8 +677,9 @@ static void lar(unsigned selector, int visible, uint32_t expected)
     check_number = selector;
     asm volatile("lar %2, %0; setz %1" : "+r"(value), "=q"(zero) : "r"(selector) : "cc");
     CHECK_EQUAL(zero, visible);
-    if (visible)
+    if (visible) {
         CHECK_EQUAL(value, expected);
+    }
 }
 
 static void test_queries(void)

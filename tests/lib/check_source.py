@@ -2,10 +2,11 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Checks of the source as text: who includes whom, licence lines, sizes, files that are spoken of.
 
-    check_source.py [includes|licence|names|size|mentions]...      all of them by default
+    check_source.py [includes|cycles|licence|names|size|mentions]...      all of them by default
 
 Prints one line for each fault and, per check, "ok" or "FAILED". Exit status 1 if any failed.
 """
+import fnmatch
 import os
 import re
 import subprocess
@@ -66,6 +67,38 @@ def check_includes(files):
                     yield f"{path}:{line}: only {owner} may include that header"
 
 
+def check_cycles(files):
+    """Folders beside one another do not include each other, straight or by way of others."""
+    includes = {}  # folder -> {folder: where}
+    for path in files:
+        folder = os.path.dirname(path)
+        if not folder.startswith("src/") or not path.endswith((".c", ".h", ".def")):
+            continue
+        for line, text in enumerate(read(path).splitlines(), 1):
+            match = re.match(r'\s*#\s*include\s+"([^"]+)"', text)
+            other = "src/" + os.path.dirname(match[1]) if match else folder
+            if other != folder and os.path.dirname(other) == os.path.dirname(folder):
+                includes.setdefault(folder, {}).setdefault(other, f"{path}:{line}")
+
+    def way(start, end, seen):
+        """The folders from one to another, or None."""
+        for other in includes.get(start, {}):
+            if other == end:
+                return [start, end]
+            if other not in seen:
+                seen.add(other)
+                rest = way(other, end, seen)
+                if rest:
+                    return [start] + rest
+        return None
+
+    for folder, others in includes.items():
+        for other, where in others.items():
+            back = way(other, folder, {other})
+            if back:
+                yield f"{where}: {folder} includes {other}, which leads back: {' -> '.join(back)}"
+
+
 def check_licence(files):
     for path in files:
         if not path.endswith((".c", ".h", ".def", ".py", ".S", ".s", ".sh", ".asl", ".ac", ".am", ".1", ".7", ".lds")):
@@ -96,7 +129,8 @@ def check_size(files):
 
 
 def check_mentions(files):
-    """A file of ours that a comment or a text speaks of is there: names without a folder, as most are."""
+    """A file of ours that a comment or a text speaks of is there: names without a folder, as most are;
+    in texts (.md), what is named with its folder (`tests/fuzz/`, `iommu/vtd*.c`), too."""
     there = {os.path.basename(path) for path in files}
     name = re.compile(r"""(?<![\w./<"'*-])([\w-]+\.(?:c|py|md|def))\b(?!["'])""")
     for path in files:
@@ -106,9 +140,21 @@ def check_mentions(files):
             for word in name.findall(text):
                 if word not in there:
                     yield f"{path}:{line}: there is no file {word}"
+            for word in re.findall(r"`([\w.*-]+/[\w./*-]*)`", text) if path.endswith(".md") else ():
+                if not is_there(files, word, os.path.dirname(path)):
+                    yield f"{path}:{line}: there is no {word}"
 
 
-CHECKS = {"includes": check_includes, "licence": check_licence, "names": check_names,
+def is_there(files, word, folder):
+    """A path (* matches) as texts have it: from the root, src/, src/dm/, or the text's own folder. What is
+    made by a build, or has no ending of a source, is not looked for."""
+    if word.startswith("build/") or not re.search(r"/$|\.(?:c|h|S|py|def|asl|md|am)$", word):
+        return True
+    return any(fnmatch.fnmatch(path, base + word + "*" * word.endswith("/"))
+               for base in ("", "src/", "src/dm/", folder + "/") for path in files)
+
+
+CHECKS = {"includes": check_includes, "cycles": check_cycles, "licence": check_licence, "names": check_names,
           "size": check_size, "mentions": check_mentions}
 
 

@@ -133,6 +133,16 @@ class QMP(Stream):
             raise AssertionError(f"a reply that nobody waits for: {message}")
         return message
 
+    def count_resets(self, count):
+        """Until the guest was reset so often: what else stops the machine is answered by a reset."""
+        while count:
+            name = self.message_event()["event"]
+            if name == "RESET":
+                count -= 1
+            elif name in ("STOP", "SHUTDOWN", "GUEST_PANICKED"):
+                self.execute("system_reset")
+                self.execute("cont")
+
     def wait_event(self, name):
         while True:
             for index, event in enumerate(self.events):
@@ -233,6 +243,11 @@ class Duodm:
             raise AssertionError(f"duodm was killed by signal {-status}\n{self.last_stderr}")
         if kind is not None and self.last_stderr:
             sys.stderr.write(self.last_stderr)
+
+
+def guest_program(name):
+    """The path of a program of tests/guest, which `make guests` builds."""
+    return os.path.join(os.environ.get("DUODM_BUILD") or os.path.dirname(BINARY), "tests", "guest", name)
 
 
 def run(*arguments, stdin=b"", timeout=20.0, **rest):

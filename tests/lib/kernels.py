@@ -80,9 +80,3 @@ def initramfs():
     if not os.path.exists(path):
         subprocess.run([os.path.join(LIB, "make-initramfs"), path], check=True)
     return path
-
-
-def guest_program(name):
-    """Path of a built guest program of tests/guest."""
-    build = os.environ.get("DUODM_BUILD", os.path.dirname(os.environ.get("DUODM", "build/duodm")))
-    return os.path.join(build, "tests", "guest", name + ".elf")

@@ -61,6 +61,17 @@ class QTest:
             raise QTestError(f"{text[:80]}: {line}")
         return line[3:]
 
+    def batch(self, commands):
+        """Many commands at once, each of which has to be answered with OK."""
+        self.raw("\n".join(commands) + "\n")
+        for command in commands:
+            try:
+                line = self.reply()
+            except (EOFError, TimeoutError) as problem:
+                raise type(problem)(f"after '{command}': {problem}") from problem
+            if line != "OK" and not line.startswith("OK "):
+                raise QTestError(f"{command[:80]}: {line}")
+
     def wait_irq(self, number, level):
         """Until input `number` is at `level`, as messages tell."""
         deadline = time.monotonic() + self.timeout

@@ -4,15 +4,21 @@
  * /dev/iommu, and one PCI device, whose regions are a memory file. The folder $VFIO_MOCK has
  * "config", the device's configuration space as it comes up, and "device", lines NAME VALUE:
  * bar0..bar5 (bytes), intx, msi, msix (vectors), reset (0 or 1), entries (mappings at a time), rom
- * (bytes, of the file "rom"). See mock.h for "log" and "fail". Mappings are checked as the kernel
- * does it.
+ * (bytes, of the file "rom"), bits_of_two (of IOVAs, while two devices, or groups, are open), peek
+ * (IOVA whose first byte is told when it is mapped), accesses (1: not only what is asked by open
+ * and ioctl can fail, but also accesses to regions, their mappings, and what duodm itself asks of
+ * event descriptors). See mock.h for "log" and "fail". Mappings are checked as the kernel does it.
  */
 #define _GNU_SOURCE
 #define MOCK_FOLDER "VFIO_MOCK"
 #include "../../src/vfio/iommufd-abi.h"
 #include "mock.h"
 
+#include <dlfcn.h>
 #include <linux/vfio.h>
+#include <sys/auxv.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 
@@ -30,6 +36,7 @@ struct mapping {
 static struct {
     int fd[1024];         /* kind by descriptor */
     unsigned group[1024]; /* its number, of a group's file */
+    int container[1024];  /* of a group's file; 0: none */
     struct mapping mappings[MAPPINGS_MAX];
     unsigned mapping_count;
     int first; /* whose mappings are told of as "map" and "unmap"; others': "other map"... */
@@ -105,10 +112,15 @@ static unsigned count_mappings(int owner)
     return count;
 }
 
+static const char *prefix_of(int owner)
+{
+    return owner == mock.first ? "" : "other ";
+}
+
 static void drop_mappings(int owner)
 {
     if (count_mappings(owner)) {
-        say("dropped %u\n", count_mappings(owner));
+        say("%sdropped %u\n", prefix_of(owner), count_mappings(owner));
     }
     for (unsigned i = mock.mapping_count; i-- > 0;) {
         if (mock.mappings[i].owner == owner) {
@@ -117,19 +129,45 @@ static void drop_mappings(int owner)
     }
 }
 
+/* Without a group a container has no IOMMU. */
+static bool has_group(int container)
+{
+    for (unsigned fd = 0; fd < 1024; fd++) {
+        if (mock.fd[fd] == GROUP && mock.container[fd] == container) {
+            return true;
+        }
+    }
+    return false;
+}
+
 int close(int fd)
 {
     if (fd >= 0 && fd < 1024 && mock.fd[fd] != NONE) {
+        enum kind kind = (enum kind)mock.fd[fd];
+
         say("close %d\n", fd);
-        if (mock.fd[fd] == CONTAINER) {
-            drop_mappings(fd);
-        }
         mock.fd[fd] = NONE;
+        if (kind == CONTAINER || (kind == GROUP && !has_group(mock.container[fd]))) {
+            drop_mappings(kind == GROUP ? mock.container[fd] : fd);
+        }
+        mock.container[fd] = 0;
     }
     return (int)syscall(SYS_close, fd);
 }
 
 /* ---- The container ---- */
+
+/* What can be mapped ends there. */
+static uint64_t last_iova(void)
+{
+    unsigned groups = 0, devices = 0;
+
+    for (unsigned fd = 0; fd < 1024; fd++) {
+        groups += mock.fd[fd] == GROUP;
+        devices += mock.fd[fd] == DEVICE;
+    }
+    return (UINT64_C(1) << (groups > 1 || devices > 1 ? setting("bits_of_two", 39) : 39)) - 1;
+}
 
 static int fail(int error)
 {
@@ -156,7 +194,7 @@ static int iommu_info(int owner, struct vfio_iommu_type1_info *info)
     answer.ranges.header.next = (uint32_t)((char *)&answer.available - (char *)&answer);
     answer.ranges.nr_iovas = 2;
     answer.windows[0] = (struct vfio_iova_range){0, 0xfedfffff};
-    answer.windows[1] = (struct vfio_iova_range){0xfef00000, (UINT64_C(1) << 39) - 1};
+    answer.windows[1] = (struct vfio_iova_range){0xfef00000, last_iova()};
     answer.available.header.id = VFIO_IOMMU_TYPE1_INFO_DMA_AVAIL;
     answer.available.avail = (uint32_t)(setting("entries", 65535) - count_mappings(owner));
     memcpy(info, &answer, size < sizeof(answer) ? size : sizeof(answer));
@@ -167,9 +205,14 @@ static int iommu_info(int owner, struct vfio_iommu_type1_info *info)
     return 0;
 }
 
-static const char *prefix_of(int owner)
+/* What a device would find. */
+static void peek(const struct vfio_iommu_type1_dma_map *request)
 {
-    return owner == mock.first ? "" : "other ";
+    uint64_t offset = setting("peek", UINT64_MAX) - request->iova;
+
+    if (offset < request->size) {
+        say("peek %u\n", *(volatile uint8_t *)(uintptr_t)(request->vaddr + offset));
+    }
 }
 
 static int map_dma(int owner, const struct vfio_iommu_type1_dma_map *request)
@@ -192,6 +235,7 @@ static int map_dma(int owner, const struct vfio_iommu_type1_dma_map *request)
     say("%smap 0x%llx 0x%llx %u 0x%llx\n", prefix_of(owner), request->iova, request->size,
         request->flags, request->vaddr);
     mock.mappings[mock.mapping_count++] = (struct mapping){*request, owner};
+    peek(request);
     return 0;
 }
 
@@ -224,13 +268,16 @@ static int unmap_dma(int owner, struct vfio_iommu_type1_dma_unmap *request)
 
 static int container_ioctl(int fd, unsigned long request, void *argument)
 {
+    if ((request == VFIO_IOMMU_MAP_DMA || request == VFIO_IOMMU_UNMAP_DMA) && !has_group(fd)) {
+        return fail(EINVAL);
+    }
     switch (request) {
     case VFIO_GET_API_VERSION:
         return VFIO_API_VERSION;
     case VFIO_CHECK_EXTENSION:
         return 1;
     case VFIO_SET_IOMMU:
-        return 0;
+        return has_group(fd) ? 0 : fail(EINVAL);
     case VFIO_IOMMU_GET_INFO:
         return iommu_info(fd, argument);
     case VFIO_IOMMU_MAP_DMA:
@@ -248,8 +295,7 @@ static int container_ioctl(int fd, unsigned long request, void *argument)
 
 static int iova_ranges(struct abi_iommu_ioas_iova_ranges *request)
 {
-    static const struct abi_iommu_iova_range ranges[] = {{0, 0xfedfffff},
-                                                         {0xfef00000, (UINT64_C(1) << 39) - 1}};
+    const struct abi_iommu_iova_range ranges[] = {{0, 0xfedfffff}, {0xfef00000, last_iova()}};
     uint32_t room = request->num_iovas;
 
     request->num_iovas = 2;
@@ -321,7 +367,7 @@ static void load_rom(int fd)
     ssize_t length;
 
     while (rom >= 0 && (length = read(rom, data, sizeof(data))) > 0) {
-        if (pwrite(fd, data, (size_t)length, at) != length) {
+        if (syscall(SYS_pwrite64, fd, data, (size_t)length, at) != length) {
             abort();
         }
         at += length;
@@ -339,15 +385,15 @@ static int open_device(void)
     length = read(config, data, sizeof(data));
     close(config);
     if (length < 0 || ftruncate(fd, (off_t)9 << REGION_SHIFT) != 0 ||
-        pwrite(fd, data, sizeof(data), (off_t)VFIO_PCI_CONFIG_REGION_INDEX << REGION_SHIFT) !=
-            sizeof(data)) {
+        syscall(SYS_pwrite64, fd, data, sizeof(data),
+                (off_t)VFIO_PCI_CONFIG_REGION_INDEX << REGION_SHIFT) != sizeof(data)) {
         abort();
     }
     load_rom(fd);
     return fd;
 }
 
-static int group_ioctl(unsigned long request, void *argument)
+static int group_ioctl(int fd, unsigned long request, void *argument)
 {
     switch (request) {
     case VFIO_GROUP_GET_STATUS:
@@ -355,6 +401,7 @@ static int group_ioctl(unsigned long request, void *argument)
             setting("viable", 1) ? VFIO_GROUP_FLAGS_VIABLE : 0;
         return 0;
     case VFIO_GROUP_SET_CONTAINER:
+        mock.container[fd] = *(int *)argument;
         return 0;
     case VFIO_GROUP_GET_DEVICE_FD:
         return open_device();
@@ -459,9 +506,14 @@ static int device_ioctl(unsigned long request, void *argument)
     }
 }
 
+static enum kind kind_of(int fd)
+{
+    return fd >= 0 && fd < 1024 ? (enum kind)mock.fd[fd] : NONE;
+}
+
 int ioctl(int fd, unsigned long request, ...)
 {
-    enum kind kind = fd >= 0 && fd < 1024 ? (enum kind)mock.fd[fd] : NONE;
+    enum kind kind = kind_of(fd);
     void *argument;
     va_list arguments;
 
@@ -477,10 +529,72 @@ int ioctl(int fd, unsigned long request, ...)
     case IOMMUFD:
         return iommufd_ioctl(request, argument);
     case GROUP:
-        return group_ioctl(request, argument);
+        return group_ioctl(fd, request, argument);
     case DEVICE:
         return device_ioctl(request, argument);
     default:
         return (int)syscall(SYS_ioctl, fd, request, argument);
     }
+}
+
+/* ---- What else may fail, if it is to ---- */
+
+static bool access_fails(void)
+{
+    return folder() && setting("accesses", 0) && injected();
+}
+
+ssize_t pread(int fd, void *buffer, size_t size, off_t at)
+{
+    return kind_of(fd) == DEVICE && access_fails()
+               ? -1
+               : (ssize_t)syscall(SYS_pread64, fd, buffer, size, at);
+}
+
+ssize_t pread64(int fd, void *buffer, size_t size, off_t at) __attribute__((alias("pread")));
+
+ssize_t pwrite(int fd, const void *buffer, size_t size, off_t at)
+{
+    return kind_of(fd) == DEVICE && access_fails()
+               ? -1
+               : (ssize_t)syscall(SYS_pwrite64, fd, buffer, size, at);
+}
+
+ssize_t pwrite64(int fd, const void *buffer, size_t size, off_t at)
+    __attribute__((alias("pwrite")));
+
+void *mmap(void *address, size_t length, int protection, int flags, int fd, off_t at)
+{
+    return kind_of(fd) == DEVICE && access_fails()
+               ? MAP_FAILED
+               : (void *)syscall(SYS_mmap, address, length, protection, flags, fd, at);
+}
+
+void *mmap64(void *address, size_t length, int protection, int flags, int fd, off_t at)
+    __attribute__((alias("mmap")));
+
+/* Is that in the program, and not in a library? */
+static bool is_program(const void *code)
+{
+    Dl_info caller, entry;
+
+    return dladdr(code, &caller) && dladdr((void *)getauxval(AT_ENTRY), &entry) &&
+           caller.dli_fbase == entry.dli_fbase;
+}
+
+#define EVENT_FAILS() (is_program(__builtin_return_address(0)) && access_fails())
+
+int eventfd(unsigned count, int flags)
+{
+    return EVENT_FAILS() ? -1 : (int)syscall(SYS_eventfd2, count, flags);
+}
+
+int epoll_create1(int flags)
+{
+    return EVENT_FAILS() ? -1 : (int)syscall(SYS_epoll_create1, flags);
+}
+
+int epoll_ctl(int epoll, int operation, int fd, struct epoll_event *event)
+{
+    return EVENT_FAILS() ? -1 : (int)syscall(SYS_epoll_ctl, epoll, operation, fd, event);
 }

@@ -135,7 +135,10 @@ class Mock(played.Played):
         """The same, with the address that each leads to in duodm's memory."""
         held = {}
         for what, start, length, flags, host in re.findall(
-                r"^(map|unmap) (0x[0-9a-f]+) (0x[0-9a-f]+) ?(\d*) ?(\w*)$", self.log(), re.M):
+                r"^(map|unmap|dropped) (\w+) ?(\w*) ?(\d*) ?(\w*)$", self.log(), re.M):
+            if what == "dropped":  # with their container, or its last group
+                held = {}
+                continue
             start, length = int(start, 16), int(length, 16)
             if what == "map":
                 held[start] = (length, int(flags), int(host, 16))

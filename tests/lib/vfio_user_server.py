@@ -67,6 +67,11 @@ def config_space():
     return config
 
 
+def rom_image(begin, size):
+    """begin: its first two bytes, as a number; AA55h is that of a ROM."""
+    return (struct.pack("<H", begin) + bytes(n * 7 >> 3 & 0xFF for n in range(2, size)))[:size]
+
+
 def sparse_areas(areas):
     """VFIO_REGION_INFO_CAP_SPARSE_MMAP, as it follows the region's information."""
     return struct.pack("<HHIII", 1, 1, 0, len(areas), 0) + b"".join(
@@ -98,11 +103,13 @@ class Server:
         self.listening.listen(1)
         self.client = self.twin = None
         self.counts, self.mappings, self.irqs = {}, {}, {}
-        self.next_id = 0
+        self.next_id = self.asked = 0
         self.todo = []  # requests that came while an answer was waited for
         self.resets = 0
         self.regions = {0: 4 * PAGE, 2: 16 * PAGE, 3: 32, CONFIG: 256}
         self.regions.update({int(k): v for k, v in settings.get("regions", {}).items()})
+        self.rom = rom_image(*settings.get("rom", (0, 0)))
+        self.regions[6] = len(self.rom)
         self.files = {}
         for region in (0, 2):
             fd = os.memfd_create(f"BAR {region}")
@@ -193,9 +200,12 @@ class Server:
     def serve(self, number, command, flags, _, payload, fds):
         name = NAMES.get(command, str(command))
         self.counts[name] = self.counts.get(name, 0) + 1
+        self.asked += 1
         rule = self.rules.get(name)
         if isinstance(rule, dict):  # only of the calls from some number on
             rule = rule["what"] if self.counts[name] >= rule["from"] else None
+        if self.asked == self.rules.get("ANY", {}).get("at"):  # the one with this number
+            rule = self.rules["ANY"]["what"]
         if rule and self.misbehave(rule, number, command, flags, payload, fds):
             return
         self.serve_well(number, command, flags, payload, fds)
@@ -371,7 +381,7 @@ class Server:
         return (b"",)
 
     def memory_of(self, region, offset, count):
-        memory = {0: self.registers, 3: self.ports, CONFIG: self.config}.get(region)
+        memory = {0: self.registers, 3: self.ports, 6: self.rom, CONFIG: self.config}.get(region)
         if memory is None:
             if region in self.files and offset + count <= self.regions[region]:
                 data = bytearray(self.regions[region])
@@ -484,11 +494,11 @@ class Server:
             "mappings": [[m.address, m.size, m.flags, m.direct]
                          for m in sorted(self.mappings.values(), key=lambda m: m.address)],
             "irqs": sorted(map(list, self.irqs)), "counts": self.counts, "resets": self.resets,
-            "connected": self.client is not None, "config": self.config.hex(),
+            "asked": self.asked, "connected": self.client is not None, "config": self.config.hex(),
             "offer": getattr(self, "offer", None), "unmasked": getattr(self, "unmasked", 0)}
 
     def control_rules(self, rules):
-        self.rules, self.counts = rules, {}
+        self.rules, self.counts, self.asked = rules, {}, 0
 
     def control_interrupt(self, kind, vector=0):
         self.interrupt(kind, vector)

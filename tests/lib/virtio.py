@@ -294,6 +294,12 @@ class Device:
         if not self.status() & FEATURES_OK:
             raise AssertionError("the device refused the features")
 
+    def queue_count(self):
+        count = 0
+        while self.queue_size(count):
+            count += 1
+        return count
+
     def make_queue(self, index, size):
         if self.features >> F_PACKED & 1:
             return PackedQueue(self, index, size)
@@ -464,12 +470,6 @@ class LegacyPCI(PCI):
     def set_status(self, value):
         self.qtest.outb(self.ports + 18, value)
 
-    def queue_count(self):
-        count = 0
-        while self.queue_size(count):
-            count += 1
-        return count
-
     def queue_size(self, index):
         self.qtest.outw(self.ports + 14, index)
         return self.qtest.inw(self.ports + 12)
@@ -515,12 +515,6 @@ class MMIO(Device):
         for index in (0, 1):
             self.write(0x24, index)
             self.write(0x20, features >> 32 * index & 0xffffffff)
-
-    def queue_count(self):
-        count = 0
-        while self.queue_size(count):
-            count += 1
-        return count
 
     def queue_size(self, index):
         self.write(0x30, index)

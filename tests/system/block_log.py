@@ -6,10 +6,9 @@ import re
 import tempfile
 import unittest
 
-from duodm import BINARY, Duodm, run
+from duodm import Duodm, guest_program, run
 
-FOLDER = os.path.join(os.environ.get("DUODM_BUILD") or os.path.dirname(BINARY), "tests", "guest")
-PROGRAM = os.path.join(FOLDER, "paging64")
+PROGRAM = guest_program("paging64")
 PASSED = 33  # isa-debug-exit: 2 * 10h + 1
 ENTRY_NOP = "0f 1f 44 00 00"  # every translation's first instruction
 

@@ -28,6 +28,12 @@ class Shell(unittest.TestCase):
             vm.serial.write("echo cpus=$(nproc) kb=$(awk '/MemTotal/{print $2}' /proc/meminfo)=\n")
             match = vm.serial.expect(rb"cpus=(\d+) kb=(\d+)=")
             vm.serial.expect(PROMPT)
+            vm.qmp.execute("inject-nmi")
+            vm.serial.write("count() { awk '/NMI:/{for (i = 2; i < NF - 1; i++) n += $i; print n}' "
+                            f"/proc/interrupts; }}; until [ $(count) = {cpus} ]; do :; done; "
+                            "echo nmis=$(count)=\n")
+            vm.serial.expect(b"nmis=%d=" % cpus)
+            vm.serial.expect(PROMPT)
             vm.serial.write("poweroff\n")
             self.assertEqual(vm.wait(), 0, vm.stderr())
         self.assertEqual(int(match.group(1)), cpus)
@@ -90,6 +96,7 @@ class LifeCycle(unittest.TestCase):
             vm.serial.expect(rb"alive=42")
             vm.qmp.execute("system_reset")
             vm.qmp.wait_event("RESET")
+            vm.serial.expect(UP)  # not a prompt that was there before
             vm.serial.expect(PROMPT)
             # The initramfs has no acpid: that the button is seen is what the kernel reports.
             vm.serial.write("cat /proc/interrupts | grep -i acpi\n")

@@ -6,9 +6,8 @@
 import os
 import unittest
 
-from duodm import BINARY, ENGINE, Duodm
+from duodm import ENGINE, Duodm, guest_program
 
-FOLDER = os.path.join(os.environ.get("DUODM_BUILD") or os.path.dirname(BINARY), "tests", "guest")
 PASSED = 33  # isa-debug-exit: 2 * 10h + 1
 
 # Program, then what else it is run with.
@@ -39,7 +38,7 @@ GUESTS = {
 
 class Guest(unittest.TestCase):
     def run_guest(self, name, more, accelerator=ENGINE):
-        path = os.path.join(FOLDER, name)
+        path = guest_program(name)
         if not os.path.exists(path):
             self.fail(f"{path} is missing: make guests")
         with Duodm("-accel", accelerator, "-m", "64", "-display", "none", "-no-reboot", "-kernel", path,

@@ -5,25 +5,16 @@ import socket
 import tempfile
 import unittest
 
-from duodm import BINARY, Duodm, Stream, run
+from duodm import Duodm, Stream, guest_program, run
 from seed import seed
 
-FOLDER = os.path.join(os.environ.get("DUODM_BUILD") or os.path.dirname(BINARY), "tests", "guest")
 HARM = int(os.environ.get("DUODM_TEST_HARM", "48"))
 RESETS = int(os.environ.get("DUODM_TEST_RESETS", "1000"))
 
 
 class Hostile(unittest.TestCase):
     def run_down(self, vm, resets):
-        """Until so many resets; a shutdown, or whatever else stops the machine, is answered by one."""
-        seen = 0
-        while seen < resets:
-            name = vm.qmp.message_event()["event"]
-            if name == "RESET":
-                seen += 1
-            elif name in ("STOP", "SHUTDOWN", "GUEST_PANICKED"):
-                vm.qmp.execute("system_reset")
-                vm.qmp.execute("cont")
+        vm.qmp.count_resets(resets)
         self.assertIn(vm.qmp.execute("query-status")["status"],
                       ("running", "paused", "shutdown", "prelaunch"))
         self.assertIn("RIP", vm.qmp.human("info registers"))
@@ -34,7 +25,7 @@ class Hostile(unittest.TestCase):
         for cpus in ("1", "2"):
             with self.subTest(cpus=cpus, DUODM_TEST_SEED=seed()), \
                     Duodm("-accel", "tcg", "-m", "64", "-display", "none", "-no-shutdown",
-                          "-smp", cpus, "-kernel", os.path.join(FOLDER, "hostile64"),
+                          "-smp", cpus, "-kernel", guest_program("hostile64"),
                           "-append", f"seed={seed()}", "-device", "pc-testdev", "-device", "pci-testdev",
                           "-serial", "file:@/serial", timeout=120) as vm:
                 self.run_down(vm, RESETS)
@@ -45,7 +36,7 @@ class Hostile(unittest.TestCase):
             ours, theirs = socket.socketpair()
             with self.subTest(seed=number), ours, \
                     Duodm("-accel", "tcg", "-m", "64", "-no-shutdown", "-vga", "std", "-bios",
-                          "bios-256k.bin", "-kernel", os.path.join(FOLDER, "harm64"),
+                          "bios-256k.bin", "-kernel", guest_program("harm64"),
                           "-append", f"seed={number}", "-display", "none",
                           "-drive", "file.driver=null-co,file.size=64M,format=raw,if=ide,index=0",
                           "-device", "ide-cd,bus=ide.1,unit=0", "-device", "e1000,romfile=",

@@ -14,10 +14,14 @@ ROUNDS = int(os.environ.get("DUODM_TEST_HOTPLUGS", "3"))
 MIB = 1 << 20
 
 
-class Hotplug(unittest.TestCase):
+class Linux(unittest.TestCase):
+    """A guest with a shell; of which nothing is tested here."""
+
+    MACHINE = ()
+
     def boot(self, *arguments):
         ramdisk = initramfs_with(os.path.join(CACHE, "initramfs-hotplug.gz"), "cloud", MODULES)
-        vm = Duodm("-accel", "tcg", "-m", "256", "-smp", "2", "-display", "none", "-kernel",
+        vm = Duodm(*self.MACHINE, "-accel", "tcg", "-m", "256", "-smp", "2", "-display", "none", "-kernel",
                    kernel("cloud"), "-initrd", ramdisk, "-append", "console=ttyS0 quiet panic=-1",
                    *arguments, serial=True, timeout=60)
         self.wait_up(vm)
@@ -51,6 +55,8 @@ class Hotplug(unittest.TestCase):
         while vm.qmp.wait_event("DEVICE_DELETED")["data"].get("device") != name:
             pass
 
+
+class Hotplug(Linux):
     def test_disks_come_and_go(self):
         with self.boot() as vm:
             for number in range(ROUNDS):

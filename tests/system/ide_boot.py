@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Machines that boot by themselves: SeaBIOS starts GRUB from an emulated disk or CD, GRUB a Debian
-kernel, with its root on the disk (IDE or AHCI), on tcg."""
+kernel, with its root on the disk (IDE or AHCI), on tcg; on pc and q35."""
 import hashlib
 import os
 import shutil
@@ -102,6 +102,17 @@ class Boots(unittest.TestCase):
                         "ide-hd,bus=ahci0.0,unit=0,drive=ahcidisk-0", "-drive",
                         "if=none,readonly=on,id=ide-832,file=CD,format=raw", "-device",
                         "ide-cd,id=ide-832,drive=ide-832,bus=ahci0.1,unit=0", "-smp", "2")
+
+    def test_q35(self):
+        """By the board's own AHCI."""
+        self.check_disk("q35.img", "-M", "q35", "-hda", "IMAGE", "-cdrom", "CD", "-smp", "2")
+
+    def test_behind_a_root_port(self):
+        """Firmware switches no bus mastering on in bridges."""
+        self.check_disk("port.img", "-M", "q35", "-device", "pcie-root-port,id=rp,chassis=1,slot=1",
+                        "-device", "ahci,id=sata,bus=rp", "-drive",
+                        "file=IMAGE,if=none,id=d,format=raw", "-device",
+                        "ide-hd,bus=sata.0,drive=d,bootindex=0", "-cdrom", "CD")
 
     def test_cd(self):
         """By -boot's order, although a disk with a boot sector is there."""

@@ -11,10 +11,9 @@ import tempfile
 import threading
 import unittest
 
-from duodm import BINARY, Duodm
+from duodm import Duodm, guest_program
 from rfb import RFB
 
-FOLDER = os.path.join(os.environ.get("DUODM_BUILD") or os.path.dirname(BINARY), "tests", "guest")
 ROUNDS = int(os.environ.get("DUODM_TEST_LIVES", "8"))
 WIDTH, HEIGHT, BAR_LINES = 640, 480, 16  # as in life64.c
 DISK_SIZE = 64 * 4096
@@ -61,7 +60,7 @@ class Life(unittest.TestCase):
 
     def start(self, *arguments):
         return Duodm("-accel", "tcg", "-m", "64", "-vga", "std", "-vnc", "unix:@/vnc", "-bios",
-                     "bios-256k.bin", "-kernel", os.path.join(FOLDER, "life64"), "-drive",
+                     "bios-256k.bin", "-kernel", guest_program("life64"), "-drive",
                      f"file={self.image},if=ide,format=raw,index=0", "-netdev",
                      f"dgram,id=n,local.type=unix,local.path={self.local},remote.type=unix,"
                      f"remote.path={self.remote}", "-device", "rtl8139,netdev=n,romfile=", *arguments,

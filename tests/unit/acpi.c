@@ -14,6 +14,7 @@ static struct acpi_tables *build_with(unsigned cpus, bool hpet, const struct acp
 {
     g_autofree uint32_t *ids = g_new(uint32_t, cpus);
     struct acpi_config config = {
+        .chipset = &acpi_chipset_piix,
         .cpu_count = cpus,
         .apic_ids = ids,
         .window_32 = {0x20000000, 0xdec00000},
@@ -189,6 +190,36 @@ static void test_dmar(void)
 }
 
 /* Do what firmware does with etc/table-loader, and compare with the direct way. */
+static void test_mcfg(void)
+{
+    uint32_t id = 0;
+    struct acpi_config config = {
+        .chipset = &acpi_chipset_q35,
+        .cpu_count = 1,
+        .apic_ids = &id,
+        .window_32 = {0xc0000000, 0x3ec00000},
+        .pm_base = 0x600,
+        .ecam = {0xb0000000, 0x10000000},
+    };
+    struct acpi_tables *tables = acpi_tables_build(&config);
+    const uint8_t *table, *fadt;
+
+    acpi_tables_place(tables, TABLES_BASE, RSDP_BASE);
+    table = find(tables, "MCFG", true);
+    CU_ASSERT_PTR_NOT_NULL_FATAL(table);
+    CU_ASSERT_EQUAL(load_le32(table + 4), 60);
+    CU_ASSERT_EQUAL(load_le64(table + 44), 0xb0000000);
+    CU_ASSERT_EQUAL(load_le32(table + 52), 0xff000000); /* segment 0, buses 0 to 255 */
+    fadt = find(tables, "FACP", true);
+    CU_ASSERT_EQUAL(load_le32(fadt + 80), 0x620);
+    CU_ASSERT_EQUAL(fadt[92], 16);
+    acpi_tables_free(tables);
+    tables = build(1, false);
+    acpi_tables_place(tables, TABLES_BASE, RSDP_BASE);
+    CU_ASSERT_PTR_NULL(find(tables, "MCFG", true));
+    acpi_tables_free(tables);
+}
+
 static void test_loader_commands(void)
 {
     struct acpi_tables *direct = build(3, true), *fresh = build(3, true);
@@ -233,6 +264,7 @@ int main(void)
         {"without HPET", test_without_hpet},
         {"VIOT", test_viot},
         {"DMAR", test_dmar},
+        {"MCFG", test_mcfg},
         {"commands of the loader", test_loader_commands},
         {NULL, NULL},
     };

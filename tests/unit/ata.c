@@ -217,6 +217,67 @@ static void test_saved_in_ahci_command(void)
     ata_test_clear(&second);
 }
 
+#define STATES 14
+
+/* In the middle of a read; all but number 0 with something that can't be. */
+static void put_state(struct ata_drive *drive, unsigned number)
+{
+    drive->phase = ATA_PIO_IN;
+    drive->transfer = (struct ata_transfer){.mode = ATA_MODE_PIO,
+                                            .has_image = true,
+                                            .operation = BLOCK_READ,
+                                            .to_host = true,
+                                            .block_size = 512,
+                                            .length = 1024,
+                                            .done = 512};
+    drive->position = 0;
+    drive->block_end = drive->buffer_end = 512;
+    switch (number) {
+    case 0:
+        break;
+    case 1:
+        drive->phase = ATA_DMA + 1;
+        break;
+    case 2:
+        drive->position = 513;
+        break;
+    case 3:
+        drive->block_end = drive->buffer_end = ATA_BUFFER_SIZE + 2;
+        break;
+    case 4:
+        drive->transfer.offset = ATA_TEST_SECTORS * ATA_SECTOR;
+        break;
+    case 5:
+        drive->transfer.offset = UINT64_MAX - 511;
+        break;
+    case 6:
+        drive->transfer.length = 1000;
+        break;
+    case 7:
+        drive->transfer.done = 1536;
+        break;
+    case 8:
+        drive->transfer.block_size = 0;
+        break;
+    case 9:
+        drive->transfer.block_size = 16384;
+        break;
+    case 10:
+        drive->transfer.operation = BLOCK_OPERATION_COUNT;
+        break;
+    case 11:
+        drive->heads = 0;
+        break;
+    case 12:
+        drive->transfer.has_image = false;
+        drive->transfer.length = drive->transfer.done = ATA_BUFFER_SIZE + 1;
+        break;
+    default:
+        drive->transfer.mode = ATA_MODE_DMA + 1;
+        break;
+    }
+}
+
 /* A stream that says what no drive could be in is refused, and leaves the drive as it was. */
 static void test_impossible_states(void)
 {
@@ -227,65 +288,12 @@ static void test_impossible_states(void)
     ata_test_init(&test, &images);
     machine_stop(test.machine, RUN_STATE_PAUSED);
     drive = test.drives[ATA_TEST_DISK];
-    for (unsigned i = 0; i < 14; i++) {
+    for (unsigned i = 0; i < STATES; i++) {
         g_autoptr(GByteArray) stream = g_byte_array_new();
         g_autoptr(GError) error = NULL;
 
         kept = *drive;
-        drive->phase = ATA_PIO_IN;
-        drive->transfer = (struct ata_transfer){.mode = ATA_MODE_PIO,
-                                                .has_image = true,
-                                                .operation = BLOCK_READ,
-                                                .to_host = true,
-                                                .block_size = 512,
-                                                .length = 1024,
-                                                .done = 512};
-        drive->position = 0;
-        drive->block_end = drive->buffer_end = 512;
-        switch (i) {
-        case 0:
-            break;
-        case 1:
-            drive->phase = ATA_DMA + 1;
-            break;
-        case 2:
-            drive->position = 513;
-            break;
-        case 3:
-            drive->block_end = drive->buffer_end = ATA_BUFFER_SIZE + 2;
-            break;
-        case 4:
-            drive->transfer.offset = ATA_TEST_SECTORS * ATA_SECTOR;
-            break;
-        case 5:
-            drive->transfer.offset = UINT64_MAX - 511;
-            break;
-        case 6:
-            drive->transfer.length = 1000;
-            break;
-        case 7:
-            drive->transfer.done = 1536;
-            break;
-        case 8:
-            drive->transfer.block_size = 0;
-            break;
-        case 9:
-            drive->transfer.block_size = 16384;
-            break;
-        case 10:
-            drive->transfer.operation = BLOCK_OPERATION_COUNT;
-            break;
-        case 11:
-            drive->heads = 0;
-            break;
-        case 12:
-            drive->transfer.has_image = false;
-            drive->transfer.length = drive->transfer.done = ATA_BUFFER_SIZE + 1;
-            break;
-        default:
-            drive->transfer.mode = ATA_MODE_DMA + 1;
-            break;
-        }
+        put_state(drive, i);
         device_save_state(&drive->device, stream);
         *drive = kept;
         CU_ASSERT_EQUAL(device_load_state(&drive->device, stream->data, stream->len, &used, &error),

@@ -269,7 +269,7 @@ static void test_sci_is_shared(void)
     config_write(&test, test.isa, 0x60, 1, 0x09);
     pci_set_interrupt(test.pm, true);
     CU_ASSERT_EQUAL(test.gsi, 1u << 9);
-    out(&test, 0xb2, 1, PIIX4_ACPI_ENABLE);
+    out(&test, 0xb2, 1, CHIPSET_ACPI_ENABLE);
     out(&test, PM_BASE + 2, 2, 0x0100);
     machine_request_powerdown(test.machine);
     event_base_loop(test.machine->base, EVLOOP_ONCE | EVLOOP_NONBLOCK);
@@ -350,7 +350,7 @@ static void test_pm_timer_overflow(void)
 
     chipset_test_init(&test);
     piix4_pm_enable(test.pm, PM_BASE);
-    out(&test, 0xb2, 1, PIIX4_ACPI_ENABLE);
+    out(&test, 0xb2, 1, CHIPSET_ACPI_ENABLE);
     CU_ASSERT_EQUAL(in(&test, PM_BASE + 4, 2), 1);
     out(&test, PM_BASE + 2, 2, 1);
     machine_clock_advance(test.machine->clock, half - 1);
@@ -373,10 +373,10 @@ static void test_pm_timer_overflow(void)
     CU_ASSERT_EQUAL(test.gsi, 0);
     CU_ASSERT_EQUAL(in(&test, PM_BASE, 1), 1);
     /* SCI_EN off: firmware's business. */
-    out(&test, 0xb2, 1, PIIX4_ACPI_DISABLE);
+    out(&test, 0xb2, 1, CHIPSET_ACPI_DISABLE);
     out(&test, PM_BASE + 2, 1, 1);
     CU_ASSERT_EQUAL(test.gsi, 0);
-    out(&test, 0xb2, 1, PIIX4_ACPI_ENABLE);
+    out(&test, 0xb2, 1, CHIPSET_ACPI_ENABLE);
     CU_ASSERT_EQUAL(test.gsi, 1u << 9);
     chipset_test_destroy(&test);
 }
@@ -434,7 +434,7 @@ static void test_state(void)
     config_write(&test, test.host, 0x5a, 1, 0x33);
     config_write(&test, test.isa, 0x60, 1, 0x0b);
     piix4_pm_enable(test.pm, PM_BASE);
-    out(&test, 0xb2, 1, PIIX4_ACPI_ENABLE);
+    out(&test, 0xb2, 1, CHIPSET_ACPI_ENABLE);
     out(&test, PM_BASE + 2, 2, 0x0101);
     out(&test, 0xcf8, 4, 0x80000b40);
     for (unsigned i = 0; i < 3; i++) {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Nodes and properties come back from the flattened form as they were set; PCI's maps. */
 #include "dm/fdt/device-tree.h"
-#include "dm/fdt/pci-tree.h"
+#include "dm/pci/pci-tree.h"
 #include "dm/pci/pci-bus.h"
 #include "unit/fake-machine.h"
 #include "unit/suite.h"

@@ -25,6 +25,7 @@ struct recorder {
     struct dma_backend backend;
     void *host[TRACKED];
     unsigned calls, fail_at, fail_errno;
+    uint64_t longest_unmap;
     sem_t *slow; /* the next unmap posts this, takes its time, and fails; NULL: it does not */
 };
 
@@ -72,6 +73,7 @@ static bool record_unmap(struct dma_backend *backend, struct range range, GError
         usleep(1000); /* for what the other thread is about to do */
         return duodm_fail(error, DUODM_ERROR_IO, "not now");
     }
+    recorder->longest_unmap = MAX(recorder->longest_unmap, range.length);
     for (uint64_t i = 0; i < range.length / PAGE && range.start / PAGE + i < TRACKED; i++) {
         recorder->host[range.start / PAGE + i] = NULL;
     }
@@ -164,9 +166,9 @@ static void invalidate(struct bench *b)
 {
     static const struct vtd_flush everything = {.all_domains = true};
 
-    pthread_mutex_lock(&b->vtd->lock);
+    mutex_lock(&b->vtd->lock);
     vtd_flush_iotlb(b->vtd, &everything);
-    pthread_mutex_unlock(&b->vtd->lock);
+    mutex_unlock(&b->vtd->lock);
 }
 
 static void write_register(struct bench *b, unsigned offset, uint64_t value, unsigned size)
@@ -312,6 +314,7 @@ static void test_attach_behind_live_iommu(void)
     bench_free(b);
 }
 
+/* QEMU, 2026: the switch unmapped all of the IOVA space by one call, more than type1 takes. */
 static void test_switch_between_translated_and_not(void)
 {
     struct bench *b = bench_new();
@@ -326,11 +329,13 @@ static void test_switch_between_translated_and_not(void)
         turn_translation(b, false);
         CU_ASSERT_PTR_EQUAL(host_of(b, 5 * PAGE), ram_at(b, 5 * PAGE));
     }
+    CU_ASSERT_EQUAL(b->recorder.longest_unmap, 4 * MEG); /* all of RAM */
     CU_ASSERT_EQUAL(b->failures, 0);
     bench_free(b);
 }
 
-/* A mapping over the end of RAM: what is no memory is left out. And memory that leaves under it. */
+/* A mapping over the end of RAM: what is no memory is left out. And memory that leaves under it: a
+ * BAR, of which cloud-hypervisor 6110 found no host address. */
 static void test_mapping_to_no_memory(void)
 {
     struct bench *b = bench_new();

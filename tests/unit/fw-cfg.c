@@ -14,7 +14,7 @@ struct fixture {
 
 static void set_up(struct fixture *f)
 {
-    f->fw_cfg = g_malloc0(fw_cfg_instance_size());
+    f->fw_cfg = g_malloc0(fw_cfg_class.instance_size);
     fw_cfg_init_items(f->fw_cfg);
     memory_region_init_container(&f->root, "root", UINT64_C(1) << 32);
     CU_ASSERT_TRUE_FATAL(memory_region_init_ram(&f->ram, "ram", RAM_SIZE, NULL));

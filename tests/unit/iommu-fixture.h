@@ -43,7 +43,7 @@ struct fixture_host {
 };
 
 struct fixture {
-    pthread_mutex_t lock;
+    struct mutex lock;
     struct memory_region memory; /* what is translated to */
     struct address_space target;
     struct iommu_region region;
@@ -92,7 +92,8 @@ static inline bool fixture_host_map(void *opaque, const struct iommu_mapping *m,
     return true;
 }
 
-static inline bool fixture_host_unmap(void *opaque, struct range range, GError **error)
+static inline bool fixture_host_unmap(void *opaque, struct range range, uint64_t mappings,
+                                      GError **error)
 {
     struct fixture_host *host = opaque;
     unsigned first = range.start / FIXTURE_PAGE, end = first + range.length / FIXTURE_PAGE;
@@ -188,7 +189,7 @@ static inline struct fixture *fixture_new(const struct iommu_region_ops *ops)
 {
     struct fixture *f = g_new0(struct fixture, 1);
 
-    pthread_mutex_init(&f->lock, NULL);
+    mutex_init(&f->lock);
     memory_region_init_container(&f->memory, "memory", 1ull << 40);
     address_space_init(&f->target, &f->memory, "target");
     iommu_region_init(&f->region, "guest-iommu", FIXTURE_PAGES * FIXTURE_PAGE, FIXTURE_PAGE, ops,
@@ -201,7 +202,7 @@ static inline void fixture_free(struct fixture *f)
     iommu_region_destroy(&f->region);
     address_space_destroy(&f->target);
     memory_region_destroy(&f->memory);
-    pthread_mutex_destroy(&f->lock);
+    mutex_destroy(&f->lock);
     g_free(f);
 }
 
@@ -227,9 +228,9 @@ static inline bool fixture_invalidate(struct fixture *f, unsigned first, unsigne
 {
     bool ok;
 
-    pthread_mutex_lock(&f->lock);
+    mutex_lock(&f->lock);
     ok = iommu_region_invalidate(&f->region, fixture_range(first, pages));
-    pthread_mutex_unlock(&f->lock);
+    mutex_unlock(&f->lock);
     return ok;
 }
 

@@ -232,29 +232,12 @@ static void test_panic(void)
     run_test_destroy(&test);
 }
 
-static void test_stop_request_while_stopped(void)
-{
-    struct run_test test;
-
-    run_test_init(&test);
-    machine_request_stop(test.machine, RUN_STATE_PAUSED);
-    run_loop_once(&test);
-    CU_ASSERT_STRING_EQUAL(run_state_name(test.machine->state), "prelaunch");
-    start(&test);
-    CU_ASSERT_FALSE(test.machine->vcpus_held);
-    machine_request_stop(test.machine, RUN_STATE_INTERNAL_ERROR);
-    run_loop_once(&test);
-    CU_ASSERT_STRING_EQUAL(run_state_name(test.machine->state), "internal-error");
-    run_test_destroy(&test);
-}
-
 /* Every thread's requests are carried out, and the machine ends with the first status asked for. */
 static gpointer request_many(gpointer opaque)
 {
     for (unsigned i = 0; i < 2000; i++) {
         machine_request_reset(opaque, true);
         machine_request_powerdown(opaque);
-        machine_request_stop(opaque, RUN_STATE_PAUSED);
     }
     return NULL;
 }
@@ -309,7 +292,6 @@ int main(void)
         {"exit status", test_exit_status},
         {"power button", test_powerdown},
         {"panic", test_panic},
-        {"stop while stopped", test_stop_request_while_stopped},
         {"requests of many threads", test_threads},
         {"-S", test_start_paused},
         {NULL, NULL},

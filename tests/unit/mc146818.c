@@ -239,7 +239,6 @@ static void test_cmos(void)
     CU_ASSERT_EQUAL(get(f, 0x34), 0xab);
     CU_ASSERT_EQUAL(get(f, 0x80 | 0x34), 0xab); /* with NMI masked */
     put(f, 0x7f, 0x55);
-    CU_ASSERT_EQUAL(mc146818_get_cmos(rtc_of(f), 0x7f), 0x55);
     out8(f, 0x72, 0x7f);
     out8(f, 0x70, 0x0e);
     CU_ASSERT_EQUAL(in8(f, 0x73), 0x55);

@@ -251,6 +251,24 @@ static void test_destroyed_container_lets_go(void)
     world_destroy(&world); /* destroys the box a second time, too */
 }
 
+/* The only thing in a root, and disabled: its end changes nothing that is seen. */
+static void test_destroyed_while_disabled(void)
+{
+    struct world world;
+
+    world_init(&world);
+    memory_region_set_size(&world.box, 0x10000);
+    memory_region_set_enabled(&world.box, false);
+    memory_region_add_subregion(&world.root, 0, &world.box);
+    memory_region_add_subregion(&world.root, 0x1000, &world.b);
+    memory_region_remove_subregion(&world.root, &world.b);
+    memory_region_destroy(&world.box);
+    EXPECT(&world, 0, NULL);
+    memory_region_add_subregion(&world.root, 0x1000, &world.a);
+    EXPECT(&world, 0x1000, &world.a);
+    world_destroy(&world);
+}
+
 static void test_views_are_shared(void)
 {
     struct world world;
@@ -351,6 +369,7 @@ static const struct unit_test tests[] = {
     {"alias loops end", test_alias_loops_end},
     {"transactions publish at the end", test_transactions_publish_at_the_end},
     {"a destroyed container lets go", test_destroyed_container_lets_go},
+    {"destroyed while it is disabled", test_destroyed_while_disabled},
     {"views are shared", test_views_are_shared},
     {"impossible RAM", test_impossible_ram},
     {"text", test_text},

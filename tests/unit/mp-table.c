@@ -110,6 +110,7 @@ static void test_pc(void)
     struct mp_config config = {.cpu_count = 3,
                                .apic_ids = ids,
                                .has_pci = true,
+                               .line_map = pci_line_map_piix,
                                .pci_routes = {10, 10, 11, 11},
                                .level_interrupts = 1 << 9};
     g_autoptr(GByteArray) table = mp_table_build(&config);
@@ -156,6 +157,7 @@ static void test_many_processors(void)
     struct mp_config config = {.cpu_count = 300,
                                .apic_ids = ids,
                                .has_pci = true,
+                               .line_map = pci_line_map_piix,
                                .pci_routes = {5, 5, 5, 5},
                                .level_interrupts = 1 << 9};
     g_autoptr(GByteArray) table = NULL;

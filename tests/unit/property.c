@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Parsing of properties: what is accepted, what is refused, and what the refusal says. */
 #include "dm/property.h"
+#include "dm/nearest-word.h"
 #include "unit/suite.h"
 #include "unit/seed.h"
 #include "util/error.h"

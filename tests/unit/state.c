@@ -290,7 +290,7 @@ static void forge_checksum(uint8_t *data, size_t length)
     memcpy(data + length - 4, &crc, 4);
 }
 
-/* A forger writes what he likes behind a good checksum: accepted or refused, but never half. */
+/* A forger writes anything behind a good checksum: accepted or refused, but never half. */
 static void test_forged(void)
 {
     g_autoptr(GRand) random = test_seeded_rand();

@@ -26,9 +26,10 @@ static unsigned parse(const char *text, uint8_t *bytes)
 {
     unsigned count = 0;
     memset(bytes, 0, 64);
-    for (; *text; text += 2)
+    for (; *text; text += 2) {
         bytes[count++] =
             (uint8_t)(g_ascii_xdigit_value(text[0]) << 4 | g_ascii_xdigit_value(text[1]));
+    }
     return count;
 }
 
@@ -41,8 +42,9 @@ static void check(const struct encoding *e)
     set_mode(&cpu, e->mode);
     enum decode_result result = decode_insn(&cpu, bytes, 15, &insn);
     if (!e->text) {
-        if (result != DECODE_UNDEFINED)
+        if (result != DECODE_UNDEFINED) {
             printf("\n%s should be undefined (mode %u)\n", e->bytes, e->mode);
+        }
         CU_ASSERT_EQUAL(result, DECODE_UNDEFINED);
         return;
     }
@@ -52,17 +54,19 @@ static void check(const struct encoding *e)
         return;
     }
     g_autofree char *text = insn_format(&insn, 0);
-    if (strcmp(text, e->text) != 0 || insn.length != length)
+    if (strcmp(text, e->text) != 0 || insn.length != length) {
         printf("\n%s: \"%s\" (%u bytes), expected \"%s\" (%u)\n", e->bytes, text, insn.length,
                e->text, length);
+    }
     CU_ASSERT_STRING_EQUAL(text, e->text);
     CU_ASSERT_EQUAL(insn.length, length);
 }
 
 static void check_all(const struct encoding *list, unsigned count)
 {
-    for (unsigned i = 0; i < count; i++)
+    for (unsigned i = 0; i < count; i++) {
         check(&list[i]);
+    }
 }
 
 static void test_sizes(void)

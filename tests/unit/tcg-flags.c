@@ -9,8 +9,9 @@
 static uint32_t parity_model(uint64_t value)
 {
     unsigned ones = 0;
-    for (unsigned i = 0; i < 8; i++)
+    for (unsigned i = 0; i < 8; i++) {
         ones += (value >> i) & 1;
+    }
     return ones % 2 ? 0 : FLAG_PF;
 }
 
@@ -26,8 +27,9 @@ static uint32_t add_model(unsigned bits, uint64_t a, uint64_t b, unsigned carry,
         *result |= (uint64_t)(x ^ y ^ c) << i;
         before_last = c;
         c = (x & y) | (c & (x | y));
-        if (i == 3 && (c ^ subtract))
+        if (i == 3 && (c ^ subtract)) {
             flags |= FLAG_AF;
+        }
     }
     flags |= (c ^ subtract) ? FLAG_CF : 0;
     flags |= (c ^ before_last) ? FLAG_OF : 0;
@@ -46,11 +48,14 @@ static bool condition_model(uint32_t flags, unsigned code)
 
 static bool matches(const struct cpu *cpu, uint32_t expected)
 {
-    if (flags_get_status(cpu) != expected || flags_get_carry(cpu) != !!(expected & FLAG_CF))
+    if (flags_get_status(cpu) != expected || flags_get_carry(cpu) != !!(expected & FLAG_CF)) {
         return false;
-    for (unsigned code = 0; code < 16; code++)
-        if (flags_condition(cpu, code) != condition_model(expected, code))
+    }
+    for (unsigned code = 0; code < 16; code++) {
+        if (flags_condition(cpu, code) != condition_model(expected, code)) {
             return false;
+        }
+    }
     return true;
 }
 
@@ -79,9 +84,11 @@ static void test_bytes(void)
 {
     struct cpu cpu = {0};
     unsigned wrong = 0;
-    for (unsigned a = 0; a < 256; a++)
-        for (unsigned b = 0; b < 256; b++)
+    for (unsigned a = 0; a < 256; a++) {
+        for (unsigned b = 0; b < 256; b++) {
             wrong += !check_pair(&cpu, 1, a, b);
+        }
+    }
     CU_ASSERT_EQUAL(wrong, 0);
 }
 
@@ -104,10 +111,12 @@ static void test_wide(void)
     unsigned wrong = 0;
     GRand *random = test_seeded_rand();
     for (unsigned size = 2; size <= 8; size *= 2) {
-        for (unsigned i = 0; i < G_N_ELEMENTS(edges); i++)
-            for (unsigned j = 0; j < G_N_ELEMENTS(edges); j++)
+        for (unsigned i = 0; i < G_N_ELEMENTS(edges); i++) {
+            for (unsigned j = 0; j < G_N_ELEMENTS(edges); j++) {
                 wrong +=
                     !check_pair(&cpu, size, edges[i] & size_mask(size), edges[j] & size_mask(size));
+            }
+        }
         for (unsigned i = 0; i < 20000; i++) {
             uint64_t a = (uint64_t)g_rand_int(random) << 32 | g_rand_int(random);
             uint64_t b = (uint64_t)g_rand_int(random) << 32 | g_rand_int(random);

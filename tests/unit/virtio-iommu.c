@@ -423,6 +423,7 @@ static void test_bypass_follows_memory(void)
 
 /* ---- Hosts ---- */
 
+/* crosvm: an endpoint that came into a domain with mappings got none of them. */
 static void test_late_host_gets_all(void)
 {
     struct vi *vi = vi_new(false);

@@ -433,10 +433,10 @@ static void pause_and_continue(struct driver *driver)
     machine_start(driver->test.machine);
 }
 
-static void run(bool packed, bool event_index, unsigned size)
+/* A driver and the device that it drives, with a ring of `size` places, running. */
+static struct driver *driver_new(bool packed, bool event_index, unsigned size, uint32_t seed)
 {
     struct driver *driver = g_new0(struct driver, 1);
-    uint32_t seed = (uint32_t)test_seed();
     uint64_t features = VIRTIO_FEATURE(VIRTIO_F_INDIRECT_DESC);
 
     driver->random = g_rand_new_with_seed(seed);
@@ -450,6 +450,21 @@ static void run(bool packed, bool event_index, unsigned size)
     features |= event_index ? VIRTIO_FEATURE(VIRTIO_F_EVENT_IDX) : 0;
     virtio_test_init(&driver->test);
     virtio_test_start(&driver->test, features, size, DESCRIPTORS, DRIVER, DEVICE);
+    return driver;
+}
+
+static void driver_free(struct driver *driver)
+{
+    virtio_test_clear(&driver->test);
+    g_rand_free(echo.random);
+    g_rand_free(driver->random);
+    g_free(driver);
+}
+
+static void run(bool packed, bool event_index, unsigned size)
+{
+    struct driver *driver = driver_new(packed, event_index, size, (uint32_t)test_seed());
+
     CU_ASSERT_EQUAL_FATAL(virtio_test_read(&driver->test, 0x70), 15);
     for (unsigned i = 0; i < STEPS; i++) {
         if (g_rand_int_range(driver->random, 0, 100) == 0) {
@@ -462,10 +477,7 @@ static void run(bool packed, bool event_index, unsigned size)
     CU_ASSERT_EQUAL(driver->outstanding, 0);
     CU_ASSERT_EQUAL(driver->free_places, size);
     CU_ASSERT_EQUAL(virtio_test_read(&driver->test, 0x70), 15);
-    virtio_test_clear(&driver->test);
-    g_rand_free(echo.random);
-    g_rand_free(driver->random);
-    g_free(driver);
+    driver_free(driver);
 }
 
 static void test_split(void)
@@ -497,19 +509,8 @@ static void test_packed_event_index(void)
 /* What was popped and given back comes again, across the end of the ring. */
 static void run_unpop(bool packed)
 {
-    struct driver *driver = g_new0(struct driver, 1);
+    struct driver *driver = driver_new(packed, false, 12 + 4 * !packed, 1);
 
-    driver->random = g_rand_new_with_seed(1);
-    echo.random = g_rand_new_with_seed(2);
-    echo.popped = echo.count = 0;
-    driver->packed = packed;
-    driver->size = driver->free_places = 12 + 4 * !packed;
-    driver->available = driver->used = packed ? 0x8000u : 0;
-    virtio_test_init(&driver->test);
-    virtio_test_start(&driver->test,
-                      VIRTIO_FEATURE(VIRTIO_F_INDIRECT_DESC) |
-                          (packed ? VIRTIO_FEATURE(VIRTIO_F_RING_PACKED) : 0),
-                      driver->size, DESCRIPTORS, DRIVER, DEVICE);
     for (unsigned i = 0; i < 200; i++) {
         machine_stop(driver->test.machine, RUN_STATE_PAUSED);
         echo.unpops = 1 + i % 3;
@@ -518,10 +519,7 @@ static void run_unpop(bool packed)
         step_device(driver, complete_all);
     }
     CU_ASSERT_EQUAL(driver->outstanding, 0);
-    virtio_test_clear(&driver->test);
-    g_rand_free(echo.random);
-    g_rand_free(driver->random);
-    g_free(driver);
+    driver_free(driver);
 }
 
 static void test_unpop(void)
@@ -533,19 +531,9 @@ static void test_unpop(void)
 /* A machine that is stopped may be saved: an interrupt that comes later would be lost. */
 static void run_stop_tells(bool packed)
 {
-    struct driver *driver = g_new0(struct driver, 1);
+    struct driver *driver = driver_new(packed, false, 64, 3);
     struct virtqueue *queue;
 
-    driver->random = g_rand_new_with_seed(3);
-    echo.popped = echo.count = 0;
-    driver->packed = packed;
-    driver->size = driver->free_places = 64;
-    driver->available = driver->used = packed ? 0x8000u : 0;
-    virtio_test_init(&driver->test);
-    virtio_test_start(&driver->test,
-                      VIRTIO_FEATURE(VIRTIO_F_INDIRECT_DESC) |
-                          (packed ? VIRTIO_FEATURE(VIRTIO_F_RING_PACKED) : 0),
-                      driver->size, DESCRIPTORS, DRIVER, DEVICE);
     while (!echo.count) {
         add_some(driver);
     }
@@ -554,9 +542,7 @@ static void run_stop_tells(bool packed)
     CU_ASSERT_FALSE(__atomic_load_n(&driver->test.level, __ATOMIC_SEQ_CST));
     machine_stop(driver->test.machine, RUN_STATE_PAUSED);
     CU_ASSERT_TRUE(__atomic_load_n(&driver->test.level, __ATOMIC_SEQ_CST));
-    virtio_test_clear(&driver->test);
-    g_rand_free(driver->random);
-    g_free(driver);
+    driver_free(driver);
 }
 
 static void test_stop_tells(void)

@@ -25,6 +25,7 @@ struct unit {
     uint64_t next_table;
     uint64_t tail; /* of the queue, bytes */
     unsigned interrupts, changes;
+    void (*on_change)(struct unit *u); /* of interrupts; NULL: only counted */
     uint64_t last_address;
     uint32_t last_data;
 };
@@ -40,7 +41,12 @@ static inline void send_interrupt(void *opaque, uint64_t address, uint32_t data)
 
 static inline void interrupts_changed(void *opaque)
 {
-    ((struct unit *)opaque)->changes++;
+    struct unit *u = opaque;
+
+    u->changes++;
+    if (u->on_change) {
+        u->on_change(u);
+    }
 }
 
 static inline void poke(struct unit *u, gpa_t address, uint64_t value)

@@ -127,7 +127,7 @@ static bool host_map(void *opaque, const struct iommu_mapping *mapping, GError *
     return true;
 }
 
-static bool host_unmap(void *opaque, struct range range, GError **error)
+static bool host_unmap(void *opaque, struct range range, uint64_t mappings, GError **error)
 {
     struct requester *r = opaque;
     unsigned at = find_entry(r, range.start), end = at;

@@ -447,6 +447,48 @@ static void test_queue_that_shrinks(void)
     unit_free(u);
 }
 
+#define OTHER_QUEUE  0x13000ull
+#define OTHER_STATUS (STATUS + 8)
+
+static void switch_queue_off(struct unit *u)
+{
+    write32(u, VTD_GCMD, VTD_GCMD_TRANSLATION);
+    CU_ASSERT_EQUAL(read32(u, VTD_IQH), 0);
+}
+
+static void switch_to_another_queue(struct unit *u)
+{
+    switch_queue_off(u);
+    write64(u, VTD_IQT, 0);
+    write64(u, VTD_IQA, OTHER_QUEUE);
+    poke(u, OTHER_QUEUE, 5 | VTD_WAIT_STATUS | 0x5678ull << 32);
+    poke(u, OTHER_QUEUE + 8, OTHER_STATUS);
+    write32(u, VTD_GCMD, VTD_GCMD_TRANSLATION | VTD_GCMD_QUEUED);
+    write64(u, VTD_IQT, 16);
+}
+
+/* Another processor switches the queue off while a descriptor is executed that needs the unit's
+ * lock let go: what was fetched behind it is not executed, and another queue begins at its start.
+ */
+static void test_queue_that_goes_meanwhile(void)
+{
+    struct unit *u = unit_new(48);
+
+    enable(u);
+    u->on_change = switch_queue_off;
+    CU_ASSERT_FALSE(queue(u, VTD_INVALIDATE_INTERRUPT, 0));
+    CU_ASSERT_EQUAL(u->changes, 1);
+    CU_ASSERT_EQUAL(read32(u, VTD_IQH), 0);
+    write64(u, VTD_IQT, u->tail = 0);
+    write32(u, VTD_GCMD, VTD_GCMD_TRANSLATION | VTD_GCMD_QUEUED);
+    u->on_change = switch_to_another_queue;
+    CU_ASSERT_FALSE(queue(u, VTD_INVALIDATE_INTERRUPT, 0));
+    CU_ASSERT_EQUAL(peek(u, OTHER_STATUS, 4), 0x5678);
+    CU_ASSERT_EQUAL(read32(u, VTD_IQH), 16);
+    CU_ASSERT_EQUAL(read32(u, VTD_FSTS), 0);
+    unit_free(u);
+}
+
 /* Tail past the end, a queue in nothing, in the registers, a status written to the registers. */
 static void test_hostile_queues_end(void)
 {
@@ -723,6 +765,7 @@ static const struct unit_test tests[] = {
     {"bad descriptor among good ones", test_bad_descriptor_among_good_ones},
     {"queue at the end of memory", test_queue_at_the_end_of_memory},
     {"queue that shrinks", test_queue_that_shrinks},
+    {"queue that goes meanwhile", test_queue_that_goes_meanwhile},
     {"hostile queues end", test_hostile_queues_end},
     {"a walk equals lookups", test_walk_equals_lookups},
     {"a page-table loop ends", test_page_table_loop_ends},

@@ -301,12 +301,13 @@ static void reset(struct device *device)
 
 static const struct property properties[] = {
     PCI_DEVICE_PROPERTIES,
-    {"hostaddr", PROPERTY_STRING, offsetof(struct xen_passthrough, hostaddr), NULL, 0, 0,
-     "the function on the host, [DDDD:]BB:DD.F, which belongs to xen-pciback there"},
-    {"permissive", PROPERTY_BOOL, offsetof(struct xen_passthrough, permissive), "off", 0, 0,
+    {"hostaddr", PROPERTY_STRING | PROPERTY_OF_HOST, offsetof(struct xen_passthrough, hostaddr),
+     NULL, 0, 0, "the function on the host, [DDDD:]BB:DD.F, which belongs to xen-pciback there"},
+    {"permissive", PROPERTY_BOOL | PROPERTY_OF_HOST, offsetof(struct xen_passthrough, permissive),
+     "off", 0, 0,
      "let the guest write all of its config space, not only what is known to be harmless"},
-    {"x-sysfs", PROPERTY_STRING, offsetof(struct xen_passthrough, sysfs), SYSFS_DEVICES, 0, 0,
-     "folder of the host's functions"},
+    {"x-sysfs", PROPERTY_STRING | PROPERTY_OF_HOST, offsetof(struct xen_passthrough, sysfs),
+     SYSFS_DEVICES, 0, 0, "folder of the host's functions"},
     PROPERTY_END,
 };
 

@@ -7,7 +7,7 @@
 #ifndef DUODM_DM_ACPI_ACPI_CPU_HOTPLUG_H
 #define DUODM_DM_ACPI_ACPI_CPU_HOTPLUG_H
 
-#include "dm/pci/acpi-pm.h"
+#include "dm/acpi/acpi-pm.h"
 #include "memory/region.h"
 
 #define ACPI_CPU_HOTPLUG_BASE 0xaf00u

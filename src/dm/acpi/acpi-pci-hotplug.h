@@ -9,7 +9,7 @@
 #ifndef DUODM_DM_ACPI_ACPI_PCI_HOTPLUG_H
 #define DUODM_DM_ACPI_ACPI_PCI_HOTPLUG_H
 
-#include "dm/pci/acpi-pm.h"
+#include "dm/acpi/acpi-pm.h"
 #include "dm/pci/pci.h"
 #include "dm/task-queue.h"
 

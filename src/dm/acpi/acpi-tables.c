@@ -6,8 +6,6 @@
 #include "dm/pci/chipset.h"
 #include "util/little-endian.h"
 
-#include "dm/acpi/dsdt_pc.hex"
-
 #define LOCAL_APIC_ADDRESS 0xfee00000u
 #define IOAPIC_ADDRESS     0xfec00000u
 #define HPET_ADDRESS       0xfed00000u
@@ -118,8 +116,8 @@ void acpi_set_name(uint8_t *aml, size_t length, const char *segment, uint32_t va
 
 static uint32_t append_dsdt(struct acpi_tables *tables, const struct acpi_config *config)
 {
-    uint32_t length = sizeof(dsdt_pc_aml_code);
-    uint32_t offset = acpi_append_table(tables, dsdt_pc_aml_code, length);
+    uint32_t length = config->chipset->dsdt_length;
+    uint32_t offset = acpi_append_table(tables, config->chipset->dsdt, length);
     uint8_t *aml = tables->tables->data + offset;
     struct range high = config->window_64;
 
@@ -158,25 +156,25 @@ static void put_io_address(uint8_t *at, uint32_t port, uint8_t bytes, uint8_t ac
 
 static void fill_fadt(uint8_t *fadt, const struct acpi_config *config, uint32_t facs, uint32_t dsdt)
 {
-    uint32_t event = config->pm_base + PIIX4_PM1_EVENT_OFFSET;
-    uint32_t control = config->pm_base + PIIX4_PM1_CTRL_OFFSET;
-    uint32_t timer = config->pm_base + PIIX4_PM_TIMER_OFFSET;
+    uint32_t event = config->pm_base + CHIPSET_PM1_EVENT_OFFSET;
+    uint32_t control = config->pm_base + CHIPSET_PM1_CTRL_OFFSET;
+    uint32_t timer = config->pm_base + CHIPSET_PM_TIMER_OFFSET;
 
     store_le32(fadt + FADT_FIRMWARE_CTRL, facs);
     store_le32(fadt + FADT_DSDT, dsdt);
     store_le64(fadt + FADT_X_DSDT, dsdt);
-    store_le16(fadt + FADT_SCI_INT, PIIX4_SCI_INTERRUPT);
-    store_le32(fadt + FADT_SMI_CMD, PIIX4_SMI_COMMAND_PORT);
-    fadt[FADT_ACPI_ENABLE] = PIIX4_ACPI_ENABLE;
-    fadt[FADT_ACPI_DISABLE] = PIIX4_ACPI_DISABLE;
+    store_le16(fadt + FADT_SCI_INT, CHIPSET_SCI_INTERRUPT);
+    store_le32(fadt + FADT_SMI_CMD, CHIPSET_SMI_COMMAND_PORT);
+    fadt[FADT_ACPI_ENABLE] = CHIPSET_ACPI_ENABLE;
+    fadt[FADT_ACPI_DISABLE] = CHIPSET_ACPI_DISABLE;
     store_le32(fadt + FADT_PM1A_EVT_BLK, event);
     store_le32(fadt + FADT_PM1A_CNT_BLK, control);
     store_le32(fadt + FADT_PM_TMR_BLK, timer);
-    store_le32(fadt + FADT_GPE0_BLK, PIIX4_GPE0_BASE);
+    store_le32(fadt + FADT_GPE0_BLK, config->chipset->gpe0);
     fadt[FADT_PM1_EVT_LEN] = 4;
     fadt[FADT_PM1_CNT_LEN] = 2;
     fadt[FADT_PM_TMR_LEN] = 4;
-    fadt[FADT_GPE0_BLK_LEN] = 4;
+    fadt[FADT_GPE0_BLK_LEN] = config->chipset->gpe0_length;
     store_le16(fadt + FADT_P_LVL2_LAT, NO_C_STATE_LATENCY);
     store_le16(fadt + FADT_P_LVL3_LAT, NO_C_STATE_LATENCY);
     fadt[FADT_CENTURY] = 0x32; /* CMOS index */
@@ -188,7 +186,7 @@ static void fill_fadt(uint8_t *fadt, const struct acpi_config *config, uint32_t 
     put_io_address(fadt + FADT_X_PM1A_EVT_BLK, event, 4, 2);
     put_io_address(fadt + FADT_X_PM1A_CNT_BLK, control, 2, 2);
     put_io_address(fadt + FADT_X_PM_TMR_BLK, timer, 4, 3);
-    put_io_address(fadt + FADT_X_GPE0_BLK, PIIX4_GPE0_BASE, 4, 1);
+    put_io_address(fadt + FADT_X_GPE0_BLK, config->chipset->gpe0, config->chipset->gpe0_length, 1);
 }
 
 static uint32_t append_fadt(struct acpi_tables *tables, const struct acpi_config *config,
@@ -276,6 +274,21 @@ static uint32_t append_hpet(struct acpi_tables *tables)
     return acpi_append_table(tables, hpet->data, hpet->len);
 }
 
+/* PCI Firmware Specification 3.3, 4.1.2: where config space is in memory. */
+static uint32_t append_mcfg(struct acpi_tables *tables, struct range ecam)
+{
+    g_autoptr(GByteArray) mcfg = g_byte_array_new();
+
+    acpi_put_header(mcfg, "MCFG", 1);
+    acpi_put(mcfg, 0, 8);
+    acpi_put(mcfg, ecam.start, 8);
+    acpi_put(mcfg, 0, 2); /* segment */
+    acpi_put(mcfg, 0, 1); /* first bus */
+    acpi_put(mcfg, (ecam.length >> 20) - 1, 1);
+    acpi_put(mcfg, 0, 4);
+    return acpi_append_table(tables, mcfg->data, mcfg->len);
+}
+
 /* RSDT and XSDT: the same list with pointers of 4 and 8 bytes. */
 static uint32_t append_root(struct acpi_tables *tables, const char *signature,
                             const uint32_t *offsets, unsigned count, uint8_t pointer_size)
@@ -340,7 +353,7 @@ struct acpi_tables *acpi_tables_build(const struct acpi_config *config)
 {
     struct acpi_tables *tables = acpi_tables_new();
     g_autoptr(GByteArray) ssdt = acpi_build_ssdt(config);
-    uint32_t facs, dsdt, listed[6];
+    uint32_t facs, dsdt, listed[7];
     unsigned count = 0;
 
     facs = append_facs(tables);
@@ -350,6 +363,9 @@ struct acpi_tables *acpi_tables_build(const struct acpi_config *config)
     listed[count++] = acpi_append_madt(tables, config);
     if (config->has_hpet) {
         listed[count++] = append_hpet(tables);
+    }
+    if (config->ecam.length) {
+        listed[count++] = append_mcfg(tables, config->ecam);
     }
     if (config->dmar) {
         listed[count++] = acpi_append_dmar(tables, config->dmar);

@@ -17,15 +17,27 @@
 struct acpi_dmar; /* acpi-dmar.h */
 struct acpi_viot; /* acpi-viot.h */
 
+/* What of its chipset. */
+struct acpi_chipset {
+    const uint8_t *dsdt;
+    uint32_t dsdt_length; /* bytes */
+    uint16_t gpe0;        /* ports of general-purpose events: status, then enable */
+    uint8_t gpe0_length;  /* of both together */
+};
+/* acpi-chipsets.c. Their DSDTs take the power management block to be at 600h. */
+extern const struct acpi_chipset acpi_chipset_piix, acpi_chipset_q35;
+
 /* What of a machine the tables depend on. */
 struct acpi_config {
+    const struct acpi_chipset *chipset; /* not microvm's */
     unsigned cpu_count;
     const uint32_t *apic_ids; /* cpu_count of them */
     struct range window_32;   /* of PCI, below 4 GiB; ends at fec00000h */
     struct range window_64;   /* length 0: none; whole GiB */
     bool has_hpet;
     unsigned serial_mask; /* bit n: port COMn+1 exists */
-    uint16_t pm_base;     /* of the PIIX4 */
+    uint16_t pm_base;     /* of the chipset's power management */
+    struct range ecam;    /* config space in memory, 1 MiB for each bus; length 0: it is not */
     bool no_pic;          /* there are no 8259s */
     /* ISA interrupts that are level-triggered and active high: a bit each. */
     uint16_t level_interrupts;
@@ -59,7 +71,7 @@ struct acpi_tables {
 
 #define ACPI_TABLES_ALIGNMENT 64u /* of the blob in memory, for the FACS at its start */
 
-/* Those of board "pc". */
+/* Those of a board with a chipset. */
 struct acpi_tables *acpi_tables_build(const struct acpi_config *config);
 void acpi_tables_free(struct acpi_tables *tables);
 

@@ -411,7 +411,7 @@ static void begin_queued(struct ahci_port *port, struct ata_drive *drive, unsign
     ahci_post_registers(port, true);
 }
 
-static void begin_plain(struct ahci_port *port, struct ata_drive *drive, unsigned slot)
+static void begin_plain(struct ahci_port *port, struct ata_drive *drive)
 {
     port->busy = true;
     port->moved = 0;
@@ -466,7 +466,7 @@ static void begin_command(struct ahci_port *port, struct ata_drive *drive, unsig
     if (is_queued(drive->regs.command) && !drive->is_packet) {
         begin_queued(port, drive, slot);
     } else {
-        begin_plain(port, drive, slot);
+        begin_plain(port, drive);
     }
 }
 

@@ -161,10 +161,18 @@ static const struct memory_region_ops registers_ops = {
 
 /* ---- Life ---- */
 
-/* Buses are ID.0 to ID.5; without an id ide.0 and so on are piix3-ide's, so it is ahci.0. */
-static char *bus_name(const struct device *device, unsigned port)
+/* Buses are ID.0 to ID.5; without an id those of the board's controller, which is there first, are
+ * ide.0 and so on, others are ahci.0. */
+static const char *bus_prefix(const struct device *device)
 {
-    return g_strdup_printf("%s.%u", device->id ? device->id : "ahci", port);
+    const GPtrArray *buses = device->machine->device_buses;
+
+    for (unsigned i = 0; !device->id && i < buses->len; i++) {
+        if (g_str_equal(((const struct bus *)g_ptr_array_index(buses, i))->name, "ide.0")) {
+            return "ahci";
+        }
+    }
+    return device->id ? device->id : device->machine->complete ? "ahci" : "ide";
 }
 
 static void on_run(void *opaque, bool running)
@@ -183,6 +191,7 @@ static void on_run(void *opaque, bool running)
 static bool ahci_realize(struct device *device, GError **error)
 {
     struct ahci *hba = ahci_of(device);
+    const char *prefix = bus_prefix(device);
 
     if (!pci_msi_init(&hba->pci, 1, true, false, error) ||
         !ata_master_init(&hba->master, &hba->pci, error)) {
@@ -192,7 +201,7 @@ static bool ahci_realize(struct device *device, GError **error)
                             &device->guard);
     pci_register_bar(&hba->pci, AHCI_BAR, &hba->registers, false, false, false);
     for (unsigned i = 0; i < AHCI_PORTS; i++) {
-        g_autofree char *name = bus_name(device, i);
+        g_autofree char *name = g_strdup_printf("%s.%u", prefix, i);
 
         ahci_port_init(&hba->ports[i], hba, i, name);
     }

@@ -322,15 +322,15 @@ static const struct state_description drive_state = {
         DRIVE_PROPERTY("ver", STRING, version, "1.0", 0, 0, "version, up to 8 characters"),        \
         DRIVE_PROPERTY("bootindex", BOOT_INDEX, boot_index, "-1", 0, 0,                            \
                        "place in the firmware's boot order, from 0 on"),                           \
-        DRIVE_PROPERTY("share-rw", BOOL, share_rw, "off", 0, 0,                                    \
+        DRIVE_PROPERTY("share-rw", BOOL | PROPERTY_OF_HOST, share_rw, "off", 0, 0,                 \
                        "others may write the image meanwhile"),                                    \
-        DRIVE_PROPERTY("rerror", STRING, rerror, NULL, 0, 0,                                       \
+        DRIVE_PROPERTY("rerror", STRING | PROPERTY_OF_HOST, rerror, NULL, 0, 0,                    \
                        "at failed reads: report, ignore, stop [the drive's, or report]")
 
 static const struct property hd_properties[] = {
-    DRIVE_PROPERTY("drive", STRING, drive, NULL, 0, 0, "the image: -drive's id or a node-name"),
+    DRIVE_PROPERTY("drive", DRIVE, drive, NULL, 0, 0, "the image: -drive's id or a node-name"),
     DRIVE_PROPERTIES,
-    DRIVE_PROPERTY("werror", STRING, werror, NULL, 0, 0,
+    DRIVE_PROPERTY("werror", STRING | PROPERTY_OF_HOST, werror, NULL, 0, 0,
                    "at failed writes: report, ignore, stop, enospc [the drive's, or enospc]"),
     DRIVE_PROPERTY("wwn", UINT64, wwn, NULL, 0, 0, "world wide name"),
     DRIVE_PROPERTY("write-cache", BOOL, write_cache_default, "on", 0, 0,
@@ -339,7 +339,7 @@ static const struct property hd_properties[] = {
 };
 
 static const struct property cd_properties[] = {
-    DRIVE_PROPERTY("drive", STRING, drive, NULL, 0, 0,
+    DRIVE_PROPERTY("drive", DRIVE | PROPERTY_OF_HOST, drive, NULL, 0, 0,
                    "the medium: -drive's id or a node-name [none]"),
     DRIVE_PROPERTIES,
     PROPERTY_END,

@@ -2,8 +2,8 @@
 /* Backends: opening, names, users, sizes, and waiting for them to be idle. */
 #include "dm/block/block-private.h"
 #include "dm/block/removable.h"
-#include "dm/keyval.h"
 #include "dm/machine.h"
+#include "dm/nearest-word.h"
 #include "util/error.h"
 
 #include <errno.h>
@@ -82,6 +82,11 @@ static struct block_backend *find_device(const struct block_registry *registry, 
         }
     }
     return NULL;
+}
+
+void block_set_option(struct block_backend *backend, const char *option)
+{
+    backend->option = option;
 }
 
 struct block_backend *block_find(struct block_registry *registry, const char *name, GError **error)

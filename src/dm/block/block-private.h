@@ -5,7 +5,7 @@
 
 #include "dm/block/block.h"
 #include "dm/block/options.h"
-#include "memory/tsan.h"
+#include "util/tsan.h"
 
 #include <event2/event.h>
 #include <pthread.h>
@@ -29,6 +29,7 @@ struct block_backend {
     int references; /* main loop only */
     struct block_registry *registry;
     char *device_name, *node_name; /* device_name: "" for none */
+    const char *option;            /* by which the user named it: "-hda"; static. NULL: none did */
     const struct block_driver *driver;
     struct block_options options; /* owned */
     struct block_backend *child;  /* of raw: what it is a window of; a reference. NULL: none */

@@ -120,6 +120,8 @@ void block_registry_free(struct block_registry *registry);
  * none. Registered under its names until block_delete or the registry's end. */
 struct block_backend *block_open(struct block_registry *registry, json_t *options,
                                  const char *device_name, GError **error);
+/* Messages say by which option it came: "-hda". Static. */
+void block_set_option(struct block_backend *backend, const char *option);
 /* By -drive's id or by node name; not a new reference. Names of nodes come second. */
 struct block_backend *block_find(struct block_registry *registry, const char *name, GError **error);
 /* Take a backend out of the registry; fails while a device or another node uses it. */
@@ -133,6 +135,8 @@ const char *block_node_name(const struct block_backend *backend);
 uint64_t block_size(const struct block_backend *backend); /* bytes. Any thread */
 bool block_is_read_only(const struct block_backend *backend);
 bool block_is_write_back(const struct block_backend *backend); /* has a cache that needs flushes */
+/* What the image takes and can do: constant. The drive's werror and rerror. Its counters, which are
+ * added to atomically. */
 const struct block_limits *block_get_limits(const struct block_backend *backend);
 struct block_error_policies block_get_policies(const struct block_backend *backend);
 struct block_stats *block_get_stats(struct block_backend *backend);

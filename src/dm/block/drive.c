@@ -191,12 +191,15 @@ static bool take_number(struct key_values *list, const char *key, int *value, GE
 /* index=, or bus= and unit=. Only IDE drives have places. */
 static bool take_place(struct key_values *list, struct drive *drive, GError **error)
 {
-    int bus = -1, unit = -1;
+    int bus, unit;
 
     if (!take_number(list, "index", &drive->index, error) ||
-        !take_number(list, "bus", &bus, error) || !take_number(list, "unit", &unit, error)) {
+        !take_number(list, "bus", &drive->bus, error) ||
+        !take_number(list, "unit", &drive->unit, error)) {
         return false;
     }
+    bus = drive->bus;
+    unit = drive->unit;
     if (drive->index >= 0 && (bus >= 0 || unit >= 0)) {
         return duodm_fail(error, DUODM_ERROR_INVALID_ARGUMENT,
                           "index= says what bus= and unit= do: give one of them");
@@ -388,7 +391,7 @@ struct drive *drive_from_text(const char *text, GError **error)
     struct drive *drive = g_new0(struct drive, 1);
 
     drive->is_drive = true;
-    drive->index = -1;
+    drive->index = drive->bus = drive->unit = -1;
     if (!list) {
         goto fail;
     }

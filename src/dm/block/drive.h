@@ -26,11 +26,13 @@ struct drive {
     bool is_drive;      /* else -blockdev */
     const char *option; /* by which the user named it, for messages: "-hda" */
     enum drive_interface interface;
-    bool is_cd; /* media=cdrom */
-    int index;  /* place among the IDE drives, two to a channel; -1: the first that is free */
+    bool is_cd;    /* media=cdrom */
+    int index;     /* place among the IDE drives, two to a channel; -1: the first that is free */
+    int bus, unit; /* by which it was given; -1: they were not */
 };
 #define DRIVE_IDE_MAX 4
 
+/* From -drive's text; all that can be wrong with it alone is an error. The caller frees it. */
 struct drive *drive_from_text(const char *text, GError **error);
 void drive_free(struct drive *drive);
 

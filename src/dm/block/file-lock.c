@@ -11,6 +11,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <time.h>
 
 #define USE_BASE    100
@@ -49,6 +50,65 @@ static bool fail_lock(const struct block_backend *backend, int problem, GError *
 static bool is_unsupported(int problem)
 {
     return problem == EINVAL || problem == ENOLCK || problem == ENOSYS || problem == EOPNOTSUPP;
+}
+
+/* How the user knows what has this protocol in the end. Caller frees. */
+static char *describe(struct block_backend *protocol)
+{
+    const GPtrArray *all = protocol->registry->backends;
+    struct block_backend *named = protocol;
+
+    for (unsigned i = 0; i < all->len; i++) {
+        struct block_backend *other = g_ptr_array_index(all, i);
+
+        if (block_protocol(other) == protocol && (other->option || *other->device_name)) {
+            named = other;
+        }
+    }
+    return g_strdup_printf("%s%s%s '%s'", named->option ? named->option : "",
+                           named->option ? ", " : "", *named->device_name ? "drive" : "node",
+                           *named->device_name ? named->device_name : named->node_name);
+}
+
+/* Another way of this machine's to the same file? */
+static bool is_same_file(const struct block_backend *one, const struct block_backend *other)
+{
+    struct stat a, b;
+
+    if (one == other || one->driver->lock != other->driver->lock ||
+        fstat(block_file_of(one)->fd, &a) < 0 || fstat(block_file_of(other)->fd, &b) < 0) {
+        return false;
+    }
+    return S_ISBLK(a.st_mode) ? S_ISBLK(b.st_mode) && a.st_rdev == b.st_rdev
+                              : a.st_dev == b.st_dev && a.st_ino == b.st_ino;
+}
+
+static bool uses_locks(const struct block_backend *backend)
+{
+    return backend->options.locking != BLOCK_OFF && !backend->options.force_share;
+}
+
+/* The kernel does not tell whose a lock is. */
+static bool check_own(struct block_backend *backend, bool write, bool share, GError **error)
+{
+    const GPtrArray *all = backend->registry->backends;
+
+    for (unsigned i = 0; i < all->len; i++) {
+        struct block_backend *other = g_ptr_array_index(all, i);
+
+        if (other->lock_count && uses_locks(other) &&
+            ((write && !other->lock_shared) || (other->locked_for_write && !share)) &&
+            is_same_file(backend, other)) {
+            g_autofree char *first = describe(other), *second = describe(backend);
+
+            return duodm_fail(error, DUODM_ERROR_BUSY,
+                              "image '%s' is given twice, by %s and by %s, and one of them writes: "
+                              "give one another image (share-rw=on on both devices is for guests "
+                              "that coordinate their writes)",
+                              backend->options.filename, first, second);
+        }
+    }
+    return true;
 }
 
 static bool check_others(const struct block_backend *backend, bool write, bool share,
@@ -98,8 +158,11 @@ bool block_file_lock(struct block_backend *backend, bool write, bool share, GErr
     int fd = block_file_of(backend)->fd;
     int problem;
 
-    if (options->locking == BLOCK_OFF || options->force_share) {
+    if (!uses_locks(backend)) {
         return true;
+    }
+    if (!check_own(backend, write, share, error)) {
+        return false;
     }
     problem = set_lock(fd, F_RDLCK, USE_BASE + PERMISSION_READ);
     if (!problem && write) {

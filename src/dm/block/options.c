@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* From the object of -blockdev to struct block_options: one table of members. */
 #include "dm/block/options.h"
-#include "dm/keyval.h"
+#include "dm/nearest-word.h"
 #include "dm/property.h"
 #include "util/error.h"
 

@@ -4,5 +4,5 @@
 #include "dm/board/pc.h"
 
 const struct board_class *const board_table[] = {
-    &pc_board, &microvm_board, &xenfv_board, &none_board, NULL,
+    &pc_board, &q35_board, &microvm_board, &xenfv_board, &none_board, NULL,
 };

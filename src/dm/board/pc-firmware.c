@@ -6,7 +6,7 @@
 #include "dm/board/x86.h"
 #include "dm/boot/firmware-image.h"
 #include "dm/boot/kernel-loader.h"
-#include "dm/boot/kernel-rom.h"
+#include "dm/firmware/kernel-rom.h"
 #include "dm/firmware/bios-stub.h"
 #include "dm/firmware/firmware-state.h"
 #include "dm/firmware/fw-cfg.h"
@@ -105,6 +105,8 @@ static struct acpi_tables *build_acpi(struct pc *pc)
         .serial_mask = pc->serial_mask,
         .pm_base = PC_PM_BASE,
         .level_interrupts = 1 << 5 | 1 << 9 | 1 << 10 | 1 << 11, /* PCI's, the SCI among them */
+        .chipset = pc->chipset->acpi,
+        .ecam = pc->chipset->ecam,
     };
 
     if (intel_iommu_get_dmar(machine, &dmar)) {
@@ -113,8 +115,10 @@ static struct acpi_tables *build_acpi(struct pc *pc)
     if (virtio_iommu_get_viot(machine, &viot)) {
         config.viot = &viot;
     }
-    /* Firmware may put BARs anywhere above RAM. */
-    config.window_32.start = machine->ram_below_4g;
+    /* Firmware may put BARs anywhere above RAM, and config space where that is in memory. */
+    if (!config.ecam.length) {
+        config.window_32.start = machine->ram_below_4g;
+    }
     config.window_32.length = PC_PCI_WINDOW_END - config.window_32.start;
     for (unsigned i = 0; i < machine->config.smp; i++) {
         ids[i] = i < machine->vcpu_count ? machine->vcpus[i]->apic_id : i;
@@ -132,7 +136,7 @@ static GByteArray *build_smbios(struct pc *pc, unsigned *count, unsigned *larges
         .threads = MAX(machine->config.threads, 1),
         .ram_below_4g = machine->ram_below_4g,
         .ram_above_4g = machine->ram_above_4g,
-        .product = "PC (i440FX + PIIX)",
+        .product = pc->chipset->product,
     };
 
     if (machine->config.uuid_text && smbios_parse_uuid(machine->config.uuid_text, uuid)) {
@@ -207,13 +211,13 @@ static bool load_kernel(struct pc *pc, struct acpi_tables *acpi, const GByteArra
         .machine = machine,
         .pci_bus = pc->pci_bus,
         .host_bridge = pc->host_bridge,
-        .isa_bridge = pc->isa_bridge,
-        .ide = pc->ide,
-        .power_management = pc->power_management,
+        .pam = pc->chipset->pam,
+        .line_map = pc->chipset->line_map,
+        .enable_chipset = pc->chipset->enable,
+        .opaque = pc,
         .pci_window_32 = pc->pci_window_32,
         .pci_window_64 = pc->pci_window_64,
         .pci_window_io = {PC_IO_WINDOW_START, PC_IO_WINDOW_SIZE},
-        .pm_base = PC_PM_BASE,
         .serial_mask = pc->serial_mask,
         .equipment = PC_EQUIPMENT,
     };
@@ -232,6 +236,9 @@ static bool load_kernel(struct pc *pc, struct acpi_tables *acpi, const GByteArra
         return false;
     }
     e820_map_for_kernel(&environment.map, machine->ram_below_4g, machine->ram_above_4g);
+    if (pc->chipset->ecam.length) {
+        e820_map_reserve(&environment.map, pc->chipset->ecam.start, pc->chipset->ecam.length);
+    }
     environment.rsdp = firmware_state_rsdp(pc->firmware_state);
     plan = kernel_load(&environment, error);
     if (!plan) {

@@ -1,14 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "dm/board/pc.h"
 #include "dm/board/x86.h"
-#include "dm/boot/kernel-rom.h"
+#include "dm/firmware/kernel-rom.h"
 #include "dm/chardev.h"
 #include "dm/fdt/device-tree.h"
 #include "dm/firmware/boot-order.h"
 #include "dm/firmware/firmware-state.h"
 #include "dm/firmware/fw-cfg.h"
 #include "dm/isa/reset-control.h"
-#include "dm/pci/chipset.h"
 #include "dm/timer/hpet.h"
 #include "dm/timer/i8254.h"
 #include "dm/timer/mc146818.h"
@@ -17,16 +16,14 @@
 #define MIB (1ull << 20)
 #define GIB (1ull << 30)
 
-#define RAM_BELOW_4G_DEFAULT  0xe0000000u /* as far as our own PCI window allows */
-#define RAM_BELOW_4G_ATTACHED 0xf0000000u /* where Xen's builder ends it */
-
 /* Memory. */
 
 /* The most RAM below 4 GiB: what was asked for, or what is usual under the engine. */
-static bool choose_limit(const struct machine *machine, const struct pc_options *options,
-                         uint64_t *limit, GError **error)
+static bool choose_limit(const struct pc *pc, const struct pc_options *options, uint64_t *limit,
+                         GError **error)
 {
-    uint64_t most = machine->engine->attaches ? RAM_BELOW_4G_ATTACHED : RAM_BELOW_4G_DEFAULT;
+    uint64_t most = pc->machine->engine->attaches ? pc->chipset->ram_below_4g_attached
+                                                  : pc->chipset->ram_below_4g;
 
     *limit = options->max_ram_below_4g ? options->max_ram_below_4g : most;
     return (*limit >= MIB && *limit <= most) ||
@@ -40,7 +37,7 @@ static bool create_memory(struct pc *pc, const struct pc_options *options, GErro
     struct memory_region *system = &machine->system_memory;
     uint64_t limit, low, high, window_64;
 
-    if (!choose_limit(machine, options, &limit, error)) {
+    if (!choose_limit(pc, options, &limit, error)) {
         return false;
     }
     low = MIN(machine->config.ram_size, limit);
@@ -52,7 +49,7 @@ static bool create_memory(struct pc *pc, const struct pc_options *options, GErro
         return false;
     }
     pc->pci_window_32 =
-        (struct range){PC_PCI_WINDOW_START, PC_PCI_WINDOW_END - PC_PCI_WINDOW_START};
+        (struct range){pc->chipset->window_start, PC_PCI_WINDOW_END - pc->chipset->window_start};
     pc->pci_window_64 = (struct range){window_64, 32 * GIB};
 
     memory_topology_begin();
@@ -98,42 +95,20 @@ static void pc_destroy(void *opaque)
 
 /* Chipset. */
 
-static struct pci_device *create_function(struct pc *pc, const char *class_name,
-                                          const char *address, bool multifunction, GError **error)
+struct pci_device *pc_create_function(struct pc *pc, const char *class_name, const char *address,
+                                      bool multifunction, GError **error)
 {
     return (struct pci_device *)device_create(pc->machine, class_name, pci_bus_base(pc->pci_bus),
                                               error, "addr", address, "multifunction",
                                               multifunction ? "on" : "off", NULL);
 }
 
-static bool create_chipset(struct pc *pc, GError **error)
+struct memory_region *pc_create_reset_port(struct pc *pc, GError **error)
 {
-    struct machine *machine = pc->machine;
-    struct device *reset;
+    struct device *reset =
+        device_create(pc->machine, "reset-control", pc->machine->system_bus, error, NULL);
 
-    pc->pci_bus = pci_bus_new(machine, &pc->pci_memory, &machine->system_io);
-    if (machine->engine->set_pci_pin) {
-        pci_bus_set_pin_handler(pc->pci_bus, machine->engine->set_pci_pin, machine);
-    }
-    reset = device_create(machine, "reset-control", machine->system_bus, error, NULL);
-    if (!reset) {
-        return false;
-    }
-    pc->host_bridge = create_function(pc, "i440FX-pcihost", "0", false, error);
-    if (!pc->host_bridge) {
-        return false;
-    }
-    i440fx_set_reset_port(pc->host_bridge, reset_control_region(reset));
-    pc->isa_bridge = create_function(pc, "PIIX3", "1.0", true, error);
-    if (!pc->isa_bridge) {
-        return false;
-    }
-    pc->ide = create_function(pc, "piix3-ide", "1.1", false, error);
-    if (!pc->ide) {
-        return false;
-    }
-    pc->power_management = create_function(pc, "PIIX4_PM", "1.3", false, error);
-    return pc->power_management != NULL;
+    return reset ? reset_control_region(reset) : NULL;
 }
 
 /* ISA. */
@@ -225,18 +200,20 @@ static bool create_own_parts(struct pc *pc, GError **error)
 }
 
 /* What fails is left to machine_free, which runs the cleanup. */
-bool pc_create(struct machine *machine, const void *options, GError **error)
+bool pc_create_with(struct machine *machine, const void *options, const struct pc_chipset *chipset,
+                    GError **error)
 {
     struct pc *pc = g_new0(struct pc, 1);
 
     pc->machine = machine;
+    pc->chipset = chipset;
     if (!create_memory(pc, options, error)) {
         g_free(pc);
         return false;
     }
     machine->board_private = pc;
     machine_add_cleanup(machine, pc_destroy, pc);
-    return x86_create_interrupts(machine, true, error) && create_chipset(pc, error) &&
+    return x86_create_interrupts(machine, true, error) && chipset->create(pc, error) &&
            create_isa(pc, error) &&
            (machine->engine->attaches ? create_kernel(pc, error) : create_own_parts(pc, error));
 }
@@ -252,7 +229,7 @@ bool pc_complete(struct machine *machine, GError **error)
     return boot_order_publish(machine, error) && pc_load_firmware(machine->board_private, error);
 }
 
-static void pc_describe(struct machine *machine, struct device_tree *tree)
+void pc_describe(struct machine *machine, struct device_tree *tree)
 {
     const struct pc *pc = machine->board_private;
 
@@ -265,19 +242,7 @@ static void pc_describe(struct machine *machine, struct device_tree *tree)
 const struct property pc_properties[] = {
     {"max-ram-below-4g", PROPERTY_SIZE, offsetof(struct pc_options, max_ram_below_4g), NULL, 0,
      PC_RAM_BELOW_4G_MAX,
-     "bytes of RAM below 4 GiB, the rest is above (0: 3584M, or 3840M under xen)"},
+     "bytes of RAM below 4 GiB, the rest is above (0: all that there can be: 3584M, q35 2816M, xen "
+     "3840M)"},
     PROPERTY_END,
-};
-
-const struct board_class pc_board = {
-    .name = "pc",
-    .alias = "pc-i440fx",
-    .description = "PC (i440FX, PIIX3, PIIX4)",
-    .is_default = true,
-    .properties = pc_properties,
-    .options_size = sizeof(struct pc_options),
-    .has_ide = true,
-    .create = pc_create,
-    .complete = pc_complete,
-    .describe = pc_describe,
 };

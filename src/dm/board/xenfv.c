@@ -23,7 +23,8 @@ const struct board_class xenfv_board = {
     .engine = "xen",
     .properties = pc_properties,
     .options_size = sizeof(struct pc_options),
-    .has_ide = true,
+    .ide_units = 2,
+    .usb_address = "01.2",
     .create = xenfv_create,
     .complete = pc_complete,
 };

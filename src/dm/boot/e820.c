@@ -41,6 +41,18 @@ void e820_map_for_firmware(struct e820_map *map, uint64_t ram_below_4g, uint64_t
     add(map, E820_FOUR_GIB, E820_FOUR_GIB + ram_above_4g, E820_RAM);
 }
 
+void e820_map_reserve(struct e820_map *map, uint64_t start, uint64_t length)
+{
+    unsigned at = map->count;
+
+    assert(map->count < E820_MAX_ENTRIES);
+    for (; at > 0 && map->entries[at - 1].start > start; at--) {
+        map->entries[at] = map->entries[at - 1];
+    }
+    map->entries[at] = (struct e820_entry){start, length, E820_RESERVED};
+    map->count++;
+}
+
 void e820_map_pack(const struct e820_map *map, uint8_t *out)
 {
     for (unsigned i = 0; i < map->count; i++, out += E820_ENTRY_SIZE) {

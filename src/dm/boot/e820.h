@@ -41,6 +41,8 @@ void e820_map_for_kernel(struct e820_map *map, uint64_t ram_below_4g, uint64_t r
 void e820_map_for_bios_kernel(struct e820_map *map, uint64_t ram_below_4g, uint64_t ram_above_4g);
 /* What a BIOS is told in the fw_cfg file etc/e820: where RAM is, no more. */
 void e820_map_for_firmware(struct e820_map *map, uint64_t ram_below_4g, uint64_t ram_above_4g);
+/* Take a range that no entry meets out of what others may use. */
+void e820_map_reserve(struct e820_map *map, uint64_t start, uint64_t length);
 /* Pack into count * E820_ENTRY_SIZE bytes. */
 void e820_map_pack(const struct e820_map *map, uint8_t *out);
 

@@ -28,6 +28,7 @@ struct elf_image {
     GArray *notes;  /* of struct elf_segment: PT_NOTE */
 };
 
+/* Is it an ELF file at all? Nothing else is looked at. */
 bool elf_has_magic(const uint8_t *data, size_t size);
 
 /* Fills *image (to be cleared by the caller) or fails with what is wrong with the file. */

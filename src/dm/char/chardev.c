@@ -2,6 +2,7 @@
 #include "dm/chardev.h"
 #include "dm/char/backend.h"
 #include "dm/machine.h"
+#include "dm/nearest-word.h"
 #include "util/error.h"
 
 #include <string.h>

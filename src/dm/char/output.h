@@ -7,7 +7,7 @@
 
 struct chardev_output {
     struct chardev_frontend *frontend; /* not owned */
-    GByteArray *pending;
+    GByteArray *pending; /* bytes that wait: as many as are added, so its owner looks at _length */
 };
 
 void chardev_output_init(struct chardev_output *output, struct chardev_frontend *frontend);

@@ -5,6 +5,7 @@
  */
 #include "dm/char/stream.h"
 #include "util/error.h"
+#include "util/own-path.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -19,8 +20,8 @@ struct pty_chardev {
     struct chardev_stream stream;
     int master, inotify;
     struct event *opened_event;
-    char *slave; /* path */
-    char *link;  /* symbolic link to it that the user asked for, or NULL */
+    char *slave;          /* path */
+    struct own_path link; /* symbolic link to it, if the user asked for one */
 };
 
 /* Or there was somebody, who wrote something and has closed it already. */
@@ -100,11 +101,8 @@ static void pty_close(struct chardev *chardev)
     stream_destroy(&pty->stream);
     event_free(pty->opened_event);
     close(pty->inotify);
+    own_path_remove(&pty->link);
     close(pty->master);
-    if (pty->link) {
-        unlink(pty->link);
-    }
-    g_free(pty->link);
     g_free(pty->slave);
 }
 
@@ -128,7 +126,7 @@ static bool pty_open(struct chardev *chardev, const struct key_values *options, 
         pty_close(chardev);
         return false;
     }
-    pty->link = g_strdup(link);
+    own_path_init(&pty->link, link);
     fprintf(stderr, "duodm: character device '%s' is at %s\n", chardev->id, pty->slave);
     return true;
 }

@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #define SOCKET_BACKLOG 8
+#define ROOM_WAIT_MS   20 /* between two looks for room in a unix socket's queue */
 
 static bool parse_fd(struct socket_address *address, const char *text, GError **error)
 {
@@ -233,17 +234,32 @@ static int await_connection(int fd, int cancel_fd)
     return result ? -1 : 0;
 }
 
+/* connect() of a non-blocking socket. A unix socket has no room in the listener's queue, of which
+ * nothing tells but to try again. */
+static int connect_when_room(int fd, const struct sockaddr *name, socklen_t length, int cancel_fd)
+{
+    struct pollfd cancelled = {.fd = cancel_fd, .events = POLLIN};
+    int result;
+
+    while ((result = connect(fd, name, length)) < 0 && errno == EAGAIN &&
+           name->sa_family == AF_UNIX) {
+        if (poll(&cancelled, 1, ROOM_WAIT_MS) > 0) {
+            errno = ECANCELED;
+            return -1;
+        }
+    }
+    return result;
+}
+
 static int connect_one(int family, const struct sockaddr *name, socklen_t length, int cancel_fd)
 {
-    /* One of a unix socket waits for room in the listener's queue, which nothing else tells of. */
-    int flags = family == AF_UNIX ? SOCK_CLOEXEC : SOCK_CLOEXEC | SOCK_NONBLOCK;
-    int fd = socket(family, SOCK_STREAM | flags, 0);
-    int result = fd < 0 ? -1 : connect(fd, name, length);
+    int fd = socket(family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    int result = fd < 0 ? -1 : connect_when_room(fd, name, length, cancel_fd);
 
     if (result < 0 && errno == EINPROGRESS) {
         result = await_connection(fd, cancel_fd);
     }
-    if (result == 0 && fcntl(fd, F_SETFL, O_RDWR | O_NONBLOCK) == 0) {
+    if (result == 0) {
         return fd;
     }
     if (fd >= 0) {
@@ -255,7 +271,8 @@ static int connect_one(int family, const struct sockaddr *name, socklen_t length
     return -1;
 }
 
-int socket_address_connect(const struct socket_address *address, int cancel_fd, GError **error)
+int socket_address_connect(const struct socket_address *address, int cancel_fd, const char *advice,
+                           GError **error)
 {
     int fd = -1;
     if (address->path) {
@@ -280,8 +297,8 @@ int socket_address_connect(const struct socket_address *address, int cancel_fd, 
         int saved = errno;
         g_autofree char *where = socket_address_text(address, -1);
 
-        duodm_fail(error, DUODM_ERROR_IO, "cannot connect to %s: %s (server=on to listen there)",
-                   where, g_strerror(saved));
+        duodm_fail(error, DUODM_ERROR_IO, "cannot connect to %s: %s%s%s%s", where,
+                   g_strerror(saved), advice ? " (" : "", advice ? advice : "", advice ? ")" : "");
     }
     return fd;
 }

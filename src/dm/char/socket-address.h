@@ -11,6 +11,8 @@ struct socket_address {
     int fd;            /* given by the one who started us; -1: none */
 };
 
+/* From the keys path, host, port, fd: one of path, port and fd has to be there. On failure nothing
+ * is left to be cleared. */
 bool socket_address_parse(struct socket_address *address, const struct key_values *options,
                           GError **error);
 void socket_address_clear(struct socket_address *address);
@@ -23,7 +25,10 @@ bool socket_address_check(const struct socket_address *address, GError **error);
 
 /* A non-blocking socket, or -1 and an error. A stale unix socket is replaced. */
 int socket_address_listen(const struct socket_address *address, GError **error);
-/* The same. Waits until the connection is made, or until cancel_fd (-1: none) can be read. */
-int socket_address_connect(const struct socket_address *address, int cancel_fd, GError **error);
+/* The same. Waits until the connection is made, or until cancel_fd (-1: none) can be read. advice:
+ * what a user could do if it can't be, added to the error; NULL: nothing. */
+#define SOCKET_ADVICE_LISTEN "server=on listens there"
+int socket_address_connect(const struct socket_address *address, int cancel_fd, const char *advice,
+                           GError **error);
 
 #endif

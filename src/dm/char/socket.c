@@ -7,6 +7,7 @@
 #include "dm/char/stream.h"
 #include "dm/property.h"
 #include "util/error.h"
+#include "util/own-path.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -25,9 +26,10 @@ struct socket_chardev {
     bool server, nodelay;
     uint64_t reconnect;          /* seconds; 0: never */
     int listener, fd;            /* -1: none */
+    struct own_path own;         /* of the listener */
     struct event *listen_event;  /* server: a client may be accepted */
     struct event *retry_event;   /* client: time to connect again */
-    struct connector *connector; /* client: it is being tried */
+    struct connector *connector; /* client that connects again; else NULL */
     chardev_accept_fn accept;    /* not NULL: all clients go there */
     void *accept_opaque;
     GDestroyNotify free_accept_opaque;
@@ -103,7 +105,7 @@ static void schedule_retry(struct socket_chardev *self)
 {
     struct timeval delay = {.tv_sec = (time_t)self->reconnect};
 
-    if (self->reconnect && !self->server) {
+    if (self->connector) {
         event_add(self->retry_event, &delay);
     }
 }
@@ -145,7 +147,6 @@ static void socket_connected(void *opaque, int fd)
 {
     struct socket_chardev *self = opaque;
 
-    self->connector = NULL;
     if (fd >= 0) {
         start_connection(self, fd);
     } else {
@@ -157,8 +158,7 @@ static void socket_retry(evutil_socket_t fd, short what, void *opaque)
 {
     struct socket_chardev *self = opaque;
 
-    self->connector = connector_start(self->chardev.base, &self->address, socket_connected, self);
-    if (!self->connector) {
+    if (!connector_start(self->connector, self->chardev.base)) {
         schedule_retry(self);
     }
 }
@@ -221,6 +221,7 @@ static bool open_server(struct socket_chardev *self, bool wait, GError **error)
     if (fd < 0) {
         return false;
     }
+    own_path_init(&self->own, self->address.path);
     listen_on(self, fd);
     return !wait || wait_for_client(self, error);
 }
@@ -230,10 +231,11 @@ static bool open_client(struct socket_chardev *self, GError **error)
     int fd;
 
     if (self->reconnect) {
+        self->connector = connector_new(&self->address, socket_connected, self);
         socket_retry(-1, 0, self);
         return true;
     }
-    fd = socket_address_connect(&self->address, -1, error);
+    fd = socket_address_connect(&self->address, -1, SOCKET_ADVICE_LISTEN, error);
     if (fd >= 0) {
         start_connection(self, fd);
     }
@@ -252,16 +254,14 @@ static void socket_close(struct chardev *chardev)
     close_passed_fds(self);
     if (self->listen_event) {
         event_free(self->listen_event);
+        own_path_remove(&self->own);
         close(self->listener);
-        if (self->address.path) {
-            unlink(self->address.path);
-        }
     }
     if (self->free_accept_opaque) {
         self->free_accept_opaque(self->accept_opaque);
     }
     g_clear_pointer(&self->retry_event, event_free);
-    g_clear_pointer(&self->connector, connector_cancel);
+    g_clear_pointer(&self->connector, connector_free);
     socket_address_clear(&self->address);
 }
 

@@ -40,7 +40,10 @@ void stream_start(struct chardev_stream *stream, int in_fd, int out_fd);
 void stream_stop(struct chardev_stream *stream);
 void stream_destroy(struct chardev_stream *stream);
 
+/* As chardev_write has it: how many bytes were taken, written or queued; CHARDEV_WRITABLE follows
+ * if not all. With nobody to read all are taken, and lost. Any thread. */
 size_t stream_write(struct chardev_stream *stream, const uint8_t *data, size_t length);
+/* The front end has room again: read. Any thread. */
 void stream_accept_input(struct chardev_stream *stream);
 /* Write what is queued, for at most a second. */
 void stream_flush(struct chardev_stream *stream);

@@ -227,6 +227,15 @@ static void choose_irqchip(struct command_line *line)
     }
 }
 
+static void place_usb(struct command_line *line)
+{
+    const char *address = command_line_board(line)->usb_address;
+
+    if (line->usb && address) {
+        key_values_set(line->usb, "addr", address);
+    }
+}
+
 /* Guest RAM can't be made another one later. */
 static void choose_memory(const struct launch *launch, struct command_line *line)
 {
@@ -242,9 +251,11 @@ bool launch_make_machine(struct launch *launch, GError **error)
 {
     choose_irqchip(&launch->line);
     choose_memory(launch, &launch->line);
+    place_usb(&launch->line);
     if (!choose_firmware(launch, error)) {
         return false;
     }
+    launch->line.config.describe_options = command_line_describe;
     launch->machine = machine_new(&launch->line.config, launch->engine, launch->base, error);
     return launch->machine != NULL;
 }

@@ -81,6 +81,19 @@ bool option_cdrom(struct command_line *line, const char *value, GError **error)
 
 /* ---- What goes with a -drive, when the whole line is known ---- */
 
+/* index= counts the places of the board; where a bus has but one, so does bus=. */
+static bool take_board_place(struct drive *drive, unsigned units, GError **error)
+{
+    if (units != 1 || (drive->bus < 0 && drive->unit < 0)) {
+        return true;
+    }
+    drive->index = MAX(drive->bus, 0);
+    return drive->unit <= 0 ||
+           duodm_fail(error, DUODM_ERROR_INVALID_ARGUMENT,
+                      "unit=%d is not there: each bus of this machine has one drive, unit=0",
+                      drive->unit);
+}
+
 static bool place_ide(struct drive *drive, unsigned *used, GError **error)
 {
     for (int i = 0; drive->index < 0 && i < DRIVE_IDE_MAX; i++) {
@@ -100,15 +113,23 @@ static bool place_ide(struct drive *drive, unsigned *used, GError **error)
     return true;
 }
 
-/* Names of drives that have none: those of their places. */
-static void name_drive(struct drive *drive, unsigned number)
+/* Drives to a bus. A board without any says so when the bus is looked for. */
+static int ide_units(const struct command_line *line)
 {
+    return (int)MAX(command_line_board(line)->ide_units, 1);
+}
+
+/* Names of drives that have none: those of their places. */
+static void name_drive(const struct command_line *line, struct drive *drive, unsigned number)
+{
+    int units = ide_units(line);
+
     if (drive->id) {
         return;
     }
     if (drive->interface == DRIVE_IDE) {
-        drive->id = g_strdup_printf("ide%d-%s%d", drive->index / 2, drive->is_cd ? "cd" : "hd",
-                                    drive->index % 2);
+        drive->id = g_strdup_printf("ide%d-%s%d", drive->index / units, drive->is_cd ? "cd" : "hd",
+                                    drive->index % units);
     } else {
         drive->id =
             g_strdup_printf("%s%u", drive->interface == DRIVE_NONE ? "none" : "virtio", number);
@@ -118,7 +139,7 @@ static void name_drive(struct drive *drive, unsigned number)
 /* Places and names: first to those that ask for a place. */
 static bool place_drives(struct command_line *line, GError **error)
 {
-    bool has_ide = command_line_board(line)->has_ide;
+    unsigned units = command_line_board(line)->ide_units;
     unsigned used = 0;
 
     for (unsigned pass = 0; pass < 2; pass++) {
@@ -126,10 +147,11 @@ static bool place_drives(struct command_line *line, GError **error)
             struct drive *drive = g_ptr_array_index(line->drives, i);
 
             if (drive->interface == DRIVE_DEFAULT) {
-                drive->interface = has_ide ? DRIVE_IDE : DRIVE_VIRTIO;
+                drive->interface = units ? DRIVE_IDE : DRIVE_VIRTIO;
             }
             if (drive->is_drive && drive->interface == DRIVE_IDE &&
-                (drive->index >= 0) == (pass == 0) && !place_ide(drive, &used, error)) {
+                (drive->index >= 0) == (pass == 0) &&
+                (!take_board_place(drive, units, error) || !place_ide(drive, &used, error))) {
                 g_prefix_error(error, "%s: ", drive->option);
                 return false;
             }
@@ -153,7 +175,7 @@ static bool add_device(struct command_line *line, const struct drive *drive, uns
         return option_device(line, text, error);
     }
     text = g_strdup_printf("ide-%s,drive=%s,bus=ide.%d,unit=%d", drive->is_cd ? "cd" : "hd", id,
-                           drive->index / 2, drive->index % 2);
+                           drive->index / ide_units(line), drive->index % ide_units(line));
     if (!option_device(line, text, error)) {
         return false;
     }
@@ -174,7 +196,7 @@ static bool resolve_drives(struct command_line *line, GError **error)
         struct drive *drive = g_ptr_array_index(line->drives, i);
 
         if (drive->is_drive) {
-            name_drive(drive, i);
+            name_drive(line, drive, i);
             if (!add_device(line, drive, &ide_count, error)) {
                 g_prefix_error(error, "%s: ", drive->option);
                 return false;
@@ -187,9 +209,16 @@ static bool resolve_drives(struct command_line *line, GError **error)
 static bool open_drive(struct launch *launch, const struct drive *drive, GError **error)
 {
     struct block_registry *blocks = launch->machine->blocks;
+    struct block_backend *backend;
 
-    return drive->blockdev ? block_open(blocks, drive->blockdev, drive->id, error) != NULL
-                           : block_add_empty_drive(blocks, drive->id, error);
+    if (!drive->blockdev) {
+        return block_add_empty_drive(blocks, drive->id, error);
+    }
+    backend = block_open(blocks, drive->blockdev, drive->id, error);
+    if (backend) {
+        block_set_option(backend, drive->option);
+    }
+    return backend != NULL;
 }
 
 static bool open_drives(struct launch *launch, bool is_drive, GError **error)

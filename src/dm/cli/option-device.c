@@ -4,6 +4,7 @@
 #include "dm/cli/options.h"
 #include "dm/hotplug.h"
 #include "dm/monitor/qmp-commands.h"
+#include "dm/nearest-word.h"
 #include "dm/object.h"
 #include "util/error.h"
 #include "util/log.h"

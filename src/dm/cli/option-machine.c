@@ -2,6 +2,7 @@
 /* Options that say what the machine is. */
 #include "dm/absent.h"
 #include "dm/cli/options.h"
+#include "dm/nearest-word.h"
 #include "util/error.h"
 #include "util/host-memory.h"
 

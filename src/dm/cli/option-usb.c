@@ -7,23 +7,14 @@
 
 #define CONTROLLER "piix3-usb-uhci"
 
-static struct key_values *device_list(const char *driver, const char *address)
-{
-    struct key_values *list = key_values_parse(driver, "driver", NULL);
-
-    if (address) {
-        key_values_set(list, "addr", address);
-    }
-    return list;
-}
-
-/* The controller of the PIIX3, where it is in that chip; before all that is plugged into it. */
+/* The controller of the PIIX3, where the board has one (launch.c); before all that is plugged into
+ * it. */
 bool option_usb(struct command_line *line, const char *value, GError **error)
 {
-    if (!line->has_usb) {
-        g_ptr_array_insert(line->devices, 0, device_list(CONTROLLER, "01.2"));
+    if (!line->usb) {
+        line->usb = key_values_parse(CONTROLLER, "driver", NULL);
+        g_ptr_array_insert(line->devices, 0, line->usb);
     }
-    line->has_usb = true;
     return true;
 }
 
@@ -35,7 +26,7 @@ bool option_usb_device(struct command_line *line, const char *value, GError **er
 
     for (unsigned i = 0; i < G_N_ELEMENTS(devices); i++) {
         if (g_str_equal(value, devices[i][0])) {
-            g_ptr_array_add(line->devices, device_list(devices[i][1], NULL));
+            g_ptr_array_add(line->devices, key_values_parse(devices[i][1], "driver", NULL));
             return option_usb(line, NULL, error);
         }
     }

@@ -8,6 +8,7 @@
 
 #ifdef HAVE_CONFIG_H
 #include "config.h"
+#include "dm/nearest-word.h"
 #endif
 
 static bool is_none(const char *option, const char *value, const char *lack, GError **error)

@@ -34,10 +34,10 @@ struct command_line {
     bool xen_restrict;                /* -xen-domid-restrict */
     char *chroot, *run_as;            /* what is given up when all is open; NULL: nothing */
     char *qtest, *qtest_log, *pidfile, *log_file, *log_items;
-    const char *vga;   /* -vga; NULL: not given */
-    char *vnc;         /* -vnc; NULL: none */
-    bool other_keymap; /* -k, of a keyboard that is not US */
-    bool has_usb;      /* -usb: the controller is among the devices */
+    const char *vga;        /* -vga; NULL: not given */
+    char *vnc;              /* -vnc; NULL: none */
+    bool other_keymap;      /* -k, of a keyboard that is not US */
+    struct key_values *usb; /* -usb: its controller among the devices; NULL: none. Not owned */
     bool nographic;
     bool monitor_given, human_given; /* any monitor; one for people */
     bool help_cpu; /* -cpu help: depends on the engine, so is printed when the line is read */
@@ -56,11 +56,14 @@ struct option {
 extern const struct option option_table[]; /* ended by a NULL name */
 extern const char *const run_with_keys[];  /* of -run-with; ended by NULL */
 
+/* With defaults; what parsing adds is owned, until _clear. */
 void command_line_init(struct command_line *line);
 void command_line_clear(struct command_line *line);
 /* Errors begin with the option that is wrong: "-m 1P: ...". */
 bool command_line_parse(struct command_line *line, int argc, char *const *argv, GError **error);
 void command_line_print_help(FILE *out);
+/* machine_config.describe_options. */
+struct json_t *command_line_describe(void);
 
 /* Handlers: option-*.c. */
 bool option_blockdev(struct command_line *line, const char *value, GError **error);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "dm/cpu/cpu-option.h"
-#include "dm/keyval.h"
+#include "dm/nearest-word.h"
 #include "dm/property.h"
 #include "util/error.h"
 
@@ -137,6 +137,32 @@ void cpu_option_list(const struct cpu_option *option, FILE *out)
         column += length + 1;
     }
     fprintf(out, "\n");
+}
+
+bool cpu_option_parse_vendor(const char *value, bool *is_amd, GError **error)
+{
+    if (!g_str_equal(value, "GenuineIntel") && !g_str_equal(value, "AuthenticAMD")) {
+        return duodm_fail(error, DUODM_ERROR_INVALID_ARGUMENT,
+                          "'%s' is not valid: GenuineIntel or AuthenticAMD is expected", value);
+    }
+    *is_amd = value[0] == 'A';
+    return true;
+}
+
+bool cpu_option_parse_physical_bits(const char *value, unsigned least, unsigned most, uint8_t *bits,
+                                    GError **error)
+{
+    uint64_t number;
+
+    if (!parse_number(value, &number, error)) {
+        return false;
+    }
+    if (number < least || number > most) {
+        return duodm_fail(error, DUODM_ERROR_INVALID_ARGUMENT,
+                          "'%s' is not valid: %u to %u bits are expected", value, least, most);
+    }
+    *bits = (uint8_t)number;
+    return true;
 }
 
 bool cpu_option_accept_switch(void *model, const char *value, GError **error)

@@ -43,6 +43,12 @@ bool cpu_option_parse(const struct cpu_option *option, const char *text, void *m
 /* What -cpu help prints. */
 void cpu_option_list(const struct cpu_option *option, FILE *out);
 
+/* Values that engines read alike; on failure nothing is stored. vendor: one of CPUID's two names.
+ * phys-bits: bits of a physical address, least to most. */
+bool cpu_option_parse_vendor(const char *value, bool *is_amd, GError **error);
+bool cpu_option_parse_physical_bits(const char *value, unsigned least, unsigned most, uint8_t *bits,
+                                    GError **error);
+
 /* A cpu_property's set for what would matter to a host or a migration that there is not: only the
  * value's form is checked. */
 bool cpu_option_accept_switch(void *model, const char *value, GError **error);

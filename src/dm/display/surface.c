@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "dm/display/surface.h"
+#include "util/crc32.h"
 
 #include <string.h>
 
@@ -86,22 +87,6 @@ static void append_be32(GByteArray *out, uint32_t value)
 {
     value = GUINT32_TO_BE(value);
     g_byte_array_append(out, (const uint8_t *)&value, 4);
-}
-
-static uint32_t crc32_of(const uint8_t *data, size_t length)
-{
-    uint32_t crc = UINT32_MAX, table[256];
-
-    for (uint32_t i = 0; i < 256; i++) {
-        table[i] = i;
-        for (unsigned bit = 0; bit < 8; bit++) {
-            table[i] = table[i] >> 1 ^ (table[i] & 1 ? 0xedb88320u : 0);
-        }
-    }
-    for (size_t i = 0; i < length; i++) {
-        crc = crc >> 8 ^ table[(crc ^ data[i]) & 0xff];
-    }
-    return ~crc;
 }
 
 static void append_chunk(GByteArray *out, const char *type, const uint8_t *data, guint length)

@@ -65,6 +65,7 @@ uint32_t vga_crtc_index(const struct vga_registers *registers, uint32_t address,
 uint32_t vga_planes(const struct vga_picture *picture, uint32_t index);
 /* Have these bytes of memory been written since the last drawing? */
 bool vga_bytes_changed(const struct vga_picture *picture, uint64_t first, uint64_t length);
+/* Room for `length` pixels, kept for the next line; its contents do not stay. */
 uint32_t *vga_line_buffer(struct vga_view *view, unsigned length);
 
 static inline bool vga_has_double_scan(const struct vga_registers *registers)
@@ -72,6 +73,7 @@ static inline bool vga_has_double_scan(const struct vga_registers *registers)
     return registers->crtc[0x09] & 0x80;
 }
 
+/* Text modes: size of the picture in pixels, and the picture. */
 void vga_text_size(const struct vga_registers *registers, unsigned *width, unsigned *height);
 void vga_draw_text(struct vga_picture *picture);
 /* Planes, and 256 colours without the display interface. */

@@ -88,6 +88,8 @@ bool vga_is_valid(const struct vga *vga);
 uint8_t vga_read_port(struct vga *vga, unsigned port);
 void vga_write_port(struct vga *vga, unsigned port, uint8_t value);
 
+/* The display interface's registers (vga-dispi.c). Unknown ones read as 0; a value that the memory
+ * has no room for is not taken. */
 uint16_t vga_read_dispi(const struct vga *vga, unsigned index);
 void vga_write_dispi(struct vga *vga, unsigned index, uint16_t value);
 

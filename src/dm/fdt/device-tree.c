@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "dm/fdt/device-tree.h"
-#include "dm/board/x86.h"
 #include "dm/boot/e820.h"
 #include "dm/machine.h"
 
 #include <inttypes.h>
 
 #define LOCAL_APIC_ADDRESS 0xfee00000u
+#define IOAPIC_ADDRESS     0xfec00000u
 #define PAGE               0x1000u
 
 struct device_node *device_tree_add_port(struct device_tree *tree, const char *name, uint32_t port,
@@ -145,7 +145,7 @@ struct device_tree *device_tree_new(struct machine *machine)
     }
     add_bus(tree, machine->system_bus, tree->root);
     if (!tree->ioapic) {
-        device_tree_add_ioapic(tree, X86_IOAPIC_ADDRESS); /* the engine has it */
+        device_tree_add_ioapic(tree, IOAPIC_ADDRESS); /* the engine has it */
     }
     add_bus(tree, machine->isa_bus, tree->isa);
     add_bus(tree, machine->pci_bus, tree->root);

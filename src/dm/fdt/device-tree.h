@@ -29,7 +29,7 @@ struct device_tree {
     struct device_node *pci_iommu; /* what translates for all of PCI; NULL: nothing does */
     /* What the board says of its PCI bus; all zero: there is none. */
     struct range pci_io, pci_window_32, pci_window_64;
-    uint8_t pci_routes[4]; /* IOAPIC inputs of lines A to D */
+    uint8_t pci_routes[8]; /* IOAPIC inputs of its interrupt lines, as many as PCI_LINES */
 };
 
 /* The whole machine. Main loop, after all devices were made. Free with device_tree_free. */

@@ -18,16 +18,33 @@ static void entry_free(void *pointer)
     g_free(entry);
 }
 
-/* Open Firmware's form. Of the node's name firmware looks at the address only. */
-static char *make_path(const struct pci_device *device, const char *suffix)
+static void append_address(GString *path, const struct pci_device *device)
 {
-    g_autoptr(GString) path = g_string_new("/pci@i0cf8/");
-
-    g_string_append_printf(path, "pci%04x,%04x@%x", pci_get(device->config, 0, 2),
-                           pci_get(device->config, 2, 2), device->devfn >> 3);
+    g_string_append_printf(path, "@%x", device->devfn >> 3);
     if (device->devfn & 7) {
         g_string_append_printf(path, ",%x", device->devfn & 7);
     }
+}
+
+/* The bridges on the way to a bus. */
+static void append_bridges(GString *path, const struct bus *bus)
+{
+    if (bus->parent) {
+        append_bridges(path, bus->parent->bus);
+        g_string_append(path, "/pci-bridge");
+        append_address(path, (const struct pci_device *)bus->parent);
+    }
+}
+
+/* Open Firmware's form. Of the node's name firmware looks at the address only, but for bridges. */
+static char *make_path(const struct pci_device *device, const char *suffix)
+{
+    g_autoptr(GString) path = g_string_new("/pci@i0cf8");
+
+    append_bridges(path, device->device.bus);
+    g_string_append_printf(path, "/pci%04x,%04x", pci_get(device->config, 0, 2),
+                           pci_get(device->config, 2, 2));
+    append_address(path, device);
     if (suffix) {
         g_string_append_printf(path, "/%s", suffix);
     }

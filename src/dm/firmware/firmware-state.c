@@ -16,12 +16,10 @@
 #define ANCHOR_OFFSET  (BIOS_STUB_TABLES + 0x40u)
 #define MP_OFFSET      (BIOS_STUB_TABLES + 0x80u)
 
-#define PAM0           0x59u
 #define PAM_COUNT      7u
 #define PAM_ALL_RAM    0x33 /* reads and writes of both halves go to RAM */
 #define PAM0_RAM       0x30 /* F0000h alone is in PAM0 */
 #define PAM0_READ_ONLY 0x10
-#define PIRQ_ROUTE     0x60u
 #define PCI_CONFIG_BUS 0u
 
 #define TICKS_PER_DAY 0x1800b0u
@@ -34,7 +32,7 @@ struct firmware_state {
     struct boot_plan *plan; /* NULL: none yet */
 };
 
-const uint8_t firmware_pirq_routes[4] = {10, 10, 11, 11};
+const uint8_t firmware_pirq_routes[PCI_LINES] = {10, 10, 11, 11, 10, 10, 11, 11};
 
 /* The pointer, and the table right after it. */
 static bool put_mp_table(struct firmware_state *state, GError **error)
@@ -46,14 +44,15 @@ static bool put_mp_table(struct firmware_state *state, GError **error)
         .cpu_count = MAX(machine->vcpu_count, 1),
         .apic_ids = ids,
         .has_pci = true,
-        .level_interrupts = 1u << PIIX4_SCI_INTERRUPT,
+        .line_map = state->config.line_map,
+        .level_interrupts = 1u << CHIPSET_SCI_INTERRUPT,
     };
     g_autoptr(GByteArray) table = NULL;
 
     for (unsigned i = 0; i < machine->vcpu_count; i++) {
         ids[i] = machine->vcpus[i]->apic_id;
     }
-    memcpy(config.pci_routes, firmware_pirq_routes, sizeof(firmware_pirq_routes));
+    memcpy(config.pci_routes, firmware_pirq_routes, sizeof(config.pci_routes));
     table = mp_table_build(&config);
     if (offset + table->len > BIOS_STUB_TABLES_END) {
         return duodm_fail(error, DUODM_ERROR_NO_MEMORY,
@@ -178,7 +177,7 @@ static uint32_t ticks_today(struct firmware_state *state)
  * lines and the SCI are level-triggered. */
 static void set_up_interrupts(struct firmware_state *state)
 {
-    unsigned level = 1u << PIIX4_SCI_INTERRUPT;
+    unsigned level = 1u << CHIPSET_SCI_INTERRUPT;
 
     out(state, 0x20, 0x11); /* ICW1: cascade, ICW4 follows */
     out(state, 0xa0, 0x11);
@@ -190,9 +189,8 @@ static void set_up_interrupts(struct firmware_state *state)
     out(state, 0xa1, 0x01);
     out(state, 0x21, 0xf8);
     out(state, 0xa1, 0xff);
-    for (unsigned i = 0; i < 4; i++) {
+    for (unsigned i = 0; i < PCI_LINES; i++) {
         level |= 1u << firmware_pirq_routes[i];
-        write_config(state, state->config.isa_bridge, PIRQ_ROUTE + i, firmware_pirq_routes[i]);
     }
     out(state, 0x4d0, (uint8_t)level);
     out(state, 0x4d1, (uint8_t)(level >> 8));
@@ -231,13 +229,13 @@ static void set_up_memory(struct firmware_state *state)
     uint8_t low[BIOS_STUB_LOW_SIZE];
     const uint8_t extended_size = 1; /* KiB of the extended BIOS data area */
 
-    write_config(state, config->host_bridge, PAM0, PAM0_RAM);
+    write_config(state, config->host_bridge, config->pam, PAM0_RAM);
     for (unsigned i = 1; i < PAM_COUNT; i++) {
-        write_config(state, config->host_bridge, PAM0 + i, PAM_ALL_RAM);
+        write_config(state, config->host_bridge, config->pam + i, PAM_ALL_RAM);
     }
     write_memory(state, TABLES_ADDRESS, state->tables, TABLES_SIZE);
     write_memory(state, BIOS_STUB_ADDRESS, state->segment, BIOS_STUB_SIZE);
-    write_config(state, config->host_bridge, PAM0, PAM0_READ_ONLY);
+    write_config(state, config->host_bridge, config->pam, PAM0_READ_ONLY);
     bios_stub_make_low_memory(low, config->serial_mask, config->equipment, ticks_today(state));
     write_memory(state, 0, low, sizeof(low));
     write_memory(state, E820_LOW_RAM_END, &extended_size, 1);
@@ -248,8 +246,7 @@ static void set_up_pci(struct firmware_state *state)
     const struct firmware_config *config = &state->config;
     g_autoptr(GError) error = NULL;
 
-    piix3_ide_enable(config->ide);
-    piix4_pm_enable(config->power_management, config->pm_base);
+    config->enable_chipset(config->opaque);
     if (!pci_bus_assign_resources(config->pci_bus, config->pci_window_32, config->pci_window_64,
                                   config->pci_window_io, firmware_pirq_routes, &error)) {
         log_warning("%s", error->message);

@@ -15,15 +15,19 @@
 struct firmware_config {
     struct machine *machine;
     struct pci_bus *pci_bus;
-    struct pci_device *host_bridge, *isa_bridge, *ide, *power_management;
+    struct pci_device *host_bridge;
+    unsigned pam; /* PAM0 to PAM6 in its config space */
+    pci_line_map_fn line_map;
+    /* Have the rest of the chipset decode what firmware would switch on. */
+    void (*enable_chipset)(void *opaque);
+    void *opaque;
     struct range pci_window_32, pci_window_64, pci_window_io;
-    uint16_t pm_base;
     unsigned serial_mask;
     uint8_t equipment; /* as CMOS 14h has it */
 };
 
-/* The ISA interrupts that lines A to D of PCI are routed to. */
-extern const uint8_t firmware_pirq_routes[4];
+/* The ISA interrupts that lines of PCI are routed to. */
+extern const uint8_t firmware_pirq_routes[PCI_LINES];
 
 struct firmware_state;
 

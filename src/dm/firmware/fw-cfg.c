@@ -39,11 +39,6 @@ struct fw_cfg {
     uint64_t dma_address;
 };
 
-size_t fw_cfg_instance_size(void)
-{
-    return sizeof(struct fw_cfg);
-}
-
 static GBytes *find_item(struct fw_cfg *fw_cfg, uint16_t key)
 {
     return g_hash_table_lookup(fw_cfg->items, GUINT_TO_POINTER(key));

@@ -51,6 +51,5 @@ void fw_cfg_dma(struct fw_cfg *fw_cfg, struct address_space *memory, uint64_t ad
 /* Make and drop the items without a machine: realize and unrealize do so. */
 void fw_cfg_init_items(struct fw_cfg *fw_cfg);
 void fw_cfg_clear_items(struct fw_cfg *fw_cfg);
-size_t fw_cfg_instance_size(void);
 
 #endif

@@ -90,9 +90,11 @@ static void put_interrupt(GByteArray *table, enum mp_entry entry, enum mp_interr
     put(table, input, 1);
 }
 
+/* A route to 0 leads nowhere. */
 static bool is_routed(const struct mp_config *config, unsigned irq)
 {
-    return config->has_pci && memchr(config->pci_routes, (int)irq, sizeof(config->pci_routes));
+    return config->has_pci && irq &&
+           memchr(config->pci_routes, (int)irq, sizeof(config->pci_routes));
 }
 
 static void put_isa_interrupts(GByteArray *table, const struct mp_config *config, unsigned bus)
@@ -107,13 +109,14 @@ static void put_isa_interrupts(GByteArray *table, const struct mp_config *config
     }
 }
 
-/* A slot's pin n is on line (slot - 1 + n) mod 4: chapter 4 numbers the source slot * 4 + pin. */
+/* Chapter 4 numbers the source slot * 4 + pin. */
 static void put_pci_interrupts(GByteArray *table, const struct mp_config *config)
 {
     for (unsigned slot = 0; slot < PCI_SLOTS; slot++) {
         for (unsigned pin = 0; pin < 4; pin++) {
             put_interrupt(table, MP_IO_INTERRUPT, MP_INT, FLAGS_LEVEL_HIGH, BUS_PCI_ID,
-                          slot << 2 | pin, IOAPIC_ID, config->pci_routes[(slot + 3 + pin) & 3]);
+                          slot << 2 | pin, IOAPIC_ID,
+                          config->pci_routes[config->line_map(slot, pin)]);
         }
     }
 }

@@ -6,16 +6,19 @@
 #ifndef DUODM_DM_FIRMWARE_MP_TABLE_H
 #define DUODM_DM_FIRMWARE_MP_TABLE_H
 
+#include "dm/pci/pci.h"
+
 #include <glib.h>
 #include <stdbool.h>
 #include <stdint.h>
 
 struct mp_config {
     unsigned cpu_count;
-    const uint32_t *apic_ids;  /* cpu_count of them; the first is the boot processor's */
-    bool has_pci;              /* bus 0 with slots 0 to 31 */
-    uint8_t pci_routes[4];     /* ISA interrupts that PCI's lines A to D are routed to */
-    uint16_t level_interrupts; /* ISA interrupts that are level-triggered: a bit each */
+    const uint32_t *apic_ids;      /* cpu_count of them; the first is the boot processor's */
+    bool has_pci;                  /* bus 0 with slots 0 to 31 */
+    pci_line_map_fn line_map;      /* of PCI's pins */
+    uint8_t pci_routes[PCI_LINES]; /* ISA interrupts that PCI's lines are routed to */
+    uint16_t level_interrupts;     /* ISA interrupts that are level-triggered: a bit each */
 };
 
 #define MP_POINTER_SIZE 16u

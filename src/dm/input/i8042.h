@@ -33,12 +33,14 @@ struct i8042 {
     uint8_t reply;
 };
 
+/* The logic, within the guard: power-on state, port 60h (data), port 64h (status, commands). */
 void i8042_power_on(struct i8042 *i8042);
 uint8_t i8042_read_data(struct i8042 *i8042);
 void i8042_write_data(struct i8042 *i8042, uint8_t value);
 uint8_t i8042_read_status(struct i8042 *i8042);
 void i8042_write_command(struct i8042 *i8042, uint8_t command);
 
+/* What struct input_handler is called with: into the queue of the keyboard, or of the mouse. */
 void i8042_keyboard_event(struct i8042 *i8042, const struct input_event *event);
 void i8042_mouse_event(struct i8042 *i8042, const struct input_event *event);
 void i8042_mouse_sync(struct i8042 *i8042);

@@ -68,6 +68,7 @@ struct input;
 struct input *input_new(void);
 void input_free(struct input *input); /* its handlers are gone */
 
+/* The handler is its owner's, who removes it before it goes. */
 void input_add_handler(struct machine *machine, struct input_handler *handler);
 void input_remove_handler(struct machine *machine, struct input_handler *handler);
 /* The guest uses the device now, or no longer. Any thread, any lock held. Events of a kind go to
@@ -79,6 +80,8 @@ struct input_handler *input_find_handler(struct machine *machine, enum input_kin
 /* All of them, in order of addition: GPtrArray of struct input_handler. */
 const GPtrArray *input_handlers(const struct machine *machine);
 
+/* An event to the one handler that gets its kind; lost if there is none, or if it is entered
+ * already. value: as in struct input_event. */
 void input_send(struct machine *machine, const struct input_event *event);
 void input_send_key(struct machine *machine, const struct key *key, bool down);
 void input_send_button(struct machine *machine, enum input_button button, bool down);

@@ -52,6 +52,7 @@ enum ocw2_command { /* R, SL, EOI */
 enum init_step { INIT_DONE, INIT_ICW2, INIT_ICW3, INIT_ICW4 };
 
 struct i8259 {
+    struct i8259_pair *pair;
     uint8_t lines; /* levels of the inputs */
     uint8_t elcr;  /* inputs that are level-triggered */
     uint8_t irr, isr, imr;
@@ -218,7 +219,7 @@ uint8_t i8259_acknowledge(struct i8259_pair *pic)
     return vector;
 }
 
-HOT_PATH bool i8259_has_interrupt(struct i8259_pair *pic)
+bool i8259_has_interrupt(struct i8259_pair *pic)
 {
     return __atomic_load_n(&pic->output_level, __ATOMIC_ACQUIRE);
 }
@@ -352,8 +353,9 @@ static void write_data(struct i8259 *chip, uint8_t value)
 }
 
 /* The read after a poll command acknowledges: bit 7 and the input's number, or zero. */
-static uint8_t read_poll(struct i8259_pair *pair, struct i8259 *chip)
+static uint8_t read_poll(struct i8259 *chip)
 {
+    struct i8259_pair *pair = chip->pair;
     int request = pending_request(chip);
 
     chip->poll = false;
@@ -367,12 +369,15 @@ static uint8_t read_poll(struct i8259_pair *pair, struct i8259 *chip)
     return 0x80 | (uint8_t)request;
 }
 
-static enum memory_result port_read(struct i8259_pair *pair, struct i8259 *chip, uint64_t offset,
-                                    uint64_t *value)
+static enum memory_result port_read(void *opaque, uint64_t offset, unsigned size,
+                                    struct memory_attributes attributes, uint64_t *value)
 {
+    struct i8259 *chip = opaque;
+    struct i8259_pair *pair = chip->pair;
+
     pthread_mutex_lock(&pair->lock);
     if (chip->poll) {
-        *value = read_poll(pair, chip);
+        *value = read_poll(chip);
         update_output(pair);
     } else if (offset & 1) {
         *value = chip->imr;
@@ -383,9 +388,11 @@ static enum memory_result port_read(struct i8259_pair *pair, struct i8259 *chip,
     return MEMORY_OK;
 }
 
-static enum memory_result port_write(struct i8259_pair *pair, struct i8259 *chip, uint64_t offset,
-                                     uint64_t value)
+static enum memory_result port_write(void *opaque, uint64_t offset, unsigned size,
+                                     struct memory_attributes attributes, uint64_t value)
 {
+    struct i8259 *chip = opaque;
+    struct i8259_pair *pair = chip->pair;
     uint32_t done;
 
     pthread_mutex_lock(&pair->lock);
@@ -401,38 +408,6 @@ static enum memory_result port_write(struct i8259_pair *pair, struct i8259 *chip
     machine_tell_eoi(pair->device.machine, done << (chip == &pair->chips[1] ? INPUTS : 0));
     trace_i8259_write(chip == &pair->chips[1], (unsigned)offset, (unsigned)value);
     return MEMORY_OK;
-}
-
-static enum memory_result master_read(void *opaque, uint64_t offset, unsigned size,
-                                      struct memory_attributes attributes, uint64_t *value)
-{
-    struct i8259_pair *pair = opaque;
-
-    return port_read(pair, &pair->chips[0], offset, value);
-}
-
-static enum memory_result master_write(void *opaque, uint64_t offset, unsigned size,
-                                       struct memory_attributes attributes, uint64_t value)
-{
-    struct i8259_pair *pair = opaque;
-
-    return port_write(pair, &pair->chips[0], offset, value);
-}
-
-static enum memory_result slave_read(void *opaque, uint64_t offset, unsigned size,
-                                     struct memory_attributes attributes, uint64_t *value)
-{
-    struct i8259_pair *pair = opaque;
-
-    return port_read(pair, &pair->chips[1], offset, value);
-}
-
-static enum memory_result slave_write(void *opaque, uint64_t offset, unsigned size,
-                                      struct memory_attributes attributes, uint64_t value)
-{
-    struct i8259_pair *pair = opaque;
-
-    return port_write(pair, &pair->chips[1], offset, value);
 }
 
 static enum memory_result elcr_read(void *opaque, uint64_t offset, unsigned size,
@@ -463,10 +438,8 @@ static enum memory_result elcr_write(void *opaque, uint64_t offset, unsigned siz
 
 #define BYTE_ACCESS .valid = {1, 4, true}, .implemented = {1, 1, true}
 
-static const struct memory_region_ops master_ops = {
-    .read = master_read, .write = master_write, BYTE_ACCESS};
-static const struct memory_region_ops slave_ops = {
-    .read = slave_read, .write = slave_write, BYTE_ACCESS};
+static const struct memory_region_ops port_ops = {
+    .read = port_read, .write = port_write, BYTE_ACCESS};
 static const struct memory_region_ops elcr_ops = {
     .read = elcr_read, .write = elcr_write, BYTE_ACCESS};
 
@@ -476,8 +449,9 @@ static bool i8259_realize(struct device *device, GError **error)
     struct memory_region *io = &device->machine->system_io;
 
     pthread_mutex_init(&pair->lock, NULL);
-    memory_region_init_mmio(&pair->ports[0], "i8259-master", 2, &master_ops, pair, NULL);
-    memory_region_init_mmio(&pair->ports[1], "i8259-slave", 2, &slave_ops, pair, NULL);
+    pair->chips[0].pair = pair->chips[1].pair = pair;
+    memory_region_init_mmio(&pair->ports[0], "i8259-master", 2, &port_ops, &pair->chips[0], NULL);
+    memory_region_init_mmio(&pair->ports[1], "i8259-slave", 2, &port_ops, &pair->chips[1], NULL);
     memory_region_init_mmio(&pair->elcr_ports, "i8259-elcr", 2, &elcr_ops, pair, NULL);
     memory_region_add_subregion(io, PORT_MASTER, &pair->ports[0]);
     memory_region_add_subregion(io, PORT_SLAVE, &pair->ports[1]);
@@ -507,7 +481,7 @@ static void i8259_reset(struct device *device)
         struct i8259 *chip = &pair->chips[i];
         uint8_t lines = chip->lines;
 
-        *chip = (struct i8259){.lines = lines, .lowest = 7};
+        *chip = (struct i8259){.pair = pair, .lines = lines, .lowest = 7};
     }
     update_output(pair);
     pthread_mutex_unlock(&pair->lock);

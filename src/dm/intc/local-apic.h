@@ -11,6 +11,8 @@
 
 #define APIC_DEFAULT_BASE 0xfee00000u
 
+/* In power-on state, but for local_apic_reset, which follows. The vCPU outlives it. NULL is fine to
+ * be freed. */
 struct local_apic *local_apic_new(struct machine *machine, struct vcpu *vcpu);
 void local_apic_free(struct local_apic *apic);
 void local_apic_reset(struct local_apic *apic, bool init_only); /* init_only: INIT, not power-on */

@@ -28,6 +28,7 @@ struct intel_iommu {
 
     struct vtd *vtd;
     struct interrupt_remapper remapper; /* of the IOAPIC */
+    pthread_mutex_t views_lock;         /* leaf; for the table below */
     GHashTable *views;                  /* requester -> struct vtd_device, each as often as got */
     struct vtd_state saved;
 
@@ -46,15 +47,21 @@ static struct memory_region *get_view(void *opaque, uint16_t requester)
     struct intel_iommu *iommu = opaque;
     struct vtd_device *device = vtd_get_device(iommu->vtd, requester);
 
+    pthread_mutex_lock(&iommu->views_lock);
     g_hash_table_insert(iommu->views, GUINT_TO_POINTER(requester), device);
+    pthread_mutex_unlock(&iommu->views_lock);
     return vtd_device_root(device);
 }
 
 static void put_view(void *opaque, uint16_t requester)
 {
     struct intel_iommu *iommu = opaque;
+    struct vtd_device *device;
 
-    vtd_put_device(g_hash_table_lookup(iommu->views, GUINT_TO_POINTER(requester)));
+    pthread_mutex_lock(&iommu->views_lock);
+    device = g_hash_table_lookup(iommu->views, GUINT_TO_POINTER(requester));
+    pthread_mutex_unlock(&iommu->views_lock);
+    vtd_put_device(device);
 }
 
 static bool can_follow(void *opaque, GError **error)
@@ -192,8 +199,8 @@ static bool choose_remapping(struct intel_iommu *iommu, GError **error)
     bool is_attached = machine->engine->attaches || machine->board->engine;
 
     if (g_str_equal(iommu->intremap, "auto")) {
-        iommu->interrupt_remapping = !is_attached;
-        return true;
+        g_free(iommu->intremap);
+        iommu->intremap = g_strdup(is_attached ? "off" : "on");
     }
     if (!parse_bool(iommu->intremap, &iommu->interrupt_remapping, error)) {
         g_prefix_error(error, "property 'intremap': ");
@@ -217,7 +224,7 @@ static bool check(const struct intel_iommu *iommu, GError **error)
     }
     if (!machine->pci_bus) {
         return duodm_fail(error, DUODM_ERROR_NOT_SUPPORTED,
-                          "board %s has no PCI bus: use -machine pc", machine->board->name);
+                          "board %s has no PCI bus: use -machine pc or q35", machine->board->name);
     }
     if (machine->complete) {
         return duodm_fail(error, DUODM_ERROR_NOT_SUPPORTED,
@@ -258,9 +265,11 @@ static bool intel_iommu_realize(struct device *device, GError **error)
         return false;
     }
     iommu->vtd = make_unit(iommu);
+    pthread_mutex_init(&iommu->views_lock, NULL);
     iommu->views = g_hash_table_new(NULL, NULL);
     if (!pci_bus_set_iommu(pci_bus_from_base(machine->pci_bus), &bus_ops, iommu, error)) {
         g_hash_table_destroy(iommu->views);
+        pthread_mutex_destroy(&iommu->views_lock);
         vtd_free(iommu->vtd);
         return false;
     }
@@ -295,6 +304,7 @@ static void intel_iommu_unrealize(struct device *device)
         pci_bus_set_iommu(pci_bus_from_base(machine->pci_bus), NULL, NULL, NULL);
     }
     g_hash_table_destroy(iommu->views);
+    pthread_mutex_destroy(&iommu->views_lock);
     vtd_free(iommu->vtd);
 }
 

@@ -4,7 +4,7 @@
  * devices still use, and those must go on meanwhile (iommu/iommu-watch.h).
  */
 #include "dm/iommu/virtio-iommu-pci.h"
-#include "dm/fdt/pci-tree.h"
+#include "dm/pci/pci-tree.h"
 #include "dm/machine.h"
 #include "dm/pci/pci-iommu.h"
 #include "dm/virtio/virtio-pci.h"
@@ -26,6 +26,7 @@ struct virtio_iommu_pci {
     uint8_t address_width;
 
     struct virtio_iommu *unit;
+    pthread_mutex_t endpoints_lock; /* leaf; for the table below */
     GHashTable *endpoints; /* requester -> struct virtio_iommu_endpoint, each as often as got */
     bool machine_resets;   /* the machine's reset, not the driver's */
     bool bypass_ends;      /* the driver has taken bypass back; devices may still be at it */
@@ -49,15 +50,21 @@ static struct memory_region *get_view(void *opaque, uint16_t requester)
     struct virtio_iommu_pci *iommu = opaque;
     struct virtio_iommu_endpoint *endpoint = virtio_iommu_get_endpoint(iommu->unit, requester);
 
+    pthread_mutex_lock(&iommu->endpoints_lock);
     g_hash_table_insert(iommu->endpoints, GUINT_TO_POINTER(requester), endpoint);
+    pthread_mutex_unlock(&iommu->endpoints_lock);
     return virtio_iommu_endpoint_root(endpoint);
 }
 
 static void put_view(void *opaque, uint16_t requester)
 {
     struct virtio_iommu_pci *iommu = opaque;
+    struct virtio_iommu_endpoint *endpoint;
 
-    virtio_iommu_put_endpoint(g_hash_table_lookup(iommu->endpoints, GUINT_TO_POINTER(requester)));
+    pthread_mutex_lock(&iommu->endpoints_lock);
+    endpoint = g_hash_table_lookup(iommu->endpoints, GUINT_TO_POINTER(requester));
+    pthread_mutex_unlock(&iommu->endpoints_lock);
+    virtio_iommu_put_endpoint(endpoint);
 }
 
 /* Drivers tell of each mapping. */
@@ -95,8 +102,9 @@ static void answer(struct virtio_iommu_pci *iommu)
 static bool handle_requests(struct virtqueue *queue)
 {
     struct virtio_iommu_pci *iommu = iommu_of(queue->device);
+    bool drained;
 
-    while (iommu_drain_is_empty(&iommu->unit->drain)) {
+    while ((drained = iommu_drain_is_empty(&iommu->unit->drain))) {
         uint8_t out[VIRTIO_IOMMU_REQUEST_SIZE + 1]; /* to tell which are too long */
         struct virtqueue_element *element;
         size_t length;
@@ -111,7 +119,7 @@ static bool handle_requests(struct virtqueue *queue)
                                                     MIN(element->in_length, sizeof(iommu->answer)));
         iommu->unanswered = element;
     }
-    return true;
+    return drained; /* else devices_have_ended has us go on */
 }
 
 static void devices_have_ended(void *opaque)
@@ -254,6 +262,7 @@ static void iommu_unrealize(struct virtio_device *device)
 
     pci_bus_set_iommu(device->pci.pci_bus, NULL, NULL, NULL);
     g_hash_table_destroy(iommu->endpoints);
+    pthread_mutex_destroy(&iommu->endpoints_lock);
     g_byte_array_unref(iommu->saved);
     virtio_iommu_free(iommu->unit);
 }
@@ -264,10 +273,12 @@ static bool iommu_realize(struct virtio_device *device, GError **error)
     struct machine *machine = device->pci.device.machine;
 
     iommu->unit = make_unit(iommu);
+    pthread_mutex_init(&iommu->endpoints_lock, NULL);
     iommu->endpoints = g_hash_table_new(NULL, NULL);
     iommu->saved = g_byte_array_new();
     if (!pci_bus_set_iommu(device->pci.pci_bus, &bus_ops, iommu, error)) {
         g_hash_table_destroy(iommu->endpoints);
+        pthread_mutex_destroy(&iommu->endpoints_lock);
         g_byte_array_unref(iommu->saved);
         virtio_iommu_free(iommu->unit);
         return false;
@@ -435,6 +446,7 @@ const struct device_class virtio_iommu_pci_class = {
     .cold_only = true,
     .comes_first = true,
     .properties = iommu_properties,
+    .facts = virtio_facts,
     .state = &iommu_state,
     .realize = iommu_pci_realize,
     .unrealize = virtio_pci_unrealize,

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "dm/monitor/hmp-commands.h"
-#include "dm/keyval.h"
 #include "dm/machine.h"
+#include "dm/nearest-word.h"
 #include "dm/property.h"
 #include "dm/virtio/virtio-balloon.h"
 #include "util/error.h"
@@ -92,6 +92,11 @@ static bool quit(struct hmp_context *context, char **words, GString *out, GError
     return true;
 }
 
+static bool hmp_nmi(struct hmp_context *context, char **words, GString *out, GError **error)
+{
+    return machine_inject_nmi(context->machine, error);
+}
+
 static bool system_reset(struct hmp_context *context, char **words, GString *out, GError **error)
 {
     machine_request_reset(context->machine, false);
@@ -136,6 +141,7 @@ const struct hmp_command hmp_command_table[] = {
     {"mouse_move", NULL, "DX DY [DZ]", "move the mouse", hmp_mouse_move},
     {"netdev_add", NULL, "TYPE,id=ID[,...]", "add a network back end", hmp_netdev_add},
     {"netdev_del", NULL, "ID", "remove a network back end", hmp_netdev_del},
+    {"nmi", NULL, NULL, "send all vCPUs an NMI", hmp_nmi},
     {"quit", "q", NULL, "end duodm", quit},
     {"screendump", NULL, "[-f ppm|png] FILE", "write the picture to a file", hmp_screendump},
     {"sendkey", NULL, "KEY[-KEY...] [HOLD]", "press keys together; HOLD: milliseconds [100]",

@@ -4,6 +4,7 @@
 #include "dm/machine.h"
 #include "dm/monitor/hmp-commands.h"
 #include "dm/monitor/pci-look.h"
+#include "dm/pci/pci-bridge.h"
 #include "dm/virtio/virtio-balloon.h"
 #include "util/error.h"
 
@@ -70,27 +71,60 @@ static void print_bar(const struct pci_bar *bar, unsigned number, GString *out)
     }
 }
 
-static bool info_pci(struct hmp_context *context, char **words, GString *out, GError **error)
+static void print_window(const char *kind, struct range range, GString *out)
 {
-    g_autoptr(GPtrArray) functions = pci_functions(context->machine);
+    if (range.length) {
+        g_string_append_printf(out, "    window %s: 0x%" PRIx64 "-0x%" PRIx64 "\n", kind,
+                               range.start, range.start + range.length - 1);
+    }
+}
+
+static void print_function(const struct pci_device *device, GString *out)
+{
+    struct pci_bridge_info info;
+
+    g_string_append_printf(
+        out, "%02x:%02x.%x %04x:%04x %s (%s%s%s)\n", pci_requester_id(device) >> 8,
+        device->devfn >> 3, device->devfn & 7, pci_look_16(device, 0), pci_look_16(device, 2),
+        pci_class_name(pci_look_16(device, 0x0a)), device->device.class->name,
+        device->device.id ? ", id " : "", device->device.id ? device->device.id : "");
+    if (device->config[0x3d]) {
+        g_string_append_printf(out, "    interrupt pin %c, line %u\n",
+                               'A' + device->config[0x3d] - 1, device->config[0x3c]);
+    }
+    for (unsigned number = 0; number < PCI_BAR_COUNT; number++) {
+        if (device->bars[number].region) {
+            print_bar(&device->bars[number], number, out);
+        }
+    }
+    if (pci_bridge_get_info(device, &info)) {
+        g_string_append_printf(out, "    buses %02x to %02x\n", info.secondary, info.subordinate);
+        print_window("of ports", info.io, out);
+        print_window("of memory", info.memory, out);
+        print_window("of prefetchable memory", info.prefetch, out);
+    }
+}
+
+/* A bridge before what is behind it. */
+static void print_functions(const struct bus *bus, GString *out)
+{
+    g_autoptr(GPtrArray) functions = pci_functions(bus);
+    struct pci_bridge_info info;
 
     for (unsigned i = 0; i < functions->len; i++) {
         const struct pci_device *device = g_ptr_array_index(functions, i);
 
-        g_string_append_printf(out, "%02x:%02x.%x %04x:%04x %s (%s%s%s)\n", 0, device->devfn >> 3,
-                               device->devfn & 7, pci_look_16(device, 0), pci_look_16(device, 2),
-                               pci_class_name(pci_look_16(device, 0x0a)),
-                               device->device.class->name, device->device.id ? ", id " : "",
-                               device->device.id ? device->device.id : "");
-        if (device->config[0x3d]) {
-            g_string_append_printf(out, "    interrupt pin %c, line %u\n",
-                                   'A' + device->config[0x3d] - 1, device->config[0x3c]);
+        print_function(device, out);
+        if (pci_bridge_get_info(device, &info)) {
+            print_functions(pci_bus_base(pci_bridge_bus(device)), out);
         }
-        for (unsigned number = 0; number < PCI_BAR_COUNT; number++) {
-            if (device->bars[number].region) {
-                print_bar(&device->bars[number], number, out);
-            }
-        }
+    }
+}
+
+static bool info_pci(struct hmp_context *context, char **words, GString *out, GError **error)
+{
+    if (context->machine->pci_bus) {
+        print_functions(context->machine->pci_bus, out);
     }
     return true;
 }

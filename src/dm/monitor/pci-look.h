@@ -5,9 +5,9 @@
 
 #include "dm/pci/pci.h"
 
-/* The functions of the machine's bus in order of their address; NULL pointers nowhere. Free with
- * g_ptr_array_unref. Empty where there is no PCI bus. */
-GPtrArray *pci_functions(struct machine *machine);
+/* The functions of a PCI bus (not of those behind it) in order of their address; NULL pointers
+ * nowhere. Free with g_ptr_array_unref. */
+GPtrArray *pci_functions(const struct bus *bus);
 uint16_t pci_look_16(const struct pci_device *device, unsigned offset);
 /* In words, for the classes that a PC is likely to have; "device" for others. */
 const char *pci_class_name(uint16_t class_code);

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "dm/monitor/qmp-commands.h"
 #include "dm/chardev.h"
-#include "dm/cli/options.h"
 #include "dm/machine.h"
 #include "dm/monitor/hmp-commands.h"
 #include "util/error.h"
@@ -120,39 +119,26 @@ static json_t *query_machines(struct qmp_context *context, json_t *arguments, GE
     return list;
 }
 
-static void add_parameter(json_t *list, const char *name)
-{
-    json_array_append_new(list, json_pack("{s:s, s:s}", "name", name, "type", "string"));
-}
-
-/* Of the options that clients look into: -chardev, for its `fd`, and -run-with. */
-static json_t *option_parameters(const char *option)
-{
-    json_t *list = json_array();
-    g_autoptr(GPtrArray) keys = g_str_equal(option, "chardev") ? chardev_list_keys() : NULL;
-
-    for (unsigned i = 0; keys && i < keys->len; i++) {
-        add_parameter(list, g_ptr_array_index(keys, i));
-    }
-    for (unsigned i = 0; g_str_equal(option, "run-with") && run_with_keys[i]; i++) {
-        add_parameter(list, run_with_keys[i]);
-    }
-    return list;
-}
-
 static json_t *query_command_line_options(struct qmp_context *context, json_t *arguments,
                                           GError **error)
 {
     const char *wanted = json_string_value(json_object_get(arguments, "option"));
-    json_t *list = json_array();
+    json_t *(*describe)(void) = context->machine->config.describe_options;
+    json_t *all = describe ? describe() : json_array(), *list, *option;
+    size_t i;
 
-    for (const struct option *option = option_table; option->name; option++) {
-        if (!wanted || g_str_equal(wanted, option->name)) {
-            json_array_append_new(list, json_pack("{s:s, s:o}", "option", option->name,
-                                                  "parameters", option_parameters(option->name)));
+    if (!wanted) {
+        return all;
+    }
+    list = json_array();
+    json_array_foreach(all, i, option)
+    {
+        if (g_str_equal(json_string_value(json_object_get(option, "option")), wanted)) {
+            json_array_append(list, option);
         }
     }
-    if (wanted && !json_array_size(list)) {
+    json_decref(all);
+    if (!json_array_size(list)) {
         json_decref(list);
         duodm_fail(error, DUODM_ERROR_NOT_FOUND, "there is no option '%s'", wanted);
         return NULL;
@@ -178,6 +164,11 @@ static json_t *quit(struct qmp_context *context, json_t *arguments, GError **err
 {
     machine_request_shutdown(context->machine, SHUTDOWN_HOST_QMP_QUIT);
     return json_object();
+}
+
+static json_t *inject_nmi(struct qmp_context *context, json_t *arguments, GError **error)
+{
+    return machine_inject_nmi(context->machine, error) ? json_object() : NULL;
 }
 
 static json_t *system_reset(struct qmp_context *context, json_t *arguments, GError **error)
@@ -303,6 +294,7 @@ const struct qmp_command qmp_command_table[] = {
     {"expire_password", qmp_expire_password_arguments, qmp_expire_password},
     {"getfd", qmp_fdname_arguments, qmp_getfd},
     {"human-monitor-command", human_arguments, human_monitor_command},
+    {"inject-nmi", NULL, inject_nmi},
     {"input-send-event", qmp_input_send_event_arguments, qmp_input_send_event},
     {"migrate", qmp_migrate_arguments, qmp_migrate},
     {"migrate-incoming", qmp_uri_arguments, qmp_migrate_incoming},

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* From the text of a command to its reply. */
-#include "dm/keyval.h"
 #include "dm/monitor/qmp-commands.h"
+#include "dm/nearest-word.h"
 #include "util/error.h"
 
 #include <string.h>

@@ -26,6 +26,7 @@ enum qmp_framer_result {
 
 struct qmp_framer *qmp_framer_new(void);
 void qmp_framer_free(struct qmp_framer *framer);
+/* Forget what was fed: another client. */
 void qmp_framer_reset(struct qmp_framer *framer);
 
 /* Feed bytes up to the end of a value or to an error; *used gets how many were read. */

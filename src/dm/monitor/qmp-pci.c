@@ -2,6 +2,7 @@
 #include "dm/machine.h"
 #include "dm/monitor/pci-look.h"
 #include "dm/monitor/qmp-commands.h"
+#include "dm/pci/pci-bridge.h"
 
 #define PCI_VENDOR_ID           0x00
 #define PCI_DEVICE_ID           0x02
@@ -18,10 +19,9 @@ static gint by_address(gconstpointer a, gconstpointer b)
     return (*x)->devfn - (*y)->devfn;
 }
 
-GPtrArray *pci_functions(struct machine *machine)
+GPtrArray *pci_functions(const struct bus *bus)
 {
     GPtrArray *list = g_ptr_array_new();
-    struct bus *bus = machine->pci_bus;
 
     for (unsigned i = 0; bus && i < bus->children->len; i++) {
         g_ptr_array_add(list, g_ptr_array_index(bus->children, i)); /* begins with its device */
@@ -80,8 +80,30 @@ static json_t *regions_of(const struct pci_device *device)
     return list;
 }
 
+static json_t *describe_all(const struct bus *bus);
+
+static json_t *describe_range(struct range range)
+{
+    /* A window that is closed: its base is above its limit. */
+    return json_pack("{s:I, s:I}", "base", (json_int_t)(range.length ? range.start : 1), "limit",
+                     (json_int_t)(range.length ? range.start + range.length - 1 : 0));
+}
+
+static json_t *describe_bridge(const struct pci_device *bridge, const struct pci_bridge_info *info)
+{
+    json_t *bus = json_pack("{s:i, s:i, s:i, s:o, s:o, s:o}", "number",
+                            pci_requester_id(bridge) >> 8, "secondary", (int)info->secondary,
+                            "subordinate", (int)info->subordinate, "io_range",
+                            describe_range(info->io), "memory_range", describe_range(info->memory),
+                            "prefetchable_range", describe_range(info->prefetch));
+
+    return json_pack("{s:o, s:o}", "bus", bus, "devices",
+                     describe_all(pci_bus_base(pci_bridge_bus(bridge))));
+}
+
 static json_t *describe(const struct pci_device *device)
 {
+    struct pci_bridge_info info;
     uint16_t class_code = pci_look_16(device, PCI_CLASS);
     json_t *id = json_pack("{s:i, s:i}", "vendor", pci_look_16(device, PCI_VENDOR_ID), "device",
                            pci_look_16(device, PCI_DEVICE_ID));
@@ -92,28 +114,34 @@ static json_t *describe(const struct pci_device *device)
         json_object_set_new(id, "subsystem-vendor",
                             json_integer(pci_look_16(device, PCI_SUBSYSTEM_VENDOR_ID)));
     }
-    entry = json_pack("{s:i, s:i, s:i, s:{s:s, s:i}, s:o, s:i, s:s, s:o}", "bus", 0, "slot",
-                      device->devfn >> 3, "function", device->devfn & 7, "class_info", "desc",
-                      pci_class_name(class_code), "class", class_code, "id", id, "irq_pin",
-                      device->config[PCI_INTERRUPT_PIN], "qdev_id",
+    entry = json_pack("{s:i, s:i, s:i, s:{s:s, s:i}, s:o, s:i, s:s, s:o}", "bus",
+                      pci_requester_id(device) >> 8, "slot", device->devfn >> 3, "function",
+                      device->devfn & 7, "class_info", "desc", pci_class_name(class_code), "class",
+                      class_code, "id", id, "irq_pin", device->config[PCI_INTERRUPT_PIN], "qdev_id",
                       device->device.id ? device->device.id : "", "regions", regions_of(device));
     if (device->config[PCI_INTERRUPT_PIN]) {
         json_object_set_new(entry, "irq", json_integer(device->config[PCI_INTERRUPT_LINE]));
     }
+    if (pci_bridge_get_info(device, &info)) {
+        json_object_set_new(entry, "pci_bridge", describe_bridge(device, &info));
+    }
     return entry;
+}
+
+static json_t *describe_all(const struct bus *bus)
+{
+    g_autoptr(GPtrArray) functions = pci_functions(bus);
+    json_t *devices = json_array();
+
+    for (unsigned i = 0; i < functions->len; i++) {
+        json_array_append_new(devices, describe(g_ptr_array_index(functions, i)));
+    }
+    return devices;
 }
 
 json_t *qmp_query_pci(struct qmp_context *context, json_t *arguments, GError **error)
 {
-    g_autoptr(GPtrArray) functions = pci_functions(context->machine);
-    json_t *devices;
+    const struct bus *bus = context->machine->pci_bus;
 
-    if (!context->machine->pci_bus) {
-        return json_array();
-    }
-    devices = json_array();
-    for (unsigned i = 0; i < functions->len; i++) {
-        json_array_append_new(devices, describe(g_ptr_array_index(functions, i)));
-    }
-    return json_pack("[{s:i, s:o}]", "bus", 0, "devices", devices);
+    return bus ? json_pack("[{s:i, s:o}]", "bus", 0, "devices", describe_all(bus)) : json_array();
 }

@@ -7,6 +7,7 @@
 #include "dm/net/address.h"
 #include "dm/net/backend.h"
 #include "util/error.h"
+#include "util/own-path.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -23,6 +24,7 @@
 struct dgram_netdev {
     struct netdev netdev;
     struct socket_address local, remote;
+    struct own_path own;          /* of local */
     struct sockaddr_storage peer; /* of remote */
     socklen_t peer_length;        /* 0: the socket came connected */
 };
@@ -168,10 +170,8 @@ static void dgram_close(struct netdev *netdev)
     struct dgram_netdev *dgram = (struct dgram_netdev *)netdev;
 
     if (netdev->queue_count) {
+        own_path_remove(&dgram->own);
         close(((struct dgram_queue *)netdev->queues[0])->fd);
-        if (dgram->local.path) {
-            unlink(dgram->local.path);
-        }
     }
     socket_address_clear(&dgram->local);
     socket_address_clear(&dgram->remote);
@@ -219,7 +219,7 @@ static void remove_stale(const char *path, const struct sockaddr_storage *name, 
     close(fd);
 }
 
-static int bind_local(const struct dgram_netdev *dgram, GError **error)
+static int bind_local(struct dgram_netdev *dgram, GError **error)
 {
     g_autofree char *where = socket_address_text(&dgram->local, -1);
     struct sockaddr_storage name;
@@ -238,6 +238,7 @@ static int bind_local(const struct dgram_netdev *dgram, GError **error)
         close(fd);
         return -1;
     }
+    own_path_init(&dgram->own, dgram->local.path);
     return fd;
 }
 

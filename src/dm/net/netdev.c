@@ -2,6 +2,7 @@
 /* The back ends of a machine: made, found, attached to NICs, taken down. */
 #include "dm/io-thread.h"
 #include "dm/machine.h"
+#include "dm/nearest-word.h"
 #include "dm/net/backend.h"
 #include "memory/guard.h"
 #include "util/error.h"

@@ -11,6 +11,7 @@
 
 struct poll_set;
 
+/* Fails where the host has no descriptor left. */
 struct poll_set *poll_set_new(GError **error);
 void poll_set_free(struct poll_set *set);
 /* Readable when one of the descriptors has an event. */

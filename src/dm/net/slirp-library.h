@@ -20,12 +20,14 @@
     F(pollfds_poll)                                                                                \
     F(remove_hostfwd)
 
+/* The functions by their names without "slirp_". */
 struct slirp_library {
 #define SLIRP_LIBRARY_MEMBER(name) __typeof__(slirp_##name) *name;
     SLIRP_LIBRARY_FUNCTIONS(SLIRP_LIBRARY_MEMBER)
 #undef SLIRP_LIBRARY_MEMBER
 };
 
+/* The error names Debian's package. The library stays for as long as the process. */
 bool slirp_library_load(struct slirp_library *library, GError **error);
 
 #endif

@@ -17,14 +17,13 @@ static bool is_datagram(const char *fd)
            getsockopt((int)number, SOL_SOCKET, SO_TYPE, &type, &length) == 0 && type != SOCK_STREAM;
 }
 
-static bool translate_fd(struct key_values *list, const char *fd, GError **error)
+static void translate_fd(struct key_values *list, const char *fd)
 {
     bool datagram = is_datagram(fd);
 
     key_values_set(list, "type", datagram ? "dgram" : "stream");
     key_values_set(list, datagram ? "local.type" : "addr.type", "fd");
     key_values_set(list, datagram ? "local.str" : "addr.str", fd);
-    return true;
 }
 
 static bool translate_stream(struct key_values *list, const char *address, bool server,
@@ -54,14 +53,14 @@ static struct key_values *socket_translate(const struct key_values *options, GEr
     const char *fd = key_values_get(options, "fd"), *listen = key_values_get(options, "listen");
     const char *to = key_values_get(options, "connect"), *udp = key_values_get(options, "udp");
     struct key_values *list = key_values_parse("", NULL, NULL);
-    bool good;
+    bool good = true;
 
     key_values_set(list, "id", key_values_get(options, "id"));
     if (!!fd + !!listen + !!to + !!udp != 1) {
         good = duodm_fail(error, DUODM_ERROR_INVALID_ARGUMENT,
                           "socket: needs one of fd=, listen=, connect= and udp=");
     } else if (fd) {
-        good = translate_fd(list, fd, error);
+        translate_fd(list, fd);
     } else if (udp) {
         good = translate_udp(list, udp, key_values_get(options, "localaddr"), error);
     } else {

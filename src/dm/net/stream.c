@@ -11,6 +11,7 @@
 #include "dm/property.h"
 #include "util/error.h"
 #include "util/log.h"
+#include "util/own-path.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -25,8 +26,9 @@
 struct stream_netdev {
     struct netdev netdev;
     struct socket_address address;
-    uint64_t reconnect; /* seconds; 0: never */
-    int listener;       /* -1: a client */
+    uint64_t reconnect;  /* seconds; 0: never */
+    int listener;        /* -1: a client */
+    struct own_path own; /* of the listener */
 };
 
 struct stream_queue {
@@ -34,7 +36,7 @@ struct stream_queue {
     int fd;                            /* -1: no peer. Written in the loop, under queue.lock */
     struct event *acceptable;          /* server */
     struct event *retry;               /* client */
-    struct connector *connector;       /* client: it is being tried */
+    struct connector *connector;       /* client that connects again; else NULL */
     struct event *readable, *writable; /* while there is a peer and the queue is started */
     struct frame_reader reader;
     bool stalled;    /* the reader holds a packet that the NIC had no room for */
@@ -97,7 +99,7 @@ static void schedule_retry(struct stream_queue *self)
 {
     struct timeval delay = {.tv_sec = (time_t)stream_of(self)->reconnect};
 
-    if (self->retry && stream_of(self)->reconnect) {
+    if (self->retry && self->connector) {
         event_add(self->retry, &delay);
     }
 }
@@ -156,7 +158,6 @@ static void socket_connected(void *opaque, int fd)
 {
     struct stream_queue *self = opaque;
 
-    self->connector = NULL;
     if (fd >= 0) {
         begin_connection(self, fd);
     } else {
@@ -168,9 +169,7 @@ static void socket_retry(evutil_socket_t fd, short what, void *opaque)
 {
     struct stream_queue *self = opaque;
 
-    self->connector =
-        connector_start(self->queue.base, &stream_of(self)->address, socket_connected, self);
-    if (!self->connector) {
+    if (!connector_start(self->connector, self->queue.base)) {
         schedule_retry(self);
     }
 }
@@ -353,7 +352,7 @@ static void stream_start(struct net_queue *queue)
         watch_connection(self);
     } else if (self->acceptable) {
         event_add(self->acceptable, NULL);
-    } else if (stream->reconnect) {
+    } else if (self->connector) {
         socket_retry(-1, 0, self);
     }
 }
@@ -364,7 +363,7 @@ static void stream_stop(struct net_queue *queue)
 
     g_clear_pointer(&self->acceptable, event_free);
     g_clear_pointer(&self->retry, event_free);
-    g_clear_pointer(&self->connector, connector_cancel);
+    connector_stop(self->connector);
     unwatch_connection(self);
 }
 
@@ -377,11 +376,10 @@ static void stream_close(struct netdev *netdev)
         close(self->fd);
     }
     if (stream->listener >= 0) {
+        own_path_remove(&stream->own);
         close(stream->listener);
-        if (stream->address.path) {
-            unlink(stream->address.path);
-        }
     }
+    connector_free(self->connector);
     frame_reader_destroy(&self->reader);
     g_free(self->unsent);
     socket_address_clear(&stream->address);
@@ -412,12 +410,16 @@ static bool open_socket(struct stream_netdev *stream, struct stream_queue *self,
     }
     if (server) {
         stream->listener = socket_address_listen(&stream->address, error);
+        if (stream->listener >= 0) {
+            own_path_init(&stream->own, stream->address.path);
+        }
         return stream->listener >= 0;
     }
     if (stream->reconnect) { /* when it has a card */
+        self->connector = connector_new(&stream->address, socket_connected, self);
         return true;
     }
-    self->fd = socket_address_connect(&stream->address, -1, error);
+    self->fd = socket_address_connect(&stream->address, -1, SOCKET_ADVICE_LISTEN, error);
     return self->fd >= 0;
 }
 

@@ -66,8 +66,8 @@ struct card {
          0,                                                                                        \
          "place in the order in which firmware boots; -1: none"},                                  \
     {                                                                                              \
-        "romfile", PROPERTY_STRING, offsetof(struct struct_, card.rom_file), NULL, 0, 0,           \
-            "option ROM, \"\" for none [that of ipxe-qemu, if it is installed]"                    \
+        "romfile", PROPERTY_STRING | PROPERTY_OF_HOST, offsetof(struct struct_, card.rom_file),    \
+            NULL, 0, 0, "option ROM, \"\" for none [that of ipxe-qemu, if it is installed]"        \
     }
 
 #define CARD_STATE_FIELDS(struct_)                                                                 \

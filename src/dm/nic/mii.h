@@ -49,6 +49,8 @@ struct mii {
 };
 
 void mii_reset(struct mii *mii); /* carrier stays */
+/* A register, as the management interface has it (22.2.4); numbers count modulo MII_REGISTERS.
+ * Reading BMSR tells of a link that was lost, once. */
 uint16_t mii_read(struct mii *mii, unsigned number);
 void mii_write(struct mii *mii, unsigned number, uint16_t value);
 void mii_set_carrier(struct mii *mii, bool carrier);

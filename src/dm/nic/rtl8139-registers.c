@@ -329,7 +329,7 @@ static void send_command_written(struct rtl8139 *nic, uint32_t written)
     }
 }
 
-static void tally_written(struct rtl8139 *nic, unsigned offset, unsigned size, uint32_t written)
+static void tally_written(struct rtl8139 *nic, unsigned offset, uint32_t written)
 {
     store_le32(nic->registers + offset, written);
     if (offset == DTCCR && (written & DTCCR_COMMAND)) {
@@ -403,7 +403,7 @@ static void low_written(struct rtl8139 *nic, unsigned offset, unsigned size, uin
         if (!rtl8139_is_cplus(nic)) {
             send_status_written(nic, i, part_of(offset, size, value, at, 4));
         } else if (i < 2) {
-            tally_written(nic, at, 4, part_of(offset, size, value, at, 4));
+            tally_written(nic, at, part_of(offset, size, value, at, 4));
         }
     }
 }

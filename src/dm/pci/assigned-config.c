@@ -132,20 +132,24 @@ static void init_power(struct assigned_config *config, unsigned at)
     pci_put(config->pci->write_mask, at + POWER_CONTROL, 2, POWER_STATE);
 }
 
-/* On the root bus there is no link: an endpoint is one that is integrated there. */
+/* On a root bus there is no link: an endpoint is one that is integrated there. Behind a port there
+ * is one, of which an integrated function tells nothing. */
 static void init_express(struct assigned_config *config, unsigned at)
 {
     uint8_t *bytes = config->pci->config;
     uint32_t flags = pci_get(bytes, at + EXPRESS_FLAGS, 2);
     uint32_t type = (flags & EXPRESS_TYPE) >> EXPRESS_TYPE_SHIFT;
+    bool is_behind_port = config->pci->device.bus->parent != NULL;
+    bool is_integrated = type == EXPRESS_INTEGRATED;
 
     config->express = (uint8_t)at;
     emulate(config, at + EXPRESS_FLAGS, 2);
-    if (type != EXPRESS_ENDPOINT && type != EXPRESS_LEGACY) {
+    if (is_integrated != is_behind_port ||
+        (!is_integrated && type != EXPRESS_ENDPOINT && type != EXPRESS_LEGACY)) {
         return;
     }
-    pci_put(bytes, at + EXPRESS_FLAGS, 2,
-            (flags & ~EXPRESS_TYPE) | EXPRESS_INTEGRATED << EXPRESS_TYPE_SHIFT);
+    type = is_behind_port ? EXPRESS_ENDPOINT : EXPRESS_INTEGRATED;
+    pci_put(bytes, at + EXPRESS_FLAGS, 2, (flags & ~EXPRESS_TYPE) | type << EXPRESS_TYPE_SHIFT);
     memset(bytes + at + EXPRESS_LINK, 0, EXPRESS_LINK_SIZE);
     emulate(config, at + EXPRESS_LINK, EXPRESS_LINK_SIZE);
     if ((flags & EXPRESS_VERSION) >= 2) {

@@ -21,16 +21,21 @@ struct assigned_config_ops {
 struct assigned_config {
     struct pci_device *pci;
     const struct assigned_config_ops *ops;
-    const char *name;                  /* for messages: "vfio 0000:00:05.0". Not owned */
-    uint8_t emulated[PCI_CONFIG_SIZE]; /* bits that are pci.config's */
-    uint8_t locked[PCI_CONFIG_SIZE]; /* bits that are the function's, but not for guests to write */
-    uint8_t express, msi, msix;      /* capabilities' offsets; 0: it has none */
+    const char *name;                          /* for messages: "vfio 0000:00:05.0". Not owned */
+    uint8_t emulated[PCI_EXPRESS_CONFIG_SIZE]; /* bits that are pci.config's */
+    uint8_t locked[PCI_EXPRESS_CONFIG_SIZE]; /* bits that are the function's, but not for guests to
+                                                write */
+    uint8_t express, msi, msix;              /* capabilities' offsets; 0: it has none */
 };
 
 /* In realize, with pci, ops and name set and the rest zero: take over the function's header and
  * capabilities as the guest is to see them. has_intx: its pin can be delivered. Then BARs may be
  * registered. */
 bool assigned_config_init(struct assigned_config *config, bool has_intx, GError **error);
+
+/* After that, if the function's own config space is of 4096 bytes: extended capabilities that mean
+ * something to the guest, to be read. Does nothing on a bus that has no such space. */
+void assigned_extended_init(struct assigned_config *config);
 
 /* After that, for an owner on the host that looks after nothing: the guest may write no bits of the
  * function's but those that are known to be harmless, and is shown no reset. */

@@ -23,6 +23,8 @@
 #define CHIPSET_SUBSYSTEM_VENDOR 0x1af4
 #define CHIPSET_SUBSYSTEM        0x1100
 
+#define I440FX_PAM0 0x59u /* 3.2.20: PAM0 to PAM6 of the host bridge */
+
 /*
  * The port CF9h lies within the four bytes of CONFADD (CF8h). The host bridge owns all four and
  * hands accesses to CF9h of one byte to region (offset 0). NULL: to nobody.
@@ -40,19 +42,32 @@ void piix3_ide_enable(struct pci_device *ide);
 /* The line that drives source SCI into ISA interrupt 9. */
 struct irq_line piix3_sci_line(struct pci_device *piix3);
 
-/* For ACPI tables. Ports of the blocks of "PIIX4_PM" relative to PMBASE, which firmware sets; for
- * kernels that are loaded directly piix4_pm_enable sets it and turns SCI on as firmware would. */
-#define PIIX4_PM_DEFAULT_BASE  0x600u
-#define PIIX4_PM1_EVENT_OFFSET 0x00u   /* PM1a_EVT_BLK, 4 bytes */
-#define PIIX4_PM1_CTRL_OFFSET  0x04u   /* PM1a_CNT_BLK, 2 bytes */
-#define PIIX4_PM_TIMER_OFFSET  0x08u   /* PM_TMR_BLK, 4 bytes */
-#define PIIX4_GPE0_BASE        0xafe0u /* GPE0_BLK, 4 bytes, fixed */
-#define PIIX4_SMI_COMMAND_PORT 0xb2u
-#define PIIX4_ACPI_ENABLE      0xf1u /* value for SMI_CMD that sets SCI_EN */
-#define PIIX4_ACPI_DISABLE     0xf0u
-#define PIIX4_SCI_INTERRUPT    9u
-#define PIIX4_S5_SLEEP_TYPE    0u /* SLP_TYP of S5, for \_S5 in the DSDT */
+/* For ACPI tables: ports of the blocks of power management relative to PMBASE, which firmware sets;
+ * for kernels that are loaded directly piix4_pm_enable, or ich9_lpc_enable, does as it would. */
+#define CHIPSET_PM1_EVENT_OFFSET 0x00u /* PM1a_EVT_BLK, 4 bytes */
+#define CHIPSET_PM1_CTRL_OFFSET  0x04u /* PM1a_CNT_BLK, 2 bytes */
+#define CHIPSET_PM_TIMER_OFFSET  0x08u /* PM_TMR_BLK, 4 bytes */
+#define CHIPSET_SMI_COMMAND_PORT 0xb2u
+#define CHIPSET_ACPI_ENABLE      0xf1u /* value for SMI_CMD that sets SCI_EN */
+#define CHIPSET_ACPI_DISABLE     0xf0u
+#define CHIPSET_SCI_INTERRUPT    9u
+#define PIIX4_PM_DEFAULT_BASE    0x600u
+#define PIIX4_GPE0_BASE          0xafe0u /* GPE0_BLK, 4 bytes, fixed */
+#define PIIX4_S5_SLEEP_TYPE      0u      /* SLP_TYP of S5, for \_S5 in the DSDT */
+#define ICH9_GPE0_OFFSET         0x20u   /* GPE0_BLK, 16 bytes, from PMBASE */
+#define ICH9_S5_SLEEP_TYPE       7u
 
+/* Have a region of a chipset's function answer where its base register says. */
+static inline void chipset_place_region(struct memory_region *region, uint64_t base, bool enabled)
+{
+    if (enabled && base) {
+        memory_region_set_offset(region, base);
+    }
+    memory_region_set_enabled(region, enabled && base);
+}
+
+/* Route PIRQA to PIRQD to ISA interrupts, as firmware would. */
+void piix3_route(struct pci_device *piix3, const uint8_t irqs[4]);
 /* Set PMBASE to io_base and enable the block: in reset handlers of directly loaded kernels. */
 void piix4_pm_enable(struct pci_device *pm, uint16_t io_base);
 

@@ -75,10 +75,13 @@ static void update_bar(struct pci_device *device, struct pci_bar *bar, unsigned 
     bar->address = address;
 }
 
+bool pci_device_is_master(const struct pci_device *device)
+{
+    return pci_get(device->config, PCI_COMMAND, 2) & PCI_COMMAND_MASTER;
+}
+
 void pci_device_update_mappings(struct pci_device *device)
 {
-    uint32_t command = pci_get(device->config, PCI_COMMAND, 2);
-
     memory_topology_begin();
     for (unsigned i = 0; i < PCI_BAR_COUNT; i++) {
         if (device->bars[i].region) {
@@ -88,7 +91,7 @@ void pci_device_update_mappings(struct pci_device *device)
     if (device->rom.region) {
         update_bar(device, &device->rom, PCI_ROM_ADDRESS);
     }
-    memory_region_set_enabled(&device->dma_window, command & PCI_COMMAND_MASTER);
+    memory_region_set_enabled(&device->dma_window, pci_device_is_master(device));
     memory_topology_commit();
 }
 

@@ -2,6 +2,7 @@
 /* The life of a PCI device around that of its class: slot, header, bus mastering, reset, state. */
 #include "dm/hotplug.h"
 #include "dm/machine.h"
+#include "dm/pci/pci-bridge.h"
 #include "dm/pci/pci-bus.h"
 #include "dm/pci/pci-power.h"
 #include "dm/pci/pci-regs.h"
@@ -20,10 +21,12 @@ static char *address_text(unsigned devfn)
     return g_strdup_printf("%02x.%x", devfn >> 3, devfn & 7);
 }
 
-/* The first slot with no function at all; slots 0 and 1 are the chipset's. */
+/* The first slot with no function at all; slots 0 and 1 of the root bus are the chipset's. */
 static bool find_free_slot(struct pci_bus *bus, unsigned *devfn)
 {
-    for (unsigned slot = 2; slot < 32; slot++) {
+    unsigned first = bus->bridge ? 0 : 2, end = bus->is_link ? 1 : 32;
+
+    for (unsigned slot = first; slot < end; slot++) {
         bool used = false;
 
         for (unsigned function = 0; function < 8; function++) {
@@ -42,8 +45,17 @@ static bool check_functions(struct pci_bus *bus, const struct pci_device *device
                             GError **error)
 {
     unsigned slot = devfn & ~7u;
+    bool is_plugged = bus->is_link && bus->machine->complete;
 
-    if (devfn != slot && (!bus->devices[slot] || !bus->devices[slot]->multifunction)) {
+    /* What is plugged into a port comes as a whole, with function 0. */
+    if (is_plugged && devfn != slot && bus->devices[slot]) {
+        return duodm_fail(error, DUODM_ERROR_INVALID_ARGUMENT,
+                          "the slot of bus %s is in use: functions 1 to 7 have to be there before "
+                          "function 0 is plugged",
+                          bus->base.name);
+    }
+    if (devfn != slot && !is_plugged &&
+        (!bus->devices[slot] || !bus->devices[slot]->multifunction)) {
         return duodm_fail(error, DUODM_ERROR_INVALID_ARGUMENT,
                           "function %u of slot %02x needs a function 0 there with "
                           "multifunction=on",
@@ -66,6 +78,12 @@ static bool choose_address(struct pci_bus *bus, struct pci_device *device, GErro
         return duodm_fail(error, DUODM_ERROR_NO_MEMORY, "no slot is free on bus %s",
                           bus->base.name);
     }
+    if (bus->is_link && devfn > 7) {
+        return duodm_fail(error, DUODM_ERROR_INVALID_ARGUMENT,
+                          "bus %s is that of a port, which has one slot: give addr=0, or leave it "
+                          "out",
+                          bus->base.name);
+    }
     if (bus->devices[devfn]) {
         g_autofree char *text = address_text(devfn);
 
@@ -84,13 +102,18 @@ static void init_header(struct pci_device *device)
     const struct pci_class *class = pci_class_of(device);
     uint8_t *config = device->config;
 
+    device->config_size = PCI_CONFIG_SIZE;
     pci_put(config, PCI_VENDOR_ID, 2, class->vendor_id);
     pci_put(config, PCI_DEVICE_ID, 2, class->device_id);
     pci_put(config, PCI_REVISION_ID, 1, class->revision);
     pci_put(config, PCI_CLASS_CODE, 3, class->class_code);
     pci_put(config, PCI_HEADER_TYPE, 1, device->multifunction ? PCI_HEADER_MULTIFUNCTION : 0);
-    pci_put(config, PCI_SUBSYSTEM_VENDOR_ID, 2, class->subsystem_vendor_id);
-    pci_put(config, PCI_SUBSYSTEM_ID, 2, class->subsystem_id);
+    if (class->is_bridge) {
+        pci_bridge_init_header(device);
+    } else {
+        pci_put(config, PCI_SUBSYSTEM_VENDOR_ID, 2, class->subsystem_vendor_id);
+        pci_put(config, PCI_SUBSYSTEM_ID, 2, class->subsystem_id);
+    }
     pci_put(config, PCI_INTERRUPT_PIN, 1, class->interrupt_pin);
 
     pci_put(device->write_mask, PCI_COMMAND, 2,
@@ -108,11 +131,17 @@ bool pci_device_prepare(struct device *base, GError **error)
     struct pci_bus *bus = pci_bus_from_base(base->bus);
     g_autofree char *address = NULL, *name = NULL;
 
+    if (bus->machine->complete && bus->bridge && !bus->hotplug) {
+        return duodm_fail(error, DUODM_ERROR_NOT_SUPPORTED,
+                          "bus %s has no hotplug: give the device with -device", bus->base.name);
+    }
     if (!choose_address(bus, device, error)) {
         return false;
     }
     device->pci_bus = bus;
     device->hidden = bus->machine->complete; /* until it is announced */
+    device->requester =
+        (uint16_t)(__atomic_load_n(&bus->number, __ATOMIC_RELAXED) << 8 | device->devfn);
     init_header(device);
     address = address_text(device->devfn);
     name = g_strdup_printf("%s %s DMA", base->class->name, address);
@@ -136,7 +165,8 @@ void pci_device_release(struct device *base)
     memset(device->write_mask, 0, sizeof(device->write_mask));
     memset(device->clear_mask, 0, sizeof(device->clear_mask));
     memset(device->bars, 0, sizeof(device->bars));
-    device->capabilities_end = 0;
+    device->capabilities_end = device->extended_last = device->extended_end = 0;
+    device->express = 0;
 }
 
 /* Memory in BARs that the guest will see in place is the guest's, where an engine attaches to it.
@@ -188,14 +218,18 @@ bool pci_device_plug(struct device *base, GError **error)
     const struct engine_ops *engine = base->machine->engine;
 
     memcpy(device->power_on, device->config, sizeof(device->config));
-    if (engine->add_pci_function &&
+    if (engine->add_pci_function && !device->pci_bus->bridge &&
         (!adopt_bars(device, error) ||
          !engine->add_pci_function(base->machine, device->devfn, error))) {
         abandon_bars(device);
         return false;
     }
+    /* From here on it hears when its bus is numbered. */
+    memory_topology_begin();
+    pci_device_renumber(device);
     pci_device_update_mappings(device);
     __atomic_store_n(&device->pci_bus->devices[device->devfn], device, __ATOMIC_RELEASE);
+    memory_topology_commit();
     return true;
 }
 
@@ -218,7 +252,7 @@ void pci_device_unplug(struct device *base)
     /* vCPUs that found it on the bus, or its BARs in the memory map, are done with it. */
     memory_rcu_synchronize();
     pci_set_interrupt(device, false);
-    if (engine->remove_pci_function) {
+    if (engine->remove_pci_function && !device->pci_bus->bridge) {
         engine->remove_pci_function(base->machine, device->devfn);
         abandon_bars(device);
     }
@@ -228,8 +262,8 @@ void pci_device_announce(struct device *base)
 {
     struct pci_device *device = pci_device_of(base);
 
-    if (device->holds_announcement) {
-        return;
+    if (device->holds_announcement || (device->pci_bus->is_link && device->devfn != 0)) {
+        return; /* of a link: function 0 brings the others with it */
     }
     __atomic_store_n(&device->hidden, false, __ATOMIC_RELEASE);
     if (device->pci_bus->hotplug) {
@@ -281,6 +315,7 @@ void pci_device_reset(struct device *base)
     pci_set_interrupt(device, false);
     pci_device_update_interrupt(device);
     pci_device_update_mappings(device);
+    pci_bridge_update(device);
 }
 
 /* Saved state. */
@@ -304,15 +339,29 @@ static bool pci_device_after_load(void *object)
     pci_msi_update(device);
     pci_device_update_interrupt(device);
     pci_device_update_mappings(device);
+    pci_bridge_update(device);
     return true;
 }
+
+#define MSIX_FIELDS(version_)                                                                      \
+    STATE_ARRAY(BYTES, pci_device, msix.table, sizeof(((struct pci_device *)0)->msix.table),       \
+                version_),                                                                         \
+        STATE_ARRAY(BYTES, pci_device, msix.pending,                                               \
+                    sizeof(((struct pci_device *)0)->msix.pending), version_)
 
 static const struct state_field pci_device_fields[] = {
     STATE_ARRAY(BYTES, pci_device, config, PCI_CONFIG_SIZE, 1),
     STATE(BOOL, pci_device, interrupt_level, 1),
     STATE(UINT32, pci_device, msi.pending, 2),
-    STATE_ARRAY(BYTES, pci_device, msix.table, sizeof(((struct pci_device *)0)->msix.table), 2),
-    STATE_ARRAY(BYTES, pci_device, msix.pending, sizeof(((struct pci_device *)0)->msix.pending), 2),
+    MSIX_FIELDS(2),
+    STATE_END,
+};
+
+static const struct state_field pci_express_device_fields[] = {
+    STATE_ARRAY(BYTES, pci_device, config, PCI_EXPRESS_CONFIG_SIZE, 1),
+    STATE(BOOL, pci_device, interrupt_level, 1),
+    STATE(UINT32, pci_device, msi.pending, 1),
+    MSIX_FIELDS(1),
     STATE_END,
 };
 
@@ -321,6 +370,24 @@ const struct state_description pci_device_state = {
     .version = 2,
     .fields = pci_device_fields,
     .after_load = pci_device_after_load,
+};
+
+const struct state_description pci_express_device_state = {
+    .name = "pci-express-device",
+    .version = 1,
+    .fields = pci_express_device_fields,
+    .after_load = pci_device_after_load,
+};
+
+#define BAR_SIZE(name_, bar_)                                                                      \
+    {                                                                                              \
+        name_, PROPERTY_SIZE, offsetof(struct pci_device, bar_.size), NULL, 0, 0, NULL             \
+    }
+const struct property pci_device_facts[] = {
+    BAR_SIZE("size of BAR 0", bars[0]), BAR_SIZE("size of BAR 1", bars[1]),
+    BAR_SIZE("size of BAR 2", bars[2]), BAR_SIZE("size of BAR 3", bars[3]),
+    BAR_SIZE("size of BAR 4", bars[4]), BAR_SIZE("size of BAR 5", bars[5]),
+    BAR_SIZE("size of ROM", rom),       PROPERTY_END,
 };
 
 /* Bus mastering. */

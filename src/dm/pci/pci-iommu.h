@@ -11,7 +11,8 @@
 
 struct iommu_drain;
 
-/* An IOMMU as the bus sees it. Called in the main loop, unless said otherwise. */
+/* An IOMMU as the bus sees it. Called in the main loop, unless said otherwise. get_view is called
+ * by vCPUs, too, in a topology transaction: when they number buses. */
 struct pci_iommu_ops {
     /* The view of a requester, which is kept until it is put as often as it was got. */
     struct memory_region *(*get_view)(void *opaque, uint16_t requester);

@@ -7,21 +7,13 @@
 #include "dm/machine.h"
 #include "dm/pci/chipset.h"
 #include "dm/pci/pci-regs.h"
+#include "dm/pci/pirq-router.h"
 
-#include <string.h>
-
-#define PIRQRC         0x60u /* PIRQRCA..PIRQRCD: 2.2.12 */
-#define PIRQRC_DEFAULT 0x80u /* not routed */
-#define PIRQRC_OFF     0x80u
-#define PIRQRC_MASK    0x8fu
-#define PIRQRC_IRQS    0xdef8u /* 3..7, 9..12, 14, 15 may be routed to; others are reserved */
+#define PIRQRC 0x60u /* PIRQRCA..PIRQRCD: 2.2.12 */
 
 struct piix3 {
     struct pci_device pci;
-    pthread_mutex_t lock;         /* leaf but for the interrupt controllers; of the fields below */
-    bool level[PIIX3_SOURCES];    /* what each source drives */
-    uint8_t route[PIIX3_SOURCES]; /* ISA interrupt; 0: none */
-    uint16_t asserted;            /* ISA interrupts that are driven high */
+    struct pirq_router router; /* its sources are enum piix3_source */
 };
 
 extern const struct device_class piix3_class;
@@ -31,62 +23,24 @@ bool pci_device_is_piix3(const struct pci_device *device)
     return device && device->device.class == &piix3_class;
 }
 
-/* Drive each ISA interrupt to the OR of the sources routed to it. With the lock held. */
-static void update_interrupts(struct piix3 *piix3)
-{
-    struct machine *machine = piix3->pci.device.machine;
-    uint16_t asserted = 0, changed;
-
-    for (unsigned i = 0; i < PIIX3_SOURCES; i++) {
-        if (piix3->level[i] && piix3->route[i]) {
-            asserted |= (uint16_t)(1u << piix3->route[i]);
-        }
-    }
-    changed = asserted ^ piix3->asserted;
-    piix3->asserted = asserted;
-    for (unsigned irq = 0; irq < 16; irq++) {
-        if (changed >> irq & 1) {
-            irq_line_set(&machine->gsi[irq], asserted >> irq & 1);
-        }
-    }
-}
-
-/* irq_handler_fn: number is enum piix3_source. */
-static void piix3_set_source(void *opaque, unsigned number, bool level)
-{
-    struct piix3 *piix3 = opaque;
-
-    pthread_mutex_lock(&piix3->lock);
-    piix3->level[number] = level;
-    update_interrupts(piix3);
-    pthread_mutex_unlock(&piix3->lock);
-}
-
 struct irq_line piix3_sci_line(struct pci_device *piix3)
 {
-    return (struct irq_line){piix3_set_source, piix3, PIIX3_SCI};
+    return (struct irq_line){pirq_router_set_source, &((struct piix3 *)piix3)->router, PIIX3_SCI};
 }
 
 /* Read the routes from config space. */
 static void update_routes(struct piix3 *piix3)
 {
-    uint8_t gsis[4];
-    const struct engine_ops *engine = piix3->pci.device.machine->engine;
+    struct machine *machine = piix3->pci.device.machine;
+    uint8_t routes[PIIX3_SOURCES] = {[PIIX3_SCI] = CHIPSET_SCI_INTERRUPT}, gsis[PCI_LINES] = {0};
 
-    pthread_mutex_lock(&piix3->lock);
     for (unsigned i = 0; i < 4; i++) {
-        uint8_t value = piix3->pci.config[PIRQRC + i], irq = value & 0xf;
-        bool routed = !(value & PIRQRC_OFF) && (PIRQRC_IRQS >> irq & 1);
-
-        piix3->route[PIIX3_PIRQA + i] = routed ? irq : 0;
-        if (engine->set_pci_link) {
-            engine->set_pci_link(piix3->pci.device.machine, i, routed ? irq : 0);
+        gsis[i] = routes[PIIX3_PIRQA + i] = pirq_register_route(piix3->pci.config[PIRQRC + i]);
+        if (machine->engine->set_pci_link) {
+            machine->engine->set_pci_link(machine, i, gsis[i]);
         }
     }
-    piix3->route[PIIX3_SCI] = PIIX4_SCI_INTERRUPT;
-    update_interrupts(piix3);
-    memcpy(gsis, &piix3->route[PIIX3_PIRQA], sizeof(gsis));
-    pthread_mutex_unlock(&piix3->lock);
+    pirq_router_set_routes(&piix3->router, routes, PIIX3_SOURCES);
     pci_bus_set_routes(piix3->pci.pci_bus, gsis);
 }
 
@@ -94,6 +48,13 @@ static void piix3_config_written(struct pci_device *device, unsigned offset, uns
 {
     if (offset < PIRQRC + 4 && offset + length > PIRQRC) {
         update_routes((struct piix3 *)device);
+    }
+}
+
+void piix3_route(struct pci_device *piix3, const uint8_t irqs[4])
+{
+    for (unsigned i = 0; i < 4; i++) {
+        pci_bus_config_write(piix3->pci_bus, 0, piix3->devfn, PIRQRC + i, 1, irqs[i]);
     }
 }
 
@@ -105,10 +66,10 @@ static const struct {
     {0x4c, 0x4d, 0xff}, /* IORT: ISA I/O recovery times */
     {0x4e, 0x03, 0xff}, /* XBCS: chip selects of BIOS, RTC, keyboard */
     {0x4f, 0x00, 0x01},
-    {PIRQRC + 0, PIRQRC_DEFAULT, PIRQRC_MASK},
-    {PIRQRC + 1, PIRQRC_DEFAULT, PIRQRC_MASK},
-    {PIRQRC + 2, PIRQRC_DEFAULT, PIRQRC_MASK},
-    {PIRQRC + 3, PIRQRC_DEFAULT, PIRQRC_MASK},
+    {PIRQRC + 0, PIRQ_REGISTER_DEFAULT, PIRQ_REGISTER_MASK},
+    {PIRQRC + 1, PIRQ_REGISTER_DEFAULT, PIRQ_REGISTER_MASK},
+    {PIRQRC + 2, PIRQ_REGISTER_DEFAULT, PIRQ_REGISTER_MASK},
+    {PIRQRC + 3, PIRQ_REGISTER_DEFAULT, PIRQ_REGISTER_MASK},
     {0x69, 0x02, 0xfe}, /* TOM: what of memory ISA masters reach */
     {0x6a, 0x00, 0x97}, /* MSTAT */
     {0x6b, 0x00, 0x80},
@@ -151,13 +112,13 @@ static void init_registers(struct pci_device *pci)
 static bool piix3_realize(struct device *device, GError **error)
 {
     struct piix3 *piix3 = (struct piix3 *)device;
-    struct irq_line lines[4];
+    struct irq_line lines[PCI_LINES] = {0};
 
     init_registers(&piix3->pci);
-    pthread_mutex_init(&piix3->lock, NULL);
+    pirq_router_init(&piix3->router, device->machine);
     update_routes(piix3);
     for (unsigned i = 0; i < 4; i++) {
-        lines[i] = (struct irq_line){piix3_set_source, piix3, PIIX3_PIRQA + i};
+        lines[i] = (struct irq_line){pirq_router_set_source, &piix3->router, PIIX3_PIRQA + i};
     }
     pci_bus_set_interrupt_lines(piix3->pci.pci_bus, lines);
     return true;
@@ -166,10 +127,10 @@ static bool piix3_realize(struct device *device, GError **error)
 static void piix3_unrealize(struct device *device)
 {
     struct piix3 *piix3 = (struct piix3 *)device;
-    const struct irq_line none[4] = {0};
+    const struct irq_line none[PCI_LINES] = {0};
 
     pci_bus_set_interrupt_lines(piix3->pci.pci_bus, none);
-    pthread_mutex_destroy(&piix3->lock);
+    pirq_router_destroy(&piix3->router);
 }
 
 static void piix3_reset(struct device *device)

@@ -12,7 +12,8 @@ enum smbus_register {
 };
 
 #define STATUS_DEV_ERR   0x04u
-#define STATUS_CLEARABLE 0x1eu /* by writing ones */
+#define STATUS_CLEARABLE 0x1eu /* by writing ones; each is an interrupt */
+#define CONTROL_INTREN   0x01u
 #define CONTROL_START    0x40u /* reads as zero */
 #define CONTROL_MASK     0x1fu
 
@@ -29,6 +30,12 @@ static enum memory_result smbus_read(void *opaque, uint64_t offset, unsigned siz
 
     *value = offset < sizeof(registers) ? registers[offset] : 0;
     return MEMORY_OK;
+}
+
+static void update_interrupt(struct piix4_smbus *smbus)
+{
+    irq_line_set(&smbus->interrupt,
+                 (smbus->status & STATUS_CLEARABLE) && (smbus->control & CONTROL_INTREN));
 }
 
 static enum memory_result smbus_write(void *opaque, uint64_t offset, unsigned size,
@@ -65,6 +72,7 @@ static enum memory_result smbus_write(void *opaque, uint64_t offset, unsigned si
     default:
         break;
     }
+    update_interrupt(smbus);
     return MEMORY_OK;
 }
 
@@ -75,10 +83,9 @@ static const struct memory_region_ops smbus_ops = {
     .implemented = {.min_size = 1, .max_size = 1},
 };
 
-void piix4_smbus_init(struct piix4_smbus *smbus, struct access_guard *guard)
+void piix4_smbus_init(struct piix4_smbus *smbus, unsigned count, struct access_guard *guard)
 {
-    memory_region_init_mmio(&smbus->ports, "piix4-smbus", PIIX4_SMBUS_PORTS, &smbus_ops, smbus,
-                            guard);
+    memory_region_init_mmio(&smbus->ports, "smbus", count, &smbus_ops, smbus, guard);
 }
 
 void piix4_smbus_reset(struct piix4_smbus *smbus)

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "dm/snapshot/device-state.h"
-#include "dm/intc/local-apic-private.h"
+#include "dm/intc/local-apic.h"
 #include "dm/machine.h"
+#include "dm/snapshot/configuration.h"
 #include "util/error.h"
 #include "util/log.h"
 
@@ -21,6 +22,7 @@ struct head {
     bool was_running;
     uint32_t sections; /* that follow */
     uint64_t length;   /* bytes of those */
+    GByteArray *configuration;
 };
 
 static const struct state_field head_fields[] = {
@@ -33,12 +35,13 @@ static const struct state_field head_fields[] = {
     STATE(BOOL, head, was_running, 1),
     STATE(UINT32, head, sections, 1),
     STATE(UINT64, head, length, 1),
+    {"configuration", STATE_BUFFER, offsetof(struct head, configuration), CONFIGURATION_MAX, 2},
     STATE_END,
 };
 
 static const struct state_description head_state = {
     .name = "machine",
-    .version = 1,
+    .version = 2,
     .fields = head_fields,
 };
 
@@ -226,12 +229,15 @@ bool device_state_save(struct machine *machine, bool was_running, GByteArray *st
                        GError **error)
 {
     g_autoptr(GByteArray) sections = g_byte_array_new();
+    g_autoptr(GByteArray) configuration = g_byte_array_new();
     struct head head;
 
     if (!device_state_check_saved(machine, error) || !save_sections(machine, sections, error)) {
         return false;
     }
     describe_machine(machine, &head);
+    head.configuration = configuration;
+    configuration_save(machine, configuration);
     head.was_running = was_running;
     head.sections = count_sections(sections->data, sections->len);
     head.length = sections->len;
@@ -266,6 +272,7 @@ static void section_free(void *opaque)
 
 static void contents_clear(struct contents *contents)
 {
+    g_byte_array_unref(contents->head.configuration);
     g_hash_table_unref(contents->sections);
     g_ptr_array_unref(contents->order);
 }
@@ -463,7 +470,8 @@ static bool check(struct machine *machine, const GPtrArray *devices,
             return false;
         }
     }
-    return check_all_used(contents, error);
+    return check_all_used(contents, error) &&
+           configuration_check(machine, contents->head.configuration, error);
 }
 
 /* A device's sections are next to each other. */
@@ -534,7 +542,7 @@ static bool load(struct machine *machine, const GPtrArray *devices, const struct
 
 static void contents_init(struct contents *contents)
 {
-    contents->head = (struct head){0};
+    contents->head = (struct head){.configuration = g_byte_array_new()};
     contents->sections = g_hash_table_new(g_str_hash, g_str_equal);
     contents->order = g_ptr_array_new_with_free_func(section_free);
 }
@@ -574,13 +582,4 @@ bool device_state_load(struct machine *machine, const uint8_t *stream, size_t le
     *was_running = contents.head.was_running;
     contents_clear(&contents);
     return good;
-}
-
-bool device_state_is_one(const uint8_t *stream, size_t length)
-{
-    g_autofree char *description = NULL, *instance = NULL;
-    size_t consumed;
-
-    return state_peek(stream, length, &description, &instance, &consumed, NULL) &&
-           g_str_equal(description, head_state.name);
 }

@@ -33,7 +33,5 @@ bool device_state_check_saved(const struct machine *machine, GError **error);
  */
 bool device_state_load(struct machine *machine, const uint8_t *stream, size_t length,
                        bool *was_running, GError **error);
-/* Do these bytes begin such a stream? */
-bool device_state_is_one(const uint8_t *stream, size_t length);
 
 #endif

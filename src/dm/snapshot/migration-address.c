@@ -87,6 +87,9 @@ static bool open_socket(struct migration_address *address, bool to_write, GError
     if (!to_write) {
         address->fd = socket_address_listen(&socket, error);
         address->is_listening = address->fd >= 0;
+        if (address->is_listening) {
+            own_path_init(&address->own, address->path);
+        }
     }
     return to_write || address->is_listening;
 }
@@ -148,6 +151,7 @@ bool migration_address_open(struct migration_address *address, struct machine *m
 
 void migration_address_clear(struct migration_address *address)
 {
+    own_path_remove(&address->own);
     if (address->fd >= 0) {
         close(address->fd);
     }
@@ -155,9 +159,6 @@ void migration_address_clear(struct migration_address *address)
         kill(address->child, SIGKILL);
         waitpid(address->child, NULL, 0);
         g_spawn_close_pid(address->child);
-    }
-    if (address->is_listening && address->path) {
-        unlink(address->path);
     }
     g_free(address->uri);
     g_free(address->path);
@@ -193,7 +194,7 @@ bool migration_address_connect(struct migration_address *address, int cancel_fd,
         return accept_one(address, cancel_fd, error);
     }
     if (address->fd < 0) {
-        address->fd = socket_address_connect(&socket, cancel_fd, error);
+        address->fd = socket_address_connect(&socket, cancel_fd, NULL, error);
     }
     return address->fd >= 0;
 }

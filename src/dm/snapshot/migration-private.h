@@ -6,6 +6,7 @@
 #include "dm/machine.h"
 #include "dm/snapshot/migration.h"
 #include "dm/snapshot/snapshot-stream.h"
+#include "util/own-path.h"
 
 #include <pthread.h>
 #include <sys/types.h>
@@ -23,12 +24,13 @@ enum migration_status {
 /* The other end, as a URI names it. */
 struct migration_address {
     char *uri;
-    int fd;            /* open already, or listening; -1: to be connected by the thread */
-    bool is_listening; /* accept first */
-    bool is_regular;   /* fd is a file */
-    char *path;        /* unix */
-    char *host, *port; /* tcp */
-    GPid child;        /* exec; 0: none */
+    int fd;              /* open already, or listening; -1: to be connected by the thread */
+    bool is_listening;   /* accept first */
+    bool is_regular;     /* fd is a file */
+    char *path;          /* unix */
+    struct own_path own; /* of the socket that listens */
+    char *host, *port;   /* tcp */
+    GPid child;          /* exec; 0: none */
 };
 bool migration_address_open(struct migration_address *address, struct machine *machine,
                             const char *uri, bool to_write, GError **error);

@@ -41,11 +41,14 @@ struct snapshot_record {
 };
 #define SNAPSHOT_RECORD_SIZE 24u /* bytes of a record without its payload */
 
+/* Where a stream goes, or comes from. Neither descriptor is owned. */
 struct snapshot_channel {
-    int fd, cancel_fd;
+    int fd;         /* non-blocking, or a file */
+    int cancel_fd;  /* readable: what waits fails; -1: nobody cancels */
     uint64_t bytes; /* that went through; atomic, for who looks from outside */
 };
 
+/* A record: its head and `length` bytes of payload. Blocks until all is written, or cancelled. */
 bool snapshot_write(struct snapshot_channel *channel, enum snapshot_record_type type,
                     uint64_t argument, const void *payload, uint32_t length, GError **error);
 /* length bytes. At the end of input: "ends too soon". */

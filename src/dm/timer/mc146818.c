@@ -45,7 +45,6 @@ enum cmos_index {
 };
 
 #define A_UIP           0x80
-#define A_DIVIDER       0x70
 #define A_DIVIDER_RESET 0x60 /* 11x holds the divider in reset */
 #define A_RATE          0x0f
 #define B_SET           0x80
@@ -439,11 +438,6 @@ void mc146818_set_cmos(struct device *device, unsigned index, uint8_t value)
     }
 }
 
-uint8_t mc146818_get_cmos(struct device *device, unsigned index)
-{
-    return index < MC146818_CMOS_SIZE ? ((struct mc146818 *)device)->cmos[index] : 0;
-}
-
 /* Property "base": the time at which the guest's clock begins, and the part of a second past. */
 static bool parse_base(const char *base, int64_t *seconds, int64_t *ns, GError **error)
 {
@@ -557,7 +551,7 @@ static const struct state_description mc146818_state = {
 };
 
 static const struct property mc146818_properties[] = {
-    {"base", PROPERTY_STRING, offsetof(struct mc146818, base), "utc", 0, 0,
+    {"base", PROPERTY_STRING | PROPERTY_OF_HOST, offsetof(struct mc146818, base), "utc", 0, 0,
      "time at start: utc, localtime or a date such as 2026-01-31T12:00:00"},
     PROPERTY_END,
 };

@@ -15,7 +15,6 @@ extern const struct device_class mc146818_class;
 /* Fill a byte of CMOS RAM, 0eh..7fh but the century at 32h (others are ignored). It keeps its value
  * over resets. For boards, while no vCPU runs or inside the device's guard. */
 void mc146818_set_cmos(struct device *rtc, unsigned index, uint8_t value);
-uint8_t mc146818_get_cmos(struct device *rtc, unsigned index);
 
 /* irq_handler_fn; opaque is the device. High takes the interrupt off machine->gsi[8], as the HPET's
  * legacy replacement does; low puts it back. Any thread. */

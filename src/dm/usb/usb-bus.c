@@ -41,6 +41,7 @@ static bool choose_port(struct usb_bus *bus, struct usb_device *device, GError *
     }
     for (device->port = 0; device->port < bus->port_count; device->port++) {
         if (!bus->ports[device->port]) {
+            device->port_name = g_strdup_printf("%u", device->port + 1);
             return true;
         }
     }

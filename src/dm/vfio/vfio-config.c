@@ -24,7 +24,7 @@ void vfio_update_command(struct vfio_pci *vfio)
     uint32_t command = pci_get(vfio->pci.config, PCI_COMMAND, 2) & passed;
 
     pthread_mutex_lock(&vfio->command_lock);
-    if (vfio->cut_off) {
+    if (vfio->cut_off || !pci_device_is_master(&vfio->pci)) {
         command &= ~(uint32_t)PCI_COMMAND_MASTER;
     }
     /* It decodes always: vfio-bars.c says why. */
@@ -43,6 +43,13 @@ void vfio_cut_off(struct vfio_pci *vfio, const char *reason)
                    host_read(vfio, PCI_COMMAND, 2) & ~(uint32_t)PCI_COMMAND_MASTER);
         machine_post(vfio->pci.device.machine, &vfio->cut_off_task);
     }
+    pthread_mutex_unlock(&vfio->command_lock);
+}
+
+void vfio_set_cut_off(struct vfio_pci *vfio, bool cut_off)
+{
+    pthread_mutex_lock(&vfio->command_lock);
+    vfio->cut_off = cut_off;
     pthread_mutex_unlock(&vfio->command_lock);
 }
 
@@ -106,6 +113,9 @@ bool vfio_config_init(struct vfio_pci *vfio, GError **error)
     if (!assigned_config_init(&vfio->config, vfio->device->vectors[VFIO_IRQ_INTX], error)) {
         g_prefix_error(error, "vfio ");
         return false;
+    }
+    if (vfio->device->regions[VFIO_REGION_CONFIG].size >= PCI_EXPRESS_CONFIG_SIZE) {
+        assigned_extended_init(&vfio->config);
     }
     return true;
 }

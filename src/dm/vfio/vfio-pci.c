@@ -164,6 +164,16 @@ destroy_bars:
     return false;
 }
 
+/* Out of its space it has none any more. */
+static void end_tasks(struct vfio_pci *vfio)
+{
+    struct machine *machine = vfio->pci.device.machine;
+
+    machine_cancel(machine, &vfio->request_task);
+    machine_cancel(machine, &vfio->cut_off_task);
+    g_clear_pointer(&vfio->cut_off_reason, g_free);
+}
+
 bool vfio_pci_realize(struct vfio_pci *vfio, bool (*open)(struct vfio_pci *vfio, GError **error),
                       GError **error)
 {
@@ -180,6 +190,7 @@ bool vfio_pci_realize(struct vfio_pci *vfio, bool (*open)(struct vfio_pci *vfio,
         }
         vfio_space_close(vfio);
     }
+    end_tasks(vfio);
     pthread_mutex_destroy(&vfio->intx_lock);
     pthread_mutex_destroy(&vfio->command_lock);
     return false;
@@ -202,9 +213,7 @@ void vfio_pci_unrealize(struct device *device)
     vfio_msi_destroy(vfio);
     vfio_bars_destroy(vfio);
     vfio_space_close(vfio);
-    machine_cancel(device->machine, &vfio->request_task);
-    machine_cancel(device->machine, &vfio->cut_off_task);
-    g_clear_pointer(&vfio->cut_off_reason, g_free);
+    end_tasks(vfio);
     pthread_mutex_destroy(&vfio->intx_lock);
     pthread_mutex_destroy(&vfio->command_lock);
 }
@@ -222,14 +231,7 @@ void vfio_pci_reset(struct device *device)
         log_warning("%s", error->message);
         g_clear_error(&error);
     }
-    if (vfio_space_recover(vfio->space, &error)) {
-        pthread_mutex_lock(&vfio->command_lock);
-        vfio->cut_off = false;
-        pthread_mutex_unlock(&vfio->command_lock);
-    } else {
-        log_warning("device %s: %s", vfio_pci_name(vfio), error->message);
-        g_clear_error(&error);
-    }
+    vfio_space_recover(vfio, NULL);
     vfio_update_command(vfio);
     if (!vfio_intx_enable(vfio, &error)) {
         log_warning("%s", error->message);
@@ -238,12 +240,12 @@ void vfio_pci_reset(struct device *device)
 
 static const struct property vfio_pci_properties[] = {
     PCI_DEVICE_PROPERTIES,
-    {"host", PROPERTY_STRING, offsetof(struct vfio_pci, host), NULL, 0, 0,
+    {"host", PROPERTY_STRING | PROPERTY_OF_HOST, offsetof(struct vfio_pci, host), NULL, 0, 0,
      "the function on the host, [DDDD:]BB:DD.F, which belongs to vfio-pci there"},
-    {"sysfsdev", PROPERTY_STRING, offsetof(struct vfio_pci, sysfsdev), NULL, 0, 0,
-     "the same, by its folder in sysfs"},
-    {"iommufd", PROPERTY_STRING, offsetof(struct vfio_pci, iommufd_id), NULL, 0, 0,
-     "map by an iommufd: the id of an -object iommufd [a VFIO container of type1]"},
+    {"sysfsdev", PROPERTY_STRING | PROPERTY_OF_HOST, offsetof(struct vfio_pci, sysfsdev), NULL, 0,
+     0, "the same, by its folder in sysfs"},
+    {"iommufd", PROPERTY_STRING | PROPERTY_OF_HOST, offsetof(struct vfio_pci, iommufd_id), NULL, 0,
+     0, "map by an iommufd: the id of an -object iommufd [a VFIO container of type1]"},
     VFIO_PCI_PROPERTIES,
     PROPERTY_END,
 };

@@ -94,21 +94,21 @@ static inline struct vfio_pci *vfio_pci_of(struct device *device)
 /* Properties of both classes. */
 #define VFIO_PCI_PROPERTIES                                                                        \
     {"iothread",                                                                                   \
-     PROPERTY_STRING,                                                                              \
+     PROPERTY_STRING | PROPERTY_OF_HOST,                                                           \
      offsetof(struct vfio_pci, thread_id),                                                         \
      NULL,                                                                                         \
      0,                                                                                            \
      0,                                                                                            \
      "I/O thread that hands on its interrupts (-object iothread) [one that devices share]"},       \
         {"x-no-mmap",                                                                              \
-         PROPERTY_BOOL,                                                                            \
+         PROPERTY_BOOL | PROPERTY_OF_HOST,                                                         \
          offsetof(struct vfio_pci, no_mmap),                                                       \
          "off",                                                                                    \
          0,                                                                                        \
          0,                                                                                        \
          "make all accesses to its memory one by one"},                                            \
         {"romfile",                                                                                \
-         PROPERTY_STRING,                                                                          \
+         PROPERTY_STRING | PROPERTY_OF_HOST,                                                       \
          offsetof(struct vfio_pci, rom_file),                                                      \
          NULL,                                                                                     \
          0,                                                                                        \
@@ -117,8 +117,8 @@ static inline struct vfio_pci *vfio_pci_of(struct device *device)
         {"rombar", PROPERTY_UINT32,      offsetof(struct vfio_pci, rom_bar), "1", 0,               \
          1,        "0: no expansion ROM"},                                                         \
     {                                                                                              \
-        "x-no-irqfd", PROPERTY_BOOL, offsetof(struct vfio_pci, no_irqfd), "off", 0, 0,             \
-            "hand on its interrupts by the I/O thread, even where the kernel could"                \
+        "x-no-irqfd", PROPERTY_BOOL | PROPERTY_OF_HOST, offsetof(struct vfio_pci, no_irqfd),       \
+            "off", 0, 0, "hand on its interrupts by the I/O thread, even where the kernel could"   \
     }
 
 /* What classes have in common. open: the transport's part of realize, which sets vfio->device and
@@ -141,6 +141,8 @@ uint32_t vfio_config_read(struct pci_device *pci, unsigned offset, unsigned size
 void vfio_update_command(struct vfio_pci *vfio);
 /* No DMA from now on until the next reset. Any thread, any lock held. */
 void vfio_cut_off(struct vfio_pci *vfio, const char *reason);
+/* Of a device that is being reset: nobody is told, and the command register is not yet written. */
+void vfio_set_cut_off(struct vfio_pci *vfio, bool cut_off);
 
 /* vfio-rom.c: after the device decodes its memory. The core frees it. */
 bool vfio_rom_init(struct vfio_pci *vfio, GError **error);

@@ -4,7 +4,6 @@
  * driver has begun: so it is read in whole when the device comes, and the guest sees the copy.
  */
 #include "dm/vfio/vfio-pci.h"
-#include "util/little-endian.h"
 #include "util/trace.h"
 
 static bool copy_rom(struct vfio_pci *vfio, GError **error)
@@ -16,12 +15,12 @@ static bool copy_rom(struct vfio_pci *vfio, GError **error)
         return true;
     }
     image = g_malloc0(region->size);
-    for (uint64_t i = 0; i + 4 <= region->size; i += 4) {
-        store_le32(image + i, vfio_device_read(vfio->device, VFIO_REGION_ROM, i, 4));
-        if (i == 0 && !pci_is_rom(image, region->size)) { /* a register, but no ROM behind it */
-            trace_vfio_no_rom(vfio->device->name);
-            return true;
-        }
+    /* First its beginning: there may be a register, but no ROM behind it. */
+    if (!vfio_device_read_block(vfio->device, VFIO_REGION_ROM, 0, image, 4) ||
+        !pci_is_rom(image, 4) ||
+        !vfio_device_read_block(vfio->device, VFIO_REGION_ROM, 4, image + 4, region->size - 4)) {
+        trace_vfio_no_rom(vfio->device->name);
+        return true;
     }
     return pci_register_rom_image(&vfio->pci, image, region->size, error);
 }

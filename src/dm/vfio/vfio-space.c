@@ -2,7 +2,9 @@
 #include "dm/vfio/vfio-space.h"
 #include "dm/machine.h"
 #include "dm/vfio/vfio-pci.h"
+#include "memory/rcu.h"
 #include "util/error.h"
+#include "util/log.h"
 #include "vfio/iommufd.h"
 #include "vfio/type1.h"
 #include "vfio/vfio-kernel.h"
@@ -33,23 +35,69 @@ static void map_failed(void *opaque, const GError *error)
     pthread_mutex_unlock(&space->lock);
 }
 
+/* RAM stays where it is from now on: what the host pins must be what the guest goes on to see. Who
+ * gives some of it back just now does so before this returns. */
+static void block_discards(struct machine *machine)
+{
+    __atomic_fetch_add(&machine->discard_blockers, 1, __ATOMIC_SEQ_CST);
+    memory_rcu_synchronize();
+}
+
+static void unblock_discards(struct machine *machine)
+{
+    __atomic_fetch_sub(&machine->discard_blockers, 1, __ATOMIC_SEQ_CST);
+}
+
 static void space_free(struct vfio_space *space)
 {
     struct machine *machine = space->machine;
 
     g_ptr_array_remove(machine->vfio_spaces, space);
-    if (machine->vfio_spaces->len == 0) {
-        g_clear_pointer(&machine->vfio_spaces, g_ptr_array_unref);
-    }
     if (space->map) {
         dma_map_free(space->map);
-        __atomic_fetch_sub(&machine->discard_blockers, 1, __ATOMIC_SEQ_CST);
+        unblock_discards(machine);
     }
     address_space_destroy(&space->dma);
     vfio_container_free(space->container);
     g_ptr_array_unref(space->functions);
     pthread_mutex_destroy(&space->lock);
     g_free(space);
+}
+
+/* All devices were reset, and IOMMUs after them: if it was the guest's tables that a host could not
+ * follow, it can now. */
+static void machine_was_reset(void *opaque)
+{
+    struct machine *machine = opaque;
+
+    for (unsigned i = 0; i < machine->vfio_spaces->len; i++) {
+        const struct vfio_space *space = g_ptr_array_index(machine->vfio_spaces, i);
+
+        for (unsigned j = 0; j < space->functions->len; j++) {
+            struct vfio_pci *vfio = g_ptr_array_index(space->functions, j);
+            g_autoptr(GError) error = NULL;
+
+            if (!vfio_space_recover(vfio, &error)) {
+                log_warning("device %s: %s", vfio_pci_name(vfio), error->message);
+            }
+            vfio_update_command(vfio);
+        }
+    }
+}
+
+static void free_spaces(void *opaque)
+{
+    struct machine *machine = opaque;
+
+    g_clear_pointer(&machine->vfio_spaces, g_ptr_array_unref);
+}
+
+/* Once for a machine. */
+static void make_spaces(struct machine *machine)
+{
+    machine->vfio_spaces = g_ptr_array_new();
+    machine_add_reset_handler(machine, machine_was_reset, machine);
+    machine_add_cleanup(machine, free_spaces, machine);
 }
 
 /* container: becomes the space's. */
@@ -66,7 +114,7 @@ static struct vfio_space *space_new(struct machine *machine, struct memory_regio
     pthread_mutex_init(&space->lock, NULL);
     address_space_init(&space->dma, view, "vfio");
     if (!machine->vfio_spaces) {
-        machine->vfio_spaces = g_ptr_array_new();
+        make_spaces(machine);
     }
     g_ptr_array_add(machine->vfio_spaces, space);
     return space;
@@ -120,6 +168,31 @@ static bool check_free(struct machine *machine, const char *address, GError **er
     return true;
 }
 
+/* A device came or has gone. Others of the space are at work: a guest that moves a BAR has it
+ * mapped. */
+static bool read_limits(struct vfio_container *container, GError **error)
+{
+    bool ok;
+
+    memory_topology_begin();
+    ok = container->ops->read_limits(container, error);
+    memory_topology_commit();
+    return ok;
+}
+
+/* add_device of the container, complete; its descriptor, or -1 and an error. */
+static int add_device(struct vfio_container *container, const struct vfio_host_device *host,
+                      GError **error)
+{
+    int descriptor = container->ops->add_device(container, host, error);
+
+    if (descriptor >= 0 && !read_limits(container, error)) {
+        container->ops->remove_device(container, host, descriptor);
+        return -1;
+    }
+    return descriptor;
+}
+
 /* Put a device into a space of those that see view through iommufd (NULL: type1), if one takes it;
  * its descriptor, or -1 and no error. */
 static int join_space(struct machine *machine, struct memory_region *view, struct iommufd *iommufd,
@@ -129,7 +202,7 @@ static int join_space(struct machine *machine, struct memory_region *view, struc
         struct vfio_space *space = g_ptr_array_index(machine->vfio_spaces, i);
 
         if (space->view == view && space->container && space->iommufd == iommufd) {
-            int descriptor = space->container->ops->add_device(space->container, host, NULL);
+            int descriptor = add_device(space->container, host, NULL);
 
             if (descriptor >= 0) {
                 *joined = space;
@@ -146,7 +219,7 @@ static int make_space(struct machine *machine, struct memory_region *view, struc
 {
     struct vfio_container *container =
         iommufd ? iommufd_container_new(iommufd, error) : type1_container_new(error);
-    int descriptor = container ? container->ops->add_device(container, host, error) : -1;
+    int descriptor = container ? add_device(container, host, error) : -1;
 
     if (descriptor < 0) {
         vfio_container_free(container);
@@ -163,12 +236,23 @@ static bool start_mapping(struct vfio_space *space, GError **error)
     if (space->map) {
         return true;
     }
+    block_discards(space->machine);
     space->map = dma_map_new(&space->dma, &space->machine->as_memory, space->backend, map_failed,
                              space, error);
-    if (space->map) {
-        __atomic_fetch_add(&space->machine->discard_blockers, 1, __ATOMIC_SEQ_CST);
+    if (!space->map) {
+        unblock_discards(space->machine);
     }
     return space->map != NULL;
+}
+
+/* One was closed. The last takes the space along; without another there may be more to map. */
+static void device_gone(struct vfio_space *space)
+{
+    if (space->functions->len == 0) {
+        space_free(space);
+    } else {
+        read_limits(space->container, NULL);
+    }
 }
 
 static void add_function(struct vfio_space *space, struct vfio_pci *vfio)
@@ -177,6 +261,9 @@ static void add_function(struct vfio_space *space, struct vfio_pci *vfio)
     g_ptr_array_add(space->functions, vfio);
     pthread_mutex_unlock(&space->lock);
     vfio->space = space;
+    if (__atomic_load_n(&space->failed, __ATOMIC_SEQ_CST)) {
+        vfio_cut_off(vfio, "the host lacks mappings that others of this address space need, too");
+    }
 }
 
 static struct vfio_device *open_in(struct vfio_space *space, const struct vfio_host_device *host,
@@ -208,16 +295,11 @@ bool vfio_space_open(struct machine *machine, struct memory_region *view, struct
     }
     vfio->device = open_in(space, host, descriptor, error);
     if (!vfio->device) {
-        if (space->functions->len == 0) {
-            space_free(space);
-        }
+        device_gone(space);
         return false;
     }
     vfio->group = host->group;
     add_function(space, vfio);
-    if (__atomic_load_n(&space->failed, __ATOMIC_SEQ_CST)) {
-        vfio_cut_off(vfio, "the host lacks mappings that others of this address space need, too");
-    }
     return true;
 }
 
@@ -248,21 +330,24 @@ void vfio_space_close(struct vfio_pci *vfio)
     }
     g_clear_pointer(&vfio->device, vfio_device_free);
     vfio->space = NULL;
-    if (space && space->functions->len == 0) {
-        space_free(space);
+    if (space) {
+        device_gone(space);
     }
 }
 
-bool vfio_space_recover(struct vfio_space *space, GError **error)
+bool vfio_space_recover(struct vfio_pci *vfio, GError **error)
 {
-    if (!__atomic_load_n(&space->failed, __ATOMIC_SEQ_CST)) {
+    struct vfio_space *space = vfio->space;
+
+    /* First: what fails from here on counts again. */
+    vfio_set_cut_off(vfio, false);
+    if (!__atomic_exchange_n(&space->failed, false, __ATOMIC_SEQ_CST) ||
+        dma_map_reconcile(space->map, error)) {
         return true;
     }
-    if (!dma_map_reconcile(space->map, error)) {
-        return false;
-    }
-    __atomic_store_n(&space->failed, false, __ATOMIC_SEQ_CST);
-    return true;
+    __atomic_store_n(&space->failed, true, __ATOMIC_SEQ_CST);
+    vfio_set_cut_off(vfio, true);
+    return false;
 }
 
 static void print_functions(struct vfio_space *space, GString *out)

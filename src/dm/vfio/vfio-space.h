@@ -35,8 +35,9 @@ bool vfio_space_attach(struct machine *machine, struct memory_region *view, stru
 /* Close the device that was opened for vfio, or attached. */
 void vfio_space_close(struct vfio_pci *vfio);
 
-/* The devices behind a failed mapping were reset: bring the host up to date again. */
-bool vfio_space_recover(struct vfio_space *space, GError **error);
+/* A device was reset, and does no DMA yet: it is cut off no more, unless its host can't be brought
+ * up to date: then it stays so, and *error says why. */
+bool vfio_space_recover(struct vfio_pci *vfio, GError **error);
 
 /* Do the hosts hold what the guest's IOMMUs map? Lines that say what they hold go to out. */
 bool vfio_spaces_verify(struct machine *machine, GString *out);

@@ -59,6 +59,7 @@ static struct machine *machine_of(const struct virtio_balloon *balloon)
     return balloon->virtio.pci.device.machine;
 }
 
+/* Yes holds until the end of the RCU read section that it was asked in. */
 static bool may_discard(const struct virtio_balloon *balloon)
 {
     return !__atomic_load_n(&machine_of(balloon)->discard_blockers, __ATOMIC_ACQUIRE);
@@ -71,12 +72,12 @@ struct page_run {
     uint64_t first, count;
 };
 
+/* Under RCU. */
 static void discard_run(struct virtio_balloon *balloon, const struct page_run *run)
 {
     struct address_space *memory = &machine_of(balloon)->as_memory;
     uint64_t address = run->first << PAGE_SHIFT, left = run->count << PAGE_SHIFT;
 
-    memory_rcu_read_lock();
     while (left) {
         uint64_t length = left;
         struct dma_segment segment;
@@ -90,7 +91,6 @@ static void discard_run(struct virtio_balloon *balloon, const struct page_run *r
         address += length;
         left -= length;
     }
-    memory_rcu_read_unlock();
 }
 
 static void add_page(struct virtio_balloon *balloon, struct page_run *run, uint64_t page)
@@ -108,20 +108,30 @@ static void add_page(struct virtio_balloon *balloon, struct page_run *run, uint6
     }
 }
 
-static void inflate(struct virtio_balloon *balloon, const struct virtqueue_element *element)
+static void inflate_part(struct virtio_balloon *balloon, const uint8_t *pages, uint64_t length)
 {
     struct page_run run = {0};
+
+    memory_rcu_read_lock();
+    if (may_discard(balloon)) {
+        for (unsigned i = 0; i + 4 <= length; i += 4) {
+            add_page(balloon, &run, load_le32(pages + i));
+        }
+    }
+    if (run.count) {
+        discard_run(balloon, &run);
+    }
+    memory_rcu_read_unlock();
+}
+
+static void inflate(struct virtio_balloon *balloon, const struct virtqueue_element *element)
+{
     uint64_t offset = 0, came;
     uint8_t pages[1024];
 
     while ((came = virtqueue_read(element, offset, pages, sizeof(pages))) >= 4) {
-        for (unsigned i = 0; i + 4 <= came; i += 4) {
-            add_page(balloon, &run, load_le32(pages + i));
-        }
+        inflate_part(balloon, pages, came);
         offset += came;
-    }
-    if (run.count) {
-        discard_run(balloon, &run);
     }
 }
 
@@ -131,9 +141,7 @@ static bool handle_inflate(struct virtqueue *queue)
     struct virtqueue_element *element;
 
     while ((element = virtqueue_pop(queue))) {
-        if (may_discard(balloon)) {
-            inflate(balloon, element);
-        }
+        inflate(balloon, element);
         virtqueue_push(element, 0);
         virtqueue_notify(queue);
     }
@@ -219,8 +227,13 @@ static bool handle_reports(struct virtqueue *queue)
     struct virtqueue_element *element;
 
     while ((element = virtqueue_pop(queue))) {
-        for (unsigned i = 0; i < element->in_count && may_discard(balloon); i++) {
-            dma_segment_discard(&element->segments[element->out_count + i], element->in[i].iov_len);
+        for (unsigned i = 0; i < element->in_count; i++) {
+            memory_rcu_read_lock();
+            if (may_discard(balloon)) {
+                dma_segment_discard(&element->segments[element->out_count + i],
+                                    element->in[i].iov_len);
+            }
+            memory_rcu_read_unlock();
         }
         virtqueue_push(element, 0);
         virtqueue_notify(queue);
@@ -443,7 +456,7 @@ static const struct virtio_class balloon_class = {
          0,                                                                                        \
          "have the guest tell which pages it does not use, and give them to the host"},            \
     {                                                                                              \
-        "guest-stats-polling-interval", PROPERTY_UINT32,                                           \
+        "guest-stats-polling-interval", PROPERTY_UINT32 | PROPERTY_OF_HOST,                        \
             offsetof(struct virtio_balloon, interval), "0", 0, 86400,                              \
             "seconds from one request for statistics to the next, 0: none"                         \
     }

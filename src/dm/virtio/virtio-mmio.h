@@ -43,6 +43,7 @@ void virtio_mmio_reset(struct device *device);
         .instance_size = sizeof(struct struct_),                                                   \
         .user_creatable = true,                                                                    \
         .properties = properties_,                                                                 \
+        .facts = virtio_facts,                                                                     \
         .state = &(state_),                                                                        \
         .realize = virtio_mmio_realize,                                                            \
         .unrealize = virtio_mmio_unrealize,                                                        \

@@ -2,6 +2,7 @@
 /* The modern interface of virtio over PCI, 4.1: capabilities, and the structures that they point
  * to. virtio-pci-legacy.c has the other one. */
 #include "dm/virtio/virtio-pci-private.h"
+#include "dm/pci/pci-express.h"
 #include "dm/pci/pci-iommu.h"
 #include "dm/pci/pci-regs.h"
 #include "util/error.h"
@@ -94,7 +95,7 @@ static void transport_reset(struct virtio_device *device)
 static bool can_access_memory(struct virtio_device *device)
 {
     /* Drivers of the legacy interface are known to forget to switch it on. */
-    return device->legacy || (pci_get(device->pci.config, PCI_COMMAND, 2) & PCI_COMMAND_MASTER);
+    return device->legacy || pci_device_is_master(&device->pci);
 }
 
 const struct virtio_transport virtio_pci_transport = {
@@ -490,14 +491,23 @@ static void set_ids(struct virtio_pci *transport)
     }
 }
 
+/* With a legacy interface, which needs I/O, it is one of conventional PCI. */
+static bool make_express(struct virtio_pci *transport, GError **error)
+{
+    struct pci_device *pci = &transport->device->pci;
+
+    return transport->has_legacy || !pci_bus_is_express(pci->pci_bus) ||
+           pci_add_express(pci, pci_express_endpoint_type(pci->pci_bus), error);
+}
+
 static bool make_msix(struct virtio_device *device, GError **error)
 {
-    uint32_t vectors = device->pci_options.vectors;
+    uint32_t *vectors = &device->pci_options.vectors;
 
-    if (vectors == UINT32_MAX) {
-        vectors = MIN(device->queue_count + 1, PCI_MSIX_VECTORS_MAX);
+    if (*vectors == UINT32_MAX) {
+        *vectors = MIN(device->queue_count + 1, PCI_MSIX_VECTORS_MAX);
     }
-    return !vectors || pci_msix_init(&device->pci, vectors, BAR_MSIX, error);
+    return !*vectors || pci_msix_init(&device->pci, *vectors, BAR_MSIX, error);
 }
 
 bool virtio_pci_realize(struct device *base, GError **error)
@@ -516,7 +526,8 @@ bool virtio_pci_realize(struct device *base, GError **error)
         return false;
     }
     set_ids(transport);
-    if (make_msix(device, error) && (!transport->has_modern || make_modern(transport, error)) &&
+    if (make_express(transport, error) && make_msix(device, error) &&
+        (!transport->has_modern || make_modern(transport, error)) &&
         (!transport->has_legacy || virtio_pci_make_legacy(transport, BAR_LEGACY, error))) {
         return true;
     }

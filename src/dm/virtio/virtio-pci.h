@@ -52,6 +52,7 @@ struct virtio_pci {
     }
 
 extern const struct virtio_transport virtio_pci_transport;
+/* The hooks of struct device_class and struct pci_class, for VIRTIO_PCI_CLASS. */
 bool virtio_pci_realize(struct device *device, GError **error);
 void virtio_pci_unrealize(struct device *device);
 void virtio_pci_reset(struct device *device);
@@ -82,6 +83,7 @@ uint32_t virtio_pci_config_read(struct pci_device *pci, unsigned offset, unsigne
         .instance_size = sizeof(struct struct_),                                                   \
         .user_creatable = true,                                                                    \
         .properties = properties_,                                                                 \
+        .facts = virtio_facts,                                                                     \
         .state = &(state_),                                                                        \
         .realize = virtio_pci_realize,                                                             \
         .unrealize = virtio_pci_unrealize,                                                         \

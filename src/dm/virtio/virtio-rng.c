@@ -196,22 +196,22 @@ static const struct virtio_class rng_class = {
 
 #define RNG_PROPERTIES                                                                             \
     {"rng",                                                                                        \
-     PROPERTY_STRING,                                                                              \
+     PROPERTY_STRING | PROPERTY_OF_HOST,                                                           \
      offsetof(struct virtio_rng, source_id),                                                       \
      NULL,                                                                                         \
      0,                                                                                            \
      0,                                                                                            \
      "where random bytes come from (-object rng-...) [the host's kernel]"},                        \
         {"max-bytes",                                                                              \
-         PROPERTY_UINT64,                                                                          \
+         PROPERTY_UINT64 | PROPERTY_OF_HOST,                                                       \
          offsetof(struct virtio_rng, max_bytes),                                                   \
          "0x7fffffffffffffff",                                                                     \
          1,                                                                                        \
          INT64_MAX,                                                                                \
          "bytes that the guest gets in a period [no limit]"},                                      \
     {                                                                                              \
-        "period", PROPERTY_UINT32, offsetof(struct virtio_rng, period), "65536", 0, 0,             \
-            "of max-bytes, in ms"                                                                  \
+        "period", PROPERTY_UINT32 | PROPERTY_OF_HOST, offsetof(struct virtio_rng, period),         \
+            "65536", 0, 0, "of max-bytes, in ms"                                                   \
     }
 
 static const struct property rng_pci_properties[] = {

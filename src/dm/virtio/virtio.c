@@ -649,6 +649,11 @@ static bool load_queue(struct virtqueue *queue, const struct virtio_saved_queues
            (queue->available_next < queue->size && queue->used_next < queue->size);
 }
 
+const struct property virtio_facts[] = {
+    {"queues", PROPERTY_UINT32, offsetof(struct virtio_device, queue_count), NULL, 0, 0, NULL},
+    PROPERTY_END,
+};
+
 bool virtio_after_load(void *opaque)
 {
     struct virtio_device *device = opaque;

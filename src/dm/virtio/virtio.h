@@ -151,7 +151,7 @@ struct virtio_device {
 /* Common properties of all virtio devices: in a class's table, after the bus's. */
 #define VIRTIO_DEVICE_PROPERTIES                                                                   \
     {"iothread",                                                                                   \
-     PROPERTY_STRING,                                                                              \
+     PROPERTY_STRING | PROPERTY_OF_HOST,                                                           \
      offsetof(struct virtio_device, thread_id),                                                    \
      NULL,                                                                                         \
      0,                                                                                            \
@@ -177,6 +177,9 @@ struct virtio_device {
         "indirect_desc", PROPERTY_BOOL, offsetof(struct virtio_device, indirect), "on", 0, 0,      \
             "offer indirect descriptors"                                                           \
     }
+
+/* What a saved device must have here, too: its class's facts. */
+extern const struct property virtio_facts[];
 
 /*
  * Saved state: put VIRTIO_STATE_FIELDS first in the table of a device's own fields, and

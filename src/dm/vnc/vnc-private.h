@@ -9,6 +9,7 @@
 #include "dm/vnc/vnc-library.h"
 #include "dm/vnc/vnc-relay.h"
 #include "dm/vnc/vnc.h"
+#include "util/own-path.h"
 
 #include <pthread.h>
 
@@ -77,6 +78,7 @@ struct vnc_server {
     const struct vnc_library *library;
     struct vnc_options options;
     int listener;
+    struct own_path own; /* of the listener, if it has a path */
     struct vnc_relay *relay;
     struct display_view *view; /* NULL: the machine shows nothing */
     uint32_t *blank;           /* is shown then */
@@ -104,6 +106,8 @@ struct vnc_server {
     struct vnc_input input;
 };
 
+/* What QMP tells of one end of a socket: the client's (is_peer) or ours. Empty strings where the
+ * host does not know. */
 struct vnc_client_info *vnc_client_info_new(int fd, bool is_peer);
 void vnc_client_info_free(struct vnc_client_info *info);
 

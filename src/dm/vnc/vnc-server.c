@@ -457,6 +457,7 @@ static void free_server(struct vnc_server *server)
     g_ptr_array_unref(server->client_infos);
     pthread_mutex_destroy(&server->lock);
     vnc_options_clear(&server->options);
+    own_path_remove(&server->own);
     if (server->listener >= 0) {
         close(server->listener);
     }
@@ -480,6 +481,9 @@ bool vnc_server_start(struct machine *machine, const struct vnc_options *options
     server->quit_task = (struct io_task){.run = quit, .opaque = server};
     pthread_mutex_init(&server->lock, NULL);
     server->listener = listen_on(options, error);
+    if (server->listener >= 0) {
+        own_path_init(&server->own, options->path);
+    }
     server->library = server->listener >= 0 ? vnc_library_load(error) : NULL;
     if (!server->library) {
         free_server(server);
@@ -514,8 +518,5 @@ void vnc_server_stop(struct machine *machine)
     stop_thread(server);
     vnc_input_destroy(&server->input);
     free_loop(server);
-    if (server->options.path) {
-        unlink(server->options.path);
-    }
     free_server(server);
 }

@@ -21,7 +21,8 @@ LOADED_LIBRARIES = ["libslirp.so.0"]
 
 PROGRAMS = {"agent": ["agent.c"], "rights": ["rights.c"],
             "load": ["load.c", "load.h", "randread.c", "stream.c", "files.c",
-                     "disk.c", "edu.c", "edu.h", "vfio.c", "kexec.c", "echo.c"]}
+                     "disk.c", "edu.c", "edu.h", "vfio.c", "kexec.c", "echo.c", "watch.c",
+                     "withdraw.c"]}
 
 
 def build_program(name):

@@ -49,12 +49,16 @@ class Monitor:
 
     def registers(self, limit=10):
         """Those of all of L1's processors, as text; "" if QEMU does not answer within limit, s."""
+        return self.human("info registers -a", limit)
+
+    def human(self, line, limit=10):
+        """What a line of the monitor for people prints, likewise."""
         number, answer = next(self.numbers), queue.SimpleQueue()
         self.ready.wait(limit)
         self.waiting[number] = answer
         try:
             self._send("human-monitor-command", id=number,
-                       arguments={"command-line": "info registers -a"})
+                       arguments={"command-line": line})
             return answer.get(timeout=limit)
         except (OSError, queue.Empty):
             return ""

@@ -83,6 +83,7 @@ def run_test(bed, test, function, limit, results, again):
     except Exception:  # whatever a test may raise is its failure
         why = traceback.format_exc()
         bed.log("L0", bed.outer.monitor.registers().encode())
+        bed.log("L0", bed.outer.monitor.human("info lapic").encode())
         bed.alive = bed.answers()
         path = bed.log.end(why)
         if again and not (bed.alive and bed.options.names):

@@ -46,7 +46,7 @@ static uint64_t physical_address(const void *page)
 
 static int check_registers(volatile uint8_t *bar)
 {
-    if (edu_get(bar, EDU_ID) != 0x010000ed) {
+    if (edu_get(bar, EDU_ID) != EDU_IDENTIFICATION) {
         printf("no edu: 0x%x\n", edu_get(bar, EDU_ID));
         return 1;
     }

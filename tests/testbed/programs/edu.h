@@ -24,6 +24,7 @@ enum {
     EDU_DMA_TO_MEMORY = 2,
     EDU_BUSY = 1,
     EDU_BAR_SIZE = 1 << 20,
+    EDU_IDENTIFICATION = 0x010000ed,
     EDU_DMA_SIZE = 2048, /* bytes that a transfer can have */
 };
 

@@ -8,7 +8,8 @@ static const struct {
 } LOADS[] = {
     {"randread", load_randread}, {"stream", load_stream}, {"files", load_files},
     {"disk", load_disk},         {"edu", load_edu},       {"vfio", load_vfio},
-    {"kexec", load_kexec},       {"echo", load_echo},
+    {"kexec", load_kexec},       {"echo", load_echo},     {"watch", load_watch},
+    {"withdraw", load_withdraw},
 };
 
 int main(int argc, char **argv)
@@ -19,6 +20,7 @@ int main(int argc, char **argv)
             return LOADS[i].run(argc - 2, argv + 2);
         }
     }
-    fprintf(stderr, "usage: load randread|stream|files|disk|edu|vfio|kexec|echo ARGUMENT...\n");
+    fprintf(stderr, "usage: load randread|stream|files|disk|edu|vfio|kexec|echo|watch|withdraw "
+                    "ARGUMENT...\n");
     return 2;
 }

@@ -20,6 +20,8 @@ int load_edu(int argc, char **argv);
 int load_vfio(int argc, char **argv);
 int load_kexec(int argc, char **argv);
 int load_echo(int argc, char **argv);
+int load_watch(int argc, char **argv);
+int load_withdraw(int argc, char **argv);
 
 /* xorshift64*: the same bytes on both sides of a wire and before and after a crash. */
 static inline uint64_t next_random(uint64_t *state)

@@ -50,6 +50,23 @@ def test_stop_and_cont(bed):
         talk.expect("tick\ntick\n")
 
 
+def nmis(guest):
+    return sum(map(int, guest.run("grep NMI: /proc/interrupts")[1].split()[1:-2]))
+
+
+def test_nmi_and_stop_at_once(bed):
+    """Both reach a vCPU before it looks: it is stopped, and has the NMI when it goes on."""
+    with bed.guest() as guest:
+        guest.wait_up()
+        for count in range(1, 11):
+            guest.qmp.write('{"execute": "inject-nmi"}\n{"execute": "stop"}\n')
+            assert [guest.qmp.reply() for _ in range(2)] == [{"return": {}}] * 2
+            guest.qmp.wait_event("STOP")
+            guest.qmp.execute("cont")
+            guest.qmp.wait_event("RESUME")
+            assert nmis(guest) == count, guest.said()
+
+
 def test_reset_and_powerdown_by_qmp(bed):
     with bed.guest(smp=2) as guest:
         guest.wait_up()

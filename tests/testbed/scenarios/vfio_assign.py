@@ -24,6 +24,7 @@ def check_intx(guest, rounds=20):
 
 
 def test_edu_kvm(bed):
+    """And after a reboot, at which QEMU gave KVM a BAR's slot twice (libvfio-user#439)."""
     with guest_with_edu(bed) as guest:
         check_edu(guest, IN_GUEST)
         check_intx(guest)
@@ -86,6 +87,37 @@ def test_the_host_wants_it_back(bed):
         plug(guest, NVME, "nvme", "0a")
         bed.run(f"echo {NVME} >/sys/bus/pci/drivers/vfio-pci/unbind")  # waits until it is free
         assert guest.qmp.wait_event("DEVICE_DELETED")["data"]["device"] == "nvme"
+
+
+def test_its_memory_is_withdrawn(bed):
+    """By the host, while a vCPU is at it, and then while the monitor is: the machine stops and says
+    why; a reset, or another device_add, has it go on."""
+    with guest_with_edu(bed) as guest:
+        device = f"/sys/bus/pci/devices/{IN_GUEST}"
+        load = guest.start(f"echo 1 >{device}/enable; load watch {device}/resource0 0 0x010000ed")
+        load.expect("watching\n")
+        bed.run("load withdraw $(pidof duodm)")
+        guest.qmp.wait_event("STOP")
+        assert guest.qmp.execute("query-status")["status"] == "internal-error"
+        guest.console.expect("CPU 0 can't go on: the kernel found no memory where the guest has some")
+        guest.reboot(lambda: (guest.qmp.execute("system_reset"), guest.qmp.execute("cont")))
+        check_edu(guest, IN_GUEST)
+        bar = guest.run(f"head -n 1 {device}/resource")[1].split()[0]
+        assert "0x010000ed" in guest.qmp.human(f"xp /1xw {bar}")
+        bed.run("load withdraw $(pidof duodm)")
+        assert "0xffffffff" in guest.qmp.human(f"xp /1xw {bar}")
+        guest.qmp.wait_event("STOP")
+        guest.console.expect("device edu was taken away: its memory is not there any more")
+        assert guest.qmp.execute("query-status")["status"] == "internal-error"
+        unplug(guest, "edu", x_force=True)
+        plug_while_stopped(guest)
+        check_edu(guest, IN_GUEST)
+
+
+def plug_while_stopped(guest):
+    """The machine begins anew with the device."""
+    guest.qmp.execute("device_add", driver="vfio-pci", host=EDU, id="edu", addr="0a")
+    guest.reboot(lambda: (guest.qmp.execute("system_reset"), guest.qmp.execute("cont")))
 
 
 def test_errors(bed):

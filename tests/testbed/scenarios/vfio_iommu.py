@@ -135,14 +135,19 @@ def test_more_mappings_than_the_host_has(bed):
         edu = plug(guest, EDU, "edu", "0a")
         bind(guest, edu)
         assert "map 2\n" in guest.run(f"load vfio map {edu} 2")[1]
-    with bed.guest(kernel=None, initrd=None) as guest, few_entries(bed, 1):
-        try:
-            guest.qmp.execute("device_add", driver="vfio-pci", host=EDU, id="edu")
-        except Exception as problem:
-            assert "no entry left" in problem.description, problem
-        else:
-            raise AssertionError("no error")
-        verify(guest)
+    edu = {"driver": "vfio-pci", "host": EDU, "id": "edu"}
+    with bed.guest(kernel=None, initrd=None) as guest:
+        with few_entries(bed, 1):
+            try:
+                guest.qmp.execute("device_add", **edu)
+            except Exception as problem:
+                assert "no entry left to map IOVA 0x" in problem.description, problem
+                assert "the host allows 1 (raise dma_entry_limit" in problem.description, problem
+            else:
+                raise AssertionError("no error")
+        assert verify(guest) == ""
+        guest.qmp.execute("device_add", **edu)  # nothing of it was left behind
+        assert "edu: vfio type1" in verify(guest)
 
 
 def test_caching_mode_is_needed(bed):

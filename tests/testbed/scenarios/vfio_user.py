@@ -2,8 +2,9 @@
 """An NVMe disk by vfio-user behind VT-d: it comes and goes while mappings exist, and its server dies."""
 import contextlib
 
-from harness.vfio import rounds, verify
+from harness.vfio import rounds, unplug, verify
 from harness.vfio_user import UserNvme, check_line_interrupts, nvme_server
+from harness.vfio_user_server import Server
 
 MACHINE = "vfio"  # for its one processor
 DEVICES = ["intel-iommu", "vfio-user-pci"]
@@ -61,3 +62,24 @@ def test_messages(bed):
         nvme.change_server()
         nvme.server.close()
         check_line_interrupts(bed, guest, guest.qmp)
+
+
+def test_its_memory_is_cut_short(bed):
+    """While a vCPU reads it, which it had mapped: that waits for the page until somebody else meets the
+    end of the file. Then guest and machine go on without the device."""
+    device = "/sys/bus/pci/devices/0000:00:0a.0"
+    with Server(bed, "vfio_user_server.py") as server, bed.guest() as guest:
+        guest.wait_up()
+        guest.qmp.execute("device_add", driver="vfio-user-pci", id="u", addr="0a",
+                          socket=server.path)
+        guest.run(f"until [ -e {device}/resource2 ]; do usleep 20000; done; echo 1 >{device}/enable")
+        bar = guest.run(f"sed -n 3p {device}/resource")[1].split()[0]
+        load = guest.start(f"load watch {device}/resource2 8 0x12345678")
+        load.expect("watching\n")
+        server.ok("truncate", region=2, size=0)
+        guest.qmp.human(f"xp /1xw {bar}")
+        reason = guest.qmp.wait_event("DEVICE_SERVER_LOST")["data"]["reason"]
+        assert "cut short a file" in reason, reason
+        load.expect(r"0x(0|ffffffff)\n")
+        assert guest.qmp.execute("query-status")["status"] == "running"
+        unplug(guest, "u")

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Is this built with ThreadSanitizer? gcc and clang say it in different ways. */
-#ifndef DUODM_MEMORY_TSAN_H
-#define DUODM_MEMORY_TSAN_H
+#ifndef DUODM_UTIL_TSAN_H
+#define DUODM_UTIL_TSAN_H
 
 #if defined(__SANITIZE_THREAD__)
 #define WITH_TSAN 1

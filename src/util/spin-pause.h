@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-#ifndef DUODM_MEMORY_SPIN_PAUSE_H
-#define DUODM_MEMORY_SPIN_PAUSE_H
+#ifndef DUODM_UTIL_SPIN_PAUSE_H
+#define DUODM_UTIL_SPIN_PAUSE_H
 
 /* Tells the processor that this thread only waits for another (SDM vol. 2, PAUSE). */
 static inline void spin_pause(void)

@@ -5,7 +5,7 @@
  * the ROM takes the boot interrupt, and then asks the device here, by its port, for the plan to be
  * written, and enters the kernel (kernel-rom-code.S).
  */
-#include "dm/boot/kernel-rom.h"
+#include "dm/firmware/kernel-rom.h"
 #include "dm/boot/e820.h"
 #include "dm/boot/kernel-loader.h"
 #include "dm/firmware/fw-cfg.h"

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* The PCI bus in a device tree: PCI Bus Binding to IEEE 1275-1994, revision 2.1. */
-#include "dm/fdt/pci-tree.h"
+#include "dm/pci/pci-tree.h"
 #include "dm/pci/pci-bus.h"
 #include "dm/pci/pci-regs.h"
 
@@ -54,8 +54,8 @@ static void set_ranges(struct device_node *node, const struct device_tree *tree)
     set_array(node, "ranges", cells);
 }
 
-/* Pin p (1: INTA) of a slot is on line (slot + p + 2) mod 4. */
-static void set_interrupt_map(struct device_node *node, struct device_tree *tree)
+static void set_interrupt_map(struct device_node *node, struct device_tree *tree,
+                              pci_line_map_fn line_map)
 {
     GArray *cells = g_array_new(FALSE, FALSE, sizeof(uint32_t));
 
@@ -65,7 +65,7 @@ static void set_interrupt_map(struct device_node *node, struct device_tree *tree
             put_64(cells, 0);
             put(cells, pin);
             put(cells, device_node_phandle(tree->ioapic));
-            put(cells, tree->pci_routes[(slot + pin + 2) & 3]);
+            put(cells, tree->pci_routes[line_map(slot, pin - 1)]);
             put(cells, DEVICE_TREE_LEVEL);
         }
     }
@@ -108,7 +108,7 @@ void pci_bus_describe(struct bus *base, struct device_tree *tree, struct device_
     device_node_set(node, "#interrupt-cells", 1);
     device_node_set(node, "bus-range", 0, 0);
     set_ranges(node, tree);
-    set_interrupt_map(node, tree);
+    set_interrupt_map(node, tree, pci_bus_from_base(base)->line_map);
     if (tree->pci_iommu) {
         device_node_set(node, "iommu-map", 0, device_node_phandle(tree->pci_iommu), 0, WHOLE_BUS);
     }

@@ -4,8 +4,8 @@
  * the PM timer and one general-purpose event block, with the system control interrupt they raise.
  * Its owner maps the registers, and calls in with its guard held.
  */
-#ifndef DUODM_DM_PCI_ACPI_PM_H
-#define DUODM_DM_PCI_ACPI_PM_H
+#ifndef DUODM_DM_ACPI_ACPI_PM_H
+#define DUODM_DM_ACPI_ACPI_PM_H
 
 #include "dm/clock.h"
 #include "dm/irq.h"
@@ -54,6 +54,14 @@ void acpi_pm_write_control(struct acpi_pm *pm, uint16_t value);
 uint32_t acpi_pm_read_timer(struct acpi_pm *pm);
 void acpi_pm_write_gpe_status(struct acpi_pm *pm, uint16_t value);
 void acpi_pm_write_gpe_enable(struct acpi_pm *pm, uint16_t value);
+
+/*
+ * The same as a block of ports, as PIIX4 and ICH9 begin with: PM1 status and enable at 0, control
+ * at 4, timer at 8. Whole double words, of which a write changes the bits in mask.
+ */
+#define ACPI_PM_BLOCK_END 0x0cu
+uint32_t acpi_pm_block_read(struct acpi_pm *pm, unsigned offset);
+void acpi_pm_block_write(struct acpi_pm *pm, unsigned offset, uint32_t mask, uint32_t value);
 
 /* Hand over between firmware and ACPI: SCI_EN. */
 void acpi_pm_set_sci_enable(struct acpi_pm *pm, bool enable);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* -kernel under a BIOS that is not ours (hvmloader's, where an engine attaches to a guest). */
-#ifndef DUODM_DM_BOOT_KERNEL_ROM_H
-#define DUODM_DM_BOOT_KERNEL_ROM_H
+#ifndef DUODM_DM_FIRMWARE_KERNEL_ROM_H
+#define DUODM_DM_FIRMWARE_KERNEL_ROM_H
 
 #include "dm/machine.h"
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-#include "dm/pci/acpi-pm.h"
+#include "dm/acpi/acpi-pm.h"
 #include "dm/machine.h"
 #include "util/log.h"
 
@@ -136,6 +136,44 @@ void acpi_pm_write_gpe_enable(struct acpi_pm *pm, uint16_t value)
 {
     pm->gpe_enable = value;
     acpi_pm_update(pm);
+}
+
+/* The block. */
+
+enum block_register { BLOCK_EVENT = 0, BLOCK_CONTROL = 4, BLOCK_TIMER = 8 };
+
+uint32_t acpi_pm_block_read(struct acpi_pm *pm, unsigned offset)
+{
+    switch (offset) {
+    case BLOCK_EVENT:
+        return acpi_pm_read_status(pm) | (uint32_t)pm->pm1_enable << 16;
+    case BLOCK_CONTROL:
+        return pm->pm1_control;
+    default:
+        return acpi_pm_read_timer(pm);
+    }
+}
+
+static void write_status_and_enable(struct acpi_pm *pm, uint32_t mask, uint32_t value)
+{
+    /* Zeros written to status bits do nothing, so bytes outside the access are zeros there. */
+    if (mask & 0xffff) {
+        acpi_pm_write_status(pm, (uint16_t)(value & mask));
+    }
+    if (mask >> 16) {
+        uint32_t enable = (uint32_t)pm->pm1_enable << 16;
+
+        acpi_pm_write_enable(pm, (uint16_t)(((enable & ~mask) | (value & mask)) >> 16));
+    }
+}
+
+void acpi_pm_block_write(struct acpi_pm *pm, unsigned offset, uint32_t mask, uint32_t value)
+{
+    if (offset == BLOCK_EVENT) {
+        write_status_and_enable(pm, mask, value);
+    } else if (offset == BLOCK_CONTROL && (mask & 0xffff)) {
+        acpi_pm_write_control(pm, (uint16_t)((pm->pm1_control & ~mask) | (value & mask)));
+    }
 }
 
 void acpi_pm_set_sci_enable(struct acpi_pm *pm, bool enable)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-#ifndef DUODM_DM_FDT_PCI_TREE_H
-#define DUODM_DM_FDT_PCI_TREE_H
+#ifndef DUODM_DM_PCI_PCI_TREE_H
+#define DUODM_DM_PCI_PCI_TREE_H
 
 #include "dm/fdt/device-tree.h"
 

@@ -5,8 +5,9 @@
  */
 #include "dm/acpi/acpi-cpu-hotplug.h"
 #include "dm/acpi/acpi-pci-hotplug.h"
+#include "dm/acpi/acpi-pm.h"
+#include "dm/acpi/apm-ports.h"
 #include "dm/machine.h"
-#include "dm/pci/acpi-pm.h"
 #include "dm/pci/chipset.h"
 #include "dm/pci/pci-regs.h"
 #include "dm/pci/piix4-smbus.h"
@@ -26,11 +27,7 @@
 
 /* The power management block: 7.2. */
 #define PM_BLOCK_SIZE 64
-#define PMSTS         0x00u
-#define PMEN          0x02u
-#define PMCNTRL       0x04u
-#define PMTMR         0x08u
-#define PM_OTHER      0x0cu /* from here on registers that only keep their value */
+#define PM_OTHER      ACPI_PM_BLOCK_END /* from here on registers that only keep their value */
 
 struct piix4_pm {
     struct pci_device pci;
@@ -41,47 +38,22 @@ struct piix4_pm {
     struct memory_region block;   /* at PMBA */
     uint8_t other[PM_BLOCK_SIZE - PM_OTHER];
     struct memory_region gpe_ports;
-    struct memory_region apm_ports;
-    uint8_t apm_control, apm_status; /* APMC, APMS: ports B2h, B3h */
+    struct apm_ports apm;
 };
 
 /* The block at PMBASE. Its registers are 16 and 32 bits wide and may be accessed by parts: a part
  * is read from, or merged into, the whole. */
 
-static uint32_t block_register_read(struct piix4_pm *pm, unsigned offset)
-{
-    switch (offset) {
-    case PMSTS:
-        return acpi_pm_read_status(&pm->acpi) | (uint32_t)pm->acpi.pm1_enable << 16;
-    case PMCNTRL:
-        return pm->acpi.pm1_control;
-    case PMTMR:
-        return acpi_pm_read_timer(&pm->acpi);
-    default:
-        return pci_get(pm->other, offset - PM_OTHER, 4);
-    }
-}
-
 static enum memory_result block_read(void *opaque, uint64_t offset, unsigned size,
                                      struct memory_attributes attributes, uint64_t *value)
 {
-    unsigned part = offset & 3;
+    struct piix4_pm *pm = opaque;
+    unsigned start = (unsigned)(offset & ~3ull);
+    uint32_t whole = start < PM_OTHER ? acpi_pm_block_read(&pm->acpi, start)
+                                      : pci_get(pm->other, start - PM_OTHER, 4);
 
-    *value = block_register_read(opaque, (unsigned)(offset & ~3ull)) >> (8 * part);
+    *value = whole >> (8 * (offset & 3));
     return MEMORY_OK;
-}
-
-static void write_status_and_enable(struct piix4_pm *pm, uint32_t mask, uint32_t value)
-{
-    /* Zeros written to status bits do nothing, so bytes outside the access are zeros there. */
-    if (mask & 0xffff) {
-        acpi_pm_write_status(&pm->acpi, (uint16_t)(value & mask));
-    }
-    if (mask >> 16) {
-        uint32_t enable = (uint32_t)pm->acpi.pm1_enable << 16;
-
-        acpi_pm_write_enable(&pm->acpi, (uint16_t)(((enable & ~mask) | (value & mask)) >> 16));
-    }
 }
 
 static enum memory_result block_write(void *opaque, uint64_t offset, unsigned size,
@@ -91,23 +63,11 @@ static enum memory_result block_write(void *opaque, uint64_t offset, unsigned si
     unsigned shift = 8 * (offset & 3), start = (unsigned)(offset & ~3ull);
     uint32_t mask = (UINT32_MAX >> (32 - 8 * size)) << shift, shifted = (uint32_t)value << shift;
 
-    switch (start) {
-    case PMSTS:
-        write_status_and_enable(pm, mask, shifted);
-        break;
-    case PMCNTRL:
-        if (mask & 0xffff) {
-            uint32_t old = pm->acpi.pm1_control;
-
-            acpi_pm_write_control(&pm->acpi, (uint16_t)((old & ~mask) | (shifted & mask)));
-        }
-        break;
-    case PMTMR:
-        break;
-    default:
+    if (start < PM_OTHER) {
+        acpi_pm_block_write(&pm->acpi, start, mask, shifted);
+    } else {
         pci_put(pm->other, start - PM_OTHER, 4,
                 (pci_get(pm->other, start - PM_OTHER, 4) & ~mask) | (shifted & mask));
-        break;
     }
     return MEMORY_OK;
 }
@@ -150,58 +110,15 @@ static const struct memory_region_ops gpe_ops = {
     .implemented = {.min_size = 1, .max_size = 4},
 };
 
-/* APM control and status. The operating system writes the FADT's ACPI_ENABLE and ACPI_DISABLE to
- * SMI_CMD; what firmware's SMI handler would do then is done here. */
-
-static enum memory_result apm_read(void *opaque, uint64_t offset, unsigned size,
-                                   struct memory_attributes attributes, uint64_t *value)
-{
-    const struct piix4_pm *pm = opaque;
-
-    *value = offset == 0 ? pm->apm_control : pm->apm_status;
-    return MEMORY_OK;
-}
-
-static enum memory_result apm_write(void *opaque, uint64_t offset, unsigned size,
-                                    struct memory_attributes attributes, uint64_t value)
-{
-    struct piix4_pm *pm = opaque;
-
-    if (offset == 1) {
-        pm->apm_status = (uint8_t)value;
-        return MEMORY_OK;
-    }
-    pm->apm_control = (uint8_t)value;
-    if (value == PIIX4_ACPI_ENABLE || value == PIIX4_ACPI_DISABLE) {
-        acpi_pm_set_sci_enable(&pm->acpi, value == PIIX4_ACPI_ENABLE);
-    }
-    return MEMORY_OK;
-}
-
-static const struct memory_region_ops apm_ops = {
-    .read = apm_read,
-    .write = apm_write,
-    .valid = {.min_size = 1, .max_size = 4, .allow_unaligned = true},
-    .implemented = {.min_size = 1, .max_size = 1},
-};
-
-/* Put a block of ports where its base register says. */
-static void place_ports(struct memory_region *ports, uint32_t base, bool enabled)
-{
-    if (enabled && base) {
-        memory_region_set_offset(ports, base);
-    }
-    memory_region_set_enabled(ports, enabled && base);
-}
-
 static void update_ports(struct piix4_pm *pm)
 {
     const uint8_t *config = pm->pci.config;
 
     memory_topology_begin();
-    place_ports(&pm->block, pci_get(config, PMBA, 2) & PMBA_MASK, config[PMREGMISC] & PMIOSE);
-    place_ports(&pm->smbus.ports, pci_get(config, SMBBA, 2) & SMBBA_MASK,
-                config[SMBHSTCFG] & SMB_HST_EN);
+    chipset_place_region(&pm->block, pci_get(config, PMBA, 2) & PMBA_MASK,
+                         config[PMREGMISC] & PMIOSE);
+    chipset_place_region(&pm->smbus.ports, pci_get(config, SMBBA, 2) & SMBBA_MASK,
+                         config[SMBHSTCFG] & SMB_HST_EN);
     memory_topology_commit();
 }
 
@@ -216,7 +133,7 @@ void piix4_pm_enable(struct pci_device *pci, uint16_t io_base)
 {
     pci_bus_config_write(pci->pci_bus, 0, pci->devfn, PMBA, 4, io_base);
     pci_bus_config_write(pci->pci_bus, 0, pci->devfn, PMREGMISC, 1, PMIOSE);
-    pci_bus_config_write(pci->pci_bus, 0, pci->devfn, PCI_INTERRUPT_LINE, 1, PIIX4_SCI_INTERRUPT);
+    pci_bus_config_write(pci->pci_bus, 0, pci->devfn, PCI_INTERRUPT_LINE, 1, CHIPSET_SCI_INTERRUPT);
 }
 
 static void on_power_button(void *opaque)
@@ -257,13 +174,12 @@ static void init_ports(struct piix4_pm *pm)
     memory_region_init_mmio(&pm->block, "piix4-pm", PM_BLOCK_SIZE, &block_ops, pm, guard);
     memory_region_set_enabled(&pm->block, false);
     memory_region_add_subregion(io, PIIX4_PM_DEFAULT_BASE, &pm->block);
-    piix4_smbus_init(&pm->smbus, guard);
+    piix4_smbus_init(&pm->smbus, PIIX4_SMBUS_PORTS, guard);
     memory_region_set_enabled(&pm->smbus.ports, false);
     memory_region_add_subregion(io, PIIX4_PM_DEFAULT_BASE + 0x100, &pm->smbus.ports);
     memory_region_init_mmio(&pm->gpe_ports, "gpe0", 4, &gpe_ops, pm, guard);
     memory_region_add_subregion(io, PIIX4_GPE0_BASE, &pm->gpe_ports);
-    memory_region_init_mmio(&pm->apm_ports, "apm-control", 2, &apm_ops, pm, guard);
-    memory_region_add_subregion(io, PIIX4_SMI_COMMAND_PORT, &pm->apm_ports);
+    apm_ports_init(&pm->apm, &pm->acpi, io, guard);
 }
 
 static bool piix4_pm_realize(struct device *device, GError **error)
@@ -272,8 +188,8 @@ static bool piix4_pm_realize(struct device *device, GError **error)
     struct pci_device *isa = pci_bus_find(pm->pci.pci_bus, pm->pci.devfn & ~7u);
     const struct engine_ops *engine = device->machine->engine;
 
-    pm->acpi.sci =
-        pci_device_is_piix3(isa) ? piix3_sci_line(isa) : device->machine->gsi[PIIX4_SCI_INTERRUPT];
+    pm->acpi.sci = pci_device_is_piix3(isa) ? piix3_sci_line(isa)
+                                            : device->machine->gsi[CHIPSET_SCI_INTERRUPT];
     pm->acpi.s5_type = PIIX4_S5_SLEEP_TYPE;
     init_registers(&pm->pci);
     acpi_pm_init(&pm->acpi, device->machine, &device->guard);
@@ -295,7 +211,7 @@ static void piix4_pm_unrealize(struct device *device)
     machine_set_powerdown_handler(device->machine, NULL, NULL);
     acpi_cpu_hotplug_destroy(&pm->cpus);
     acpi_pci_hotplug_destroy(&pm->hotplug);
-    memory_region_destroy(&pm->apm_ports);
+    apm_ports_destroy(&pm->apm);
     memory_region_destroy(&pm->gpe_ports);
     memory_region_destroy(&pm->smbus.ports);
     memory_region_destroy(&pm->block);
@@ -309,7 +225,7 @@ static void piix4_pm_reset(struct device *device)
     for (unsigned i = 0; i < sizeof(pm->other); i++) {
         pm->other[i] = 0;
     }
-    pm->apm_control = pm->apm_status = 0;
+    apm_ports_reset(&pm->apm);
     acpi_pm_reset(&pm->acpi);
     acpi_pci_hotplug_reset(&pm->hotplug);
     piix4_smbus_reset(&pm->smbus);
@@ -356,8 +272,8 @@ static const struct state_field piix4_pm_fields[] = {
     STATE(UINT8, piix4_pm, smbus.data0, 1),
     STATE(UINT8, piix4_pm, smbus.data1, 1),
     STATE_ARRAY(BYTES, piix4_pm, other, PM_BLOCK_SIZE - PM_OTHER, 1),
-    STATE(UINT8, piix4_pm, apm_control, 1),
-    STATE(UINT8, piix4_pm, apm_status, 1),
+    STATE_NAMED("apm_control", UINT8, piix4_pm, apm.control, 1),
+    STATE_NAMED("apm_status", UINT8, piix4_pm, apm.status, 1),
     STATE(UINT32, piix4_pm, hotplug.inserted, 2),
     STATE(UINT32, piix4_pm, hotplug.removal, 2),
     STATE(UINT32, piix4_pm, hotplug.gone, 2),
