@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""A Xen domain loses a function that it is using: dom0's Linux lost it, or xl took it by force.
+"""A Xen domain loses a function that it is using: dom0's Linux lost it, or xl took it by force. 55 s.
 
 Linux loses none with MSI-X: of such a one Xen 4.17 keeps a pointer to memory that it frees, and
 dies of that when a domain reaches memory that its device model answers for.
@@ -12,7 +12,6 @@ from harness.xen_passthrough import (EDU, LIMIT, NVME, attach, check_free, check
 MACHINE = "xen-passthrough"
 ENGINE = "xen"
 DEVICES = ["xen-pci-passthrough"]
-IN_CI = False  # 55 s
 
 
 def test_removed_on_the_host(bed):
