@@ -444,7 +444,7 @@ static void test_random_edits(void)
     struct world *world = g_new(struct world, 1);
     unsigned worlds = 0, commits = 0, sections = 0;
 
-    while (worlds < 2 || (worlds < 200 && g_get_monotonic_time() < end)) {
+    while (worlds < 40 || (worlds < 200 && g_get_monotonic_time() < end)) {
         make_world(world, test_random(&seed));
         for (unsigned i = 0; i < 2 * REGIONS; i++) {
             int place = 1 + (int)below(world, REGIONS - 1);
@@ -469,7 +469,7 @@ static void test_random_edits(void)
         worlds++;
     }
     printf("%u worlds, %u commits, %u sections on average\n", worlds, commits, sections / commits);
-    CU_ASSERT(sections / commits >= 3); /* or there was little to compare */
+    CU_ASSERT(sections >= 2 * commits); /* or there was little to compare */
     g_free(world);
 }
 

@@ -164,7 +164,8 @@ static void test_readers_during_edits(void)
         readers[i] = (struct reader){system, i};
         pthread_create(&threads[i], NULL, run_reader, &readers[i]);
     }
-    for (; edits < 20000 && g_get_monotonic_time() < end; edits++) {
+    /* Some, however slow the machine. */
+    for (; edits < 100 || (edits < 20000 && g_get_monotonic_time() < end); edits++) {
         edit(system, &random);
     }
     __atomic_store_n(&system->stop, true, __ATOMIC_RELAXED);
@@ -183,7 +184,6 @@ static void test_readers_during_edits(void)
     memory_region_destroy(&system->root);
     g_free(system);
     printf("%u edits\n", edits);
-    CU_ASSERT(edits > 50);
 }
 
 /* Two threads edit their own regions in one tree, in transactions that nest. */
