@@ -17,9 +17,10 @@ static struct vtd_device *device_of(struct iommu_region *region)
 }
 
 /* A guest need not tell of a context that it makes present, nor of rights that it adds, unless in
- * caching mode: what would fault by what is cached is looked up once more. */
-static enum vtd_fault_reason walk_again(struct vtd_device *device, iova_t iova, bool is_write,
-                                        struct iommu_mapping *mapping, bool *hidden)
+ * caching mode: what would fault by what is cached is looked up once more. sequence: of that look.
+ */
+static enum vtd_fault_reason walk_again(struct vtd_device *device, uint64_t sequence, iova_t iova,
+                                        bool is_write, struct iommu_mapping *mapping, bool *hidden)
 {
     struct vtd *vtd = device->vtd;
     struct vtd_leaf_table leaf = {0};
@@ -34,6 +35,7 @@ static enum vtd_fault_reason walk_again(struct vtd_device *device, iova_t iova, 
         *mapping = (struct iommu_mapping){0, ROOT_SIZE, 0, IOMMU_READ | IOMMU_WRITE};
         return VTD_FAULT_NONE;
     }
+    vtd_iotlb_adopt(&device->iotlb, sequence, &context);
     return vtd_second_lookup(&vtd->tables, &context, iova, is_write, &leaf, mapping);
 }
 
@@ -53,7 +55,7 @@ static enum vtd_fault_reason find_mapping(struct vtd_device *device, iova_t iova
         vtd_iotlb_remember(&device->iotlb, look.sequence, iova, mapping, &look.leaf);
         return VTD_FAULT_NONE;
     }
-    return walk_again(device, iova, is_write, mapping, hidden);
+    return walk_again(device, look.sequence, iova, is_write, mapping, hidden);
 }
 
 static struct iommu_entry translate(struct iommu_region *region, iova_t iova, bool is_write,

@@ -56,6 +56,15 @@ void vtd_iotlb_remember(struct vtd_iotlb *iotlb, uint64_t sequence, iova_t iova,
     mutex_unlock(&iotlb->lock);
 }
 
+void vtd_iotlb_adopt(struct vtd_iotlb *iotlb, uint64_t sequence, const struct vtd_context *context)
+{
+    mutex_lock(&iotlb->lock);
+    if (sequence == iotlb->sequence && iotlb->context.fault != VTD_FAULT_NONE) {
+        iotlb->context = *context;
+    }
+    mutex_unlock(&iotlb->lock);
+}
+
 static void forget_page(struct iommu_mapping *page, struct range range)
 {
     if (page->length && range_overlaps(iommu_mapping_range(page), range)) {

@@ -41,6 +41,9 @@ void vtd_iotlb_look(struct vtd_iotlb *iotlb, iova_t iova, struct vtd_iotlb_look 
  * of that is not 0. */
 void vtd_iotlb_remember(struct vtd_iotlb *iotlb, uint64_t sequence, iova_t iova,
                         const struct iommu_mapping *mapping, const struct vtd_leaf_table *leaf);
+/* Keep, after a look that found the context to be a fault, the one that has become present since.
+ * Invalidations still reach such a device whatever their domain (vtd_device_is_open). */
+void vtd_iotlb_adopt(struct vtd_iotlb *iotlb, uint64_t sequence, const struct vtd_context *context);
 /* A range of whole pages; only_pages: tables are where they were (IH, 6.5.2.3). */
 void vtd_iotlb_forget(struct vtd_iotlb *iotlb, struct range range, bool only_pages);
 /* Another context, and nothing else. */

@@ -55,8 +55,8 @@ void vtd_registers_reset(struct vtd *vtd);
 /* Read a device's context again. Returns true if it changed, or what the device uses may be by
  * another one than was cached (vtd_device_is_open). */
 bool vtd_device_update_context(struct vtd_device *device);
-/* A fault that was cached is looked up once more for each translation, so what the device uses may
- * be of any domain: the guest need not have told of a context that it made present. */
+/* A context that was cached as a fault is looked up once more for a translation, and may have
+ * become present: the guest need not have told. So what the device uses may be of any domain. */
 static inline bool vtd_device_is_open(const struct vtd_device *device)
 {
     return device->context.fault != VTD_FAULT_NONE;

@@ -3,11 +3,21 @@
 #include "iommu/notifier-private.h"
 #include "iommu/vtd-private.h"
 
+/* What a translation would go by: a context that was cached as a fault is read again. */
+static struct vtd_context current_context(const struct vtd_device *device)
+{
+    const struct vtd *vtd = device->vtd;
+
+    return device->translating && vtd_device_is_open(device)
+               ? vtd_read_context(&vtd->tables, vtd->root, device->requester)
+               : device->context;
+}
+
 static struct vtd_device_info device_info(const struct vtd_device *device)
 {
     struct vtd_device_info info = {.requester = device->requester,
                                    .translated = device->translating,
-                                   .context = device->context};
+                                   .context = current_context(device)};
 
     for (const struct iommu_notifier *notifier = device->iommu.notifiers; notifier;
          notifier = notifier->next) {

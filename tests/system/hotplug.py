@@ -19,11 +19,12 @@ class Linux(unittest.TestCase):
 
     MACHINE = ()
 
-    def boot(self, *arguments):
+    def boot(self, *arguments, append=""):
         ramdisk = initramfs_with(os.path.join(CACHE, "initramfs-hotplug.gz"), "cloud", MODULES)
-        vm = Duodm(*self.MACHINE, "-accel", "tcg", "-m", "256", "-smp", "2", "-display", "none", "-kernel",
-                   kernel("cloud"), "-initrd", ramdisk, "-append", "console=ttyS0 quiet panic=-1",
-                   *arguments, serial=True, timeout=60)
+        vm = Duodm(*self.MACHINE, "-accel", "tcg", "-m", "256", "-smp", "2", "-display", "none",
+                   "-kernel", kernel("cloud"), "-initrd", ramdisk,
+                   "-append", f"console=ttyS0 quiet panic=-1 {append}", *arguments, serial=True,
+                   timeout=60)
         self.wait_up(vm)
         return vm
 
@@ -45,8 +46,9 @@ class Linux(unittest.TestCase):
         with open(vm.path(name), "wb") as file:
             file.write(data)
         vm.qmp.execute("blockdev-add", driver="file", filename=vm.path(name), node_name=name)
-        vm.qmp.execute("device_add", driver="virtio-blk-pci", id=name, drive=name, serial=name,
-                       **properties)
+        more = "".join(f",{key}={value}" for key, value in properties.items())
+        answer = vm.qmp.human(f"device_add virtio-blk-pci,id={name},drive={name},serial={name}{more}")
+        self.assertEqual(answer, "")
         self.wait_for(vm, f"grep -qx {name} /sys/block/vd*/serial 2>/dev/null")
         return data
 

@@ -66,6 +66,26 @@ static void test_context_that_nobody_told_of(void)
     unit_free(u);
 }
 
+/* It is cached then as any other: until the guest tells of it. */
+static void test_what_nobody_told_of_is_cached(void)
+{
+    struct unit *u = unit_new(48);
+    uint64_t table = new_table(u), value;
+
+    set_context(u, REQUESTER, 0, 0);
+    enable(u);
+    poke(u, 0x200000, 0x1234);
+    map(u, table, 4, 0x5000, 2, 0x200000, 3);
+    CU_ASSERT_NOT_EQUAL(dma_read(u, 0x5000, &value), MEMORY_OK);
+    set_context(u, REQUESTER, table | 1, 2 | DOMAIN << 8);
+    CU_ASSERT_EQUAL(dma_read(u, 0x5000, &value), MEMORY_OK);
+    set_context(u, REQUESTER, 0, 0);
+    CU_ASSERT_EQUAL(dma_read(u, 0x6000, &value), MEMORY_OK);
+    CU_ASSERT_TRUE(flush_context(u));
+    CU_ASSERT_NOT_EQUAL(dma_read(u, 0x5000, &value), MEMORY_OK);
+    unit_free(u);
+}
+
 /* Somebody who follows the views of memory, and looks at the status from there: as another
  * processor may at that time. */
 struct observer {
@@ -262,6 +282,7 @@ static void test_guests_that_tell_little(void)
 
 static const struct unit_test tests[] = {
     {"a context that nobody told of", test_context_that_nobody_told_of},
+    {"it is cached then, as any other", test_what_nobody_told_of_is_cached},
     {"guests that tell little", test_guests_that_tell_little},
     {"the status comes last", test_status_comes_last},
     {"refusals are faults", test_refusals_are_faults},
