@@ -179,12 +179,12 @@ static void append(struct iommu_region *region, struct iommu_notifier *notifier)
 
 static void take_out(struct iommu_region *region, const struct iommu_notifier *notifier)
 {
-    struct iommu_notifier **link = &region->notifiers;
-
-    while (*link != notifier) {
-        link = &(*link)->next;
+    for (struct iommu_notifier **link = &region->notifiers; *link; link = &(*link)->next) {
+        if (*link == notifier) {
+            *link = notifier->next;
+            return;
+        }
     }
-    *link = notifier->next;
 }
 
 /*

@@ -358,9 +358,9 @@ bool pci_bus_assign_resources(struct pci_bus *bus, struct range memory_window,
                               const uint8_t irq_of_line[PCI_LINES], GError **error)
 {
     struct windows windows = {
-        .memory = {memory_window, memory_window.start, "32-bit memory"},
-        .memory64 = {memory64_window, memory64_window.start, "64-bit memory"},
-        .io = {io_window, io_window.start, "I/O"},
+        .memory = {memory_window, memory_window.start, "32-bit memory", 0},
+        .memory64 = {memory64_window, memory64_window.start, "64-bit memory", 0},
+        .io = {io_window, io_window.start, "I/O", 0},
     };
     unsigned last = 0;
     bool good;
