@@ -295,6 +295,7 @@ static void test_views(void)
 {
     struct views views = {g_hash_table_new(NULL, NULL), 0, 0};
     struct port_test test;
+    unsigned gets;
 
     port_test_init(&test);
     CU_ASSERT_TRUE(pci_bus_set_iommu(test.pci.bus, &view_iommu, &views, NULL));
@@ -315,6 +316,13 @@ static void test_views(void)
         number(&test, i, i);
         CU_ASSERT_EQUAL(seen_by(test.card), i << 8);
     }
+    gets = views.gets;
+    for (unsigned i = 0; i < 1000; i++) { /* nor can a guest have more and more of them made */
+        number(&test, i % 99 + 1, i % 99 + 1);
+        CU_ASSERT_EQUAL(seen_by(test.card), (i % 99 + 1) << 8);
+    }
+    CU_ASSERT_EQUAL(views.gets, gets);
+    number(&test, 99, 99);
     /* One that comes later has the number that the bus has by then. */
     device_destroy(&test.card->pci.device);
     test.card = add_card_on(&test.pci, test.port->bus, "0", "off", NULL);

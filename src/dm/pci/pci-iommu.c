@@ -23,15 +23,33 @@ struct pci_view_link {
     uint16_t requester;
 };
 
-static struct pci_view_link *link_new(struct pci_device *device, uint16_t requester)
+/* One that waits to be freed will do: so a guest that numbers buses without end makes no more of
+ * them than there are numbers. */
+static struct pci_view_link *take_stale(struct pci_bus *root, uint16_t requester)
 {
-    const struct pci_bus *root = device->pci_bus->root;
-    struct pci_view_link *link = g_new0(struct pci_view_link, 1);
+    for (struct pci_view_link **at = &root->stale; *at; at = &(*at)->next) {
+        struct pci_view_link *link = *at;
 
-    link->requester = requester;
-    memory_region_init_alias(&link->alias, device->routed.name,
-                             root->iommu->get_view(root->iommu_opaque, requester), 0,
-                             MACHINE_MEMORY_SIZE);
+        if (link->requester == requester) {
+            *at = link->next;
+            return link;
+        }
+    }
+    return NULL;
+}
+
+static struct pci_view_link *link_get(struct pci_device *device, uint16_t requester)
+{
+    struct pci_bus *root = device->pci_bus->root;
+    struct pci_view_link *link = take_stale(root, requester);
+
+    if (!link) {
+        link = g_new0(struct pci_view_link, 1);
+        link->requester = requester;
+        memory_region_init_alias(&link->alias, device->routed.name,
+                                 root->iommu->get_view(root->iommu_opaque, requester), 0,
+                                 MACHINE_MEMORY_SIZE);
+    }
     memory_region_add_subregion(&device->routed, 0, &link->alias);
     return link;
 }
@@ -55,7 +73,7 @@ static void change_link(struct pci_device *device)
         old->next = root->stale;
         root->stale = old;
     }
-    device->link = link_new(device, pci_requester_id(device));
+    device->link = link_get(device, pci_requester_id(device));
     machine_post(root->machine, &root->renumbered_task);
 }
 
